@@ -1,0 +1,354 @@
+"""What a plugin implements and what it is given: NumPy arrays at the border, no torch needed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.errors import ContractError, UsageError
+from facepriv.schema import ATTRIBUTES, attribute
+
+#: Version of this contract. A plugin built for another version is listed, not loaded.
+CONTRACT_VERSION = 1
+
+Images = NDArray[np.float32]
+Labels = Mapping[str, NDArray[np.int64]]
+Policy = Literal["flip", "random"]
+POLICIES: tuple[Policy, ...] = ("flip", "random")
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class FaceBatch:
+    """Aligned face crops.
+
+    Parameters
+    ----------
+    images : ndarray
+        (N, S, S, 3) float32 RGB in [0, 1], aligned by `facepriv.faces.align`.
+    landmarks : ndarray or None
+        (N, 68, 2) float32, x and y in pixels of the crop.
+    labels : mapping
+        Attribute name -> (N,) int64 class index, -1 where unknown.
+
+    Raises
+    ------
+    ContractError
+        If a shape, dtype or range is not as above; the text names what was got.
+    """
+
+    images: Images
+    landmarks: NDArray[np.float32] | None = None
+    labels: Labels = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_images(self.images)
+        if self.landmarks is not None:
+            expected = (len(self.images), 68, 2)
+            if self.landmarks.shape != expected or self.landmarks.dtype != np.float32:
+                raise ContractError(
+                    f"landmarks: expected float32 {expected}, got {self.landmarks.dtype} {self.landmarks.shape}"
+                )
+            if not np.isfinite(self.landmarks).all():
+                raise ContractError("landmarks: expected finite values, got NaN or infinity")
+        for name, labels in self.labels.items():
+            check_labels(name, labels, len(self.images))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, index: Sequence[int] | NDArray[Any] | slice) -> FaceBatch:
+        """Return the faces selected by `index`, with their landmarks and labels."""
+        landmarks = None if self.landmarks is None else self.landmarks[index]
+        return FaceBatch(self.images[index], landmarks, {k: v[index] for k, v in self.labels.items()})
+
+
+def check_images(images: Any, what: str = "images") -> None:
+    """Raise `ContractError` unless `images` is (N, S, S, 3) float32, finite, in [0, 1]."""
+    if not isinstance(images, np.ndarray):
+        raise ContractError(f"{what}: expected a NumPy array, got {type(images).__name__}")
+    if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
+        raise ContractError(f"{what}: expected shape (N, S, S, 3), got {images.shape}")
+    if images.dtype != np.float32:
+        raise ContractError(f"{what}: expected float32, got {images.dtype}")
+    if not images.size:
+        return
+    low, high = float(images.min()), float(images.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ContractError(f"{what}: expected finite values, got NaN or infinity")
+    if low < 0 or high > 1:
+        raise ContractError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]")
+
+
+def check_labels(name: str, labels: Any, count: int) -> None:
+    """Raise unless `labels` is (count,) int64 of known classes of attribute `name`, or -1."""
+    classes = attribute(name).classes
+    if not isinstance(labels, np.ndarray) or labels.shape != (count,) or labels.dtype != np.int64:
+        got = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
+        raise ContractError(f"labels of {name}: expected int64 ({count},), got {got}")
+    if labels.size and not (-1 <= labels.min() and labels.max() < len(classes)):
+        raise ContractError(
+            f"labels of {name}: expected -1 to {len(classes) - 1}, got {labels.min()} to {labels.max()}"
+        )
+
+
+@dataclass(frozen=True)
+class PrivacyRequest:
+    """What is to be hidden, and how targets are chosen.
+
+    Parameters
+    ----------
+    obfuscate : tuple of str
+        Attributes to hide; every other attribute is kept (its target is its own label).
+    targets : mapping
+        Attribute -> class name, an explicit target; implies that the attribute is hidden.
+    policy : {"flip", "random"}
+        ``flip``: another class than the own one, drawn where there are several (the paper's policy). ``random``:
+        a class drawn uniformly, the own one included, so that the answer carries nothing.
+    strength : float
+        0 (the photo unchanged) to 1 (the method's full effect).
+    seed : int
+        The user's seed.
+    pairs : mapping
+        Attribute -> {class: class}, fixes what `flip` turns a class into (the evaluation preset's race pairs).
+    """
+
+    obfuscate: tuple[str, ...] = ("gender",)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = "flip"
+    strength: float = 1.0
+    seed: int = 0
+    pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (*self.obfuscate, *self.targets):
+            attribute(name)
+        for name, label in self.targets.items():
+            attribute(name).index(label)
+        if self.policy not in POLICIES:
+            raise UsageError(f"unknown policy '{self.policy}': one of {', '.join(POLICIES)}")
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"strength must be between 0 and 1, got {self.strength:g}")
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The attributes that change, in the schema's order."""
+        return tuple(name for name in ATTRIBUTES if name in self.obfuscate or name in self.targets)
+
+    def resolve(self, labels: Labels, rngs: Sequence[np.random.Generator]) -> tuple[dict, dict]:
+        """Turn the request into class indices for each face.
+
+        Parameters
+        ----------
+        labels : mapping
+            Attribute -> (N,) int64, the faces' own classes, -1 unknown.
+        rngs : sequence of Generator
+            One a face; they draw targets, so they must not be recomputable by an outsider.
+
+        Returns
+        -------
+        source, target : dict of str to (N,) int64
+            For every attribute in `labels`. A kept attribute's target is its source. A hidden attribute of unknown
+            source is drawn from all classes.
+        """
+        source = {name: np.asarray(values, dtype=np.int64) for name, values in labels.items()}
+        target = {name: values.copy() for name, values in source.items()}
+        for name in self.hidden:
+            if name not in source:
+                raise ContractError(f"no labels for '{name}', which is to be hidden")
+            for face, rng in enumerate(rngs):
+                target[name][face] = self._target(name, int(source[name][face]), rng)
+        return source, target
+
+    def _target(self, name: str, own: int, rng: np.random.Generator) -> int:
+        spec = attribute(name)
+        # Drawn first and always, so that one attribute's choice never shifts another's.
+        draw = float(rng.random())
+        if name in self.targets:
+            return spec.index(self.targets[name])
+        if self.policy == "flip" and own != UNKNOWN:
+            paired = self.pairs.get(name, {}).get(spec.classes[own])
+            if paired is not None:
+                return spec.index(paired)
+            others = [i for i in range(len(spec.classes)) if i != own]
+            return others[int(draw * len(others))]
+        return int(draw * len(spec.classes))
+
+
+class Perturber(ABC):
+    """A method that changes faces. Subclasses set the class attributes and write `_perturb`.
+
+    Constructors only store arguments; weights are read on first use, so that listing methods costs nothing.
+    """
+
+    #: Attributes that the method can change.
+    attributes: ClassVar[tuple[str, ...]] = ()
+    #: The method's own crop size in pixels; other sizes are resized to it and back. 0: any size.
+    crop_size: ClassVar[int] = 0
+    #: What it needs of the faces: any of "landmarks", "labels" (own classes, estimated if the caller has none).
+    needs: ClassVar[frozenset[str]] = frozenset()
+    #: How the result goes back: the difference is added to the photo, or the pixels are replaced.
+    paste: ClassVar[Literal["residual", "replacement"]] = "residual"
+    #: Whether `rngs` changes the result.
+    stochastic: ClassVar[bool] = False
+
+    def info(self) -> dict[str, Any]:
+        """Return what a manifest records of the method: version, weights hash, evaluators seen in training.
+
+        Keys: ``version`` (str), ``weights`` (str, sha256, or ""), ``seen`` (list of evaluator names).
+        """
+        return {"version": "", "weights": "", "seen": []}
+
+    def to(self, device: str) -> Perturber:
+        """Move to `device` (``cpu``, ``cuda``, ...). Methods without a network ignore it. Returns self."""
+        return self
+
+    @final
+    def perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        *,
+        strength: float = 1.0,
+        rngs: Sequence[np.random.Generator],
+    ) -> Images:
+        """Return changed faces, (N, S, S, 3) float32 in [0, 1], of the size they came in.
+
+        Parameters
+        ----------
+        faces : FaceBatch
+            The faces; never written to.
+        source, target : mapping of str to (N,) int64
+            Own and wanted class of each attribute; equal where the attribute is kept.
+        strength : float
+            0 returns the input, 1 is the full effect.
+        rngs : sequence of Generator
+            One a face, so that nothing depends on batch or order.
+
+        Raises
+        ------
+        ContractError
+            If the input or what the method returned breaks the contract.
+        UsageError
+            If an attribute is unknown, or is to change and the method cannot change it.
+        """
+        self._check_request(faces, source, target, strength, rngs)
+        if not len(faces) or strength == 0:
+            return faces.images.copy()
+        size = faces.images.shape[1]
+        inner = resized(faces, self.crop_size or size)
+        result = self._perturb(inner, source, target, strength, rngs)
+        if not isinstance(result, np.ndarray) or result.shape != inner.images.shape:
+            got = result.shape if isinstance(result, np.ndarray) else type(result).__name__
+            raise ContractError(f"{type(self).__name__} returned {got}, expected {inner.images.shape}")
+        result = result.astype(np.float32, copy=False)
+        if not np.isfinite(result).all():
+            raise ContractError(f"{type(self).__name__} returned NaN or infinity")
+        if result.shape[1] != size:
+            # Only the difference is resized, so that the crop keeps its own detail.
+            result = faces.images + resize_images(result - inner.images, size)
+        return np.clip(result, 0.0, 1.0)
+
+    @abstractmethod
+    def _perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        strength: float,
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[Any]:
+        """Do the work on valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`."""
+
+    def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence) -> None:
+        if not isinstance(faces, FaceBatch):
+            raise ContractError(f"faces: expected a FaceBatch, got {type(faces).__name__}")
+        if not 0 <= strength <= 1:
+            raise ContractError(f"strength: expected 0 to 1, got {strength}")
+        if len(rngs) != len(faces):
+            raise ContractError(f"rngs: expected {len(faces)} generators, got {len(rngs)}")
+        if "landmarks" in self.needs and faces.landmarks is None:
+            raise ContractError(f"{type(self).__name__} needs landmarks, got none")
+        for name, wanted in target.items():
+            check_labels(name, wanted, len(faces))
+            own = source.get(name)
+            if own is None:
+                raise ContractError(f"target names '{name}' but source does not")
+            check_labels(name, own, len(faces))
+            if name not in self.attributes and not np.array_equal(own, wanted):
+                raise UsageError(
+                    f"{type(self).__name__} cannot change '{name}': it changes {', '.join(self.attributes) or 'nothing'}"
+                )
+
+
+def resized(faces: FaceBatch, size: int) -> FaceBatch:
+    """Return `faces` at `size` pixels, landmarks scaled with them."""
+    old = faces.images.shape[1]
+    if old == size:
+        return faces
+    landmarks = faces.landmarks
+    if landmarks is not None:
+        landmarks = ((landmarks + 0.5) * (size / old) - 0.5).astype(np.float32)
+    return FaceBatch(np.clip(resize_images(faces.images, size), 0, 1), landmarks, faces.labels)
+
+
+def resize_images(images: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Resize (N, S, S, C) float32 to (N, size, size, C), antialiased when it shrinks; any range of values."""
+    from PIL import Image
+
+    out = np.empty((len(images), size, size, images.shape[3]), dtype=np.float32)
+    for n, image in enumerate(images):
+        for c in range(images.shape[3]):
+            plane = Image.fromarray(np.ascontiguousarray(image[:, :, c]))
+            out[n, :, :, c] = np.asarray(plane.resize((size, size), Image.Resampling.BICUBIC))
+    return out
+
+
+class Evaluator(ABC):
+    """What estimators and matchers share: they look at aligned faces and say what they were trained on."""
+
+    #: What it was trained on and how, in words, for reports.
+    trained_on: ClassVar[str] = ""
+
+    def torch_module(self) -> Any:
+        """Return a differentiable module taking NCHW RGB in [0, 1] of our aligned crop, or None if there is none."""
+        return None
+
+
+class AttributeEstimator(Evaluator):
+    """Guesses one attribute of aligned faces."""
+
+    #: The attribute that it estimates.
+    attribute: ClassVar[str] = ""
+    #: "probabilities" (N, K) in the schema's class order, or "years" (N,).
+    output: ClassVar[Literal["probabilities", "years"]] = "probabilities"
+
+    @abstractmethod
+    def predict(self, images: Images) -> NDArray[np.float32]:
+        """Return probabilities (N, K) summing to 1, or years (N,), for aligned crops (N, S, S, 3) in [0, 1]."""
+
+    def classes(self, images: Images) -> NDArray[np.int64]:
+        """Return class indices (N,) int64: the likeliest class, or the group that the years fall in."""
+        predicted = self.predict(images)
+        if self.output == "years":
+            return attribute(self.attribute).bin(predicted)
+        return predicted.argmax(axis=1).astype(np.int64)
+
+
+class FaceMatcher(Evaluator):
+    """Embeds aligned faces; two embeddings are compared by `score`."""
+
+    @abstractmethod
+    def embed(self, images: Images) -> NDArray[np.float32]:
+        """Return (N, D) descriptors for aligned crops (N, S, S, 3) in [0, 1]; an all-NaN row is a failure to acquire."""
+
+    def score(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return similarities (N,) of rows of `a` and `b`, cosine by default: higher = more likely the same person."""
+        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        return ((a * b).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)

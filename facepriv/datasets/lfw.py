@@ -1,0 +1,45 @@
+"""LFW (Huang et al., 2007): a folder a person; gender, where known, from ``lfw_gender.csv`` beside or inside it.
+
+LFW is for evaluation only: every record is "test". `visible` keeps the first five photos of each person, so that no
+one person dominates the genuine pairs.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from facepriv.datasets.records import Record
+from facepriv.datasets.splits import TEST
+
+VISIBLE_PHOTOS = 5
+
+
+def read(root: Path) -> list[Record]:
+    """Return the records of LFW under `root`, sorted by person and file."""
+    gender = _genders(root)
+    records = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+        labels = {"gender": gender[folder.name]} if folder.name in gender else {}
+        for path in sorted(folder.glob("*.jpg")):
+            records.append(Record(path, f"{folder.name}/{path.name}", folder.name, TEST, labels))
+    return records
+
+
+def visible(records: list[Record]) -> list[Record]:
+    """Keep the first `VISIBLE_PHOTOS` records of each subject."""
+    seen: dict[str, int] = {}
+    kept = []
+    for record in records:
+        seen[record.subject] = seen.get(record.subject, 0) + 1
+        if seen[record.subject] <= VISIBLE_PHOTOS:
+            kept.append(record)
+    return kept
+
+
+def _genders(root: Path) -> dict[str, str]:
+    for path in (root / "lfw_gender.csv", root.parent / "lfw_gender.csv"):
+        if path.is_file():
+            with path.open(newline="") as file:
+                return {row["subject"]: row["gender"] for row in csv.DictReader(file)}
+    return {}

@@ -1,0 +1,40 @@
+"""Every error a user can meet, with the exit code that the command line gives it.
+
+An error's text is one line: what is wrong, the file or name concerned, and the mend.
+"""
+
+
+class FaceprivError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the CLI exits with."""
+
+    exit_code = 1
+
+
+class UsageError(FaceprivError):
+    """The call itself is wrong: an unknown method, attribute, policy or option value."""
+
+    exit_code = 2
+
+
+class ContractError(FaceprivError, ValueError):
+    """An array or a value breaks the contract; the text names what was got."""
+
+
+class PluginError(FaceprivError):
+    """A plugin is broken, clashes with another, or speaks another contract version."""
+
+
+class ImageError(FaceprivError):
+    """An image file cannot be read or written; the text names the file."""
+
+
+class NoFaceError(FaceprivError):
+    """No face was found in a photo and the user asked that this be an error."""
+
+
+class DataError(FaceprivError):
+    """A data set, a pack or a manifest is missing or not of the expected form."""
+
+
+class WeightsError(FaceprivError):
+    """A weights file is missing, damaged, of another schema, or its hash is wrong."""

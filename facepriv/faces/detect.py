@@ -1,0 +1,73 @@
+"""Face detection with dlib's HOG detector, and the landmarks that alignment and methods need."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facepriv.faces import models
+from facepriv.faces.align import Face
+
+#: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 80 pixels there, so in a
+#: larger photo faces narrower than 5 % of the long side are not found.
+SEARCH_SIDE = 1600
+#: Photos whose short side is below this are searched at twice their size: HOG finds no face in 89x109 thumbnails.
+SMALL_SIDE = 160
+
+Box = tuple[float, float, float, float]
+
+
+def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
+    """Return the faces' boxes (left, top, right, bottom), in pixels of the photo, largest first.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (H, W, 3) uint8.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, SEARCH_SIDE / max(height, width))
+    searched = np.ascontiguousarray(rgb)
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        searched = np.asarray(Image.fromarray(searched).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+    upsample = 1 if min(searched.shape[:2]) < SMALL_SIDE else 0
+    found = models.detector()(searched, upsample)
+    sx, sy = width / searched.shape[1], height / searched.shape[0]
+    boxes = [(b.left() * sx, b.top() * sy, (b.right() + 1) * sx, (b.bottom() + 1) * sy) for b in found]
+    return sorted(boxes, key=lambda b: (-(b[2] - b[0]) * (b[3] - b[1]), b))
+
+
+def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False) -> list[Face]:
+    """Detect all faces and their landmarks.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (H, W, 3) uint8.
+    dense : bool
+        Also find the 68 landmarks that some methods need.
+
+    Returns
+    -------
+    list of Face
+        Largest first; empty if none was found.
+    """
+    rgb = np.ascontiguousarray(rgb)
+    return [locate(rgb, box, dense=dense) for box in detect_boxes(rgb)]
+
+
+def locate(rgb: NDArray[np.uint8], box: Box, *, dense: bool = False) -> Face:
+    """Find the landmarks in a known box of a photo (H, W, 3) uint8."""
+    dense_points = _landmarks(rgb, box, models.LANDMARKS_68) if dense else None
+    return Face(box, _landmarks(rgb, box, models.LANDMARKS_5), dense_points)
+
+
+def _landmarks(rgb: NDArray[np.uint8], box: Box, name: str) -> NDArray[np.float64]:
+    import dlib
+
+    left, top, right, bottom = (round(v) for v in box)
+    shape = models.shape_predictor(name)(rgb, dlib.rectangle(left, top, right - 1, bottom - 1))
+    # dlib counts pixel centres as whole numbers.
+    return np.array([(p.x + 0.5, p.y + 0.5) for p in shape.parts()], dtype=np.float64)

@@ -1,0 +1,49 @@
+"""The hook that a plugin implements: it says what it brings, without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pluggy
+
+PROJECT = "facepriv"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Kind = Literal["perturber", "estimator", "matcher", "trainer"]
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A light description of one component; its target is imported on first use.
+
+    Parameters
+    ----------
+    kind : {"perturber", "estimator", "matcher", "trainer"}
+        What the target is: a class of `facepriv.contracts`, or for a trainer a click command.
+    name : str
+        Unique among components of this kind, for example ``privacynet``.
+    target : str
+        Dotted path, ``package.module:Object``.
+    summary : str
+        One line for listings.
+    reference : str
+        The source: paper, venue, year.
+    attributes : tuple of str
+        What a perturber changes, or an estimator estimates.
+    """
+
+    kind: Kind
+    name: str
+    target: str
+    summary: str
+    reference: str = ""
+    attributes: tuple[str, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
+
+
+@hookspec
+def facepriv_components() -> Iterable[Descriptor]:  # type: ignore[empty-body]
+    """Return descriptors of what the plugin brings. Must import nothing heavy."""
