@@ -18,6 +18,7 @@ CONTRACT_VERSION = 1
 
 Images = NDArray[np.float32]
 Labels = Mapping[str, NDArray[np.int64]]
+ClassIndices = dict[str, NDArray[np.int64]]
 Policy = Literal["flip", "random"]
 POLICIES: tuple[Policy, ...] = ("flip", "random")
 UNKNOWN = -1
@@ -91,7 +92,7 @@ def check_labels(name: str, labels: Any, count: int) -> None:
     if not isinstance(labels, np.ndarray) or labels.shape != (count,) or labels.dtype != np.int64:
         got = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
         raise ContractError(f"labels of {name}: expected int64 ({count},), got {got}")
-    if labels.size and not (-1 <= labels.min() and labels.max() < len(classes)):
+    if labels.size and (labels.min() < -1 or labels.max() >= len(classes)):
         raise ContractError(
             f"labels of {name}: expected -1 to {len(classes) - 1}, got {labels.min()} to {labels.max()}"
         )
@@ -140,7 +141,7 @@ class PrivacyRequest:
         """The attributes that change, in the schema's order."""
         return tuple(name for name in ATTRIBUTES if name in self.obfuscate or name in self.targets)
 
-    def resolve(self, labels: Labels, rngs: Sequence[np.random.Generator]) -> tuple[dict, dict]:
+    def resolve(self, labels: Labels, rngs: Sequence[np.random.Generator]) -> tuple[ClassIndices, ClassIndices]:
         """Turn the request into class indices for each face.
 
         Parameters
@@ -266,7 +267,7 @@ class Perturber(ABC):
     ) -> NDArray[Any]:
         """Do the work on valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`."""
 
-    def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence) -> None:
+    def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence[Any]) -> None:
         if not isinstance(faces, FaceBatch):
             raise ContractError(f"faces: expected a FaceBatch, got {type(faces).__name__}")
         if not 0 <= strength <= 1:
@@ -283,7 +284,7 @@ class Perturber(ABC):
             check_labels(name, own, len(faces))
             if name not in self.attributes and not np.array_equal(own, wanted):
                 raise UsageError(
-                    f"{type(self).__name__} cannot change '{name}': it changes {', '.join(self.attributes) or 'nothing'}"
+                    f"{type(self).__name__} cannot change '{name}': it changes {', '.join(self.attributes) or 'none'}"
                 )
 
 
@@ -346,7 +347,7 @@ class FaceMatcher(Evaluator):
 
     @abstractmethod
     def embed(self, images: Images) -> NDArray[np.float32]:
-        """Return (N, D) descriptors for aligned crops (N, S, S, 3) in [0, 1]; an all-NaN row is a failure to acquire."""
+        """Return (N, D) descriptors for aligned crops (N, S, S, 3) in [0, 1]; an all-NaN row: failure to acquire."""
 
     def score(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return similarities (N,) of rows of `a` and `b`, cosine by default: higher = more likely the same person."""

@@ -1,4 +1,4 @@
-"""A folder of photos with ``labels.csv``: columns ``file`` and any of ``subject``, ``part``, ``gender``, ``race``, ``age``.
+"""A photo folder with ``labels.csv``: columns ``file``, any of ``subject``, ``part``, ``gender``, ``race``, ``age``.
 
 ``age`` is in years or a group's name. Without ``part``, the split is by subject where there is one, else by file.
 """

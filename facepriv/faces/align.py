@@ -69,7 +69,7 @@ class Face:
 
 
 def similarity(source: NDArray[np.float64], destination: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (2, 3) least-squares similarity (rotation, scale, shift) that maps `source` to `destination`, (K, 2)."""
+    """Return the (2, 3) least-squares similarity (rotation, scale, shift) taking `source` to `destination`, (K, 2)."""
     a = source[:, 0] + 1j * source[:, 1]
     b = destination[:, 0] + 1j * destination[:, 1]
     # A similarity without reflection is b = m a + t over the complex numbers: a one-line regression.
