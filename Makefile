@@ -1,0 +1,87 @@
+# `make` builds .venv with everything in it; every other target does so first where it is needed.
+# The data sets' place for pack, train-* and verify-*: make ... DATA=/path (default: FACEPRIV_DATA).
+
+.DEFAULT_GOAL := venv
+.DELETE_ON_ERROR:
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DATA  ?= $(FACEPRIV_DATA)
+# What `pack` writes and `train-*` reads, and where training keeps its runs.
+PACK  ?= runs/pack
+# Further options for the command behind a target, for example: make test ARGS="-k paste"
+ARGS  ?=
+
+PLUGINS  := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard examples/*/pyproject.toml))
+PROJECTS := . $(PLUGINS) $(EXAMPLES)
+
+# The first Python that is new enough; another: make PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators pack train-estimators \
+	train-privacynet clean need-data
+
+venv: $(STAMP)
+
+$(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+	@test -n "$(PYTHON)" || { echo "facepriv needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is no Python 3.11 or newer: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt \
+		-e '.[dev]' $(foreach plugin,$(PLUGINS),-e './$(plugin)[train]') $(foreach example,$(EXAMPLES),-e ./$(example))
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/facepriv demo -o demo-out $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# A stale build folder would put deleted modules into a wheel.
+wheels: $(STAMP)
+	rm -rf dist $(addsuffix /build,$(PROJECTS))
+	$(BIN)/python -m pip wheel --disable-pip-version-check -q --no-deps -w dist $(addprefix ./,$(PROJECTS))
+	@ls -l dist
+
+# The wheels alone, in a new environment outside this tree, in an empty folder.
+check-wheels: wheels
+	@set -e; outside=$$(mktemp -d); trap 'rm -rf "$$outside"' EXIT; \
+	"$(BIN)/python" -m venv "$$outside/venv"; \
+	"$$outside/venv/bin/python" -m pip install --disable-pip-version-check -q -c constraints.txt \
+		"$$(echo dist/facepriv-[0-9]*.whl)[demo]" dist/facepriv_*.whl; \
+	mkdir "$$outside/empty"; cd "$$outside/empty"; unset PYTHONPATH; \
+	"$$outside/venv/bin/facepriv" plugins; \
+	"$$outside/venv/bin/facepriv" check pixelate; \
+	"$$outside/venv/bin/facepriv" demo -o demo-out $(ARGS); \
+	test -s demo-out/sheet.png; echo "the wheels alone run the demo"
+
+need-data:
+	@test -d "$(DATA)" || { echo "the data sets' folder is missing: make ... DATA=/path, or set FACEPRIV_DATA" >&2; exit 1; }
+
+verify-lfw: need-data $(STAMP)
+	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" $(ARGS)
+
+verify-estimators: need-data $(STAMP)
+	$(BIN)/python benchmarks/estimators.py --data "$(DATA)" $(ARGS)
+
+pack: need-data $(STAMP)
+	$(BIN)/facepriv pack --data "$(DATA)" -o "$(PACK)" $(ARGS)
+
+train-estimators: $(STAMP)
+	$(BIN)/facepriv train estimators --pack "$(PACK)" $(ARGS)
+
+train-privacynet: $(STAMP)
+	$(BIN)/facepriv train privacynet --pack "$(PACK)" $(ARGS)
+
+# The environment stays; `rm -r .venv` removes it.
+clean:
+	rm -rf dist demo-out $(addsuffix /build,$(PROJECTS)) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
