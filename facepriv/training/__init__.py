@@ -1,0 +1,1 @@
+"""What the plugins that learn share: augmentation, the loop's bookkeeping, checkpoints. Needs torch."""

@@ -1,0 +1,179 @@
+"""Trains one family of estimators on its own half of the training data.
+
+The halves are disjoint (`facepriv.datasets.splits.halves`), the architectures differ, and nothing is loaded from one
+family into the other: a change that fools one by chance has no reason to fool the other.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facepriv.datasets.pack import Pack
+from facepriv.schema import RACE
+from facepriv.training.augment import Augmentation
+from facepriv_estimators.networks import AGE_RANKS, years_from
+
+#: Faces under this age train too, but no bar speaks of them.
+ADULT = 15
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of one family."""
+
+    epochs: float = 8
+    batch: int = 64
+    rate: float = 2e-3
+    decay: float = 0.02
+    trunk_rate: float = 1.0
+    ema: float = 0.995
+    seed: int = 0
+
+
+RECIPES = {
+    # The trunk knows faces already: it moves a third as fast as the new heads.
+    "a": Recipe(epochs=8, rate=1.5e-3, trunk_rate=0.33),
+    "b": Recipe(epochs=40, rate=4e-3, decay=0.05),
+}
+
+
+def losses(out: dict[str, Tensor], gender: Tensor, race: Tensor, years: Tensor, race_weight: Tensor) -> Tensor:
+    """Sum of the attributes' losses over the faces whose label is known.
+
+    Parameters
+    ----------
+    out : dict
+        A network's logits.
+    gender, race : Tensor
+        (N,) int64, -1 unknown.
+    years : Tensor
+        (N,) float32, NaN unknown.
+    race_weight : Tensor
+        (4,) weight of each race class.
+    """
+    total = _cross_entropy(out["gender"], gender, None, 0.05) + _cross_entropy(out["race"], race, race_weight, 0.05)
+    known = ~torch.isnan(years)
+    if known.any():
+        ranks = torch.arange(AGE_RANKS, device=years.device)
+        older = (years[known, None] > ranks).float()
+        # The mean over 90 ranks is small because most are easy; 6 puts age on a par with the other two.
+        total = total + 6 * F.binary_cross_entropy_with_logits(out["age"][known], older)
+    return total
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
+    known = labels >= 0
+    if not known.any():
+        return logits.sum() * 0
+    return F.cross_entropy(logits[known], labels[known], weight, label_smoothing=smoothing)
+
+
+def sampling_weights(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights (N,) that draw the sets alike, and within a set the rarer races more often (by inverse square root)."""
+    weights = np.ones(len(rows))
+    sets = pack.columns["set"][rows]
+    race = pack.labels["race"][rows]
+    for name in np.unique(sets):
+        inside = sets == name
+        for label in np.unique(race[inside]):
+            of_label = inside & (race == label)
+            weights[of_label] = 1 / math.sqrt(of_label.sum())
+        weights[inside] /= weights[inside].sum()
+    return weights / weights.sum()
+
+
+def train(
+    net: nn.Module, pack: Pack, half: str, recipe: Recipe, log: Callable[[str], None] = print
+) -> tuple[nn.Module, dict[str, float]]:
+    """Train `net` on one half of the pack's training part; returns its moving average and validation figures."""
+    torch.manual_seed(recipe.seed)
+    rows = pack.where(part="train", half=half)
+    crops = torch.from_numpy(np.ascontiguousarray(pack.crops[rows])).permute(0, 3, 1, 2)
+    gender, race = (torch.from_numpy(pack.labels[name][rows]) for name in ("gender", "race"))
+    years = torch.from_numpy(pack.years[rows])
+    weights = torch.from_numpy(sampling_weights(pack, rows))
+    drawn = torch.zeros(len(RACE.classes), dtype=torch.float64)
+    drawn.scatter_add_(0, race.clamp(min=0), weights * (race >= 0))
+    race_weight = (drawn.sum() / drawn / len(drawn)).float().sqrt()
+    race_weight /= race_weight.mean()
+    net = net.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(net).eval().requires_grad_(False)
+    heads = [p for name, p in net.named_parameters() if name.startswith("heads")]
+    trunk = [p for name, p in net.named_parameters() if not name.startswith("heads")]
+    groups = [{"params": heads, "lr": recipe.rate}, {"params": trunk, "lr": recipe.rate * recipe.trunk_rate}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.decay)
+    steps = max(1, int(recipe.epochs * len(rows) / recipe.batch))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, [g["lr"] for g in groups], total_steps=steps, pct_start=0.15
+    )
+    augment = Augmentation(smallest=0.5)
+    start = time.perf_counter()
+    for step in range(steps):
+        net.train()
+        chosen = torch.multinomial(weights, recipe.batch, replacement=True)
+        x = augment(crops[chosen].float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            out = net(x)
+        loss = losses({k: v.float() for k, v in out.items()}, gender[chosen], race[chosen], years[chosen], race_weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimiser.step()
+        schedule.step()
+        update_average(average, net, min(recipe.ema, (step + 1) / (step + 10)))
+        if (step + 1) % max(1, steps // 8) == 0 or step + 1 == steps:
+            figures = validate(average, pack)
+            shown = "  ".join(f"{k} {v:.3f}" for k, v in figures.items())
+            log(f"step {step + 1}/{steps}  {time.perf_counter() - start:.0f} s  loss {loss.item():.3f}  {shown}")
+    return average, figures
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move the exponential moving average of weights and buffers towards `net`."""
+    state = net.state_dict()
+    for name, value in average.state_dict().items():
+        if value.dtype.is_floating_point:
+            value.lerp_(state[name], 1 - decay)
+        else:
+            value.copy_(state[name])
+
+
+def validate(net: nn.Module, pack: Pack, part: str = "validation") -> dict[str, float]:
+    """Figures on one part: gender accuracy on each set (UTKFace at 15 and over), race balanced accuracy, age MAE."""
+    figures: dict[str, float] = {}
+    for name in np.unique(pack.columns["set"]):
+        rows = pack.where(part=part, set=name)
+        adult = np.isnan(pack.years[rows]) | (pack.years[rows] >= ADULT)
+        rows = rows[adult]
+        out = infer(net, pack, rows)
+        gender = pack.labels["gender"][rows]
+        figures[f"gender_{name}"] = float((out["gender"].argmax(1) == gender)[gender >= 0].mean())
+        race, years = pack.labels["race"][rows], pack.years[rows]
+        if (race >= 0).any():
+            hits = out["race"].argmax(1) == race
+            figures[f"race_{name}"] = float(np.mean([hits[race == k].mean() for k in np.unique(race[race >= 0])]))
+        if not np.isnan(years).all():
+            figures[f"mae_{name}"] = float(np.nanmean(np.abs(out["years"] - years)))
+    return figures
+
+
+@torch.inference_mode()
+def infer(net: nn.Module, pack: Pack, rows: NDArray[np.int64], batch: int = 128) -> dict[str, NDArray[np.float32]]:
+    """Run `net` over rows of a pack: logits of gender and race, and years."""
+    parts: list[dict[str, Tensor]] = []
+    for start in range(0, len(rows), batch):
+        x = torch.from_numpy(np.ascontiguousarray(pack.crops[rows[start : start + batch]])).permute(0, 3, 1, 2)
+        out = net(x.float().div(255).contiguous(memory_format=torch.channels_last))
+        parts.append({"gender": out["gender"], "race": out["race"], "years": years_from(out["age"])})
+    return {key: torch.cat([part[key] for part in parts]).float().numpy() for key in parts[0]}
