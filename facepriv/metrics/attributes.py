@@ -1,0 +1,127 @@
+"""Attributes: how well an estimator tells classes apart and guesses years.
+
+A face that the estimator could not see (not detected, NaN, or class -1) counts as an error of either class. Note that
+such a failure flatters a method that hides attributes, so reports give the count beside the rate.
+
+Every function takes `weights`, (R, N) counts of R resamples (see `facepriv.metrics.bootstrap`), and then returns (R,);
+without them it returns (1,). Rates are shares in [0, 1].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facepriv.errors import ContractError, DataError
+from facepriv.metrics.curve import Curve, check_weights, curve
+
+Float = NDArray[np.float64]
+
+
+def binary_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> Curve:
+    """Return the error curve of a binary attribute.
+
+    Parameters
+    ----------
+    scores : array
+        (N,) score of the positive class, higher = more likely positive; NaN = the face was not seen.
+    positive : array
+        (N,) bool, the truth.
+
+    Raises
+    ------
+    DataError
+        If only one class is there.
+    """
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
+    if positive.shape != scores.shape or positive.dtype != bool:
+        raise ContractError(f"truth: expected bool {scores.shape}, got {positive.dtype} {positive.shape}")
+    wrong = np.where(positive, -np.inf, np.inf)
+    return curve(np.where(np.isnan(scores), wrong, scores), positive, weights)
+
+
+def binary_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Return the equal error rate of a binary attribute, (R,); see `binary_curve` and `Curve.equal_error`.
+
+    0.5 says that the score carries nothing, 1 that it is always wrong, and so that its inverse is always right.
+    """
+    return binary_curve(scores, positive, weights).equal_error()
+
+
+def flip_aware(rate: ArrayLike) -> Float:
+    """Return min(EER, 1 - EER): what remains for an adversary who knows that the answer is turned round."""
+    rate = np.asarray(rate, dtype=np.float64)
+    return np.minimum(rate, 1 - rate)
+
+
+def error_share(
+    scores: ArrayLike, positive: ArrayLike, thresholds: ArrayLike, weights: ArrayLike | None = None
+) -> Float:
+    """Return the share of faces that fall on the wrong side of a threshold set elsewhere, (R,).
+
+    For faces of one class alone, where an EER does not exist. Positive is what scores at or above the threshold.
+
+    Parameters
+    ----------
+    thresholds : array
+        (R,), one a resample, or a single value; NaN gives NaN.
+    """
+    scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
+    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
+    right = np.where(positive, scores >= thresholds[:, None], scores < thresholds[:, None])
+    share = 1 - _mean(right.astype(np.float64), check_weights(weights, len(scores)))
+    return np.where(np.isnan(thresholds), np.nan, share)
+
+
+def accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Return the share of faces whose class (N,) is right, (R,); a predicted -1 is wrong, a truth of -1 refused."""
+    predicted, truth = _classes(predicted, truth)
+    return _mean((predicted == truth).astype(np.float64), check_weights(weights, len(truth)))
+
+
+def balanced_accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Return the mean over the classes in `truth` of the share of each that is right, (R,).
+
+    A resample that holds no face of a class gives NaN.
+    """
+    predicted, truth = _classes(predicted, truth)
+    w = check_weights(weights, len(truth))
+    right = (predicted == truth).astype(np.float64)
+    recalls = [_mean(right[truth == label], w[:, truth == label]) for label in np.unique(truth)]
+    return np.mean(recalls, axis=0)
+
+
+def mean_absolute_error(predicted: ArrayLike, years: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Return the mean absolute error in years, (R,).
+
+    Faces that were not seen (NaN in `predicted`) have no error in years; they are left out, and the caller counts
+    them. An unknown age (NaN in `years`) is refused.
+    """
+    predicted, years = np.asarray(predicted, dtype=np.float64), np.asarray(years, dtype=np.float64)
+    if predicted.shape != years.shape or years.ndim != 1:
+        raise ContractError(f"years: expected two arrays (N,), got {predicted.shape} and {years.shape}")
+    if np.isnan(years).any():
+        raise ContractError("years: the truth holds NaN; leave out faces of unknown age")
+    seen = ~np.isnan(predicted)
+    if not seen.any():
+        raise DataError("there is no face with a known and an estimated age")
+    w = check_weights(weights, len(years))
+    return _mean(np.abs(predicted - years)[seen], w[:, seen])
+
+
+def _classes(predicted: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    predicted, truth = np.asarray(predicted), np.asarray(truth)
+    if predicted.shape != truth.shape or truth.ndim != 1:
+        raise ContractError(f"classes: expected two arrays (N,), got {predicted.shape} and {truth.shape}")
+    if not len(truth):
+        raise DataError("there is no labelled face")
+    if (truth < 0).any():
+        raise ContractError("classes: the truth holds -1; leave out faces without a label")
+    return predicted, truth
+
+
+def _mean(values: Float, weights: Float) -> Float:
+    """Return weighted means (R,) of values (N,) or (R, N); NaN where a resample is empty."""
+    total = weights.sum(axis=1)
+    summed = (weights * values).sum(axis=1)
+    return np.where(total > 0, summed / np.where(total > 0, total, 1), np.nan)

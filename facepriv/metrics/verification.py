@@ -1,0 +1,145 @@
+"""Verification: how well a matcher's scores tell genuine from impostor comparisons (ISO/IEC 19795-1).
+
+A score is a similarity, higher = more likely the same person; a comparison matches where its score is at or above the
+threshold. NaN is a failure to detect or acquire and an error of its own kind: a genuine one never matches, an impostor
+one is never a false match, and both stay in the denominators.
+
+Rates are shares in [0, 1]. TMR: true match rate, the share of genuine comparisons that match. FMR: false match rate,
+the share of impostor comparisons that match.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facepriv.errors import ContractError, DataError
+from facepriv.metrics.curve import Curve, curve
+
+#: A rate is only reported where the comparisons can hold this many errors (about +-37 % at 95 %).
+MIN_ERRORS = 30
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold and the rates reached there."""
+
+    threshold: float
+    tmr: float
+    fmr: float
+
+
+def roc(genuine: ArrayLike, impostor: ArrayLike) -> Curve:
+    """Return the ROC, with one point for each distinct score: ``.false`` is FMR, ``.true`` is TMR, both (1, T).
+
+    Parameters
+    ----------
+    genuine, impostor : array
+        (G,) and (I,) scores, NaN = failure.
+
+    Raises
+    ------
+    DataError
+        If either holds no comparison.
+    """
+    genuine, impostor = _scores(genuine, "genuine"), _scores(impostor, "impostor")
+    scores = np.concatenate([genuine, impostor])
+    positive = np.arange(len(scores)) < len(genuine)
+    return curve(np.where(np.isnan(scores), -np.inf, scores), positive)
+
+
+def eer(genuine: ArrayLike, impostor: ArrayLike) -> float:
+    """Return the equal error rate, FMR = 1 - TMR, linearly interpolated between the two thresholds around it."""
+    return float(roc(genuine, impostor).equal_error()[0])
+
+
+def auc(genuine: ArrayLike, impostor: ArrayLike) -> float:
+    """Return the chance that a genuine score exceeds an impostor score; ties count half, a failed genuine one 0."""
+    return float(roc(genuine, impostor).area()[0])
+
+
+def d_prime(genuine: ArrayLike, impostor: ArrayLike) -> float:
+    """Return the distance of the two means over the root mean of their variances.
+
+    Failures have no score and are left out here, and only here.
+
+    Raises
+    ------
+    DataError
+        If fewer than two scores of a kind remain, or all are equal.
+    """
+    kept = [scores[~np.isnan(scores)] for scores in (_scores(genuine, "genuine"), _scores(impostor, "impostor"))]
+    if min(map(len, kept)) < 2:
+        raise DataError("d' needs at least two genuine and two impostor scores")
+    spread = math.sqrt(sum(float(scores.var(ddof=1)) for scores in kept) / 2)
+    if spread == 0:
+        raise DataError("d' is undefined where all genuine and all impostor scores are equal")
+    return float(kept[0].mean() - kept[1].mean()) / spread
+
+
+def threshold_at_fmr(impostor: ArrayLike, fmr: float, *, min_errors: int = MIN_ERRORS) -> float:
+    """Return the lowest threshold whose FMR is at most `fmr`.
+
+    Parameters
+    ----------
+    impostor : array
+        (I,) scores, NaN = failure.
+    fmr : float
+        In (0, 1).
+    min_errors : int
+        How many false matches `fmr` must allow among the comparisons.
+
+    Raises
+    ------
+    DataError
+        If the impostor comparisons are too few for this rate; the text says how many it takes.
+    """
+    impostor = _scores(impostor, "impostor")
+    check_count(len(impostor), fmr, min_errors)
+    allowed = allowed_errors(len(impostor), fmr)
+    real = np.where(np.isnan(impostor), -np.inf, impostor)
+    # One false match more than allowed has this score; the threshold lies just above it and above its ties.
+    refused = np.partition(real, len(real) - 1 - allowed)[len(real) - 1 - allowed]
+    return float(np.nextafter(refused, np.inf))
+
+
+def rates_at(genuine: ArrayLike, impostor: ArrayLike, threshold: float) -> OperatingPoint:
+    """Return TMR and FMR at a given threshold, for example at the one that the unprotected photos set."""
+    genuine, impostor = _scores(genuine, "genuine"), _scores(impostor, "impostor")
+    return OperatingPoint(threshold, float((genuine >= threshold).mean()), float((impostor >= threshold).mean()))
+
+
+def tmr_at_fmr(genuine: ArrayLike, impostor: ArrayLike, fmr: float, *, min_errors: int = MIN_ERRORS) -> OperatingPoint:
+    """Return the operating point at the set's own `fmr`: `rates_at` the threshold of `threshold_at_fmr`."""
+    return rates_at(genuine, impostor, threshold_at_fmr(impostor, fmr, min_errors=min_errors))
+
+
+def check_count(impostors: int, fmr: float, min_errors: int = MIN_ERRORS) -> None:
+    """Raise `DataError` unless `impostors` comparisons at `fmr` allow at least `min_errors` false matches."""
+    if not 0 < fmr < 1:
+        raise ContractError(f"fmr: expected a share between 0 and 1, got {fmr}")
+    if allowed_errors(impostors, fmr) < min_errors:
+        raise DataError(
+            f"{impostors} impostor comparisons are too few for an FMR of {100 * fmr:g} %: "
+            f"{min_errors} false matches take {math.ceil(min_errors / fmr - 1e-9)}"
+        )
+
+
+def allowed_errors(comparisons: float, rate: float) -> int:
+    """Return how many errors keep within `rate` of `comparisons`."""
+    # 0.001 x 30,000 is a hair below 30 in floating point.
+    return math.floor(comparisons * rate + 1e-9)
+
+
+def _scores(scores: ArrayLike, what: str) -> NDArray[np.float64]:
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 1:
+        raise ContractError(f"{what} scores: expected shape (N,), got {array.shape}")
+    if not len(array):
+        raise DataError(f"there is no {what} comparison")
+    if np.isinf(array).any():
+        raise ContractError(f"{what} scores: expected finite values or NaN, got infinity")
+    return array
