@@ -131,6 +131,11 @@ class PrivacyRequest:
             attribute(name)
         for name, label in self.targets.items():
             attribute(name).index(label)
+        for name, pairs in self.pairs.items():
+            spec = attribute(name)
+            for own, other in pairs.items():
+                if spec.index(own) == spec.index(other):
+                    raise UsageError(f"pairs of {name} turn '{own}' into itself: a flip changes the class")
         if self.policy not in POLICIES:
             raise UsageError(f"unknown policy '{self.policy}': one of {', '.join(POLICIES)}")
         if not 0 <= self.strength <= 1:
@@ -156,20 +161,29 @@ class PrivacyRequest:
         source, target : dict of str to (N,) int64
             For every attribute in `labels`. A kept attribute's target is its source. A hidden attribute of unknown
             source is drawn from all classes.
+
+        Raises
+        ------
+        ContractError
+            If labels and `rngs` differ in number, a label is no class, or a hidden attribute has no labels.
         """
         source = {name: np.asarray(values, dtype=np.int64) for name, values in labels.items()}
         target = {name: values.copy() for name, values in source.items()}
+        for name, values in source.items():
+            check_labels(name, values, len(rngs))
         for name in self.hidden:
             if name not in source:
                 raise ContractError(f"no labels for '{name}', which is to be hidden")
-            for face, rng in enumerate(rngs):
-                target[name][face] = self._target(name, int(source[name][face]), rng)
+        for face, rng in enumerate(rngs):
+            # One draw for every attribute there is, hidden or not, so that one's choice never shifts another's.
+            draws = dict(zip(ATTRIBUTES, rng.random(len(ATTRIBUTES)), strict=True))
+            for name in self.hidden:
+                target[name][face] = self._target(name, int(source[name][face]), float(draws[name]))
         return source, target
 
-    def _target(self, name: str, own: int, rng: np.random.Generator) -> int:
+    def _target(self, name: str, own: int, draw: float) -> int:
+        """Choose the class of one face, which is of class `own`; `draw` is uniform in [0, 1)."""
         spec = attribute(name)
-        # Drawn first and always, so that one attribute's choice never shifts another's.
-        draw = float(rng.random())
         if name in self.targets:
             return spec.index(self.targets[name])
         if self.policy == "flip" and own != UNKNOWN:
@@ -248,6 +262,8 @@ class Perturber(ABC):
         if not isinstance(result, np.ndarray) or result.shape != inner.images.shape:
             got = result.shape if isinstance(result, np.ndarray) else type(result).__name__
             raise ContractError(f"{type(self).__name__} returned {got}, expected {inner.images.shape}")
+        if result.dtype.kind != "f":
+            raise ContractError(f"{type(self).__name__} returned {result.dtype}, expected floats in [0, 1]")
         result = result.astype(np.float32, copy=False)
         if not np.isfinite(result).all():
             raise ContractError(f"{type(self).__name__} returned NaN or infinity")
@@ -270,10 +286,14 @@ class Perturber(ABC):
     def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence[Any]) -> None:
         if not isinstance(faces, FaceBatch):
             raise ContractError(f"faces: expected a FaceBatch, got {type(faces).__name__}")
+        check_images(faces.images)  # again: a FaceBatch cannot keep its arrays from being written to
         if not 0 <= strength <= 1:
             raise ContractError(f"strength: expected 0 to 1, got {strength}")
         if len(rngs) != len(faces):
             raise ContractError(f"rngs: expected {len(faces)} generators, got {len(rngs)}")
+        for rng in rngs:
+            if not isinstance(rng, np.random.Generator):
+                raise ContractError(f"rngs: expected numpy.random.Generator, got {type(rng).__name__}")
         if "landmarks" in self.needs and faces.landmarks is None:
             raise ContractError(f"{type(self).__name__} needs landmarks, got none")
         for name, wanted in target.items():

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import pluggy
+
+from facepriv.errors import ContractError
 
 PROJECT = "facepriv"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 Kind = Literal["perturber", "estimator", "matcher", "trainer"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Descriptor:
         The source: paper, venue, year.
     attributes : tuple of str
         What a perturber changes, or an estimator estimates.
+    options : dict
+        Keyword arguments for the target, so that one class can stand behind several names.
+
+    Raises
+    ------
+    ContractError
+        If the kind is unknown, the name is empty or the target is no dotted path.
     """
 
     kind: Kind
@@ -42,6 +52,17 @@ class Descriptor:
     reference: str = ""
     attributes: tuple[str, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ContractError(f"descriptor '{self.name}': kind must be one of {', '.join(KINDS)}, got '{self.kind}'")
+        if not self.name:
+            raise ContractError(f"descriptor of {self.target}: the name is empty")
+        module, _, name = self.target.partition(":")
+        if not module or not name:
+            raise ContractError(
+                f"descriptor '{self.name}': target must be 'package.module:Object', got '{self.target}'"
+            )
 
 
 @hookspec

@@ -5,6 +5,7 @@ pluggy's own entry-point loader lets one broken plugin end the program; here eac
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -14,12 +15,13 @@ from typing import Any
 import pluggy
 
 from facepriv import hookspecs
-from facepriv.contracts import CONTRACT_VERSION
-from facepriv.errors import PluginError, UsageError
-from facepriv.hookspecs import Descriptor, Kind
+from facepriv.contracts import CONTRACT_VERSION, AttributeEstimator, FaceMatcher, Perturber
+from facepriv.errors import FaceprivError, PluginError, UsageError
+from facepriv.hookspecs import KINDS, Descriptor, Kind
 from facepriv.schema import nearest
 
 GROUP = "facepriv"
+_CLASSES: dict[Kind, type] = {"perturber": Perturber, "estimator": AttributeEstimator, "matcher": FaceMatcher}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Registry:
     def discover(cls, found: list[EntryPoint] | None = None) -> Registry:
         """Load every plugin of the entry-point group ``facepriv``; a broken one is kept with its error."""
         points = entry_points(group=GROUP) if found is None else found
-        return cls([_load(point) for point in sorted(points, key=lambda p: p.name)])
+        return cls([_load(point) for point in sorted(points, key=lambda p: (p.name, p.value))])
 
     def descriptors(self, kind: Kind) -> dict[str, Descriptor]:
         """Return the components of `kind` by name, in order; a clashing name is left out (`find` says why)."""
@@ -52,10 +54,9 @@ class Registry:
 
     def clashes(self) -> list[str]:
         """Return one line for each name that two distributions claim."""
-        kinds: tuple[Kind, ...] = ("perturber", "estimator", "matcher", "trainer")
         return [
             _clash_text(kind, name, [plugin for plugin, _ in owners])
-            for kind in kinds
+            for kind in KINDS
             for name, owners in sorted(self._owners(kind).items())
             if len(owners) > 1
         ]
@@ -83,10 +84,29 @@ class Registry:
         raise UsageError(f"unknown {word} '{name}'{nearest(name, known)}: known are {listed}{hint}")
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:
-        """Import the target of `name` and build it with its descriptor's options, then `options`."""
+        """Import the target of `name` and build it with its descriptor's options, then `options`.
+
+        Raises
+        ------
+        UsageError
+            If no plugin brings it.
+        PluginError
+            If two claim the name, or the target cannot be imported or built, or is of another class than its kind's.
+        """
         descriptor = self.find(kind, name)
         target = load_target(descriptor)
-        return target(**{**descriptor.options, **options})
+        keywords = {**descriptor.options, **options}
+        try:
+            component = target(**keywords)
+        except FaceprivError:
+            raise
+        except Exception as error:  # a plugin may raise anything; the user gets one line, not its traceback
+            given = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
+            raise PluginError(f"{kind} '{name}' cannot be built ({given or 'no options'}): {_line(error)}") from error
+        wanted = _CLASSES.get(kind)
+        if wanted is not None and not isinstance(component, wanted):
+            raise PluginError(f"{kind} '{name}' is a {type(component).__name__}, not a {wanted.__name__}")
+        return component
 
     def _owners(self, kind: Kind) -> dict[str, list[tuple[Plugin, Descriptor]]]:
         owners: dict[str, list[tuple[Plugin, Descriptor]]] = {}
@@ -102,7 +122,7 @@ def load_target(descriptor: Descriptor) -> Any:
     module, _, name = descriptor.target.partition(":")
     try:
         return getattr(import_module(module), name)
-    except Exception as error:  # a plugin may raise anything; the user gets one line, not its traceback
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line, not its traceback
         raise PluginError(
             f"{descriptor.kind} '{descriptor.name}' cannot be loaded from {descriptor.target}: {_line(error)}"
         ) from error
@@ -118,23 +138,49 @@ def _load(point: EntryPoint) -> Plugin:
     dist = point.dist
     distribution, version = (dist.name, dist.version) if dist else (point.value, "")
     try:
-        module = point.load()
-        wanted = getattr(module, "FACEPRIV_CONTRACT", None)
-        if wanted != CONTRACT_VERSION:
-            text = f"built for contract version {wanted}, this facepriv speaks {CONTRACT_VERSION}: update the plugin"
-            return Plugin(point.name, distribution, version, error=text)
-        manager = pluggy.PluginManager(hookspecs.PROJECT)
-        manager.add_hookspecs(hookspecs)
-        manager.register(module)
-        brought = [d for components in manager.hook.facepriv_components() for d in components]
-        return Plugin(point.name, distribution, version, tuple(brought))
+        components = _components(point.load())
+        return Plugin(point.name, distribution, version, components)
+    except PluginError as error:
+        return Plugin(point.name, distribution, version, error=str(error))
     except (Exception, SystemExit) as error:  # one broken plugin must not end the program
         return Plugin(point.name, distribution, version, error=_line(error))
 
 
+def _components(module: Any) -> tuple[Descriptor, ...]:
+    """Ask a plugin's module what it brings; raises `PluginError` if it is not of our contract."""
+    if not hasattr(module, "FACEPRIV_CONTRACT"):
+        raise PluginError(f"names no contract version: add FACEPRIV_CONTRACT = {CONTRACT_VERSION} to the plugin")
+    if module.FACEPRIV_CONTRACT != CONTRACT_VERSION:
+        raise PluginError(
+            f"built for contract version {module.FACEPRIV_CONTRACT}, this facepriv speaks {CONTRACT_VERSION}: "
+            "update the older of the two"
+        )
+    # A manager of its own, so that a hook that raises cannot hide another plugin's answer.
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    manager.check_pending()  # a misspelt hook would never be called
+    answers = manager.hook.facepriv_components()
+    if not answers:
+        raise PluginError("brings nothing: its hook facepriv_components is missing or returned None")
+    if isinstance(answers[0], str) or not isinstance(answers[0], Iterable):
+        raise PluginError(f"its hook facepriv_components returned {_shown(answers[0])}, expected Descriptors")
+    brought = tuple(answers[0])
+    for item in brought:
+        if not isinstance(item, Descriptor):
+            raise PluginError(f"its hook facepriv_components returned {_shown(item)}, expected Descriptors")
+    return brought
+
+
 def _clash_text(kind: str, name: str, plugins: list[Plugin]) -> str:
-    owners = " and ".join(sorted(plugin.distribution for plugin in plugins))
-    return f"{kind} '{name}' is claimed by {owners}: uninstall one of them"
+    owners = sorted({plugin.distribution for plugin in plugins})
+    if len(owners) == 1:
+        return f"{kind} '{name}' is brought twice by {owners[0]}: rename one of them there"
+    return f"{kind} '{name}' is claimed by {' and '.join(owners)}: uninstall one of them"
+
+
+def _shown(item: object) -> str:
+    return f"{type(item).__name__} {item!r:.60}"
 
 
 def _line(error: BaseException) -> str:
