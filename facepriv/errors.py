@@ -38,3 +38,11 @@ class DataError(FaceprivError):
 
 class WeightsError(FaceprivError):
     """A weights file is missing, damaged, of another schema, or its hash is wrong."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text in one line: our own as they are, any other with its type before it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, FaceprivError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

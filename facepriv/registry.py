@@ -16,7 +16,7 @@ import pluggy
 
 from facepriv import hookspecs
 from facepriv.contracts import CONTRACT_VERSION, AttributeEstimator, FaceMatcher, Perturber
-from facepriv.errors import FaceprivError, PluginError, UsageError
+from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.hookspecs import KINDS, Descriptor, Kind
 from facepriv.schema import nearest
 
@@ -102,7 +102,7 @@ class Registry:
             raise
         except Exception as error:  # a plugin may raise anything; the user gets one line, not its traceback
             given = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
-            raise PluginError(f"{kind} '{name}' cannot be built ({given or 'no options'}): {_line(error)}") from error
+            raise PluginError(f"{kind} '{name}' cannot be built ({given or 'no options'}): {one_line(error)}") from error
         wanted = _CLASSES.get(kind)
         if wanted is not None and not isinstance(component, wanted):
             raise PluginError(f"{kind} '{name}' is a {type(component).__name__}, not a {wanted.__name__}")
@@ -124,7 +124,7 @@ def load_target(descriptor: Descriptor) -> Any:
         return getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line, not its traceback
         raise PluginError(
-            f"{descriptor.kind} '{descriptor.name}' cannot be loaded from {descriptor.target}: {_line(error)}"
+            f"{descriptor.kind} '{descriptor.name}' cannot be loaded from {descriptor.target}: {one_line(error)}"
         ) from error
 
 
@@ -143,7 +143,7 @@ def _load(point: EntryPoint) -> Plugin:
     except PluginError as error:
         return Plugin(point.name, distribution, version, error=str(error))
     except (Exception, SystemExit) as error:  # one broken plugin must not end the program
-        return Plugin(point.name, distribution, version, error=_line(error))
+        return Plugin(point.name, distribution, version, error=one_line(error))
 
 
 def _components(module: Any) -> tuple[Descriptor, ...]:
@@ -181,8 +181,3 @@ def _clash_text(kind: str, name: str, plugins: list[Plugin]) -> str:
 
 def _shown(item: object) -> str:
     return f"{type(item).__name__} {item!r:.60}"
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

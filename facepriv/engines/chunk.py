@@ -1,0 +1,213 @@
+"""What every engine does with a handful of files: read, protect, write each to its staging place."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from facepriv.contracts import PrivacyRequest
+from facepriv.errors import FaceprivError, WeightsError, one_line
+from facepriv.images import Photo, read_image, write_image
+from facepriv.manifest import Status
+from facepriv.outputs import file_sha256
+from facepriv.pipeline import Pipeline, Prepared, Protected, build_pipeline
+from facepriv.registry import Registry
+from facepriv.schema import ATTRIBUTES
+
+OnNoFace = Literal["fail", "skip", "copy"]
+
+#: Results may differ with the number of threads that share a sum, so there is always one.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# Photos wait in memory until a batch of faces is full; this bounds what waits, in pixels.
+_HELD_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a worker needs to know of a run; travels to other processes.
+
+    Parameters
+    ----------
+    registry : Registry
+        Light descriptions; the worker imports the components itself.
+    methods : tuple of str
+    request : PrivacyRequest
+    key : bytes
+        The run's secret.
+    estimators : mapping
+        Attribute -> estimator's name where not the default.
+    device : str
+    batch_size : int
+        How many faces a method is given at once.
+    on_no_face : {"fail", "skip", "copy"}
+    keep_metadata, audit : bool
+    """
+
+    registry: Registry
+    methods: tuple[str, ...]
+    request: PrivacyRequest
+    key: bytes = field(repr=False)
+    estimators: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    batch_size: int = 8
+    on_no_face: OnNoFace = "fail"
+    keep_metadata: bool = False
+    audit: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to make at `staged`, whose suffix tells the format."""
+
+    number: int
+    source: Path
+    staged: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task; where `status` is ``ok`` or ``copied`` the staged file is whole, synced and hashed."""
+
+    number: int
+    status: Status
+    faces: int = 0
+    sha256: str = ""
+    error: str = ""
+    audit: dict[str, Any] | None = None
+
+
+class ChunkWorker:
+    """Works on files with one pipeline. Building it checks the whole request; see `build_pipeline` for what it raises."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        use_one_thread()
+        self.pipeline: Pipeline = build_pipeline(
+            setup.registry,
+            setup.methods,
+            setup.request,
+            key=setup.key,
+            estimators=setup.estimators,
+            device=setup.device,
+            batch_size=setup.batch_size,
+        )
+        use_one_thread()  # again: a plugin may have brought torch in
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``run.json`` holds of the components: which they are, device, dtype, torch's version."""
+        methods = [method.info() for method in self.pipeline.methods]
+        return {
+            "device": self.setup.device,
+            "dtype": "float32",
+            "torch": _installed("torch"),
+            "methods": methods,
+            "estimators": {name: e.name for name, e in self.pipeline.estimators.items()},
+        }
+
+    def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Work on `tasks`, faces of several photos together; yields one outcome a task, in any order.
+
+        Raises
+        ------
+        WeightsError
+            If weights are missing or damaged: then no file can be done.
+        """
+        held: list[tuple[Task, Prepared]] = []
+        for task in tasks:
+            try:
+                prepared = self.pipeline.prepare(read_image(task.source))
+            except WeightsError:
+                raise
+            except Exception as error:  # whatever one file provokes, the others go on
+                yield _failed(task, error)
+                continue
+            if not prepared.faces:
+                yield self._without_face(task, prepared.photo)
+                continue
+            held.append((task, prepared))
+            faces = sum(len(item.faces) for _, item in held)
+            if faces >= self.setup.batch_size or sum(item.photo.pixels.size for _, item in held) > _HELD_PIXELS:
+                yield from self._finish(held)
+                held = []
+        yield from self._finish(held)
+
+    def _without_face(self, task: Task, photo: Photo) -> Outcome:
+        if self.setup.on_no_face == "skip":
+            return Outcome(task.number, "no-face")
+        if self.setup.on_no_face == "copy":
+            return self._write(task, photo, "copied", 0)
+        text = f"{task.source}: no face found (--on-no-face skip or copy makes this no error)"
+        return Outcome(task.number, "failed", error=text)
+
+    def _finish(self, held: Sequence[tuple[Task, Prepared]]) -> Iterator[Outcome]:
+        """Protect and write what was prepared; where the batch fails, one by one, so that only the culprit does."""
+        try:
+            results = self.pipeline.finish([prepared for _, prepared in held])
+        except WeightsError:
+            raise
+        except Exception as error:  # whatever one file provokes, the others go on
+            if len(held) == 1:
+                yield _failed(held[0][0], error)
+                return
+            for one in held:
+                yield from self._finish([one])
+            return
+        for (task, _), result in zip(held, results, strict=True):
+            audit = self._audit(task, result) if self.setup.audit else None
+            yield self._write(task, result.photo, "ok", len(result.prepared.faces), audit)
+
+    def _write(
+        self, task: Task, photo: Photo, status: Status, faces: int, audit: dict[str, Any] | None = None
+    ) -> Outcome:
+        try:
+            write_image(photo, task.staged, keep_metadata=self.setup.keep_metadata)
+            return Outcome(task.number, status, faces, file_sha256(task.staged), audit=audit)
+        except Exception as error:  # a full disk, a format that cannot hold this photo: this file only
+            return _failed(task, error)
+
+    def _audit(self, task: Task, result: Protected) -> dict[str, Any]:
+        request = self.setup.request
+        return {
+            "input": str(task.source),
+            "obfuscate": list(request.hidden),
+            "policy": request.policy,
+            "strength": request.strength,
+            "seed": request.seed,
+            "faces": [_audit_face(result.prepared, n) for n in range(len(result.prepared.faces))],
+        }
+
+
+def use_one_thread() -> None:
+    """Make torch use one thread, now or when it is imported later."""
+    os.environ.update(ONE_THREAD)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _audit_face(item: Prepared, n: int) -> dict[str, Any]:
+    def named(labels: Mapping[str, Any]) -> dict[str, str]:
+        return {a: spec.classes[labels[a][n]] if labels[a][n] >= 0 else "unknown" for a, spec in ATTRIBUTES.items()}
+
+    box = [round(float(v), 1) for v in item.faces[n].box]
+    return {"box": box, "source": named(item.source), "target": named(item.target)}
+
+
+def _failed(task: Task, error: Exception) -> Outcome:
+    text = one_line(error)
+    # Texts about a file name it already.
+    named = isinstance(error, FaceprivError) and (str(task.source) in text or str(task.staged) in text)
+    text = text.replace(str(task.staged), str(task.source))
+    return Outcome(task.number, "failed", error=text if named else f"{task.source}: {text}")
+
+
+def _installed(distribution: str) -> str:
+    """Return a distribution's version without importing it, or an empty text."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""

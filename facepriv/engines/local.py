@@ -1,0 +1,198 @@
+"""Worker processes on this machine, each taking chunks of files end to end.
+
+Workers are spawned, not forked: nothing of the caller (threads, loaded models) comes along, so what they compute is the
+same wherever the run is started from. They only ever write into the staging folder; a result gets its name in the parent,
+so a worker that outlives a killed parent changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from facepriv.engines.chunk import ONE_THREAD, ChunkWorker, Outcome, Setup, Task
+from facepriv.errors import FaceprivError, PluginError, one_line
+
+#: Files that a worker is handed at once, at most: what is lost when one dies stays small.
+_CHUNK_FILES = 16
+
+
+@dataclass
+class _Worker:
+    """A process as the parent sees it: its end of the pipe, and the tasks that it has not answered yet."""
+
+    process: BaseProcess
+    pipe: Connection
+    ready: bool = False
+    open: dict[int, Task] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> bool:
+        return self.ready and not self.open
+
+    def give(self, tasks: Sequence[Task]) -> None:
+        self.open = {task.number: task for task in tasks}
+        self.pipe.send(list(tasks))
+
+
+class LocalEngine:
+    """Runs tasks on `count` worker processes.
+
+    A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one file
+    at a time, and only a file that was alone with a dying worker is reported as failed.
+    """
+
+    name = "local"
+
+    def __init__(self, setup: Setup, count: int) -> None:
+        self.setup = setup
+        self.count = max(1, count)
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+        self._workers = []
+
+    def start(self) -> dict[str, Any]:
+        """Start the workers; returns the description of the pipeline. Raises what `build_pipeline` raises."""
+        self._workers = [self._spawn() for _ in range(self.count)]
+        first = self._workers[0]
+        description = self._receive(first)
+        if description is None:
+            raise PluginError(f"the worker process {_end(first)} while it loaded the method: see 'facepriv doctor'")
+        first.ready = True
+        return description
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield the outcome of every task as it comes.
+
+        Raises
+        ------
+        FaceprivError
+            If a worker finds that no file can be done (see `ChunkWorker.process`).
+        """
+        size = max(1, min(self.setup.batch_size, _CHUNK_FILES, -(-len(tasks) // (2 * self.count))))
+        queue = deque(list(tasks[start : start + size]) for start in range(0, len(tasks), size))
+        while queue or any(worker.open for worker in self._workers):
+            for worker in self._workers:
+                if queue and worker.idle:
+                    self._give(worker, queue)
+            for pipe in wait([worker.pipe for worker in self._workers]):
+                worker = next(w for w in self._workers if w.pipe is pipe)
+                yield from self._answer(worker, queue)
+
+    def _give(self, worker: _Worker, queue: deque[list[Task]]) -> None:
+        with suppress(OSError):  # a dead worker's pipe says so next, and its tasks are in `open`
+            worker.give(queue.popleft())
+
+    def _answer(self, worker: _Worker, queue: deque[list[Task]]) -> Iterator[Outcome]:
+        """Take one message of a worker, or its end."""
+        message = self._receive(worker)
+        if isinstance(message, Outcome):
+            del worker.open[message.number]
+            yield message
+        elif message is not None:
+            worker.ready = True
+        else:
+            lost = list(worker.open.values())
+            if len(lost) == 1:
+                text = f"{lost[0].source}: the worker process {_end(worker)} at this file"
+                yield Outcome(lost[0].number, "failed", error=text)
+            queue.extend([task] for task in lost if len(lost) > 1)
+            self._replace(worker, needed=bool(queue))
+
+    def _replace(self, dead: _Worker, *, needed: bool) -> None:
+        """Start another worker for a dead one; one that died while it loaded is replaced by nobody."""
+        self._workers.remove(dead)
+        dead.pipe.close()
+        if needed and dead.ready:
+            self._workers.append(self._spawn())
+        elif needed and not self._workers:
+            raise PluginError(f"the last worker process {_end(dead)} while it loaded the method")
+
+    def _receive(self, worker: _Worker) -> Any:
+        """Return a worker's next message, None if it is dead; raises the error that it sent."""
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            return None
+        if isinstance(message, FaceprivError):
+            raise message
+        return message
+
+    def _spawn(self) -> _Worker:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self.setup), daemon=True)
+        with _environment(ONE_THREAD), _interrupts_held():
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+
+def _serve(pipe: Connection, setup: Setup) -> None:
+    """Be a worker: say what was built, then answer chunks until the parent's end is closed."""
+    try:
+        worker = ChunkWorker(setup)
+        pipe.send(worker.describe())
+        while True:
+            for outcome in worker.process(pipe.recv()):
+                pipe.send(outcome)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone
+    except FaceprivError as error:
+        pipe.send(error)
+    except Exception as error:  # a plugin's info() may raise anything
+        pipe.send(PluginError(one_line(error)))
+
+
+def _end(worker: _Worker) -> str:
+    """Say how a dead worker ended."""
+    code = worker.process.exitcode
+    if code is not None and code < 0:
+        return f"was killed by signal {-code} ({signal.strsignal(-code)})"
+    return f"ended with code {code}"
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started within."""
+    former = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach (the parent ends them), without losing one for the parent itself."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)

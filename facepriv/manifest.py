@@ -1,0 +1,219 @@
+"""The record of a run: ``facepriv-run/manifest.jsonl``, one line a file, and ``run.json``, what made them.
+
+Neither holds anything that tells what was hidden (attribute, target, policy, seed, box, command line, hash of the
+original) unless the user asked for an audit: "target: female" reveals it, and "flip" inverts it.
+
+A file's line is on disk *before* the file appears under its name, so a finished file always has its line, wherever a run
+is killed; a line without its file means that the file is to be done. The last line of a file counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from facepriv.errors import DataError, UsageError
+
+#: Name of the run folder inside the output folder.
+RUN_FOLDER = "facepriv-run"
+#: Beside a single output file ``NAME`` the run folder is ``NAME.facepriv``, and is there for an audit only.
+BESIDE_SUFFIX = ".facepriv"
+MANIFEST = "manifest.jsonl"
+RUN = "run.json"
+FORMAT = 1
+
+Status = Literal["ok", "no-face", "failed", "copied"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest.
+
+    Parameters
+    ----------
+    file : str
+        The output's name relative to the output folder, with ``/``.
+    method, version, weights : str
+        The chain of methods joined by ``" > "``, their versions and the hashes of their weights likewise.
+    status : {"ok", "no-face", "failed", "copied"}
+        ``ok`` and ``copied`` (no face found, written unchanged) have an output; the others have none.
+    faces : int
+        Number of faces treated.
+    sha256 : str
+        Of the output file; empty where there is none. Never of the original.
+    audit : dict or None
+        What was hidden and how, only where the user asked for it.
+    """
+
+    file: str
+    method: str
+    version: str
+    weights: str
+    status: Status
+    faces: int = 0
+    sha256: str = ""
+    audit: dict[str, Any] | None = None
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the file was written."""
+        return self.status in ("ok", "copied")
+
+    def to_json(self) -> str:
+        """Return the line, without its end."""
+        content = asdict(self)
+        if self.audit is None:
+            del content["audit"]
+        return json.dumps(content, sort_keys=False)
+
+
+@dataclass
+class Run:
+    """A run folder as read.
+
+    Parameters
+    ----------
+    folder : Path
+    info : dict
+        ``run.json``: ``facepriv``, ``engine``, ``device``, ``dtype``, ``torch``, ``methods`` (each with ``name``,
+        ``version``, ``weights``, ``seen``), and ``earlier``, the same of former runs into the same output folder.
+    history : dict
+        File -> its rows, oldest first.
+    """
+
+    folder: Path
+    info: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, list[Row]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """File -> its last row, by name."""
+        return {file: rows[-1] for file, rows in sorted(self.history.items())}
+
+    @property
+    def seen(self) -> set[str]:
+        """Evaluators that a method of this folder was trained against: they are no unseen evidence for it."""
+        runs = [self.info, *self.info.get("earlier", [])]
+        return {name for run in runs for method in run.get("methods", []) for name in method.get("seen", [])}
+
+
+def run_folder(path: Path) -> Path:
+    """Return the run folder that belongs to `path`: an output folder, an output file, or the run folder itself."""
+    if (path / MANIFEST).is_file():
+        return path
+    if (path / RUN_FOLDER).is_dir():
+        return path / RUN_FOLDER
+    return path.with_name(path.name + BESIDE_SUFFIX)
+
+
+def read_run(path: Path) -> Run:
+    """Read the record of `path`, see `run_folder`.
+
+    Raises
+    ------
+    DataError
+        If there is no record, or it is damaged or of another format. A torn last line, which a killed run may leave, is
+        no damage: its file was not written yet.
+    """
+    folder = run_folder(path)
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise DataError(f"{path}: no record of a run there ({RUN_FOLDER}/{MANIFEST}); 'facepriv apply' writes it")
+    run = Run(folder, _read_info(folder / RUN))
+    whole = manifest.read_bytes().split(b"\n")[:-1]
+    for number, line in enumerate(whole, start=1):
+        try:
+            row = Row(**json.loads(line))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{manifest}: line {number} is damaged ({error})") from error
+        run.history.setdefault(row.file, []).append(row)
+    return run
+
+
+def read_run_if_any(path: Path) -> Run:
+    """Read the record of `path`, or return an empty one where there is none yet."""
+    folder = run_folder(path)
+    return read_run(path) if (folder / MANIFEST).is_file() else Run(folder)
+
+
+class ManifestWriter:
+    """Appends rows so that each is on disk when `append` returns. Made by `open_manifest`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def append(self, row: Row) -> None:
+        """Write one row durably."""
+        os.write(self._descriptor, row.to_json().encode() + b"\n")
+        os.fsync(self._descriptor)
+
+
+@contextmanager
+def open_manifest(folder: Path, info: Mapping[str, Any]) -> Iterator[ManifestWriter]:
+    """Open the manifest of a run folder for appending, and write its ``run.json``.
+
+    The folder is made if need be. Former contents of ``run.json`` that differ move to ``earlier``.
+
+    Raises
+    ------
+    UsageError
+        If another run is writing into the same folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MANIFEST
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        _lock(descriptor, folder)
+        _cut_torn_line(path)
+        _write_info(folder / RUN, info)
+        yield ManifestWriter(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    """Take the lock that ends with the process, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock; two runs into one folder are then the user's to avoid
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{folder.parent}: another facepriv run is writing there; wait until it has ended") from None
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove what a killed run left of its last line, so that the next line starts on its own."""
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error}); remove it, the manifest beside it stays") from error
+    if info.get("format") != FORMAT:
+        raise DataError(f"{path}: format {info.get('format')}, this facepriv reads {FORMAT}")
+    return info
+
+
+def _write_info(path: Path, info: Mapping[str, Any]) -> None:
+    from facepriv.images import atomic_write
+
+    former = _read_info(path)
+    earlier = former.pop("earlier", [])
+    now = {"format": FORMAT, **info}
+    if former and former != now:
+        earlier = [*(run for run in earlier if run != former), former]
+    atomic_write(path, (json.dumps({**now, "earlier": earlier}, indent=1) + "\n").encode())

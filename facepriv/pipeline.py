@@ -1,0 +1,341 @@
+"""The road of a photo: find faces, crop, estimate labels, choose targets, change the crops, paste them back.
+
+Everything random hangs on the photo's own bytes, so a photo comes out the same alone or among hundreds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.contracts import (
+    UNKNOWN,
+    AttributeEstimator,
+    FaceBatch,
+    Images,
+    Perturber,
+    PrivacyRequest,
+)
+from facepriv.errors import PluginError, UsageError, one_line
+from facepriv.faces import Face, crop_faces, find_faces, paste
+from facepriv.images import Photo
+from facepriv.registry import Registry
+from facepriv.schema import ATTRIBUTES, attribute
+from facepriv.seeds import face_rng
+
+#: Side of the crops where no method names its own.
+DEFAULT_CROP = 224
+#: The estimators that tell a face's own classes where the caller does not.
+DEFAULT_ESTIMATOR = "family-a-{attribute}"
+ESTIMATOR_PACKAGE = "facepriv-estimators"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A perturber under the name that its plugin gave it; `distribution_version` stands in where it has no own."""
+
+    name: str
+    perturber: Perturber
+    distribution_version: str = ""
+
+    def info(self) -> dict[str, Any]:
+        """Return what a manifest records: ``name``, ``version``, ``weights`` (hash), ``seen`` (evaluators)."""
+        own = self.perturber.info()
+        return {
+            "name": self.name,
+            "version": str(own.get("version") or self.distribution_version),
+            "weights": str(own.get("weights") or ""),
+            "seen": list(own.get("seen") or []),
+        }
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """An attribute estimator under its name."""
+
+    name: str
+    model: AttributeEstimator
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A photo whose faces are found, cropped and labelled, before any method.
+
+    Parameters
+    ----------
+    photo : Photo
+    faces : list of Face
+        May be empty.
+    batch : FaceBatch
+        Their crops, landmarks where a method needs them, and own classes (-1 where no method needs them).
+    source, target : dict of str to (N,) int64
+        What the request came to, for each face.
+    """
+
+    photo: Photo
+    faces: list[Face]
+    batch: FaceBatch
+    source: dict[str, NDArray[np.int64]]
+    target: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Protected:
+    """A photo after the last method; `crops` (N, S, S, 3) are its changed faces."""
+
+    prepared: Prepared
+    crops: Images
+    photo: Photo
+
+
+@dataclass
+class Pipeline:
+    """One or more methods, applied in order to all faces of a photo.
+
+    Parameters
+    ----------
+    methods : sequence of Method
+    request : PrivacyRequest
+    key : bytes
+        The run's secret: it decides drawn targets and must stand in no output.
+    estimators : mapping
+        Attribute -> Estimator, for every attribute in `wanted_labels(methods)`.
+    batch_size : int
+        How many faces a method is given at once, at most.
+
+    Raises
+    ------
+    UsageError
+        If no method can change a hidden attribute, or nothing is to be hidden or kept though a method needs to know.
+    """
+
+    methods: Sequence[Method]
+    request: PrivacyRequest
+    key: bytes = field(repr=False)
+    estimators: Mapping[str, Estimator] = field(default_factory=dict)
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        check_changeable({m.name: m.perturber.attributes for m in self.methods}, self.request.hidden)
+        sizes = [m.perturber.crop_size for m in self.methods]
+        self.crop_size = max(sizes) or DEFAULT_CROP
+        self.dense = any("landmarks" in m.perturber.needs for m in self.methods)
+        replaces = any(m.perturber.paste == "replacement" for m in self.methods)
+        self.paste_mode: Literal["residual", "replacement"] = "replacement" if replaces else "residual"
+
+    def protect(self, photo: Photo) -> Protected:
+        """Change all faces of one photo; without a face it comes back as it was."""
+        return self.finish([self.prepare(photo)])[0]
+
+    def prepare(self, photo: Photo) -> Prepared:
+        """Find, crop and label the faces of a photo, and choose their targets."""
+        rgb = photo.rgb8()
+        faces = find_faces(rgb, dense=self.dense)
+        crops = crop_faces(rgb, faces, self.crop_size)
+        labels = self._labels(crops)
+        landmarks = None
+        if self.dense:
+            found = [face.landmarks_in_crop(self.crop_size) for face in faces]
+            landmarks = np.stack(found) if found else np.zeros((0, 68, 2), np.float32)  # type: ignore[arg-type]
+        rngs = [self._rng(photo, n, "targets", self.key) for n in range(len(faces))]
+        source, target = self.request.resolve(labels, rngs)
+        return Prepared(photo, faces, FaceBatch(crops, landmarks, labels), source, target)
+
+    def finish(self, items: Sequence[Prepared]) -> list[Protected]:
+        """Run the methods on the faces of several photos in batches, and paste the results.
+
+        Raises
+        ------
+        PluginError
+            If a method fails; the text names it. Which photo was to blame is found by calling with one at a time.
+        """
+        changed = self._perturb(items)
+        results = []
+        for item in items:
+            crops, changed = changed[: len(item.faces)], changed[len(item.faces) :]
+            pixels = item.photo.pixels.copy()
+            for face, before, after in zip(item.faces, item.batch.images, crops, strict=True):
+                paste(pixels, face, before, after, self.paste_mode)
+            results.append(Protected(item, crops, item.photo.with_pixels(pixels)))
+        return results
+
+    def _labels(self, crops: Images) -> dict[str, NDArray[np.int64]]:
+        unknown = np.full(len(crops), UNKNOWN, dtype=np.int64)
+        labels = {}
+        for name in ATTRIBUTES:
+            estimator = self.estimators.get(name)
+            labels[name] = unknown.copy() if estimator is None else _classes(estimator, crops)
+        return labels
+
+    def _perturb(self, items: Sequence[Prepared]) -> Images:
+        """Return the changed crops of all items, (sum of faces, S, S, 3)."""
+        if not any(item.faces for item in items):
+            return np.zeros((0, self.crop_size, self.crop_size, 3), np.float32)
+        batch = _joined([item.batch for item in items])
+        source = {name: np.concatenate([item.source[name] for item in items]) for name in ATTRIBUTES}
+        target = {name: np.concatenate([item.target[name] for item in items]) for name in ATTRIBUTES}
+        owners = [(item.photo, n) for item in items for n in range(len(item.faces))]
+        parts = [slice(start, start + self.batch_size) for start in range(0, len(owners), self.batch_size)]
+        images = batch.images
+        for position, method in enumerate(self.methods):
+            purpose = self._purpose(position)
+            # A method is asked only for what it can change; another one of the chain changes the rest.
+            wanted = {a: target[a] if a in method.perturber.attributes else source[a] for a in ATTRIBUTES}
+            faces = FaceBatch(images, batch.landmarks, batch.labels)
+            done = []
+            for part in parts:
+                rngs = [self._rng(photo, n, purpose) for photo, n in owners[part]]
+                done.append(self._run(method, faces.take(part), _take(source, part), _take(wanted, part), rngs))
+            images = np.concatenate(done)
+        return images
+
+    def _run(
+        self,
+        method: Method,
+        faces: FaceBatch,
+        source: dict[str, NDArray[np.int64]],
+        target: dict[str, NDArray[np.int64]],
+        rngs: list[np.random.Generator],
+    ) -> Images:
+        try:
+            return method.perturber.perturb(faces, source, target, strength=self.request.strength, rngs=rngs)
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
+            raise PluginError(f"method '{method.name}': {one_line(error)}") from error
+
+    def _rng(self, photo: Photo, face: int, purpose: str, key: bytes = b"") -> np.random.Generator:
+        return face_rng(photo.content_hash, face, purpose, self.request.seed, key)
+
+    def _purpose(self, position: int) -> str:
+        """Name the noise of one method of the chain: its name, numbered where it stands there again."""
+        name = self.methods[position].name
+        times = [m.name for m in self.methods[:position]].count(name)
+        return f"{name}#{times + 1}" if times else name
+
+
+def build_pipeline(
+    registry: Registry,
+    methods: Sequence[str],
+    request: PrivacyRequest,
+    *,
+    key: bytes,
+    estimators: Mapping[str, str] | None = None,
+    device: str = "cpu",
+    batch_size: int = 8,
+) -> Pipeline:
+    """Build methods and the estimators that they need by name.
+
+    Parameters
+    ----------
+    registry : Registry
+    methods : sequence of str
+        Applied in order.
+    request : PrivacyRequest
+    key : bytes
+        The run's secret, see `Pipeline`.
+    estimators : mapping, optional
+        Attribute -> name of the estimator that tells a face's own class; by default ``family-a-ATTRIBUTE``.
+    device : str
+        ``cpu``, ``cuda``, ``cuda:1``, ...
+
+    Raises
+    ------
+    UsageError
+        If a name, an attribute or the device is unknown, or a method cannot do what is asked.
+    PluginError
+        If a component cannot be loaded, or an estimator that is needed is not installed.
+    """
+    if not methods:
+        raise UsageError("no method named; 'facepriv methods' lists them")
+    check_device(device)
+    chain = [_method(registry, name, device) for name in methods]
+    # Checked before estimators are loaded: a wrong call should not ask for a package first.
+    check_changeable({m.name: m.perturber.attributes for m in chain}, request.hidden)
+    chosen = dict(estimators or {})
+    found = {name: _estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
+    return Pipeline(chain, request, key, found, batch_size)
+
+
+def wanted_labels(methods: Iterable[Method]) -> tuple[str, ...]:
+    """Return the attributes whose own classes the methods need, in the schema's order."""
+    needed = {a for m in methods if "labels" in m.perturber.needs for a in m.perturber.attributes}
+    return tuple(name for name in ATTRIBUTES if name in needed)
+
+
+def check_changeable(methods: Mapping[str, Sequence[str]], hidden: Sequence[str]) -> None:
+    """Raise `UsageError` if none of `methods` (name -> attributes that it can change) can change a hidden attribute."""
+    for name in hidden:
+        if not any(name in attributes for attributes in methods.values()):
+            can = "; ".join(f"{method} changes {', '.join(own) or 'nothing'}" for method, own in methods.items())
+            raise UsageError(f"no method here can change '{name}': {can}")
+
+
+def check_device(device: str) -> None:
+    """Raise `UsageError` if torch cannot use `device`; the CPU needs no torch."""
+    if device == "cpu":
+        return
+    try:
+        import torch
+    except ImportError:
+        raise UsageError(f"device '{device}' needs torch, which is not installed; leave out --device") from None
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"device '{device}' cannot be used: {one_line(error)}") from error
+
+
+def _method(registry: Registry, name: str, device: str) -> Method:
+    descriptor = registry.find("perturber", name)
+    version = next((p.version for p in registry.plugins if descriptor in p.components), "")
+    try:
+        return Method(name, registry.create("perturber", name).to(device), version)
+    except PluginError:
+        raise
+    except Exception as error:  # a plugin's constructor may raise anything
+        raise PluginError(f"method '{name}' cannot be built: {one_line(error)}") from error
+
+
+def _estimator(registry: Registry, name: str, chosen: str) -> Estimator:
+    """Build the estimator of one attribute: the `chosen` one, or the default."""
+    default = DEFAULT_ESTIMATOR.format(attribute=name)
+    wanted = chosen or default
+    if wanted == default and not any(
+        d.kind == "estimator" and d.name == default for p in registry.plugins for d in p.components
+    ):
+        raise PluginError(
+            f"the faces' own {name} must be estimated, and '{default}' is not installed: "
+            f"pip install {ESTIMATOR_PACKAGE}, or name another with --estimator {name}=NAME"
+        )
+    model = registry.create("estimator", wanted)
+    if model.attribute != name:
+        raise UsageError(f"estimator '{wanted}' tells {model.attribute}, not {name}")
+    return Estimator(wanted, model)
+
+
+def _classes(estimator: Estimator, crops: Images) -> NDArray[np.int64]:
+    """Estimate classes (N,), face by face, so that no face's label hangs on its neighbours in a batch."""
+    known = len(attribute(estimator.model.attribute).classes)
+    try:
+        each = [int(estimator.model.classes(crops[n : n + 1])[0]) for n in range(len(crops))]
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        raise PluginError(f"estimator '{estimator.name}': {one_line(error)}") from error
+    if any(not UNKNOWN <= value < known for value in each):
+        raise PluginError(f"estimator '{estimator.name}': gave class {max(each)}, there are {known}")
+    return np.array(each, dtype=np.int64)
+
+
+def _joined(batches: Sequence[FaceBatch]) -> FaceBatch:
+    """Put the faces of several photos into one batch; all have landmarks, or none has."""
+    landmarks = [b.landmarks for b in batches if b.landmarks is not None]
+    return FaceBatch(
+        np.concatenate([b.images for b in batches]),
+        np.concatenate(landmarks) if landmarks else None,
+        {name: np.concatenate([b.labels[name] for b in batches]) for name in ATTRIBUTES},
+    )
+
+
+def _take(values: Mapping[str, NDArray[np.int64]], part: slice) -> dict[str, NDArray[np.int64]]:
+    return {name: array[part] for name, array in values.items()}
