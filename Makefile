@@ -35,7 +35,7 @@ $(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/facepriv demo -o demo-out $(ARGS)
+	$(BIN)/facepriv demo -o demo-out --overwrite $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
