@@ -1,0 +1,39 @@
+"""A whole facepriv plugin in one module: the face becomes a mosaic. Copy it and change `_perturb`."""
+
+import numpy as np
+
+from facepriv.contracts import Perturber
+from facepriv.hookspecs import Descriptor, hookimpl
+
+FACEPRIV_CONTRACT = 1  # the version of facepriv's contract that this plugin is written for
+CELLS = 8  # cells along a side of the crop at full strength
+
+
+@hookimpl
+def facepriv_components():
+    return [
+        Descriptor(
+            kind="perturber",
+            name="pixelate",
+            target="facepriv_pixelate:Pixelate",
+            summary="A mosaic over the face; hides the person too, so it is an example and not protection",
+            attributes=Pixelate.attributes,
+        )
+    ]
+
+
+class Pixelate(Perturber):
+    """Replaces every block of the crop by its mean; `strength` sets the size of the blocks."""
+
+    attributes = ("gender", "race", "age")
+    paste = "replacement"  # a residual would leave the photo's fine detail in place
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        size = faces.images.shape[1]
+        # The number of cells falls from one a pixel to CELLS, by the same factor for each step of strength.
+        cells = max(1, round(size * (min(CELLS, size) / size) ** strength))
+        edges = np.linspace(0, size, cells + 1).round().astype(int)
+        sides = np.diff(edges)
+        sums = np.add.reduceat(np.add.reduceat(faces.images, edges[:-1], axis=1), edges[:-1], axis=2)
+        means = sums / np.outer(sides, sides)[:, :, None]
+        return means.repeat(sides, axis=1).repeat(sides, axis=2)

@@ -1,0 +1,191 @@
+"""The checks of attribute estimators and face matchers: what judges of a method must hold themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facepriv.contracts import AttributeEstimator, FaceMatcher, Images
+from facepriv.schema import attribute
+from facepriv.testing import watch
+from facepriv.testing.core import Make, NotApplicable, require
+from facepriv.testing.faces import specimens
+
+SIZES = (96, 128, 224)
+#: How far one face's answer may move with the batch that it is in: libraries reorder sums.
+TOLERANCE = 1e-3
+
+
+def _images(size: int = 128) -> Images:
+    return specimens(size, landmarks=False).images
+
+
+def _answer(judge: Any, images: Images) -> np.ndarray:
+    """Return what an estimator predicts, or what a matcher embeds."""
+    if isinstance(judge, AttributeEstimator):
+        return judge.predict(images)
+    require(isinstance(judge, FaceMatcher), f"built a {type(judge).__name__}, no AttributeEstimator or FaceMatcher")
+    return np.asarray(judge.embed(images))
+
+
+def _same(a: np.ndarray, b: np.ndarray, what: str) -> None:
+    require(a.shape == b.shape, f"{what}: shape {a.shape} against {b.shape}")
+    scale = max(1.0, float(np.nanmax(np.abs(a), initial=0.0)))
+    require(np.allclose(a, b, rtol=0, atol=TOLERANCE * scale, equal_nan=True), f"{what}: the answer differs")
+
+
+def constructor_reads_nothing(make: Make) -> None:
+    """Building it opens no file: weights are read on first use."""
+    with watch.no_data_files():
+        make()
+
+
+def says_what_it_was_trained_on(make: Make) -> None:
+    """`trained_on` is stated, so that "unseen" can be checked."""
+    require(make().trained_on.strip(), "trained_on is empty")
+
+
+def input_untouched(make: Make) -> None:
+    """The images are not written to."""
+    images = _images()
+    given = images.copy()
+    _answer(make(), images)
+    require(np.array_equal(images, given), "wrote to the images")
+
+
+def repeatable(make: Make) -> None:
+    """The same faces give the same answer: again, and afresh under another global random state."""
+    judge = make()
+    first = _answer(judge, _images())
+    require(np.array_equal(first, _answer(judge, _images()), equal_nan=True), "a second call answers otherwise")
+    with watch.global_seed(1):
+        _same(first, _answer(make(), _images()), "a fresh instance under another global random state")
+
+
+def global_random_state_untouched(make: Make) -> None:
+    """First use leaves the generators of random, numpy and torch as they are."""
+    _answer(make(), _images())  # so that what it imports is imported
+    before = watch.random_states()
+    _answer(make(), _images())
+    moved = watch.moved_random_states(before)
+    require(not moved, f"moves the global random state of {', '.join(moved)} (torch.random.fork_rng helps)")
+
+
+def batch_equals_single(make: Make) -> None:
+    """A face's answer does not depend on the faces beside it."""
+    judge = make()
+    images = _images()
+    together = _answer(judge, images)
+    for n in range(len(images)):
+        _same(together[n : n + 1], _answer(judge, images[n : n + 1]), f"face {n} alone")
+    _same(together[::-1], _answer(judge, images[::-1].copy()), "in reversed order")
+
+
+def empty_batch(make: Make) -> None:
+    """No face in, no answer out, of the usual width."""
+    judge = make()
+    usual = _answer(judge, _images())
+    empty = _answer(judge, _images()[:0])
+    require(empty.shape == (0, *usual.shape[1:]), f"shape {empty.shape}, expected {(0, *usual.shape[1:])}")
+
+
+def other_crop_sizes(make: Make) -> None:
+    """Crops of any size are taken."""
+    judge = make()
+    shapes = {size: _answer(judge, _images(size)).shape for size in SIZES}
+    require(len(set(shapes.values())) == 1, f"the shape depends on the size of the crops: {shapes}")
+
+
+def no_network(make: Make) -> None:
+    """Building and using it asks for no network."""
+    with watch.no_network():
+        _answer(make(), _images())
+
+
+def torch_module_has_gradients(make: Make) -> None:
+    """Where it offers itself as a torch module, that takes NCHW in [0, 1] and its gradients are finite and not zero."""
+    module = make().torch_module()
+    if module is None:
+        raise NotApplicable("it offers no torch module")
+    import torch
+
+    images = torch.from_numpy(_images().transpose(0, 3, 1, 2).copy()).requires_grad_()
+    # Squares, because the sum of probabilities is constant.
+    (gradient,) = torch.autograd.grad(module(images).square().sum(), images)
+    require(bool(torch.isfinite(gradient).all()), "the gradient holds NaN or infinity")
+    require(bool((gradient.abs().amax(dim=(1, 2, 3)) > 0).all()), "the gradient of a face is zero")
+
+
+def estimator_declarations(make: Make) -> None:
+    """The attribute is known, and the output is of a known kind."""
+    judge = make()
+    attribute(judge.attribute)
+    require(judge.output in ("probabilities", "years"), f"output is {judge.output!r}, expected probabilities or years")
+    if judge.output == "years":
+        require(attribute(judge.attribute).thresholds, f"{judge.attribute} is not measured in years")
+
+
+def predictions_valid(make: Make) -> None:
+    """Probabilities are (N, K) and sum to 1, years are (N,) and a human age; both are float32."""
+    judge = make()
+    out = _answer(judge, _images())
+    require(out.dtype == np.float32, f"dtype {out.dtype}, expected float32")
+    require(np.isfinite(out).all(), "holds NaN or infinity")
+    if judge.output == "years":
+        require(out.shape == (3,), f"shape {out.shape}, expected (3,)")
+        require(out.min() >= 0 and out.max() <= 120, f"years from {out.min():.4g} to {out.max():.4g}")
+        return
+    expected = (3, len(attribute(judge.attribute).classes))
+    require(out.shape == expected, f"shape {out.shape}, expected {expected}")
+    require(out.min() >= 0 and out.max() <= 1, f"probabilities from {out.min():.4g} to {out.max():.4g}")
+    require(np.allclose(out.sum(axis=1), 1, atol=1e-3), f"probabilities sum to {out.sum(axis=1)}")
+
+
+def classes_valid(make: Make) -> None:
+    """`classes` gives known class indices."""
+    judge = make()
+    out = judge.classes(_images())
+    require(out.shape == (3,) and out.dtype == np.int64, f"{out.dtype} {out.shape}, expected int64 (3,)")
+    count = len(attribute(judge.attribute).classes)
+    require(out.min() >= 0 and out.max() < count, f"classes from {out.min()} to {out.max()}, there are {count}")
+
+
+def embeddings_valid(make: Make) -> None:
+    """Embeddings are float32 (N, D), each row finite or all NaN, and a real face is acquired."""
+    out = _answer(make(), _images())
+    require(out.ndim == 2 and len(out) == 3, f"shape {out.shape}, expected (3, D)")
+    require(out.dtype == np.float32, f"dtype {out.dtype}, expected float32")
+    whole = np.isfinite(out).all(axis=1) | np.isnan(out).all(axis=1)
+    require(whole.all(), "a row is neither finite nor all NaN")
+    require(np.isfinite(out[0]).all(), "the first face, a real one, was not acquired")
+
+
+def scores_valid(make: Make) -> None:
+    """Scores are (N,), symmetric, NaN for a face that was not acquired, and highest for a face with itself."""
+    judge = make()
+    first, other = _answer(judge, _images())[:2]
+    missing = np.full_like(first, np.nan)
+    a, b = np.stack([first, first, first]), np.stack([first, np.nan_to_num(other), missing])
+    scores = judge.score(a, b)
+    require(scores.shape == (3,), f"shape {scores.shape}, expected (3,)")
+    require(np.allclose(scores, judge.score(b, a), atol=TOLERANCE, equal_nan=True), "score(a, b) is not score(b, a)")
+    require(np.isnan(scores[2]), f"a face that was not acquired scores {scores[2]:.4g}, expected NaN")
+    require(scores[0] > scores[1], f"a face scores {scores[0]:.4g} with itself and {scores[1]:.4g} with another")
+
+
+_COMMON: tuple[Callable[[Make], None], ...] = (
+    constructor_reads_nothing,
+    says_what_it_was_trained_on,
+    input_untouched,
+    repeatable,
+    global_random_state_untouched,
+    batch_equals_single,
+    empty_batch,
+    other_crop_sizes,
+    no_network,
+    torch_module_has_gradients,
+)
+ESTIMATOR_CHECKS = (estimator_declarations, *_COMMON, predictions_valid, classes_valid)
+MATCHER_CHECKS = (*_COMMON, embeddings_valid, scores_valid)

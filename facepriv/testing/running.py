@@ -1,0 +1,64 @@
+"""How the checks run a method: on which faces, towards which targets, with which generators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber
+from facepriv.schema import ATTRIBUTES
+from facepriv.seeds import face_rng
+from facepriv.testing.core import require
+from facepriv.testing.faces import specimens
+
+
+def faces_for(method: Perturber, size: int = 0) -> FaceBatch:
+    """Return the specimens at `size`, or the method's own crop size, with what it needs."""
+    return specimens(size or method.crop_size or 128, landmarks="landmarks" in method.needs)
+
+
+def targets_for(method: Perturber, faces: FaceBatch) -> dict[str, np.ndarray]:
+    """Return labels in which every attribute that the method declares changes to the next class."""
+    return {
+        name: (own + 1) % len(ATTRIBUTES[name].classes) if name in method.attributes else own.copy()
+        for name, own in faces.labels.items()
+    }
+
+
+def rngs_for(count: int, seed: int = 0) -> list[np.random.Generator]:
+    """Return one generator a face; another `seed` gives others."""
+    return [face_rng("conformance", face, "testing", seed) for face in range(count)]
+
+
+def run(
+    method: Perturber,
+    faces: FaceBatch | None = None,
+    *,
+    target: Labels | None = None,
+    strength: float = 1.0,
+    rngs: Sequence[Any] | None = None,
+) -> Images:
+    """Perturb `faces`, by default the specimens with every declared attribute changed."""
+    faces = faces_for(method) if faces is None else faces
+    target = targets_for(method, faces) if target is None else target
+    rngs = rngs_for(len(faces)) if rngs is None else rngs
+    return method.perturb(faces, faces.labels, target, strength=strength, rngs=rngs)
+
+
+def refused(what: str, errors: type[Exception], call: Callable[[], object]) -> None:
+    """Raise unless `call` raises one of `errors`."""
+    try:
+        call()
+    except errors:
+        return
+    except Exception as error:
+        raise AssertionError(f"{what}: expected {errors.__name__}, got {type(error).__name__}: {error}") from error
+    raise AssertionError(f"{what}: accepted, expected {errors.__name__}")
+
+
+def same(a: Images, b: Images, what: str) -> None:
+    """Raise unless `a` and `b` are equal bit by bit."""
+    require(a.shape == b.shape, f"{what}: shape {a.shape} against {b.shape}")
+    require(np.array_equal(a, b), f"{what}: differs by up to {np.abs(a - b).max() if a.size else 0:.3g}")

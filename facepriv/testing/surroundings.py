@@ -1,0 +1,98 @@
+"""How a method behaves towards what is around it: files, network, global state, other processes, its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from facepriv.contracts import Perturber
+from facepriv.errors import WeightsError
+from facepriv.testing import watch
+from facepriv.testing.core import Make, NotApplicable, require
+from facepriv.testing.running import refused, run, same
+from facepriv.weights import hash_path, load_weights
+
+
+def constructor_reads_nothing(make: Make) -> None:
+    """Building the method opens no file: weights are read on first use, so that listing methods costs nothing."""
+    with watch.no_data_files():
+        method = make()
+    require(isinstance(method, Perturber), f"built a {type(method).__name__}, not a Perturber")
+
+
+def global_random_state_untouched(make: Make) -> None:
+    """First use and second use leave the generators of random, numpy and torch as they are."""
+    run(make())  # so that what it imports is imported
+    before = watch.random_states()
+    method = make()
+    for use in ("first", "second"):
+        run(method)
+        moved = watch.moved_random_states(before)
+        # The usual cause: building a torch network draws its initial values.
+        require(
+            not moved, f"{use} use moves the global random state of {', '.join(moved)} (torch.random.fork_rng helps)"
+        )
+
+
+def no_network(make: Make) -> None:
+    """Building and using the method asks for no network."""
+    with watch.no_network():
+        run(make())
+
+
+def pickles(make: Make) -> None:
+    """The method can be sent to a worker process, before its first use and after, and works the same there."""
+    method = make()
+    fresh = pickle.dumps(method)
+    out = run(method)
+    used = pickle.dumps(method)
+    same(out, run(pickle.loads(fresh)), "unpickled, from before the first use")  # noqa: S301 - made three lines above
+    same(out, run(pickle.loads(used)), "unpickled, from after the first use")  # noqa: S301
+
+
+def moves_to_the_cpu(make: Make) -> None:
+    """`to("cpu")` returns the method, working the same."""
+    moved = make().to("cpu")
+    require(isinstance(moved, Perturber), f"to('cpu') returned a {type(moved).__name__}")
+    same(run(make()), run(moved), "after to('cpu')")
+
+
+def weights_round_trip(make: Make) -> None:
+    """`info` knows the hash of the weights file, loading a copy gives the same output, a damaged copy is refused."""
+    method = make()
+    sha256 = method.info()["weights"]
+    if not sha256:
+        raise NotApplicable("info() names no weights")
+    require(hasattr(method, "weights_path"), "info() names weights, but there is no method weights_path()")
+    path = Path(method.weights_path())
+    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    require(sha256 == actual, f"info()['weights'] is {sha256}, but the SHA-256 of {path} is {actual}")
+    load_weights(path, sha256)
+    out = run(method)
+    with tempfile.TemporaryDirectory() as folder:
+        moved = Path(folder, path.name)
+        shutil.copy(path, moved)
+        shutil.copy(hash_path(path), hash_path(moved))
+        again = make(weights=moved)
+        require(again.info()["weights"] == sha256, "info() of a copy of the weights names another hash")
+        same(out, run(again), "with a copy of the weights")
+        data = bytearray(moved.read_bytes())
+        data[-1] ^= 1
+        moved.write_bytes(data)
+        refused("a damaged weights file", WeightsError, lambda: run(make(weights=moved)))
+        absent = make(weights=Path(folder, "absent.safetensors"))
+        refused("a missing weights file", WeightsError, lambda: run(absent))
+
+
+CHECKS: tuple[Callable[[Make], None], ...] = (
+    constructor_reads_nothing,
+    global_random_state_untouched,
+    no_network,
+    pickles,
+    moves_to_the_cpu,
+    weights_round_trip,
+)

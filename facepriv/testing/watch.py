@@ -1,0 +1,126 @@
+"""Sees what a call does to its surroundings: files opened, network asked for, global random state moved."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from facepriv.testing.core import require
+
+_NETWORK = {
+    "socket.connect",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.gethostbyaddr",
+    "socket.sendmsg",
+    "socket.sendto",
+}
+_CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".zip")
+_PACKAGE_DATA = re.compile(r"\.(dist|egg)-info[/\\]")
+_watchers: list[Callable[[str, tuple[Any, ...]], None]] = []
+
+
+@contextmanager
+def no_network() -> Iterator[None]:
+    """Refuse network inside the block, and fail at its end if any was asked for, even where the refusal was swallowed.
+
+    Sockets of this process are seen, whoever opens them from Python; programs that it starts are not.
+    """
+    asked: list[str] = []
+
+    def refuse(event: str, args: tuple[Any, ...]) -> None:
+        if event not in _NETWORK:
+            return
+        lookup = event.startswith("socket.get")
+        address = args[0] if lookup else args[1]
+        # A path is a socket of this machine's file system, which worker processes use; None is one connected before.
+        if not lookup and (address is None or isinstance(address, str | bytes)):
+            return
+        asked.append(f"{event} {address!r}")
+        raise PermissionError(f"network is refused here: {asked[-1]}")
+
+    with _watching(refuse):
+        try:
+            yield
+        finally:
+            require(not asked, f"asked for the network: {', '.join(asked)}")
+
+
+@contextmanager
+def no_data_files() -> Iterator[None]:
+    """Fail at the end of the block if a file was opened in it that is neither code nor what finding plugins takes."""
+    opened: list[str] = []
+
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+            path = os.fsdecode(args[0])
+            if not path.endswith(_CODE) and not _PACKAGE_DATA.search(path):
+                opened.append(path)
+
+    with _watching(note):
+        yield
+    require(not opened, f"opened {', '.join(opened)}")
+
+
+def moved_random_states(before: dict[str, object]) -> list[str]:
+    """Return which global random states differ from those of `before` (see `random_states`)."""
+    return [name for name, state in random_states().items() if name in before and state != before[name]]
+
+
+def random_states() -> dict[str, object]:
+    """Return the state of the global generators of random, numpy and, where it is imported, torch."""
+    numpy_state = np.random.get_state(legacy=True)
+    states: dict[str, object] = {
+        "random": random.getstate(),
+        "numpy.random": [part.tobytes() if isinstance(part, np.ndarray) else part for part in numpy_state],
+    }
+    if torch := sys.modules.get("torch"):
+        states["torch"] = torch.get_rng_state().numpy().tobytes()
+    return states
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed the global generators inside the block and put their states back after it."""
+    torch = sys.modules.get("torch")
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None
+    random.seed(seed)
+    np.random.seed(seed)
+    if torch:
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        if torch:
+            torch.set_rng_state(states[2])
+
+
+@contextmanager
+def _watching(watcher: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
+    _install_hook()
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+@cache
+def _install_hook() -> None:
+    """Add one audit hook to the interpreter; it cannot be taken away again, so it is added once and only when used."""
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        for watcher in _watchers:
+            watcher(event, args)
+
+    sys.addaudithook(hook)
