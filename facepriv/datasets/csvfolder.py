@@ -1,49 +1,60 @@
-"""A photo folder with ``labels.csv``: columns ``file``, any of ``subject``, ``part``, ``gender``, ``race``, ``age``.
+"""A folder of photos with ``labels.csv``: ``file`` and any of ``subject``, ``part``, ``gender``, ``race``, ``age``.
 
-``age`` is in years or a group's name. Without ``part``, the split is by subject where there is one, else by file.
+``file`` is relative to the folder. ``age`` is in years or a group's name. Without ``part``, the split is by subject
+where there is one, else by file; with it, no subject may stand in two parts.
 """
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.records import Record, read_csv
 from facepriv.datasets.splits import TEST, TRAIN, VALIDATION, by_file, by_subject
 from facepriv.errors import DataError
-from facepriv.schema import AGE, ATTRIBUTES
+from facepriv.schema import ATTRIBUTES
 
 LABELS = "labels.csv"
 _PARTS = (TRAIN, VALIDATION, TEST)
+_OLDEST = 130
 
 
 def read(root: Path) -> list[Record]:
     """Return the records that ``labels.csv`` names; raises `DataError` with the line that is wrong."""
     table = root / LABELS
-    if not table.is_file():
-        raise DataError(f"{table}: missing; it needs a column 'file' and columns such as gender, race, age, subject")
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "file" not in (reader.fieldnames or []):
-            raise DataError(f"{table}: has no column 'file'")
-        rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-    names = [row["file"] for row in rows]
-    subjects = [row.get("subject", "") for row in rows]
-    parts = by_subject(subjects) if all(subjects) else by_file(names, [()] * len(names))
-    records = []
+    rows = _rows(table)
+    parts = _parts([row["file"] for row in rows], [row.get("subject", "") for row in rows])
+    records, seen = [], set()
     for line, (row, part) in enumerate(zip(rows, parts, strict=True), start=2):
         where = f"{table}, line {line}"
         path = root / row["file"]
         if not path.is_file():
             raise DataError(f"{where}: no file {path}")
-        own = row.get("part") or str(part)
+        if row["file"] in seen:
+            raise DataError(f"{where}: {row['file']} stands there twice")
+        seen.add(row["file"])
+        own = row.get("part") or part
         if own not in _PARTS:
             raise DataError(f"{where}: part '{own}' is none of {', '.join(_PARTS)}")
         labels, years = _labels(row, where)
         records.append(Record(path, row["file"], row.get("subject", ""), own, labels, years))
+    _check_disjoint(table, records)
     return records
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    rows = read_csv(table, {"file"})
+    return [{k: (v or "").strip() for k, v in row.items() if k} for row in rows]
+
+
+def _parts(names: list[str], subjects: list[str]) -> list[str]:
+    if any(subjects):
+        # A photo without a subject is one of its own.
+        parts = by_subject([subject or f"file/{name}" for subject, name in zip(subjects, names, strict=True)])
+    else:
+        parts = by_file(names, [()] * len(names))
+    return [str(part) for part in parts]
 
 
 def _labels(row: dict[str, str], where: str) -> tuple[dict[str, str], float | None]:
@@ -53,10 +64,19 @@ def _labels(row: dict[str, str], where: str) -> tuple[dict[str, str], float | No
         value = row.get(name, "").lower()
         if not value:
             continue
-        if spec.thresholds and value.replace(".", "", 1).isdigit():
+        if spec.thresholds and value.isascii() and value.replace(".", "", 1).isdigit():
             years = float(value)
-            value = AGE.classes[int(AGE.bin(np.array([years]))[0])]
+            if years > _OLDEST:
+                raise DataError(f"{where}: an age of {value} years")
+            value = spec.classes[int(spec.bin(np.array([years]))[0])]
         if value not in spec.classes:
             raise DataError(f"{where}: {name} '{value}' is none of {', '.join(spec.classes)}")
         labels[name] = value
     return labels, years
+
+
+def _check_disjoint(table: Path, records: list[Record]) -> None:
+    part: dict[str, str] = {}
+    for record in records:
+        if record.subject and part.setdefault(record.subject, record.part) != record.part:
+            raise DataError(f"{table}: subject '{record.subject}' is both in {part[record.subject]} and {record.part}")

@@ -6,11 +6,12 @@ one person dominates the genuine pairs.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.records import Record, read_csv
 from facepriv.datasets.splits import TEST
+from facepriv.errors import DataError
+from facepriv.schema import GENDER
 
 VISIBLE_PHOTOS = 5
 
@@ -19,7 +20,7 @@ def read(root: Path) -> list[Record]:
     """Return the records of LFW under `root`, sorted by person and file."""
     gender = _genders(root)
     records = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
         labels = {"gender": gender[folder.name]} if folder.name in gender else {}
         for path in sorted(folder.glob("*.jpg")):
             records.append(Record(path, f"{folder.name}/{path.name}", folder.name, TEST, labels))
@@ -38,8 +39,17 @@ def visible(records: list[Record]) -> list[Record]:
 
 
 def _genders(root: Path) -> dict[str, str]:
+    """Return person -> gender; empty where there is no table."""
     for path in (root / "lfw_gender.csv", root.parent / "lfw_gender.csv"):
         if path.is_file():
-            with path.open(newline="") as file:
-                return {row["subject"]: row["gender"] for row in csv.DictReader(file)}
+            return _read_genders(path)
     return {}
+
+
+def _read_genders(path: Path) -> dict[str, str]:
+    genders = {}
+    for line, row in enumerate(read_csv(path, {"subject", "gender"}), start=2):
+        if row["gender"] not in GENDER.classes:
+            raise DataError(f"{path}, line {line}: gender is none of {', '.join(GENDER.classes)}")
+        genders[row["subject"]] = row["gender"]
+    return genders

@@ -1,31 +1,36 @@
 """A training pack: aligned crops of one or more data sets with their labels, cached on disk.
 
 A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
-in which no face was found are left out and counted in ``pack.json``.
+in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets.records import Record
-from facepriv.datasets.splits import halves
+from facepriv.datasets.crops import crop_subjects
+from facepriv.datasets.records import EVALUATION_ONLY, Record
+from facepriv.datasets.splits import TEST, TRAIN, VALIDATION, halves
 from facepriv.errors import DataError
 from facepriv.schema import ATTRIBUTES
 
 FORMAT = 1
 _COLUMNS = ("set", "name", "subject", "part", "half", "years", *ATTRIBUTES)
+_INFO, _ROWS, _CROPS = "pack.json", "rows.csv", "crops.npy"
+
+Job = tuple[str, Record]
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,23 @@ class Pack:
 
 
 def open_pack(path: Path) -> Pack:
-    """Open a pack; raises `DataError` where it is none, or of another format."""
-    info = path / "pack.json"
-    if not info.is_file():
+    """Open a pack; raises `DataError` where it is none, is damaged, or of another format."""
+    again = "make it again with 'facepriv pack'"
+    if not (path / _INFO).is_file():
         raise DataError(f"{path}: no training pack; make one with 'facepriv pack'")
-    if json.loads(info.read_text()).get("format") != FORMAT:
-        raise DataError(f"{path}: a pack of another format; make it again with 'facepriv pack'")
-    with (path / "rows.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    crops = np.load(path / "crops.npy", mmap_mode="r")
+    try:
+        version = json.loads((path / _INFO).read_text(encoding="utf-8")).get("format")
+        with (path / _ROWS).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        crops = np.load(path / _CROPS, mmap_mode="r", allow_pickle=False)
+        columns = {column: np.array([row[column] for row in rows]) for column in _COLUMNS}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise DataError(f"{path}: a damaged pack ({type(error).__name__}: {error}); {again}") from error
+    if version != FORMAT:
+        raise DataError(f"{path}: a pack of another format; {again}")
     if len(crops) != len(rows):
-        raise DataError(f"{path}: {len(crops)} crops but {len(rows)} rows; make it again with 'facepriv pack'")
-    return Pack(crops, {c: np.array([row[c] for row in rows]) for c in _COLUMNS})
+        raise DataError(f"{path}: {len(crops)} crops but {len(rows)} rows; {again}")
+    return Pack(crops, columns)
 
 
 def build_pack(
@@ -88,37 +98,87 @@ def build_pack(
     *,
     size: int = 112,
     workers: int = 1,
+    overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
     """Align all photos of `sets` (name -> records) into a pack at `out`.
 
-    The pack appears under its name only when it is whole. Returns the counts that ``pack.json`` holds: ``photos``,
-    ``crops``, ``no_face``, ``unreadable``.
+    The pack appears under its name only when it is whole; what an interrupted run left is removed by the next. Of
+    byte-identical files one is kept, the most held-out one, so that none is both trained on and tested with.
+
+    Returns
+    -------
+    dict
+        The counts that ``pack.json`` holds: ``photos``, ``crops``, ``duplicates``, ``no_face``, ``unreadable``.
+
+    Raises
+    ------
+    DataError
+        If `out` exists (unless `overwrite`, and it is a pack), a set is for evaluation only, the disk has too little
+        room, or no face is found at all.
     """
-    jobs = [(name, record) for name, records in sets.items() for record in records]
+    for name in sets:
+        if name in EVALUATION_ONLY:
+            raise DataError(f"'{name}' is for evaluation only: nothing is trained on it, so it cannot be in a pack")
+    out = out.absolute()
+    _check_out(out, overwrite)
+    photos = [(name, record) for name, records in sets.items() for record in records]
+    jobs = without_copies(photos)
     partial = out.with_name(f".{out.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    crops = np.lib.format.open_memmap(
-        partial / "crops.npy", mode="w+", dtype=np.uint8, shape=(len(jobs), size, size, 3)
-    )
-    counts = {"photos": len(jobs), "crops": 0, "no_face": 0, "unreadable": 0}
-    with (partial / "rows.csv").open("w", newline="") as file:
+    _clear(partial)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{out}: the folder cannot be made ({error.strerror})") from error
+    try:
+        _check_room(partial, len(jobs), size)
+        counts = {"photos": len(photos), "crops": 0, "duplicates": len(photos) - len(jobs), "no_face": 0}
+        counts |= _fill(partial, jobs, size, workers, progress)
+        if not counts["crops"]:
+            raise DataError(f"no face was found in any of {len(photos)} photos ({counts['unreadable']} unreadable)")
+        info = {"format": FORMAT, "size": size, **counts}
+        (partial / _INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+        _publish(partial, out)
+    finally:
+        # Gone already when all went well.
+        _clear(partial)
+    return counts
+
+
+def without_copies(jobs: list[Job]) -> list[Job]:
+    """Return `jobs` in order with one of each set of byte-identical files: test before validation before train."""
+    rank = {TEST: 0, VALIDATION: 1, TRAIN: 2}
+    kept: dict[bytes, int] = {}
+    for i, (_, record) in enumerate(jobs):
+        try:
+            digest = hashlib.sha256(record.path.read_bytes()).digest()
+        except OSError:
+            # Counted as unreadable later; no copy of anything.
+            digest = f"unreadable {i}".encode()
+        best = kept.setdefault(digest, i)
+        if rank[record.part] < rank[jobs[best][1].part]:
+            kept[digest] = i
+    return [jobs[i] for i in sorted(kept.values())]
+
+
+def _fill(
+    folder: Path, jobs: list[Job], size: int, workers: int, progress: Callable[[int, int], None] | None
+) -> dict[str, int]:
+    """Write crops and rows; returns the counts of crops and failures."""
+    counts = {"crops": 0, "no_face": 0, "unreadable": 0}
+    with (folder / _ROWS).open("w", newline="", encoding="utf-8") as file, CropWriter(folder / _CROPS, size) as crops:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
-        done = _crops([record.path for _, record in jobs], size, workers)
+        done = crop_subjects([record.path for _, record in jobs], size, workers)
         for i, ((name, record), crop) in enumerate(zip(jobs, done, strict=True)):
             if isinstance(crop, str):
                 counts[crop] += 1
             else:
-                crops[counts["crops"]] = crop
+                crops.append(crop)
                 counts["crops"] += 1
                 writer.writerow(_row(name, record))
             if progress:
                 progress(i + 1, len(jobs))
-    crops.flush()
-    _shorten(partial / "crops.npy", counts["crops"])
-    (partial / "pack.json").write_text(json.dumps({"format": FORMAT, "size": size, **counts}, indent=1) + "\n")
-    os.replace(partial, out)
     return counts
 
 
@@ -131,40 +191,63 @@ def _row(name: str, record: Record) -> dict[str, str]:
             "years": years, **labels}  # fmt: skip
 
 
-def _crops(paths: list[Path], size: int, workers: int) -> Iterator[NDArray[np.uint8] | str]:
-    if workers <= 1:
-        yield from map(_crop, paths, [size] * len(paths))
+class CropWriter:
+    """Appends crops to a ``.npy`` whose length is not known before; plain writes, so that a full disk is an error."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._file = path.open("wb")
+        self._size, self._count = size, 0
+        self._header()
+
+    def __enter__(self) -> CropWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            # NumPy pads the header so that a longer first axis still fits in its place.
+            self._file.seek(0)
+            self._header()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+
+    def append(self, crop: NDArray[np.uint8]) -> None:
+        """Add one crop (size, size, 3) uint8."""
+        self._file.write(np.ascontiguousarray(crop, dtype=np.uint8).tobytes())
+        self._count += 1
+
+    def _header(self) -> None:
+        shape = (self._count, self._size, self._size, 3)
+        np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.is_dir() and not any(out.iterdir()):
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_crop, paths, [size] * len(paths), chunksize=32)
-
-
-def _crop(path: Path, size: int) -> NDArray[np.uint8] | str:
-    """Return the crop of the face nearest the photo's centre (data sets centre their subject), or what failed."""
-    from facepriv.errors import ImageError
-    from facepriv.faces import crop_face, find_faces
-    from facepriv.images import read_image
-
-    try:
-        rgb = read_image(path).rgb8()
-    except ImageError:
-        return "unreadable"
-    found = find_faces(rgb)
-    if not found:
-        return "no_face"
-    middle = np.array(rgb.shape[1::-1]) / 2
-    face = min(found, key=lambda f: float(np.hypot(*(f.points.mean(axis=0) - middle))))
-    return np.rint(crop_face(rgb, face, size) * 255).astype(np.uint8)
-
-
-def _shorten(path: Path, count: int) -> None:
-    """Rewrite a .npy with only its first `count` rows."""
-    whole = np.load(path, mmap_mode="r")
-    if len(whole) == count:
+    if not out.exists():
         return
-    shorter = path.with_suffix(".short.npy")
-    out = np.lib.format.open_memmap(shorter, mode="w+", dtype=whole.dtype, shape=(count, *whole.shape[1:]))
-    for start in range(0, count, 1024):
-        out[start : start + 1024] = whole[start : min(start + 1024, count)]
-    out.flush()
-    os.replace(shorter, path)
+    if not overwrite:
+        raise DataError(f"{out}: exists already; name another folder, or replace it with --overwrite")
+    if not (out / _INFO).is_file():
+        raise DataError(f"{out}: is no training pack, so it is not replaced; name another folder")
+
+
+def _check_room(folder: Path, crops: int, size: int) -> None:
+    needed, free = crops * size * size * 3, shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(f"{folder}: {crops} crops need {needed >> 20} MiB, the disk has {free >> 20} MiB free")
+
+
+def _publish(partial: Path, out: Path) -> None:
+    """Move the finished pack to its name; an old one is moved aside first and removed last."""
+    old = out.with_name(f".{out.name}.old")
+    _clear(old)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(partial, out)
+    _clear(old)
+
+
+def _clear(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

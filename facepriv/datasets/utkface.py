@@ -22,7 +22,7 @@ _BLACK_TEST_SHARE = 1 / 3
 def parse(name: str) -> tuple[int, int, int] | None:
     """Return (years, gender code, race code) from a file name, or None where a field is missing or impossible."""
     fields = name.split("_")
-    if len(fields) != 4 or not all(f.isdigit() for f in fields[:3]):
+    if len(fields) != 4 or not all(f.isdecimal() for f in fields[:3]):
         return None
     years, gender, race = (int(f) for f in fields[:3])
     return (years, gender, race) if years <= 116 and gender <= 1 and race <= 4 else None

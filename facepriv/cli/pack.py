@@ -1,0 +1,93 @@
+"""``facepriv pack``: face data sets in, one cached pack of aligned crops with labels out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from facepriv.errors import UsageError
+
+#: What is looked for below the data folder: LFW is not, for it is for evaluation only.
+_FOUND_BELOW = ("celeba", "utkface")
+
+
+@click.command("pack")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The pack, a folder that is made.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="FACEPRIV_DATA",
+    help=f"Folder with any of {', '.join(_FOUND_BELOW)} below it. [env: FACEPRIV_DATA]",
+)
+@click.option(
+    "--set",
+    "chosen",
+    multiple=True,
+    metavar="KIND=DIR",
+    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, csv.",
+)
+@click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of a crop in pixels.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
+@click.option("--overwrite", is_flag=True, help="Replace a pack that is there already.")
+def command(
+    out: Path, data: Path | None, chosen: tuple[str, ...], size: int, workers: int | None, overwrite: bool
+) -> None:
+    """Align the faces of CelebA, UTKFace or labelled photos into a training pack.
+
+    Each set is split into train, validation and test; photos without a face are left out and counted.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from facepriv.datasets import records
+    from facepriv.datasets.pack import build_pack
+
+    places = _named(chosen) if chosen else _below(data)
+    sets = {kind: records.read(kind, place) for kind, place in places.items()}
+    total = sum(map(len, sets.values()))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Aligning", total=total)
+        counts = build_pack(
+            sets,
+            out,
+            size=size,
+            workers=workers or os.cpu_count() or 1,
+            overwrite=overwrite,
+            progress=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    listed = ", ".join(f"{kind} {len(found)}" for kind, found in sets.items())
+    left = (("no_face", "without a face"), ("duplicates", "copies"), ("unreadable", "unreadable"))
+    left_out = ", ".join(f"{counts[key]} {words}" for key, words in left)
+    click.echo(f"{out}: {counts['crops']} crops of {counts['photos']} photos ({listed}); left out: {left_out}")
+
+
+def _named(chosen: tuple[str, ...]) -> dict[str, Path]:
+    """Read KIND=DIR options; each kind once, and none that is for evaluation only."""
+    from facepriv.datasets.records import EVALUATION_ONLY
+
+    places: dict[str, Path] = {}
+    for text in chosen:
+        kind, equals, place = text.partition("=")
+        if not equals or not place:
+            raise UsageError(f"--set {text}: expected KIND=DIR, such as celeba=/data/celeba")
+        if kind in EVALUATION_ONLY:
+            raise UsageError(f"--set {text}: '{kind}' is for evaluation only, nothing is trained on it")
+        if kind in places:
+            raise UsageError(f"--set {text}: '{kind}' was given already")
+        places[kind] = Path(place)
+    return places
+
+
+def _below(data: Path | None) -> dict[str, Path]:
+    """Return the known sets below the data folder."""
+    if data is None:
+        raise UsageError("where are the data sets? give --data, FACEPRIV_DATA, or --set KIND=DIR")
+    places = {kind: data / kind for kind in _FOUND_BELOW if (data / kind).is_dir()}
+    if not places:
+        raise UsageError(
+            f"{data}: has none of the folders {', '.join(_FOUND_BELOW)}; name the sets with --set KIND=DIR"
+        )
+    return places

@@ -1,0 +1,53 @@
+"""The one face that a data set's photo is about, cut out for training or evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.errors import DataError, ImageError
+from facepriv.faces.align import Face
+
+Failure = Literal["no_face", "unreadable"]
+Crop = NDArray[np.uint8] | Failure
+
+
+def nearest_centre(faces: list[Face], shape: tuple[int, ...]) -> Face:
+    """Return the face nearest the centre of a photo of `shape` (H, W, ...): data sets centre whom they name."""
+    middle = np.array(shape[1::-1]) / 2
+    return min(faces, key=lambda face: float(np.hypot(*(face.points.mean(axis=0) - middle))))
+
+
+def crop_subject(path: Path, size: int) -> Crop:
+    """Return the crop (size, size, 3) uint8 of the face nearest the photo's centre, or what failed."""
+    from facepriv.faces import crop_face, find_faces
+    from facepriv.images import read_image
+
+    try:
+        rgb = read_image(path).rgb8()
+    except ImageError:
+        return "unreadable"
+    found = find_faces(rgb)
+    if not found:
+        return "no_face"
+    return np.rint(crop_face(rgb, nearest_centre(found, rgb.shape), size) * 255).astype(np.uint8)
+
+
+def crop_subjects(paths: Iterable[Path], size: int, workers: int = 1) -> Iterator[Crop]:
+    """Yield `crop_subject` of each path, in order, from `workers` processes."""
+    if workers <= 1:
+        yield from map(crop_subject, paths, repeat(size))
+        return
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(crop_subject, paths, repeat(size), chunksize=32)
+    except BrokenProcessPool as error:
+        raise DataError("a worker process died, perhaps for want of memory: run again with fewer --workers") from error
