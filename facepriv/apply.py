@@ -6,8 +6,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from facepriv.engines.inline import InlineEngine
 from facepriv.engines.local import LocalEngine
 from facepriv.errors import UsageError
 from facepriv.inputs import Discovery, discover
-from facepriv.manifest import ManifestWriter, Row, open_manifest, read_run_if_any
+from facepriv.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
 from facepriv.outputs import Existing, Job, Place, Triage, place, triage
 from facepriv.pipeline import check_changeable
 from facepriv.registry import Registry
@@ -162,7 +163,7 @@ def make_plan(options: Options, registry: Registry | None = None) -> Plan:
     if not found.files:
         raise UsageError("; ".join(found.problems) or "no input named")
     where = place(found, options.out, audit=options.audit)
-    run = read_run_if_any(where.record.parent if where.record else Path(options.out))
+    run = read_folder_if_any(where.record)
     return Plan(options, registry, found, where, triage(where.jobs, options.existing, run, options.chain))
 
 
@@ -188,16 +189,19 @@ def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -
     summary = Summary(already=len(plan.work.done), ignored=plan.found.ignored, errors=[*plan.found.problems, *refused])
     if not plan.work.todo:
         return summary
-    with _engine(plan) as engine, ExitStack() as stack:
+    with _engine(plan) as engine:
         info = {"facepriv": __version__, "engine": engine.name, **engine.start()}
-        record = stack.enter_context(open_manifest(plan.where.record, info)) if plan.where.record else None
-        staging = stack.enter_context(_staging(plan.where))
-        commit = _Committer(plan, info["methods"], staging, record)
-        for outcome in engine.run(commit.tasks):
-            job, outcome = commit(outcome)
-            summary.count(outcome)
-            if report:
-                report(job, outcome)
+        manifest = open_manifest(plan.where.record, info) if plan.where.record else nullcontext()
+        with manifest as record, _staging(plan.where) as staging:
+            commit = _Committer(plan, info["methods"], staging, record)
+            try:
+                for outcome in engine.run(commit.tasks):
+                    job, final = commit(outcome)
+                    summary.count(final)
+                    if report:
+                        report(job, final)
+            finally:
+                engine.close()  # before the staging folder goes: nobody may write there any more
     return summary
 
 
@@ -250,14 +254,14 @@ def _refused(outcome: Outcome, text: str) -> Outcome:
 
 @contextmanager
 def _staging(where: Place) -> Iterator[Path]:
-    """Make the folder in which results wait for their names; what killed runs left of theirs goes.
+    """Make the folder in which results wait for their names; what killed runs to the same place left of theirs goes.
 
-    Its name is new in every run: a worker that outlived a killed parent may still write under the old one. The manifest's
-    lock is held by now, so no other folder here belongs to a living run.
+    Its name is new in every run: a worker that outlived a killed parent may still write under the old one.
     """
-    for left in where.staging.glob(".facepriv-staging-*") if where.record else ():
+    prefix = f".facepriv-{where.label}-"
+    for left in where.staging.glob(f"{escape(prefix)}*"):
         shutil.rmtree(left, ignore_errors=True)
-    folder = where.staging / f".facepriv-staging-{secrets.token_hex(8)}"
+    folder = where.staging / f"{prefix}{secrets.token_hex(8)}"
     folder.mkdir(parents=True)
     try:
         yield folder

@@ -78,7 +78,7 @@ class Run:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or None
     info : dict
         ``run.json``: ``facepriv``, ``engine``, ``device``, ``dtype``, ``torch``, ``methods`` (each with ``name``,
         ``version``, ``weights``, ``seen``), and ``earlier``, the same of former runs into the same output folder.
@@ -86,7 +86,7 @@ class Run:
         File -> its rows, oldest first.
     """
 
-    folder: Path
+    folder: Path | None
     info: dict[str, Any] = field(default_factory=dict)
     history: dict[str, list[Row]] = field(default_factory=dict)
 
@@ -117,13 +117,22 @@ def read_run(path: Path) -> Run:
     Raises
     ------
     DataError
-        If there is no record, or it is damaged or of another format. A torn last line, which a killed run may leave, is
-        no damage: its file was not written yet.
+        If there is no record, or it is damaged or of another format.
     """
     folder = run_folder(path)
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    if not (folder / MANIFEST).is_file():
         raise DataError(f"{path}: no record of a run there ({RUN_FOLDER}/{MANIFEST}); 'facepriv apply' writes it")
+    return read_folder_if_any(folder)
+
+
+def read_folder_if_any(folder: Path | None) -> Run:
+    """Read a run folder itself; one that is not there, or None, gives an empty record.
+
+    A torn last line, which a killed run may leave, is passed over: its file was not written yet.
+    """
+    if folder is None or not (folder / MANIFEST).is_file():
+        return Run(folder)
+    manifest = folder / MANIFEST
     run = Run(folder, _read_info(folder / RUN))
     whole = manifest.read_bytes().split(b"\n")[:-1]
     for number, line in enumerate(whole, start=1):
@@ -133,12 +142,6 @@ def read_run(path: Path) -> Run:
             raise DataError(f"{manifest}: line {number} is damaged ({error})") from error
         run.history.setdefault(row.file, []).append(row)
     return run
-
-
-def read_run_if_any(path: Path) -> Run:
-    """Read the record of `path`, or return an empty one where there is none yet."""
-    folder = run_folder(path)
-    return read_run(path) if (folder / MANIFEST).is_file() else Run(folder)
 
 
 class ManifestWriter:

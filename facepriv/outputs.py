@@ -39,11 +39,14 @@ class Place:
         for, and nothing has to be resumed there.
     staging : Path
         Parent of the temporary folder in which results are made, on the file system of the outputs.
+    label : str
+        Part of that folder's name: runs to different places must not share it.
     """
 
     jobs: tuple[Job, ...]
     record: Path | None
     staging: Path
+    label: str = "staging"
 
 
 def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
@@ -73,7 +76,7 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
     if is_file:
         jobs = (Job(found.files[0].source, path, path.name),)
         beside = path.with_name(path.name + BESIDE_SUFFIX)
-        where = Place(jobs, beside if audit else None, beside if audit else path.parent)
+        where = Place(jobs, beside if audit else None, path.parent, path.name)
     else:
         jobs = tuple(Job(f.source, path / f.name, str(f.name)) for f in found.files)
         where = Place(jobs, path / RUN_FOLDER, path / RUN_FOLDER)

@@ -289,7 +289,7 @@ def check_device(device: str) -> None:
 
 def _method(registry: Registry, name: str, device: str) -> Method:
     descriptor = registry.find("perturber", name)
-    version = next((p.version for p in registry.plugins if descriptor in p.components), "")
+    version = registry.owner(descriptor).version
     try:
         return Method(name, registry.create("perturber", name).to(device), version)
     except PluginError:

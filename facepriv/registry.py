@@ -61,6 +61,15 @@ class Registry:
             if len(owners) > 1
         ]
 
+    def problems(self) -> list[str]:
+        """Return one line for each plugin that could not be loaded and each clash of names."""
+        broken = [f"plugin '{p.name}' of {p.distribution} was not loaded: {p.error}" for p in self.plugins if p.error]
+        return broken + self.clashes()
+
+    def owner(self, descriptor: Descriptor) -> Plugin:
+        """Return the plugin that brings `descriptor`, one of `descriptors` or `find`."""
+        return next(plugin for plugin in self.plugins if descriptor in plugin.components)
+
     def find(self, kind: Kind, name: str) -> Descriptor:
         """Return the descriptor of `name`.
 

@@ -20,7 +20,10 @@ class InlineEngine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Nothing is held open."""
+        self.close()
+
+    def close(self) -> None:
+        """Do nothing: no process is held."""
 
     def start(self) -> dict[str, Any]:
         """Build the pipeline; returns its description. Raises what `build_pipeline` raises."""

@@ -61,6 +61,10 @@ class LocalEngine:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers at once; what they had not finished is lost. May be called again."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:

@@ -1,0 +1,179 @@
+"""``facepriv apply``: the main job."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facepriv.cli import console
+from facepriv.cli.values import Names, pairs
+from facepriv.errors import UsageError
+
+if TYPE_CHECKING:
+    from facepriv.apply import Options, Plan, Summary
+
+
+@click.command("apply", short_help="Protect photos: files, folders, patterns.")
+@click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
+@click.option("-o", "--out", required=True, metavar="OUT", help="Output folder; for a single photo also a file name.")
+@click.option("--method", "methods", multiple=True, required=True, metavar="NAME",
+              help="Method, see 'facepriv methods'. Several are applied in order.")  # fmt: skip
+@click.option("--obfuscate", type=Names(), multiple=True, help="Attributes to hide: gender, race, age.")
+@click.option("--keep", type=Names(), multiple=True,
+              help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
+              "against hiding it by mistake.")  # fmt: skip
+@click.option("--target", multiple=True, metavar="ATTR=CLASS", help="Hide by making everyone this class: age=old.")
+@click.option("--policy", type=click.Choice(["flip", "random"]), default="flip", show_default=True,
+              help="How a hidden attribute's new class is chosen. 'flip', the policy of the PrivacyNet paper: always "
+              "another class. It fools classifiers most, but an adversary who knows that faces were flipped can invert "
+              "the answer. 'random': any class, the own one included, so that the answer carries nothing.")  # fmt: skip
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the effect.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of a method's own randomness.")
+@click.option("--key-file", type=click.Path(path_type=Path), metavar="FILE",
+              help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
+              "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh secret, "
+              "kept nowhere.")  # fmt: skip
+@click.option("--estimator", "estimators", multiple=True, metavar="ATTR=NAME",
+              help="Estimator that tells the faces' own classes, instead of family-a-ATTR.")  # fmt: skip
+@click.option("--on-no-face", type=click.Choice(["fail", "skip", "copy"]), default="fail", show_default=True,
+              help="A photo without a detectable face: 'fail' counts it as an error, 'skip' leaves it out, 'copy' "
+              "writes it UNPROTECTED, without metadata.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Do only what an interrupted run into the same folder left.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be written.")
+@click.option("--json", "as_json", is_flag=True, help="Print a machine-readable summary on stdout.")
+@click.option("--audit", is_flag=True,
+              help="Record in the manifest what was hidden, how, and where the faces are. Whoever reads that can undo "
+              "the protection.")  # fmt: skip
+@click.option("--keep-metadata", is_flag=True, help="Keep EXIF and XMP; a thumbnail in there goes all the same.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
+@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
+              help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), default=None,
+              help="Processes. Results do not depend on it. Default: by files and CPUs, at most 4.")  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, **given: Any) -> None:
+    """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
+
+    Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
+    that tells what was hidden. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
+    """
+    from facepriv.apply import make_plan, run_plan
+
+    options = _options(given)
+    plan = make_plan(options)
+    if given["dry_run"]:
+        ctx.exit(_show(plan, given["as_json"]))
+    started = time.monotonic()
+    for text in [*plan.found.problems, *(text for _, text in plan.work.refused)]:
+        console.error(text)
+    try:
+        with console.progress(len(plan.work.todo)) as shown:
+
+            def report(job: Any, outcome: Any) -> None:
+                if outcome.error:
+                    shown.error(outcome.error)
+                shown.advance()
+
+            summary = run_plan(plan, report)
+    except KeyboardInterrupt:
+        raise console.Failure(_how_to_go_on(options), 130) from None
+    _tell(plan, summary, time.monotonic() - started, given["as_json"])
+    ctx.exit(summary.exit_code)
+
+
+def _options(given: dict[str, Any]) -> Options:
+    """Turn the command line into `Options`; raises `UsageError` where parts of it contradict one another."""
+    from facepriv.apply import Options, new_key, read_key
+    from facepriv.contracts import PrivacyRequest
+    from facepriv.schema import attribute
+
+    obfuscate, keep = Names.joined(given["obfuscate"]), Names.joined(given["keep"])
+    targets = pairs("--target", given["target"])
+    for name in keep:
+        attribute(name)
+        if name in obfuscate or name in targets:
+            raise UsageError(f"'{name}' is both to be hidden and to be kept")
+    if not (obfuscate or keep or targets):
+        raise UsageError("nothing to hide: name attributes with --obfuscate or --target")
+    if given["resume"] and given["overwrite"]:
+        raise UsageError("--resume and --overwrite exclude each other: one keeps what is there, the other replaces it")
+    request = PrivacyRequest(
+        obfuscate=obfuscate,
+        targets=targets,
+        policy=given["policy"],
+        strength=given["strength"],
+        seed=given["seed"],
+    )
+    return Options(
+        inputs=given["paths"],
+        out=given["out"],
+        methods=given["methods"],
+        request=request,
+        key=read_key(given["key_file"], given["out"]) if given["key_file"] else new_key(),
+        estimators=pairs("--estimator", given["estimators"]),
+        device=given["device"],
+        batch_size=given["batch_size"],
+        workers=given["workers"],
+        on_no_face=given["on_no_face"],
+        existing="resume" if given["resume"] else "overwrite" if given["overwrite"] else "fail",
+        keep_metadata=given["keep_metadata"],
+        audit=given["audit"],
+    )
+
+
+def _show(plan: Plan, as_json: bool) -> int:
+    """Print what a run would do; returns the exit code that refused files give."""
+    errors = [*plan.found.problems, *(text for _, text in plan.work.refused)]
+    if as_json:
+        todo = [{"input": str(job.source), "output": str(job.output)} for job in plan.work.todo]
+        content = {"dry_run": True, "todo": todo, "already": len(plan.work.done), "ignored": plan.found.ignored,
+                   "errors": errors}  # fmt: skip
+        click.echo(json.dumps(content, indent=1))
+    else:
+        for job in plan.work.todo:
+            click.echo(f"{job.source} -> {job.output}")
+    for text in errors:
+        console.error(text)
+    console.note(f"dry run, nothing written: {len(plan.work.todo)} to do, {len(plan.work.done)} done already")
+    return 1 if errors else 0
+
+
+def _tell(plan: Plan, summary: Summary, seconds: float, as_json: bool) -> None:
+    """Print the counts: in words on stderr, or as JSON on stdout."""
+    if as_json:
+        content = {
+            "out": plan.options.out,
+            "record": str(plan.where.record) if plan.where.record else None,
+            "protected": summary.done,
+            "faces": summary.faces,
+            "no_face": summary.no_face,
+            "copied": summary.copied,
+            "already": summary.already,
+            "ignored": summary.ignored,
+            "failed": len(summary.errors),
+            "errors": summary.errors,
+            "seconds": round(seconds, 3),
+        }
+        click.echo(json.dumps(content, indent=1))
+        return
+    counts = [
+        (summary.done, f"protected ({summary.faces} faces)"),
+        (summary.already, "done already"),
+        (summary.no_face, "left out, no face found"),
+        (summary.copied, "copied UNPROTECTED, no face found"),
+        (summary.ignored, "ignored, no images"),
+        (len(summary.errors), "failed"),
+    ]
+    said = "; ".join(f"{count} {text}" for count, text in counts if count)
+    console.note(f"{said}, in {console.duration(seconds)} -> {plan.options.out}")
+
+
+def _how_to_go_on(options: Options) -> str:
+    if options.existing == "overwrite":
+        return "interrupted; what is done is whole; run the same command again"
+    return "interrupted; what is done is whole; run the same command with --resume for the rest"

@@ -1,0 +1,122 @@
+"""What commands say: results on stdout; errors, notes and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, Protocol
+
+import click
+
+
+class Failure(click.ClickException):
+    """An error as the user sees it: one line on stderr, and the exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the line."""
+        error(self.message)
+
+
+def error(text: str) -> None:
+    """Print one error line on stderr."""
+    click.echo(f"facepriv: error: {text}", err=True)
+
+
+def note(text: str) -> None:
+    """Print one line on stderr that is no error."""
+    click.echo(f"facepriv: {text}", err=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on stdout; where that is no terminal, each row is one line however long."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in head:
+        shown.add_column(name, no_wrap=not sys.stdout.isatty())
+    for row in rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 10_000).print(shown)
+
+
+class Progress(Protocol):
+    """Shows how far a run is."""
+
+    def advance(self) -> None:
+        """One more is done."""
+
+    def error(self, text: str) -> None:
+        """Print an error line without disturbing the display."""
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Progress]:
+    """Show progress with rate and time left on stderr: a bar on a terminal, elsewhere a line now and then."""
+    if sys.stderr.isatty():
+        with _bar(total) as shown:
+            yield shown
+    else:
+        yield _Lines(total)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+    class Shown:
+        def advance(self) -> None:
+            bar.advance(task)
+
+        def error(self, text: str) -> None:
+            bar.console.print(f"facepriv: error: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total)
+        yield Shown()
+
+
+class _Lines:
+    """Plain progress: a line at most every few seconds, none for a run that is over before."""
+
+    interval = 5.0
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.done = 0
+        self.started = self.told = time.monotonic()
+
+    def advance(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if now - self.told < self.interval:
+            return
+        self.told = now
+        rate = self.done / (now - self.started)
+        note(f"{self.done}/{self.total} files, {rate:.1f}/s, {duration((self.total - self.done) / rate)} left")
+
+    def error(self, text: str) -> None:
+        error(text)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``12 s``, ``3 min`` or ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

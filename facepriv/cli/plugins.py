@@ -1,0 +1,49 @@
+"""``facepriv plugins``: which distributions bring what, and what is wrong with any."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from facepriv.cli import console
+from facepriv.registry import Plugin, registry
+
+
+@click.command("plugins", short_help="List the installed plugins, and what is wrong with any.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if a plugin is broken or names clash.")
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
+    """List the installed plugins with their components; a broken plugin is shown with its error and changes nothing else."""
+    found = registry()
+    if as_json:
+        content = {"plugins": [_as_dict(plugin) for plugin in found.plugins], "clashes": found.clashes()}
+        click.echo(json.dumps(content, indent=1))
+    elif found.plugins:
+        console.table(
+            ("plugin", "version", "brings"),
+            [(plugin.distribution, plugin.version, _brings(plugin)) for plugin in found.plugins],
+        )
+    else:
+        console.note("no plugin is installed: pip install facepriv-privacynet, or another")
+    for text in found.problems():
+        console.error(text)
+    ctx.exit(1 if strict and found.problems() else 0)
+
+
+def _brings(plugin: Plugin) -> str:
+    if plugin.error:
+        return f"not loaded: {plugin.error}"
+    return ", ".join(f"{'method' if d.kind == 'perturber' else d.kind} {d.name}" for d in plugin.components)
+
+
+def _as_dict(plugin: Plugin) -> dict[str, object]:
+    components = [{"kind": d.kind, "name": d.name, "summary": d.summary} for d in plugin.components]
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "components": components,
+        "error": plugin.error,
+    }

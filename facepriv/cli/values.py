@@ -1,0 +1,46 @@
+"""Values that several commands take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from facepriv.errors import UsageError
+
+
+class Names(click.ParamType):
+    """Names separated by commas."""
+
+    name = "NAMES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split one value; empty parts are dropped."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @staticmethod
+    def joined(values: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+        """Join the values of a repeated option; no name twice."""
+        return tuple(dict.fromkeys(name for value in values for name in value))
+
+
+def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
+    """Turn ``name=value`` texts into a dict; commas separate several.
+
+    Raises
+    ------
+    UsageError
+        If a text is no pair, or a name comes twice.
+    """
+    result: dict[str, str] = {}
+    for text in (part for value in values for part in value.split(",")):
+        name, equals, value = (piece.strip() for piece in text.partition("="))
+        if not (name and equals and value):
+            raise UsageError(f"{option} '{text}': expected NAME=VALUE")
+        if name in result:
+            raise UsageError(f"{option}: '{name}' is given twice")
+        result[name] = value
+    return result
