@@ -235,7 +235,7 @@ def _attempt(subject: str, run: Callable[[], str], hint: str) -> Finding:
     """Run one test; whatever it raises is a finding."""
     try:
         return Finding("ok", subject, run())
+    except FaceprivError as error:
+        return Finding("fail", subject, str(error))
     except (Exception, SystemExit) as error:  # what is examined may be broken in any way
-        return Finding(
-            "fail", subject, one_line(error) if isinstance(error, FaceprivError) else f"{one_line(error)}; {hint}"
-        )
+        return Finding("fail", subject, f"{one_line(error)}; {hint}")

@@ -3,8 +3,8 @@
 Neither holds anything that tells what was hidden (attribute, target, policy, seed, box, command line, hash of the
 original) unless the user asked for an audit: "target: female" reveals it, and "flip" inverts it.
 
-A file's line is on disk *before* the file appears under its name, so a finished file always has its line, wherever a run
-is killed; a line without its file means that the file is to be done. The last line of a file counts.
+A file's line is on disk *before* the file appears under its name, so a finished file always has its line, wherever a
+run is killed; a line without its file means that the file is to be done. The last line of a file counts.
 """
 
 from __future__ import annotations

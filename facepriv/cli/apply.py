@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of a method's own randomness.")
 @click.option("--key-file", type=click.Path(path_type=Path), metavar="FILE",
               help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
-              "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh secret, "
-              "kept nowhere.")  # fmt: skip
+              "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh "
+              "secret, kept nowhere.")  # fmt: skip
 @click.option("--estimator", "estimators", multiple=True, metavar="ATTR=NAME",
               help="Estimator that tells the faces' own classes, instead of family-a-ATTR.")  # fmt: skip
 @click.option("--on-no-face", type=click.Choice(["fail", "skip", "copy"]), default="fail", show_default=True,

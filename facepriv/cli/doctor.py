@@ -14,7 +14,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.option("--device", default="cpu", show_default=True, help="The torch device to check.")
 @click.pass_context
 def command(ctx: click.Context, device: str) -> None:
-    """Check Python, libraries, models, plugins, weights and device, and protect a real face; exits with 1 on a failure."""
+    """Check libraries, models, plugins, weights and device, and protect a real face; exits with 1 on a failure."""
     from facepriv.doctor import examine
 
     failed = 0

@@ -82,7 +82,7 @@ class Outcome:
 
 
 class ChunkWorker:
-    """Works on files with one pipeline. Building it checks the whole request; see `build_pipeline` for what it raises."""
+    """Works on files with one pipeline. Building it checks the whole request and raises what `build_pipeline` raises."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

@@ -1,8 +1,8 @@
 """Worker processes on this machine, each taking chunks of files end to end.
 
 Workers are spawned, not forked: nothing of the caller (threads, loaded models) comes along, so what they compute is the
-same wherever the run is started from. They only ever write into the staging folder; a result gets its name in the parent,
-so a worker that outlives a killed parent changes nothing.
+same wherever the run is started from. They only ever write into the staging folder; a result gets its name in the
+parent, so a worker that outlives a killed parent changes nothing.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class _Worker:
 class LocalEngine:
     """Runs tasks on `count` worker processes.
 
-    A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one file
-    at a time, and only a file that was alone with a dying worker is reported as failed.
+    A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one
+    file at a time, and only a file that was alone with a dying worker is reported as failed.
     """
 
     name = "local"
