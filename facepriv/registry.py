@@ -89,8 +89,8 @@ class Registry:
         word = "method" if kind == "perturber" else kind
         broken = [plugin.distribution for plugin in self.plugins if plugin.error]
         hint = f"; not loaded: {', '.join(broken)} (see 'facepriv plugins')" if broken else ""
-        listed = ", ".join(known) or "none installed"
-        raise UsageError(f"unknown {word} '{name}'{nearest(name, known)}: known are {listed}{hint}")
+        listed = f"known are {', '.join(known)}" if known else "none is installed"
+        raise UsageError(f"unknown {word} '{name}'{nearest(name, known)}: {listed}{hint}")
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:
         """Import the target of `name` and build it with its descriptor's options, then `options`.
@@ -111,7 +111,9 @@ class Registry:
             raise
         except Exception as error:  # a plugin may raise anything; the user gets one line, not its traceback
             given = ", ".join(f"{key}={value!r}" for key, value in keywords.items())
-            raise PluginError(f"{kind} '{name}' cannot be built ({given or 'no options'}): {one_line(error)}") from error
+            raise PluginError(
+                f"{kind} '{name}' cannot be built ({given or 'no options'}): {one_line(error)}"
+            ) from error
         wanted = _CLASSES.get(kind)
         if wanted is not None and not isinstance(component, wanted):
             raise PluginError(f"{kind} '{name}' is a {type(component).__name__}, not a {wanted.__name__}")
