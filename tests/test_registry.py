@@ -146,13 +146,14 @@ def test_one_name_may_stand_for_a_method_and_a_matcher(install_plugin):
 
 def test_an_unknown_name_gives_the_nearest_and_says_what_was_not_loaded(install_plugin):
     install_plugin("acme-blur", good("gaussian-blur"))
+    install_plugin("acme-match", HOOK.format(body="return [Descriptor('matcher', 'acme', 'a:B', '')]"))
     install_plugin("broken-thing", "raise RuntimeError")
     with pytest.raises(UsageError) as caught:
         registry().find("perturber", "gausian-blur")
     text = str(caught.value)
     assert "unknown method 'gausian-blur' (did you mean 'gaussian-blur'" in text
     assert "not loaded: broken-thing" in text
-    with pytest.raises(UsageError, match="unknown matcher 'zzzz': known are"):
+    with pytest.raises(UsageError, match=r"unknown matcher 'zzzz': known are .*acme"):
         registry().find("matcher", "zzzz")
 
 
@@ -189,12 +190,10 @@ def test_a_target_that_exits_at_import_is_an_error_and_not_the_end(install_plugi
 
 def test_a_constructor_that_raises_is_one_line_and_our_own_errors_pass(install_plugin):
     install_plugin("acme-odd", good("odd", "Odd"))
-    with pytest.raises(
-        PluginError, match=r"^perturber 'odd' cannot be built \(no options\): ValueError: first line sec"
-    ):
+    with pytest.raises(PluginError, match=r"^perturber 'odd' cannot be built \(no options\): ValueError: first"):
         registry().create("perturber", "odd")
     install_plugin("acme-own", good("own", "Odd", "__import__('facepriv').errors.UsageError('mine')"))
-    with pytest.raises(UsageError, match="^mine$"):
+    with pytest.raises(UsageError, match=r"^mine$"):
         registry().create("perturber", "own")
 
 
