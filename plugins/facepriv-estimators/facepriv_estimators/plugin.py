@@ -14,8 +14,8 @@ _FAMILIES = (
 )
 _GUESSES = {"gender": "gender", "race": "race in four classes", "age": "age in years (CORAL)"}
 _CYDRAL = {
-    "gender": "Antipov et al., Minimalistic CNN-based ensemble model, PRL 2016; weights: Cydral Technology, dlib-models",
-    "age": "Qawaqneh et al., Deep CNN for age estimation, arXiv 2017; weights: Cydral Technology, dlib-models",
+    "gender": "Antipov et al., Minimalistic CNN-based ensemble model, PRL 2016; weights: Cydral, dlib-models",
+    "age": "Qawaqneh et al., Deep CNN for age estimation, arXiv 2017; weights: Cydral, dlib-models",
 }
 
 
