@@ -48,16 +48,22 @@ class Augmentation:
         """(N, 3, S, S) in [0, 1] -> the same shape and range, each face changed in its own way."""
         return self.resolution(self.photometric(self.geometric(x))).clamp(0, 1)
 
-    def geometric(self, x: Tensor) -> Tensor:
-        """Rotate, scale, shift and mirror; beyond the crop its border repeats."""
-        n, device = len(x), x.device
+    def geometric(self, x: Tensor, *, pairs: bool = False) -> Tensor:
+        """Rotate, scale, shift and mirror; beyond the crop its border repeats.
+
+        With `pairs` the second half of the batch moves exactly as the first.
+        """
+        n, device = len(x) // 2 if pairs else len(x), x.device
         angle = _uniform(n, device, math.radians(self.rotate))
         size = 1 + _uniform(n, device, self.scale)
-        mirror = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0) if self.flip else torch.ones(n, device=device)
+        mirror = (
+            torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0) if self.flip else torch.ones(n, device=device)
+        )
         cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
         shift = [2 * _uniform(n, device, self.shift) for _ in range(2)]
         rows = [torch.stack([cos * mirror, -sin, shift[0]], 1), torch.stack([sin * mirror, cos, shift[1]], 1)]
-        grid = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False).to(x.dtype)
+        moves = torch.stack(rows, 1).repeat(2 if pairs else 1, 1, 1)
+        grid = F.affine_grid(moves, list(x.shape), align_corners=False).to(x.dtype)
         return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
 
     def photometric(self, x: Tensor) -> Tensor:

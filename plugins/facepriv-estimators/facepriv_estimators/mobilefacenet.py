@@ -23,7 +23,9 @@ from facepriv_estimators.torch_models import ArcFaceWindow, Normalise, run_each
 _STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 
 
-def _conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, pad: int | None = None) -> nn.Conv2d:
+def _conv(
+    inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1, pad: int | None = None
+) -> nn.Conv2d:
     pad = kernel // 2 if pad is None else pad
     return nn.Conv2d(inside, outside, kernel, stride, pad, groups=groups)
 

@@ -40,6 +40,16 @@ def years_from(logits: Tensor) -> Tensor:
     return logits.float().sigmoid().sum(1)
 
 
+def mirrored(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """What a network says of faces (N, 3, S, S) and their mirror images, on average.
+
+    Returns ``gender`` (N, 2) and ``race`` (N, 4) probabilities, and ``years`` (N,).
+    """
+    views = [net(x), net(x.flip(3))]
+    means = {name: sum(v[name].float().softmax(1) for v in views) / 2 for name in ("gender", "race")}
+    return {**means, "years": sum(years_from(v["age"]) for v in views) / 2}
+
+
 class Heads(nn.Module):
     """One linear head for each attribute."""
 

@@ -6,8 +6,6 @@ family into the other: a change that fools one by chance has no reason to fool t
 
 from __future__ import annotations
 
-import copy
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +19,9 @@ from torch.nn import functional as F
 from facepriv.datasets.pack import Pack
 from facepriv.schema import RACE
 from facepriv.training.augment import Augmentation
-from facepriv_estimators.networks import AGE_RANKS, years_from
+from facepriv.training.average import MovingAverage
+from facepriv.training.sampling import balanced_weights
+from facepriv_estimators.networks import AGE_RANKS, mirrored, years_from
 
 #: Faces under this age train too, but no bar speaks of them.
 ADULT = 15
@@ -42,8 +42,8 @@ class Recipe:
 
 RECIPES = {
     # The trunk knows faces already: it moves a third as fast as the new heads.
-    "a": Recipe(epochs=8, rate=1.5e-3, trunk_rate=0.33),
-    "b": Recipe(epochs=40, rate=4e-3, decay=0.05),
+    "a": Recipe(epochs=5, rate=1.5e-3, trunk_rate=0.33),
+    "b": Recipe(epochs=45, rate=4e-3, decay=0.05),
 }
 
 
@@ -68,6 +68,8 @@ def losses(out: dict[str, Tensor], gender: Tensor, race: Tensor, years: Tensor, 
         older = (years[known, None] > ranks).float()
         # The mean over 90 ranks is small because most are easy; 6 puts age on a par with the other two.
         total = total + 6 * F.binary_cross_entropy_with_logits(out["age"][known], older)
+        # CORAL ranks; this term pulls their sum, the years that are reported.
+        total = total + F.smooth_l1_loss(years_from(out["age"][known]), years[known], beta=3.0) / 10
     return total
 
 
@@ -79,16 +81,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, smooth
 
 
 def sampling_weights(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weights (N,) that draw the sets alike, and within a set the rarer races more often (by inverse square root)."""
-    weights = np.ones(len(rows))
-    sets = pack.columns["set"][rows]
-    race = pack.labels["race"][rows]
-    for name in np.unique(sets):
-        inside = sets == name
-        for label in np.unique(race[inside]):
-            of_label = inside & (race == label)
-            weights[of_label] = 1 / math.sqrt(of_label.sum())
-        weights[inside] /= weights[inside].sum()
+    """Weights (N,) of `facepriv.training.sampling.balanced_weights`, children at less than half."""
+    weights = balanced_weights(pack, rows) * np.where(pack.years[rows] < ADULT, 0.4, 1.0)
     return weights / weights.sum()
 
 
@@ -107,7 +101,7 @@ def train(
     race_weight = (drawn.sum() / drawn / len(drawn)).float().sqrt()
     race_weight /= race_weight.mean()
     net = net.to(memory_format=torch.channels_last)
-    average = copy.deepcopy(net).eval().requires_grad_(False)
+    average = MovingAverage(net, recipe.ema)
     heads = [p for name, p in net.named_parameters() if name.startswith("heads")]
     trunk = [p for name, p in net.named_parameters() if not name.startswith("heads")]
     groups = [{"params": heads, "lr": recipe.rate}, {"params": trunk, "lr": recipe.rate * recipe.trunk_rate}]
@@ -130,23 +124,12 @@ def train(
         nn.utils.clip_grad_norm_(net.parameters(), 2.0)
         optimiser.step()
         schedule.step()
-        update_average(average, net, min(recipe.ema, (step + 1) / (step + 10)))
+        average.update(net)
         if (step + 1) % max(1, steps // 8) == 0 or step + 1 == steps:
-            figures = validate(average, pack)
+            figures = validate(average.net, pack)
             shown = "  ".join(f"{k} {v:.3f}" for k, v in figures.items())
             log(f"step {step + 1}/{steps}  {time.perf_counter() - start:.0f} s  loss {loss.item():.3f}  {shown}")
-    return average, figures
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move the exponential moving average of weights and buffers towards `net`."""
-    state = net.state_dict()
-    for name, value in average.state_dict().items():
-        if value.dtype.is_floating_point:
-            value.lerp_(state[name], 1 - decay)
-        else:
-            value.copy_(state[name])
+    return average.net, figures
 
 
 def validate(net: nn.Module, pack: Pack, part: str = "validation") -> dict[str, float]:
@@ -170,10 +153,9 @@ def validate(net: nn.Module, pack: Pack, part: str = "validation") -> dict[str, 
 
 @torch.inference_mode()
 def infer(net: nn.Module, pack: Pack, rows: NDArray[np.int64], batch: int = 128) -> dict[str, NDArray[np.float32]]:
-    """Run `net` over rows of a pack: logits of gender and race, and years."""
+    """Run `net` over rows of a pack: probabilities of gender and race, and years."""
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(rows), batch):
         x = torch.from_numpy(np.ascontiguousarray(pack.crops[rows[start : start + batch]])).permute(0, 3, 1, 2)
-        out = net(x.float().div(255).contiguous(memory_format=torch.channels_last))
-        parts.append({"gender": out["gender"], "race": out["race"], "years": years_from(out["age"])})
+        parts.append(mirrored(net, x.float().div(255).contiguous(memory_format=torch.channels_last)))
     return {key: torch.cat([part[key] for part in parts]).float().numpy() for key in parts[0]}

@@ -1,0 +1,3 @@
+"""PrivacyNet as a plugin of facepriv."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,115 @@
+"""The families as estimators: weights from the package, one attribute each, loaded once a process."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facepriv.contracts import AttributeEstimator, Images
+from facepriv.schema import AGE, ATTRIBUTES, GENDER, RACE, attribute
+from facepriv.weights import Weights, load_weights, packaged_weights
+from facepriv_estimators.networks import FAMILIES, mirrored
+from facepriv_estimators.torch_models import run_each
+
+PACKAGE = "facepriv_estimators.weights"
+
+
+def architecture(family: str) -> str:
+    """Return the name that a family's weights file carries."""
+    return f"estimators-family-{family}"
+
+
+@cache
+def load_family(family: str) -> tuple[nn.Module, Weights]:
+    """Return a family's network, ready for inference, and the weights file it came from."""
+    path = packaged_weights(PACKAGE, f"family_{family}")
+    weights = load_weights(path, framework="torch", architecture=architecture(family))
+    net = FAMILIES[family]()
+    net.load_state_dict(weights.tensors)
+    return net.eval().requires_grad_(False), weights
+
+
+class Columns(nn.Module):
+    """A family's output as one tensor (N, 7): gender and race probabilities, years."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> (N, 7)."""
+        out = mirrored(self.net, x)
+        return torch.cat([out["gender"], out["race"], out["years"][:, None]], 1)
+
+
+class GroupLogits(nn.Module):
+    """A family's output as class logits by attribute, age in its groups: what a generator is trained against."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(N, 3, S, S) in [0, 1] -> logits (N, classes) by attribute."""
+        out = self.net(x)
+        older = [out["age"].float()[:, int(edge)].sigmoid() for edge in AGE.thresholds]
+        bounds = [torch.ones_like(older[0]), *older, torch.zeros_like(older[0])]
+        groups = torch.stack([low - high for low, high in zip(bounds[:-1], bounds[1:], strict=True)], 1)
+        return {"gender": out["gender"], "race": out["race"], "age": groups.clamp(min=1e-4).log()}
+
+
+_COLUMNS = {GENDER.name: slice(0, 2), RACE.name: slice(2, 6), AGE.name: slice(6, 7)}
+
+
+class FamilyEstimator(AttributeEstimator):
+    """One attribute as seen by family A or B.
+
+    Parameters
+    ----------
+    family : {"a", "b"}
+        A: MobileFaceNet's trunk, may serve training. B: a small residual network from random weights, only ever an
+        unseen evaluator.
+    attribute : {"gender", "race", "age"}
+        What it estimates; age in years, by CORAL.
+    """
+
+    def __init__(self, family: str, attribute: str) -> None:
+        self.family = family
+        self.attribute = attribute  # type: ignore[misc]  # one class serves three attributes
+        self.output = "years" if ATTRIBUTES[attribute].thresholds else "probabilities"  # type: ignore[misc]
+
+    def info(self) -> dict[str, Any]:
+        """Return the weights' hash and what they were trained on."""
+        weights = load_family(self.family)[1]
+        return {"weights": weights.sha256, "trained_on": weights.metadata.provenance.trained_on}
+
+    @property
+    def trained_on(self) -> str:  # type: ignore[override]  # the file knows
+        """Data sets and half, as the weights file says."""
+        return load_family(self.family)[1].metadata.provenance.trained_on
+
+    def torch_module(self) -> nn.Module:
+        """Return the differentiable module: crops to class logits of all attributes, by name."""
+        return GroupLogits(load_family(self.family)[0])
+
+    def predict(self, images: Images) -> NDArray[np.float32]:
+        """Return probabilities (N, K) or years (N,); see `AttributeEstimator.predict`."""
+        width = sum(len(attribute(name).classes) for name in ("gender", "race")) + 1
+        columns = _run(self.family, images, width)[:, _COLUMNS[self.attribute]]
+        return columns[:, 0] if self.output == "years" else columns
+
+
+def _run(family: str, images: Images, width: int) -> NDArray[np.float32]:
+    """Run a family once for all three attributes that are asked of the same crops in a row."""
+    key = (family, images.shape, images.tobytes())
+    if _last.get("key") != key:
+        _last.update(key=key, columns=run_each(Columns(load_family(family)[0]), images, width))
+    return _last["columns"]
+
+
+_last: dict[str, Any] = {}

@@ -1,0 +1,120 @@
+"""Hyperparameters: the paper's preset and ours, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from facepriv.training.augment import Augmentation
+from facepriv_privacynet.networks import GeneratorShape, JudgeShape
+
+#: Judges of our preset: low and high resolutions, colour and grey, whole crop and face alone.
+JUDGES = (
+    JudgeShape(32, window=0.7),
+    JudgeShape(32, grey=True, window=0.85),
+    JudgeShape(40, window=1.0, residual=True),
+    JudgeShape(48, grey=True, window=1.0),
+    JudgeShape(56, window=0.75, residual=True),
+    JudgeShape(64, window=0.95),
+    JudgeShape(96, base=16, window=0.9, residual=True),
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a training run needs besides data.
+
+    Parameters
+    ----------
+    generator : GeneratorShape
+    judges : tuple of JudgeShape
+        Judges that go on learning; none in the paper's preset.
+    judges_each_step : int
+        How many of them, drawn by chance, teach G at each step.
+    warm_up : int
+        Steps in which judges and D's attribute head learn on real faces before G starts.
+    steps, batch : int
+        Steps of G, and faces a step.
+    rate_g, rate_d, rate_judges : float
+        Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
+    w_source, w_attribute, w_judges, w_identity, w_cycle, w_kept, w_roughness, w_colour : float
+        Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors.
+    cycle_every : int
+        The cycle costs as much as the rest of G's step; its weight applies each time.
+    critic_every, penalty_every : int
+        Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
+    judges_every : int
+        Steps of G for one step of the judges on real and changed faces, both with their true labels.
+    hide : float
+        Probability with which a training target hides an attribute.
+    own : float
+        Share of faces whose targets are their own classes in everything.
+    matcher_shift : float
+        Alignment jitter before the matcher, as a share of the crop.
+    ema : float
+        Decay of the released average.
+    augment : Augmentation or None
+        Between G and its judges.
+    """
+
+    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(blocks=4))
+    judges: tuple[JudgeShape, ...] = JUDGES
+    judges_each_step: int = 3
+    warm_up: int = 300
+    steps: int = 4500
+    batch: int = 12
+    rate_g: float = 4e-4
+    rate_d: float = 2e-4
+    rate_judges: float = 5e-4
+    decay: float = 0.3
+    w_source: float = 0.1
+    w_attribute: float = 0.3
+    w_judges: float = 1.0
+    w_identity: float = 2.0
+    w_cycle: float = 1.0
+    w_kept: float = 8.0
+    w_roughness: float = 2.0
+    w_colour: float = 4.0
+    cycle_every: int = 6
+    critic_every: int = 2
+    penalty_every: int = 2
+    judges_every: int = 2
+    hide: float = 0.5
+    own: float = 0.15
+    matcher_shift: float = 0.03
+    ema: float = 0.998
+    augment: Augmentation | None = field(default_factory=lambda: Augmentation(smallest=0.3))
+    seed: int = 0
+
+
+OURS = Recipe()
+
+#: The paper's (section 4.2): lambda_attr 4, lambda_m 4, lambda_rec 4, batch 16, 200,000 iterations, 128 pixels, labels
+#: as input channels, no judge but D's own head, nothing between G and it.
+PAPER = replace(
+    OURS,
+    generator=GeneratorShape(size=128, conditioning="channels", output="image"),
+    judges=(),
+    judges_each_step=0,
+    warm_up=0,
+    steps=200_000,
+    batch=16,
+    rate_g=1e-4,
+    rate_d=1e-4,
+    decay=0.5,
+    w_source=1.0,
+    w_attribute=4.0,
+    w_judges=0.0,
+    w_identity=4.0,
+    w_cycle=4.0,
+    w_kept=0.0,
+    w_roughness=0.0,
+    w_colour=0.0,
+    cycle_every=1,
+    critic_every=1,
+    penalty_every=1,
+    own=0.0,
+    matcher_shift=0.0,
+    augment=None,
+)
+
+PRESETS = {"ours": OURS, "paper": PAPER}

@@ -1,0 +1,105 @@
+"""Training data on the device, and what each step asks the generator to do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facepriv.datasets.pack import Pack
+from facepriv.schema import ATTRIBUTES, Schema
+from facepriv.training.sampling import balanced_weights
+
+Labels = dict[str, Tensor]
+
+
+@dataclass
+class Faces:
+    """Crops (N, 3, S, S) uint8 and labels, attribute -> (N,) int64, on one device, with sampling weights (N,)."""
+
+    crops: Tensor
+    labels: Labels
+    weights: Tensor
+
+    @classmethod
+    def from_pack(cls, pack: Pack, part: str, size: int, device: torch.device) -> Faces:
+        """Load one part of a pack, resized to `size` where it differs."""
+        rows = pack.where(part=part)
+        crops = torch.from_numpy(np.ascontiguousarray(pack.crops[rows])).permute(0, 3, 1, 2)
+        if crops.shape[-1] != size:
+            crops = torch.cat([_resize(chunk, size) for chunk in crops.split(256)])
+        labels = {name: torch.from_numpy(pack.labels[name][rows]).to(device) for name in ATTRIBUTES}
+        weights = torch.from_numpy(balanced_weights(pack, rows)).to(device)
+        return cls(crops.contiguous(memory_format=torch.channels_last).to(device), labels, weights)
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Labels]:
+        """Return the faces `rows` as float32 in [0, 1] with their labels; half of them mirrored."""
+        x = self.crops[rows].float().div_(255)
+        mirrored = torch.rand(len(rows), 1, 1, 1, device=x.device) < 0.5
+        x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=torch.channels_last)
+        return x, {name: values[rows] for name, values in self.labels.items()}
+
+    def draw(self, count: int) -> tuple[Tensor, Labels]:
+        """Return `count` random faces, balanced by the sampling weights."""
+        return self.take(torch.multinomial(self.weights, count, replacement=True))
+
+    @torch.inference_mode()
+    def fill_unknown(self, estimator: nn.Module, batch: int = 64) -> dict[str, int]:
+        """Give unlabelled faces the classes that `estimator` sees, as the paper did with commercial software.
+
+        Returns how many labels of each attribute were filled.
+        """
+        unknown = {name: values < 0 for name, values in self.labels.items()}
+        rows = torch.stack(list(unknown.values())).any(0).nonzero().flatten()
+        for chunk in rows.split(batch):
+            logits = estimator(self.crops[chunk].float().div(255))
+            for name, missing in unknown.items():
+                guess = logits[name].float().argmax(1)
+                self.labels[name][chunk] = torch.where(missing[chunk], guess, self.labels[name][chunk])
+        return {name: int(missing.sum()) for name, missing in unknown.items()}
+
+
+def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = ATTRIBUTES) -> tuple[Labels, Tensor]:
+    """Draw what G shall make of each face.
+
+    Parameters
+    ----------
+    own : dict
+        The faces' classes, -1 unknown.
+    hide : float
+        Probability with which an attribute is hidden: its target is another class (any class where it is unknown).
+    untouched : float
+        Share of faces whose targets are all their own.
+
+    Returns
+    -------
+    targets : dict
+        Attribute -> (N,) int64; -1 where a kept attribute is unknown.
+    kept : Tensor
+        (N,) bool, the faces whose targets are all their own.
+    """
+    first = next(iter(own.values()))
+    n, device = len(first), first.device
+    untouched_rows = torch.rand(n, device=device) < untouched
+    targets: Labels = {}
+    kept = torch.ones(n, dtype=torch.bool, device=device)
+    for name, labels in own.items():
+        classes = len(schema[name].classes)
+        hidden = (torch.rand(n, device=device) < hide) & ~untouched_rows
+        step = torch.randint(1, classes, (n,), device=device)
+        anything = torch.randint(0, classes, (n,), device=device)
+        other = torch.where(labels >= 0, (labels + step) % classes, anything)
+        targets[name] = torch.where(hidden, other, labels)
+        kept &= ~hidden
+    return targets, kept
+
+
+def _resize(crops: Tensor, size: int) -> Tensor:
+    scaled = F.interpolate(crops.float(), size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+    return scaled.round().clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,79 @@
+"""The paper's losses (section 3.3, equations 1 to 8) and the three terms that our preset adds.
+
+Each is a mean over the batch. G minimises `adversarial` + w_attr `attributes` + w_m `identity` + w_rec `cycle`
+(equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). Where the paper writes log D in equations
+3 and 4 but speaks of Wasserstein in the text, this is WGAN with a gradient penalty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from facepriv.training.augment import luminance
+
+Logits = Mapping[str, Tensor]
+
+
+def critic(real: Tensor, changed: Tensor) -> Tensor:
+    """L_D,src (equation 3), Wasserstein form: critic values of changed faces minus those of real ones."""
+    return changed.float().mean() - real.float().mean()
+
+
+def adversarial(changed: Tensor) -> Tensor:
+    """L_G,src (equation 4), Wasserstein form: G wants high critic values."""
+    return -changed.float().mean()
+
+
+def gradient_penalty(score: Callable[[Tensor], Tensor], real: Tensor, changed: Tensor) -> Tensor:
+    """WGAN-GP: (|d score / d x| - 1)^2 on random mixtures of real and changed faces (N, 3, S, S)."""
+    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    mixed = (share * real + (1 - share) * changed).detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(score(mixed).float().sum(), mixed, create_graph=True)
+    return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
+
+
+def attributes(logits: Logits, labels: Mapping[str, Tensor]) -> Tensor:
+    """L_attr (equations 5 and 6): cross-entropy per attribute, summed; faces of unknown label (-1) do not count.
+
+    For D, `labels` are the faces' own; for G, the targets.
+    """
+    total = torch.zeros((), device=next(iter(logits.values())).device)
+    for name, scores in logits.items():
+        known = (labels[name] >= 0).sum().clamp(min=1)
+        total = total + F.cross_entropy(scores.float(), labels[name], ignore_index=-1, reduction="sum") / known
+    return total
+
+
+def identity(original: Tensor, changed: Tensor) -> Tensor:
+    """L_m (equation 7): squared L2 distance of a matcher's descriptors (N, D)."""
+    return ((original - changed) ** 2).sum(1).mean()
+
+
+def cycle(image: Tensor, restored: Tensor) -> Tensor:
+    """L_rec (equation 8): L1 distance of x and G(G(x, v_t), v_0)."""
+    return (image - restored).abs().mean()
+
+
+def kept(image: Tensor, changed: Tensor, own: Tensor) -> Tensor:
+    """Ours: L1 change of the faces whose target is their own class in everything; `own` is (N,) bool."""
+    if not own.any():
+        return changed.sum() * 0
+    return (image[own] - changed[own]).abs().mean()
+
+
+def roughness(image: Tensor, changed: Tensor) -> Tensor:
+    """Ours: total variation of the change, so that it is drawn in shapes and not in noise."""
+    delta = changed - image
+    across = (delta[..., :, 1:] - delta[..., :, :-1]).abs().mean()
+    down = (delta[..., 1:, :] - delta[..., :-1, :]).abs().mean()
+    return across + down
+
+
+def colour(image: Tensor, changed: Tensor) -> Tensor:
+    """Ours: mean square of the change of chroma (colour less luminance), against blotches of red and blue."""
+    delta = changed - image
+    return ((delta - luminance(delta)) ** 2).mean()

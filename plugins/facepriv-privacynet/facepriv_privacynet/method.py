@@ -1,0 +1,89 @@
+"""PrivacyNet as a method: the shipped generator, run face by face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.weights import Weights, load_weights, packaged_weights
+from facepriv_privacynet.networks import Generator, GeneratorShape, encode
+
+ARCHITECTURE = "privacynet-generator"
+PACKAGE = "facepriv_privacynet.weights"
+
+
+@cache
+def load_generator(path: Path, device: str) -> tuple[Generator, Weights]:
+    """Return the generator of a weights file on `device`, ready for inference, and the file's content."""
+    weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
+    shape = GeneratorShape(**weights.metadata.config["generator"])
+    generator = Generator(shape, weights.metadata.schema)
+    generator.load_state_dict(weights.tensors)
+    return generator.eval().requires_grad_(False).to(device), weights
+
+
+class PrivacyNet(Perturber):
+    """Hides gender, race or age from classifiers that it never saw, and keeps the face recognisable.
+
+    Parameters
+    ----------
+    weights : path-like or None
+        A generator's weights file; None: the one that the package ships.
+    """
+
+    attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
+    crop_size: ClassVar[int] = 112
+    needs: ClassVar[frozenset[str]] = frozenset({"labels"})
+
+    def __init__(self, weights: str | Path | None = None) -> None:
+        self.weights = weights
+        self.device = "cpu"
+
+    def to(self, device: str) -> PrivacyNet:
+        """Run on `device` from now on; returns self."""
+        self.device = device
+        return self
+
+    def info(self) -> dict[str, Any]:
+        """Return version, the weights' hash, and the evaluators that they were trained against."""
+        from facepriv_privacynet import __version__
+
+        weights = self._loaded()[1]
+        seen = list(weights.metadata.provenance.seen)
+        return {"version": __version__, "weights": weights.sha256, "seen": seen}
+
+    def _loaded(self) -> tuple[Generator, Weights]:
+        path = Path(self.weights) if self.weights else packaged_weights(PACKAGE, "privacynet")
+        return load_generator(path, self.device)
+
+    def _perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        strength: float,
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[np.float32]:
+        generator, weights = self._loaded()
+        wanted = encode(_indices(target, len(faces), weights.metadata.schema), weights.metadata.schema)
+        out = np.empty_like(faces.images)
+        with torch.inference_mode():
+            # Face by face: a convolution's rounding depends on the size of its batch, a protected photo must not.
+            for n, image in enumerate(faces.images):
+                x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(self.device)
+                changed = generator(x, wanted[n : n + 1].to(self.device))
+                out[n] = changed[0].permute(1, 2, 0).cpu().numpy()
+        return faces.images + np.float32(strength) * (out - faces.images)
+
+
+def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Targets as tensors, attribute -> (N,); an attribute that the request does not name is unknown."""
+    unknown = np.full(count, -1, dtype=np.int64)
+    return {name: torch.from_numpy(np.asarray(target.get(name, unknown))) for name in schema}

@@ -1,0 +1,224 @@
+"""The generator, the discriminator with its two heads, and the judges that stand for unseen classifiers.
+
+Images are (N, 3, S, S) RGB in [0, 1]. Labels are (N, V) one-hot blocks, one for each attribute of the schema in its
+order; a block of zeros is an unknown label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facepriv.faces.paste import feather_mask
+from facepriv.schema import ATTRIBUTES, Schema
+from facepriv.training.augment import luminance
+
+
+def label_width(schema: Schema = ATTRIBUTES) -> int:
+    """Number of label entries, V: the sum of the class counts."""
+    return sum(len(spec.classes) for spec in schema.values())
+
+
+def encode(labels: dict[str, Tensor], schema: Schema = ATTRIBUTES) -> Tensor:
+    """Turn class indices, attribute -> (N,) int64 with -1 unknown, into the label vector (N, V) float32."""
+    blocks = []
+    for name, spec in schema.items():
+        one_hot = F.one_hot(labels[name].clamp(min=0), len(spec.classes)).float()
+        blocks.append(one_hot * (labels[name] >= 0).float()[:, None])
+    return torch.cat(blocks, 1)
+
+
+@dataclass(frozen=True)
+class GeneratorShape:
+    """What must be known to build a generator; it is stored with the weights.
+
+    Parameters
+    ----------
+    size : int
+        Side of the crops that it is trained on.
+    base, blocks : int
+        Channels after the first convolution (doubled twice), and residual blocks.
+    conditioning : {"norm", "channels"}
+        ``norm``: labels scale and shift the features after every normalisation of a residual block. ``channels``: the
+        paper's, labels as constant input channels, which InstanceNorm erases but for the zero-padded border.
+    output : {"residual", "image"}
+        ``residual``: a bounded change, added under the paste mask. ``image``: the paper's, a new image through tanh.
+    limit : float
+        Largest change of a value, for ``residual``.
+    """
+
+    size: int = 112
+    base: int = 32
+    blocks: int = 6
+    conditioning: str = "norm"
+    output: str = "residual"
+    limit: float = 0.8
+
+
+class ConditionalNorm(nn.Module):
+    """Instance normalisation, then a scale and a shift that depend on the labels. Keeps no running statistics."""
+
+    def __init__(self, channels: int, labels: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(labels, 2 * channels)
+        nn.init.normal_(self.affine.weight, std=0.1)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """(N, C, H, W) and (N, V) -> (N, C, H, W)."""
+        scale, shift = self.affine(v)[:, :, None, None].chunk(2, 1)
+        return F.instance_norm(x) * (1 + scale) + shift
+
+
+class ResidualBlock(nn.Module):
+    """conv, norm, ReLU, conv, norm around a shortcut; zero padding."""
+
+    def __init__(self, channels: int, labels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm1 = _norm(channels, labels)
+        self.norm2 = _norm(channels, labels)
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """(N, C, H, W) and (N, V) -> (N, C, H, W)."""
+        y = F.relu(_apply(self.norm1, self.first(x), v))
+        return x + _apply(self.norm2, self.second(y), v)
+
+
+class Generator(nn.Module):
+    """G of the paper (section 3.2, figure 3): two halvings, residual blocks, two doublings."""
+
+    def __init__(self, shape: GeneratorShape, schema: Schema = ATTRIBUTES) -> None:
+        super().__init__()
+        self.shape = shape
+        labels = label_width(schema)
+        conditioned = labels if shape.conditioning == "norm" else 0
+        inside = 3 + (0 if conditioned else labels)
+        c = shape.base
+        self.enter = nn.Sequential(nn.Conv2d(inside, c, 7, 1, 3, bias=False), _norm(c, 0), nn.ReLU())
+        self.down = nn.Sequential(*(layer for i in range(2) for layer in _halve(c << i)))
+        self.blocks = nn.ModuleList(ResidualBlock(c * 4, conditioned) for _ in range(shape.blocks))
+        # Transposed convolutions leave a checkerboard; our preset enlarges first.
+        double = _enlarge if shape.output == "residual" else _transpose
+        self.up = nn.Sequential(*(layer for i in (2, 1) for layer in double(c << i)))
+        self.leave = nn.Conv2d(c, 3, 7, 1, 3)
+        if shape.output == "residual":
+            nn.init.normal_(self.leave.weight, std=0.002)
+            nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range."""
+        inner = 2 * x - 1
+        if self.shape.conditioning == "channels":
+            planes = v[:, :, None, None].to(x.dtype).expand(-1, -1, *x.shape[2:])
+            inner = torch.cat([inner, planes], 1)
+        h = self.down(self.enter(inner))
+        for block in self.blocks:
+            h = block(h, v)
+        out = torch.tanh(self.leave(self.up(h)).float())
+        if self.shape.output == "image":
+            return (out + 1) / 2
+        mask = torch.tensor(feather_mask(x.shape[-1]), device=x.device)
+        return (x.float() + mask * self.shape.limit * out).clamp(0, 1)
+
+
+class Discriminator(nn.Module):
+    """D of the paper: a shared trunk of strided convolutions, one head for real or changed, one for the attributes."""
+
+    def __init__(self, size: int = 112, base: int = 32, depth: int = 5, schema: Schema = ATTRIBUTES) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        inside = 3
+        for i in range(depth):
+            outside = min(base << i, 512)
+            layers += [nn.Conv2d(inside, outside, 4, 2, 1), nn.LeakyReLU(0.01)]
+            inside = outside
+        self.trunk = nn.Sequential(*layers)
+        self.source = nn.Conv2d(inside, 1, 3, 1, 1)
+        side = size >> depth
+        self.attributes = nn.ModuleDict({n: nn.Conv2d(inside, len(s.classes), side) for n, s in schema.items()})
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 3, S, S) -> critic values (N, h, w), higher = more like a photo; and class logits by attribute."""
+        h = self.trunk(2 * x - 1)
+        logits = {name: head(h).mean(dim=(2, 3)) for name, head in self.attributes.items()}
+        return self.source(h).squeeze(1), logits
+
+
+@dataclass(frozen=True)
+class JudgeShape:
+    """One judge: input side in pixels, channels, grey or colour, the share of the crop that it sees."""
+
+    size: int
+    base: int = 24
+    grey: bool = False
+    window: float = 1.0
+    residual: bool = False
+
+
+class Judge(nn.Module):
+    """A small attribute classifier that stands for classifiers nobody has seen, and goes on learning."""
+
+    def __init__(self, shape: JudgeShape, schema: Schema = ATTRIBUTES) -> None:
+        super().__init__()
+        self.shape = shape
+        c = shape.base
+        stages = 3 if shape.size >= 48 else 2
+        layers: list[nn.Module] = [nn.Conv2d(1 if shape.grey else 3, c, 5, 2 if shape.size >= 64 else 1, 2), nn.ReLU()]
+        for i in range(stages):
+            layers.append(_JudgeStage(c << i, c << (i + 1), shape.residual))
+        self.trunk = nn.Sequential(*layers)
+        self.heads = nn.ModuleDict({n: nn.Linear(c << stages, len(s.classes)) for n, s in schema.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(N, 3, S, S) in [0, 1] -> class logits by attribute."""
+        side = x.shape[-1]
+        inset = round(side * (1 - self.shape.window) / 2)
+        x = x[:, :, inset : side - inset, inset : side - inset]
+        x = F.interpolate(x, size=(self.shape.size,) * 2, mode="bilinear", antialias=True, align_corners=False)
+        if self.shape.grey:
+            x = luminance(x)
+        h = self.trunk((4 * x - 2).contiguous(memory_format=torch.channels_last))
+        pooled = h.float().mean(dim=(2, 3))
+        return {name: head(pooled) for name, head in self.heads.items()}
+
+
+class _JudgeStage(nn.Module):
+    def __init__(self, inside: int, outside: int, residual: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inside, outside, 3, 2, 1, bias=False)
+        self.norm1 = nn.GroupNorm(8, outside)
+        self.second = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norm2 = nn.GroupNorm(8, outside)
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm1(self.first(x)))
+        y = self.norm2(self.second(x))
+        return F.relu(x + y if self.residual else y)
+
+
+def _norm(channels: int, labels: int) -> nn.Module:
+    # The paper's InstanceNorm has learnt scale and shift; running statistics would make one face depend on others.
+    return ConditionalNorm(channels, labels) if labels else nn.InstanceNorm2d(channels, affine=True)
+
+
+def _apply(norm: nn.Module, x: Tensor, v: Tensor) -> Tensor:
+    return norm(x, v) if isinstance(norm, ConditionalNorm) else norm(x)
+
+
+def _halve(channels: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, channels * 2, 4, 2, 1, bias=False), _norm(channels * 2, 0), nn.ReLU()]
+
+
+def _transpose(channels: int) -> list[nn.Module]:
+    return [nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False), _norm(channels // 2, 0), nn.ReLU()]
+
+
+def _enlarge(channels: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels, channels // 2, 3, 1, 1, bias=False)
+    return [nn.Upsample(scale_factor=2, mode="nearest"), convolution, _norm(channels // 2, 0), nn.ReLU()]

@@ -1,0 +1,31 @@
+"""What this distribution brings; imports nothing heavy."""
+
+from __future__ import annotations
+
+from facepriv.hookspecs import Descriptor, hookimpl
+
+FACEPRIV_CONTRACT = 1
+
+_REFERENCE = "Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image Processing, 2020"
+
+
+@hookimpl
+def facepriv_components() -> list[Descriptor]:
+    """Return the method and its trainer."""
+    return [
+        Descriptor(
+            kind="perturber",
+            name="privacynet",
+            target="facepriv_privacynet.method:PrivacyNet",
+            summary="GAN that hides chosen attributes and keeps the others and the identity",
+            reference=_REFERENCE,
+            attributes=("gender", "race", "age"),
+        ),
+        Descriptor(
+            kind="trainer",
+            name="privacynet",
+            target="facepriv_privacynet.cli:command",
+            summary="train PrivacyNet's generator from a pack of aligned faces",
+            reference=_REFERENCE,
+        ),
+    ]

@@ -1,0 +1,149 @@
+"""A training run on disk: its recipe, checkpoint, log, sample grids, and the weights file that comes out."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from facepriv.datasets.pack import open_pack
+from facepriv.errors import DataError, UsageError
+from facepriv.registry import registry
+from facepriv.schema import nearest
+from facepriv.weights import Provenance, WeightsMetadata, half, save_weights
+from facepriv_privacynet.config import PRESETS, Recipe
+from facepriv_privacynet.data import Faces
+from facepriv_privacynet.method import ARCHITECTURE
+from facepriv_privacynet.training import CHECKPOINT, Trainer
+from facepriv_privacynet.validation import figures, sample_grid
+
+#: Estimator that fills missing labels and measures validation; it is no judge of the generator.
+ESTIMATOR = "family-a-gender"
+MATCHER = "mobilefacenet"
+_VALIDATION_FACES = 384
+_SAMPLE_FACES = 10
+
+
+def recipe(preset: str, *, steps: int | None, batch: int | None, changes: Sequence[str]) -> Recipe:
+    """Return a preset with some numbers changed (``NAME=NUMBER``); raises `UsageError` naming what is wrong."""
+    chosen = PRESETS[preset]
+    numbers = {f.name: f.type for f in fields(Recipe) if f.type in ("int", "float")}
+    values: dict[str, float] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in numbers:
+            raise UsageError(f"--set {change}: no number '{name}' in the recipe{nearest(name, list(numbers))}")
+        try:
+            values[name] = int(text) if numbers[name] == "int" else float(text)
+        except ValueError:
+            raise UsageError(f"--set {change}: '{text}' is no {numbers[name]}") from None
+    if steps:
+        values["steps"] = steps
+    if batch:
+        values["batch"] = batch
+    return replace(chosen, **values)  # type: ignore[arg-type]
+
+
+class Run:
+    """A run in the folder `out`, from a pack and a matcher's ONNX file."""
+
+    def __init__(
+        self,
+        out: Path,
+        pack: Path,
+        matcher: Path,
+        recipe: Recipe,
+        *,
+        precision: str = "bf16",
+        threads: int | None = None,
+    ) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        self.out, self.recipe = out, recipe
+        out.mkdir(parents=True, exist_ok=True)
+        self.accelerator = Accelerator(mixed_precision=precision)
+        device = self.accelerator.device
+        opened = open_pack(pack)
+        self.sets = ", ".join(sorted(set(opened.columns["set"])))
+        self.estimator: nn.Module = registry().create("estimator", ESTIMATOR).torch_module().to(device)
+        self.matcher: nn.Module = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
+        size = recipe.generator.size
+        self.validation = Faces.from_pack(opened, "validation", size, device)
+        self.validation.fill_unknown(self.estimator)
+        training = Faces.from_pack(opened, "train", size, device)
+        training.fill_unknown(self.estimator)
+        self.trainer = Trainer(recipe, training, [self.matcher], self.accelerator)
+        if (out / CHECKPOINT).is_file():
+            self.trainer.load(out / CHECKPOINT)
+
+    def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:
+        """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        main = self.accelerator.is_main_process
+        writer = SummaryWriter(str(self.out / "tensorboard")) if main else None
+        start = time.monotonic()
+        deadline = start + 60 * minutes if minutes else float("inf")
+
+        def log(step: int, values: dict[str, float]) -> None:
+            if not main or writer is None:
+                return
+            row = {"step": step, "seconds": round(time.monotonic() - start, 1), **values}
+            with (self.out / "log.jsonl").open("a") as file:
+                file.write(json.dumps({k: round(v, 5) for k, v in row.items()}) + "\n")
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
+            say(f"step {step}  {row['seconds']} s  " + "  ".join(f"{k} {v:.3f}" for k, v in values.items()))
+
+        def sample(trainer: Trainer) -> None:
+            if trainer.step % sample_every == 0:
+                log(trainer.step, self.measure())
+                sample_grid(trainer.average.net, self.validation, self._sample_rows(), self._sample_path(trainer.step))
+
+        try:
+            self.trainer.run(self.out, deadline=deadline, log=log, save_every=200, sample=sample)
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def measure(self) -> dict[str, float]:
+        """Measure the averaged generator on the first validation faces."""
+        count = min(_VALIDATION_FACES, len(self.validation))
+        rows = torch.linspace(0, len(self.validation) - 1, count).long()
+        return figures(self.trainer.average.net, self.validation, rows, self.estimator, self.matcher)
+
+    def export(self, shown: str) -> tuple[Path, dict[str, float]]:
+        """Write the averaged generator as ``privacynet.safetensors``; returns its path and validation figures."""
+        if not self.trainer.step:
+            raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
+        measured = self.measure()
+        provenance = Provenance(
+            trained_on=f"training part of {self.sets}; missing labels by family A",
+            command=shown,
+            date=datetime.date.today().isoformat(),
+            seen=(MATCHER, "family-a-gender", "family-a-race", "family-a-age"),
+        )
+        config = {
+            "generator": asdict(self.recipe.generator),
+            "step": self.trainer.step,
+            "validation": {name: round(value, 4) for name, value in measured.items()},
+        }
+        path = self.out / "privacynet.safetensors"
+        tensors = half(self.trainer.average.net.state_dict())
+        save_weights(path, tensors, WeightsMetadata(ARCHITECTURE, provenance, config))
+        return path, measured
+
+    def _sample_rows(self) -> torch.Tensor:
+        return torch.linspace(3, len(self.validation) - 4, _SAMPLE_FACES).long()
+
+    def _sample_path(self, step: int) -> Path:
+        folder = self.out / "samples"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{step:06d}.png"

@@ -1,0 +1,253 @@
+"""The training loop: G against D, a matcher, and judges that keep learning on changed faces with their true labels.
+
+Judges that stand still are fooled by invisible noise that no other classifier minds. Judges that learn on what G makes
+force it to changes that mean something, and those carry over to classifiers that took no part.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from facepriv.errors import DataError
+from facepriv.training.augment import Augmentation
+from facepriv.training.average import MovingAverage
+from facepriv_privacynet import losses
+from facepriv_privacynet.config import Recipe
+from facepriv_privacynet.data import Faces, Labels, draw_targets
+from facepriv_privacynet.networks import Discriminator, Generator, Judge, encode
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class Trainer:
+    """One training run.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    faces : Faces
+        Training faces on the accelerator's device.
+    matchers : sequence of Module
+        Differentiable matchers, crops in [0, 1] to descriptors; their weights stay as they are.
+    accelerator : Accelerator
+        Device, precision, and the other processes where there are several.
+    """
+
+    def __init__(self, recipe: Recipe, faces: Faces, matchers: Sequence[nn.Module], accelerator: Accelerator) -> None:
+        self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
+        device = accelerator.device
+        torch.manual_seed(recipe.seed)
+        self.matchers = [matcher.to(device).eval().requires_grad_(False) for matcher in matchers]
+
+        def built(net: nn.Module) -> Any:
+            return net.to(device, memory_format=torch.channels_last)
+
+        self.g: Generator = built(Generator(recipe.generator))
+        self.d: Discriminator = built(Discriminator(recipe.generator.size))
+        self.judges: list[Judge] = [built(Judge(shape)) for shape in recipe.judges]
+        self.average = MovingAverage(self.g, recipe.ema)
+        fused = device.type in ("cuda", "cpu")
+        self.opt_g = torch.optim.Adam(self.g.parameters(), recipe.rate_g, (0.5, 0.999), fused=fused)
+        self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
+        judging = [p for judge in self.judges for p in judge.parameters()]
+        self.opt_j = torch.optim.AdamW(judging or [nn.Parameter(torch.zeros(1))], recipe.rate_judges, fused=fused)
+        self.jitter = Augmentation(rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False)
+        self.warmed = 0
+        self.step = 0
+        # Each process draws its own faces; weights were drawn alike above.
+        torch.manual_seed(recipe.seed + 1000 * (1 + accelerator.process_index))
+
+    # -- one step of each player -------------------------------------------------------------------------------
+
+    def generator_step(self, x: Tensor, own: Labels) -> tuple[Tensor, dict[str, Tensor]]:
+        """Update G once; returns the changed faces, detached, and the parts of its loss."""
+        r = self.recipe
+        targets, kept = draw_targets(own, r.hide, r.own)
+        with self.accelerator.autocast():
+            y = self.g(x, encode(targets))
+            realness, logits = self.d(y)
+            parts = {"source": losses.adversarial(realness), "attribute": losses.attributes(logits, targets)}
+            if self.judges:
+                chosen = random.sample(self.judges, min(r.judges_each_step, len(self.judges)))
+                views = [losses.attributes(judge(self._augmented(y)), targets) for judge in chosen]
+                parts["judges"] = torch.stack(views).mean()
+            parts["identity"] = self._identity(x, y)
+            parts["kept"] = losses.kept(x, y, kept)
+            parts["roughness"] = losses.roughness(x, y)
+            parts["colour"] = losses.colour(x, y)
+            if self.step % r.cycle_every == 0:
+                parts["cycle"] = losses.cycle(x, self.g(y, encode(own)))
+        total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
+        self._descend(self.opt_g, total, self.g.parameters())
+        self.average.update(self.g)
+        return y.detach(), {name: value.detach() for name, value in parts.items()}
+
+    def discriminator_step(self, x: Tensor, own: Labels, y: Tensor) -> dict[str, Tensor]:
+        """Update D once: critic, gradient penalty (not at every step), attributes on real faces."""
+        r = self.recipe
+        with self.accelerator.autocast():
+            real, logits = self.d(x)
+            changed, _ = self.d(y)
+        parts = {"critic": losses.critic(real, changed), "d_attribute": losses.attributes(logits, own)}
+        total = parts["critic"] + parts["d_attribute"]
+        if (self.step // r.critic_every) % r.penalty_every == 0:
+            # The double backward runs in float32 and outside any compiled graph.
+            parts["penalty"] = losses.gradient_penalty(lambda mixed: self.d(mixed)[0].mean(dim=(1, 2)), x, y)
+            total = total + 10 * r.penalty_every * parts["penalty"]
+        self._descend(self.opt_d, total, self.d.parameters())
+        return {name: value.detach() for name, value in parts.items()}
+
+    def judges_step(self, batches: Sequence[tuple[Tensor, Labels]]) -> dict[str, Tensor]:
+        """Update every judge on real and changed faces, all with their true labels."""
+        values = []
+        total = torch.zeros((), device=self.accelerator.device)
+        with self.accelerator.autocast():
+            for judge in self.judges:
+                for x, own in batches:
+                    value = losses.attributes(judge(self._augmented(x)), own)
+                    values.append(value.detach())
+                    total = total + value
+        self._descend(self.opt_j, total, [p for judge in self.judges for p in judge.parameters()])
+        changed = values[len(batches) - 1 :: len(batches)]
+        return {
+            "judges_real": torch.stack(values[:: len(batches)]).mean(),
+            "judges_changed": torch.stack(changed).mean(),
+        }
+
+    def warm_up(self) -> dict[str, Tensor]:
+        """Teach judges and D's attribute head on real faces only, before G starts."""
+        x, own = self.faces.draw(4 * self.recipe.batch)
+        with self.accelerator.autocast():
+            value = losses.attributes(self.d(x)[1], own)
+        self._descend(self.opt_d, value, self.d.parameters())
+        self.warmed += 1
+        return {"d_attribute": value.detach(), **self.judges_step([(x, own)])}
+
+    def train_step(self) -> dict[str, Tensor]:
+        """Do one step of G and what is due of the others; returns the parts of all losses."""
+        r = self.recipe
+        self._set_rates()
+        x, own = self.faces.draw(r.batch)
+        y, parts = self.generator_step(x, own)
+        if self.step % r.critic_every == 0:
+            parts |= self.discriminator_step(x, own, y)
+        if self.judges and self.step % r.judges_every == 0:
+            fresh = self.faces.draw(r.batch)
+            parts |= self.judges_step([fresh, (y, own)])
+        self.step += 1
+        return parts
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        out: Path,
+        *,
+        deadline: float = float("inf"),
+        log: Callable[[int, dict[str, float]], None],
+        log_every: int = 20,
+        save_every: int = 200,
+        sample: Callable[[Trainer], None] | None = None,
+    ) -> None:
+        """Train until the recipe's steps or until `deadline` (of `time.monotonic`), saving so that it can go on."""
+        while self.warmed < self.recipe.warm_up and time.monotonic() < deadline:
+            parts = self.warm_up()
+            if self.warmed % log_every == 0:
+                log(self.warmed - self.recipe.warm_up, {k: float(v) for k, v in parts.items()})
+        sums: dict[str, list[Tensor]] = {}
+        while self.step < self.recipe.steps and time.monotonic() < deadline:
+            for name, value in self.train_step().items():
+                sums.setdefault(name, []).append(value)
+            if self.step % log_every == 0:
+                log(self.step, {name: float(torch.stack(v).mean()) for name, v in sums.items()})
+                sums = {}
+            if self.step % save_every == 0:
+                self.save(out / CHECKPOINT)
+                if sample and self.accelerator.is_main_process:
+                    sample(self)
+        self.save(out / CHECKPOINT)
+
+    def save(self, path: Path) -> None:
+        """Write all state, atomically, from the main process."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "recipe": repr(self.recipe),
+            "step": self.step,
+            "warmed": self.warmed,
+            "updates": self.average.updates,
+            "nets": {name: net.state_dict() for name, net in self._nets().items()},
+            "optimisers": {name: opt.state_dict() for name, opt in self._optimisers().items()},
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
+        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+        try:
+            for name, net in self._nets().items():
+                net.load_state_dict(state["nets"][name])
+            for name, optimiser in self._optimisers().items():
+                optimiser.load_state_dict(state["optimisers"][name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise DataError(f"{path}: belongs to another recipe; choose another --out, or the preset it has") from error
+        self.step, self.warmed, self.average.updates = state["step"], state["warmed"], state["updates"]
+        # Not the same draws again as from the start.
+        torch.manual_seed(self.recipe.seed + 1000 * (1 + self.accelerator.process_index) + self.step)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the recipe as plain values, for provenance."""
+        return asdict(self.recipe)
+
+    # -- helpers --------------------------------------------------------------------------------------------------
+
+    def _nets(self) -> dict[str, nn.Module]:
+        judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
+        return {"g": self.g, "average": self.average.net, "d": self.d, **judges}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j}
+
+    def _augmented(self, x: Tensor) -> Tensor:
+        return self.recipe.augment(x) if self.recipe.augment else x
+
+    def _identity(self, x: Tensor, y: Tensor) -> Tensor:
+        """L_m over all matchers, both faces under the same jitter."""
+        if self.recipe.matcher_shift:
+            x, y = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True).chunk(2)
+        terms = []
+        for matcher in self.matchers:
+            with torch.no_grad():
+                reference = matcher(x)
+            terms.append(losses.identity(reference.float(), matcher(y).float()))
+        return torch.stack(terms).mean()
+
+    def _descend(self, optimiser: torch.optim.Optimizer, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+        trained = list(parameters)
+        optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(total, inputs=trained)
+        if self.accelerator.num_processes > 1:
+            for p in trained:
+                if p.grad is not None:
+                    p.grad = self.accelerator.reduce(p.grad, "mean")
+        nn.utils.clip_grad_norm_(trained, 5.0)
+        optimiser.step()
+
+    def _set_rates(self) -> None:
+        r = self.recipe
+        left = 1 - self.step / max(1, r.steps)
+        factor = min(1.0, left / r.decay) if r.decay else 1.0
+        for optimiser, rate in ((self.opt_g, r.rate_g), (self.opt_d, r.rate_d), (self.opt_j, r.rate_judges)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * max(factor, 0.02)

@@ -1,0 +1,108 @@
+"""What a training run looks at: figures on the validation part, and a grid of samples for the eye.
+
+The estimator here takes no part in training and is used to choose checkpoints only; test sets and the evaluators that
+count are not looked at during training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from facepriv.metrics.attributes import binary_eer
+from facepriv.schema import ATTRIBUTES, RACE_PAIRS, selections
+from facepriv_privacynet.data import Faces, Labels
+from facepriv_privacynet.networks import encode
+
+Batches = Callable[[Tensor], Tensor]
+
+
+def flipped(own: Labels, hidden: tuple[str, ...]) -> Labels:
+    """Targets of the evaluation preset: the other gender, the paired race, the next age group (old becomes young)."""
+    targets = {name: labels.clone() for name, labels in own.items()}
+    for name in hidden:
+        spec = ATTRIBUTES[name]
+        if name == "race":
+            other = [spec.index(RACE_PAIRS[label]) for label in spec.classes]
+        else:
+            other = [(i + 1) % len(spec.classes) for i in range(len(spec.classes))]
+        known = own[name] >= 0
+        targets[name] = torch.where(known, torch.tensor(other)[own[name].clamp(min=0)], own[name])
+    return targets
+
+
+@torch.inference_mode()
+def _batched(function: Callable[..., Tensor], *tensors: Tensor, batch: int = 32) -> Tensor:
+    return torch.cat([function(*parts).float() for parts in zip(*(t.split(batch) for t in tensors), strict=True)])
+
+
+def figures(
+    generator: nn.Module, faces: Faces, rows: Tensor, estimator: nn.Module, matcher: nn.Module
+) -> dict[str, float]:
+    """Measure one generator on some validation faces.
+
+    Parameters
+    ----------
+    generator : Module
+        Crops and label vectors to crops.
+    faces : Faces
+    rows : Tensor
+        Which faces; gender must be known.
+    estimator : Module
+        Crops to class logits by attribute; not one that the generator trains against.
+    matcher : Module
+        Crops to unit descriptors; higher cosine = same person.
+
+    Returns
+    -------
+    dict
+        ``eer_gender`` hidden by flipping, ``eer_original``, ``eer_own`` (own labels given), ``race_kept`` (share whose
+        estimated race did not change), ``race_hidden`` (share whose did), ``cosine`` of original and changed face,
+        ``change`` (mean absolute difference).
+    """
+    x = faces.crops[rows].float().div(255)
+    own = {name: values[rows] for name, values in faces.labels.items()}
+
+    def classify(images: Tensor) -> dict[str, np.ndarray]:
+        names = list(ATTRIBUTES)
+        joined = _batched(lambda part: torch.cat([estimator(part)[n].float().softmax(1) for n in names], 1), images)
+        widths = [len(ATTRIBUTES[n].classes) for n in names]
+        return {n: p.numpy() for n, p in zip(names, joined.split(widths, 1), strict=True)}
+
+    def changed(targets: Labels) -> Tensor:
+        return _batched(generator, x, encode(targets))
+
+    def gender_eer(scores: dict[str, np.ndarray]) -> float:
+        return float(binary_eer(scores["gender"][:, 1], own["gender"].numpy() == 1))
+
+    before = classify(x)
+    images = changed(flipped(own, ("gender",)))
+    after = classify(images)
+    race = classify(changed(flipped(own, ("race",))))["race"].argmax(1)
+    cosine = (_batched(matcher, x) * _batched(matcher, images)).sum(1).mean()
+    same_race = before["race"].argmax(1)
+    return {
+        "eer_original": gender_eer(before),
+        "eer_gender": gender_eer(after),
+        "eer_own": gender_eer(classify(changed(own))),
+        "race_kept": float((after["race"].argmax(1) == same_race).mean()),
+        "race_hidden": float((race != same_race).mean()),
+        "cosine": float(cosine),
+        "change": float((images - x).abs().mean()),
+    }
+
+
+def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) -> None:
+    """Write a picture: a row a face, its crop, the crop with its own labels, then every selection of attributes."""
+    x = faces.crops[rows].float().div(255)
+    own = {name: values[rows] for name, values in faces.labels.items()}
+    wanted = [own, *(flipped(own, chosen) for chosen in selections())]
+    columns = [x, *(_batched(generator, x, encode(targets)) for targets in wanted)]
+    grid = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
+    pixels = (grid.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    Image.fromarray(pixels).save(path)

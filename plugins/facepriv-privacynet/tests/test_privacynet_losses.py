@@ -1,0 +1,66 @@
+"""The losses against values worked out by hand or by another route."""
+
+import numpy as np
+import pytest
+import torch
+from facepriv_privacynet import losses
+from torch import nn
+
+
+def test_attribute_loss_is_the_sum_of_mean_cross_entropies_over_known_labels():
+    logits = {"gender": torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 5.0]]), "age": torch.zeros(3, 3)}
+    labels = {"gender": torch.tensor([0, 0, -1]), "age": torch.tensor([2, -1, -1])}
+    p = np.exp([2, 0]) / np.exp([2, 0]).sum(), np.exp([0, 1]) / np.exp([0, 1]).sum()
+    expected = -(np.log(p[0][0]) + np.log(p[1][0])) / 2 + np.log(3)
+    assert losses.attributes(logits, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_attribute_loss_without_any_known_label_is_zero_and_finite():
+    value = losses.attributes({"race": torch.randn(4, 4)}, {"race": torch.full((4,), -1)})
+    assert value.item() == 0
+
+
+def test_critic_and_adversarial_have_opposite_signs_on_changed_faces():
+    real, changed = torch.full((2, 3, 3), 2.0), torch.full((2, 3, 3), -1.0)
+    assert losses.critic(real, changed).item() == -3
+    assert losses.adversarial(changed).item() == 1
+
+
+def test_gradient_penalty_of_a_linear_critic_is_known_and_differentiable():
+    linear = nn.Linear(3 * 4 * 4, 1, bias=False)
+    with torch.no_grad():
+        linear.weight.fill_(0.5)
+    x, y = torch.rand(5, 3, 4, 4), torch.rand(5, 3, 4, 4)
+    value = losses.gradient_penalty(lambda m: linear(m.flatten(1)), x, y)
+    norm = 0.5 * np.sqrt(48)
+    assert value.item() == pytest.approx((norm - 1) ** 2, rel=1e-5)
+    value.backward()
+    assert linear.weight.grad is not None and linear.weight.grad.abs().sum() > 0
+
+
+def test_identity_is_the_squared_distance_of_descriptors():
+    a, b = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    assert losses.identity(a, b).item() == 1.0
+
+
+def test_kept_counts_only_faces_whose_targets_are_their_own():
+    x = torch.zeros(2, 3, 2, 2)
+    y = torch.stack([torch.full((3, 2, 2), 0.25), torch.full((3, 2, 2), 0.75)])
+    assert losses.kept(x, y, torch.tensor([True, False])).item() == 0.25
+    assert losses.kept(x, y, torch.tensor([False, False])).item() == 0
+
+
+def test_roughness_of_an_even_change_is_zero_and_of_a_step_is_not():
+    x = torch.zeros(1, 3, 4, 4)
+    assert losses.roughness(x, x + 0.3).item() == pytest.approx(0, abs=1e-6)
+    stepped = x.clone()
+    stepped[..., 2:] += 0.5
+    assert losses.roughness(x, stepped).item() > 0.1
+
+
+def test_colour_ignores_changes_of_light_and_sees_changes_of_hue():
+    x = torch.full((1, 3, 4, 4), 0.5)
+    assert losses.colour(x, x + 0.2).item() == pytest.approx(0, abs=1e-9)
+    red = x.clone()
+    red[:, 0] += 0.2
+    assert losses.colour(x, red).item() > 1e-3

@@ -1,0 +1,93 @@
+"""Shapes, ranges and the properties that the method relies on."""
+
+import pytest
+import torch
+from facepriv_privacynet.config import JUDGES, PAPER
+from facepriv_privacynet.networks import Discriminator, Generator, GeneratorShape, Judge, encode, label_width
+
+from facepriv.faces.paste import feather_mask
+
+SMALL = GeneratorShape(size=32, base=8, blocks=1)
+
+
+def labels(n: int) -> dict[str, torch.Tensor]:
+    return {"gender": torch.zeros(n).long(), "race": torch.ones(n).long(), "age": torch.full((n,), 2)}
+
+
+def test_labels_are_one_hot_blocks_and_unknown_is_zeros():
+    v = encode({"gender": torch.tensor([1, -1]), "race": torch.tensor([0, 3]), "age": torch.tensor([2, 0])})
+    assert v.shape == (2, label_width()) == (2, 9)
+    assert v[0].tolist() == [0, 1, 1, 0, 0, 0, 0, 0, 1]
+    assert v[1].tolist() == [0, 0, 0, 0, 0, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("shape", [SMALL, GeneratorShape(32, 8, 1, "channels", "image")])
+def test_generator_keeps_shape_and_range(shape):
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 32, 32)
+    y = Generator(shape)(x, encode(labels(2)))
+    assert y.shape == x.shape and y.min() >= 0 and y.max() <= 1
+
+
+def test_residual_generator_leaves_the_rim_outside_the_paste_mask_alone():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 32, 32)
+    generator = Generator(SMALL)
+    torch.nn.init.normal_(generator.leave.weight)
+    y = generator(x, encode(labels(1)))
+    outside = torch.tensor(feather_mask(32)) == 0
+    assert outside.any() and torch.equal(y[..., outside], x[..., outside])
+    assert not torch.allclose(y, x)
+
+
+def test_conditional_norm_makes_the_labels_matter():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 32, 32)
+    generator = Generator(SMALL)
+    torch.nn.init.normal_(generator.leave.weight)
+    other = {**labels(1), "gender": torch.ones(1).long()}
+    assert (generator(x, encode(labels(1))) - generator(x, encode(other))).abs().max() > 1e-3
+
+
+def test_a_face_does_not_depend_on_the_others_of_its_batch_in_training_or_evaluation_mode():
+    torch.manual_seed(0)
+    generator, x = Generator(SMALL), torch.rand(3, 3, 32, 32)
+    for mode in (True, False):
+        generator.train(mode)
+        whole = generator(x, encode(labels(3)))
+        assert torch.allclose(whole[1:2], generator(x[1:2], encode(labels(1))), atol=1e-5)
+
+
+def test_the_papers_generator_has_the_papers_bottleneck():
+    shape = PAPER.generator
+    assert (shape.size, shape.conditioning, shape.output, shape.blocks) == (128, "channels", "image", 6)
+    generator = Generator(shape)
+    x = torch.rand(1, 3, 128, 128)
+    planes = encode(labels(1))[:, :, None, None].expand(-1, -1, 128, 128)
+    assert generator.down(generator.enter(torch.cat([2 * x - 1, planes], 1))).shape == (1, 128, 32, 32)
+
+
+def test_discriminator_gives_a_critic_map_and_class_logits_and_stays_small():
+    d = Discriminator(112)
+    realness, logits = d(torch.rand(2, 3, 112, 112))
+    assert realness.shape[0] == 2 and {k: v.shape[1] for k, v in logits.items()} == {"gender": 2, "race": 4, "age": 3}
+    assert sum(p.numel() for p in d.parameters()) < 6e6
+
+
+@pytest.mark.parametrize("shape", JUDGES, ids=lambda s: f"{s.size}{'-grey' if s.grey else ''}")
+def test_judges_give_logits_and_gradients_to_the_image(shape):
+    x = torch.rand(2, 3, 112, 112, requires_grad=True)
+    out = Judge(shape)(x)
+    assert {k: v.shape for k, v in out.items()} == {"gender": (2, 2), "race": (2, 4), "age": (2, 3)}
+    out["gender"].sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_a_grey_judge_does_not_see_colour():
+    shape = next(s for s in JUDGES if s.grey)
+    judge, x = Judge(shape), torch.rand(1, 3, 112, 112) * 0.5
+    # Red and green exchanged so that luminance stays: 0.299 dr = -0.587 dg.
+    y = x.clone()
+    y[:, 0] += 0.1
+    y[:, 1] -= 0.1 * 0.299 / 0.587
+    assert torch.allclose(judge(x)["gender"], judge(y)["gender"], atol=1e-4)

@@ -1,0 +1,127 @@
+"""The loop: what it updates, that it can stop and go on, that it learns on real faces."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from facepriv_privacynet import runs
+from facepriv_privacynet.config import OURS, PAPER
+from facepriv_privacynet.data import Faces, draw_targets
+from facepriv_privacynet.networks import GeneratorShape, JudgeShape
+from facepriv_privacynet.training import CHECKPOINT, Trainer
+from torch import nn
+
+from facepriv.errors import DataError, UsageError
+from facepriv.faces import crop_face, find_faces
+
+TINY = replace(
+    OURS, generator=GeneratorShape(32, 8, 1), judges=(JudgeShape(16, 8), JudgeShape(16, 8, grey=True)), warm_up=2,
+    judges_each_step=2, batch=4, steps=4, cycle_every=2, penalty_every=1,
+)  # fmt: skip
+
+
+class Pooled(nn.Module):
+    """A stand-in matcher: the face at 4x4 pixels. Differentiable, nothing to learn."""
+
+    def forward(self, x):
+        return nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    from skimage.data import astronaut
+
+    photo = astronaut()
+    face = find_faces(photo)[0]
+    crop = np.rint(crop_face(photo, face, 32) * 255).astype(np.uint8)
+    variants = np.stack([crop, crop[:, ::-1], crop // 2, 255 - (255 - crop) // 2])
+    labels = {"gender": [1, 1, 0, 0], "race": [0, 0, 1, -1], "age": [1, 1, 2, -1]}
+    return Faces(
+        torch.from_numpy(variants).permute(0, 3, 1, 2),
+        {name: torch.tensor(values) for name, values in labels.items()},
+        torch.full((4,), 0.25, dtype=torch.float64),
+    )
+
+
+def trainer(faces, recipe=TINY):
+    return Trainer(recipe, faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"))
+
+
+def quiet(step, values):
+    assert all(np.isfinite(list(values.values())))
+
+
+def test_targets_differ_from_own_where_hidden_and_untouched_faces_keep_all():
+    own = {"gender": torch.tensor([0, 1] * 500), "race": torch.arange(1000) % 4, "age": torch.full((1000,), -1)}
+    targets, kept = draw_targets(own, hide=1.0, untouched=0.25)
+    assert 180 < kept.sum() < 320
+    for name in ("gender", "race"):
+        assert torch.equal(targets[name][kept], own[name][kept])
+        assert (targets[name][~kept] != own[name][~kept]).all()
+    assert (targets["age"][kept] == -1).all() and set(targets["age"][~kept].tolist()) == {0, 1, 2}
+
+
+def test_generator_step_moves_the_generator_alone(faces):
+    t = trainer(faces)
+    before = {name: [p.clone() for p in net.parameters()] for name, net in t._nets().items()}
+    x, own = faces.draw(4)
+    t.generator_step(x, own)
+    for name, net in t._nets().items():
+        moved = any(not torch.equal(a, b) for a, b in zip(before[name], net.parameters(), strict=True))
+        assert moved == (name in ("g", "average")), name
+
+
+def test_a_run_stops_and_goes_on_where_it_was(faces, tmp_path):
+    first = trainer(faces, replace(TINY, steps=2))
+    first.run(tmp_path, log=quiet, log_every=1)
+    second = trainer(faces)
+    second.load(tmp_path / CHECKPOINT)
+    assert second.step == 2 and second.warmed == 2
+    for a, b in zip(first.average.net.parameters(), second.average.net.parameters(), strict=True):
+        assert torch.equal(a, b)
+    second.run(tmp_path, log=quiet, log_every=1)
+    assert second.step == 4
+
+
+def test_a_checkpoint_of_another_recipe_is_refused_by_name(faces, tmp_path):
+    trainer(faces).save(tmp_path / CHECKPOINT)
+    other = trainer(faces, replace(TINY, generator=GeneratorShape(32, 16, 1)))
+    with pytest.raises(DataError, match="another recipe"):
+        other.load(tmp_path / CHECKPOINT)
+
+
+def test_judges_learn_to_tell_the_faces_apart(faces):
+    t = trainer(faces, replace(TINY, augment=None, rate_judges=3e-3))
+    first = float(t.warm_up()["judges_real"])
+    for _ in range(40):
+        last = float(t.warm_up()["judges_real"])
+    assert last < 0.7 * first
+
+
+def test_generator_learns_to_please_a_judge(faces):
+    recipe = replace(TINY, w_identity=0.0, w_source=0.0, w_attribute=0.0, w_kept=0.0, own=0.0, hide=1.0, steps=60,
+                     warm_up=60, judges_every=10**6, augment=None, rate_judges=3e-3, rate_g=3e-3, decay=0.0)  # fmt: skip
+    t = trainer(faces, recipe)
+    while t.warmed < recipe.warm_up:
+        t.warm_up()
+    values = [float(t.train_step()["judges"]) for _ in range(60)]
+    assert np.mean(values[-10:]) < 0.8 * np.mean(values[:5])
+
+
+def test_the_papers_preset_steps_without_judges(faces):
+    recipe = replace(PAPER, generator=GeneratorShape(32, 8, 1, "channels", "image"), batch=4, steps=2)
+    t = trainer(faces, recipe)
+    parts = t.train_step()
+    assert "judges" not in parts and {"source", "attribute", "identity", "cycle", "critic", "penalty"} <= set(parts)
+    assert all(np.isfinite(float(v)) for v in parts.values())
+
+
+def test_recipe_changes_are_parsed_and_misspelt_ones_named():
+    changed = runs.recipe("ours", steps=7, batch=None, changes=("w_identity=3.5", "critic_every=4"))
+    assert (changed.steps, changed.w_identity, changed.critic_every) == (7, 3.5, 4)
+    with pytest.raises(UsageError, match="did you mean 'w_identity'"):
+        runs.recipe("ours", steps=None, batch=None, changes=("w_identiti=3",))
+    with pytest.raises(UsageError, match="is no int"):
+        runs.recipe("ours", steps=None, batch=None, changes=("cycle_every=often",))
