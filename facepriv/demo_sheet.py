@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from facepriv.demo import Report, Verdict, View, shown
+from facepriv.faces import Face
 
 #: How much the sheet amplifies the difference.
 AMPLIFIED = 4
@@ -15,16 +18,29 @@ AMPLIFIED = 4
 _TILE, _GAP, _LINE = 300, 12, 20
 
 
-def draw_sheet(report: Report, captions: list[str], views: list[tuple[View, View]]) -> bytes:
-    """Draw a row a portrait: photo, protected, difference, and below them the judges' figures.
+@dataclass(frozen=True)
+class Picture:
+    """A photo before and after, (H, W, 3) uint8, and the face in it that is shown."""
+
+    before: NDArray[np.uint8]
+    after: NDArray[np.uint8]
+    face: Face
+
+
+def draw_sheet(
+    method: str, pictures: Sequence[Picture], captions: Sequence[Sequence[str]], footer: Sequence[str]
+) -> bytes:
+    """Draw a row for each picture: photo, protected, amplified difference, and its caption below.
 
     Parameters
     ----------
-    report : Report
-    captions : list of str
-        Whose portrait each is.
-    views : list of (View, View)
-        Original and protected photo, in the report's order.
+    method : str
+        Heads the middle column.
+    pictures : sequence of Picture
+    captions : sequence of sequence of str
+        The lines below each picture.
+    footer : sequence of str
+        The last lines.
 
     Returns
     -------
@@ -32,45 +48,37 @@ def draw_sheet(report: Report, captions: list[str], views: list[tuple[View, View
         A PNG file.
     """
     font = ImageFont.load_default(size=14)
-    below = _LINE * (3 + len(report.photos[0].p_female))
-    width, row = 3 * _TILE + 4 * _GAP, _TILE + below + _GAP
-    sheet = Image.new("RGB", (width, _GAP + _LINE + len(views) * row + _LINE), "white")
+    heights = [_TILE + _LINE * len(lines) + 2 * _GAP for lines in captions]
+    size = (3 * _TILE + 4 * _GAP, _GAP + _LINE + sum(heights) + _LINE * len(footer) + _GAP)
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(("photo", f"protected ({report.method})", f"difference, x{AMPLIFIED} about grey")):
+    for column, title in enumerate(("photo", f"protected ({method})", f"difference, x{AMPLIFIED} about grey")):
         draw.text((_GAP + column * (_TILE + _GAP), _GAP), title, "black", font)
     top = _GAP + _LINE
-    for verdict, caption, (before, after) in zip(report.photos, captions, views, strict=True):
-        for column, tile in enumerate(_tiles(before, after)):
+    for picture, lines, height in zip(pictures, captions, heights, strict=True):
+        for column, tile in enumerate(_tiles(picture)):
             sheet.paste(tile, (_GAP + column * (_TILE + _GAP), top))
-        for line, text in enumerate((caption, *_lines(report, verdict))):
+        for line, text in enumerate(lines):
             draw.text((_GAP, top + _TILE + 4 + line * _LINE), text, "black", font)
-        top += row
-    strangers = f"{shown(report.impostor.before)} before, {shown(report.impostor.after)} after"
-    draw.text((_GAP, top), f"the two people with each other: match score {strangers}", "black", font)
+        top += height
+    for line, text in enumerate(footer):
+        draw.text((_GAP, top + line * _LINE), text, "black", font)
     file = BytesIO()
     sheet.save(file, "PNG")
     return file.getvalue()
 
 
-def _lines(report: Report, verdict: Verdict) -> list[str]:
-    lines = [
-        f"P(female) by {name}: {shown(change.before)} before, {shown(change.after)} after"
-        for name, change in verdict.p_female.items()
-    ]
-    mirrored = f"{shown(verdict.mirrored.before)} before, {shown(verdict.mirrored.after)} after"
-    return [*lines, f"{report.matcher} match score with the mirrored original (higher = same person): {mirrored}"]
-
-
-def _tiles(before: View, after: View) -> list[Image.Image]:
+def _tiles(picture: Picture) -> list[Image.Image]:
     """Cut the square around the face out of photo, protected photo and their amplified difference."""
-    assert before.face is not None
-    matrix = before.face.to_photo
+    matrix = picture.face.to_photo
     centre = matrix[:, :2] @ (0.5, 0.5) + matrix[:, 2]
-    half = min(0.7 * before.face.scale, *centre, before.rgb.shape[1] - centre[0], before.rgb.shape[0] - centre[1])
-    box = tuple(float(v) for v in (*(centre - half), *(centre + half)))
-    change = after.rgb.astype(np.int16) - before.rgb.astype(np.int16)
+    room = np.array(picture.before.shape[1::-1]) - centre
+    half = min(0.7 * picture.face.scale, *centre, *room)
+    left, top = (float(v) for v in centre - half)
+    right, bottom = (float(v) for v in centre + half)
+    change = picture.after.astype(np.int16) - picture.before.astype(np.int16)
     difference = np.clip(128 + AMPLIFIED * change, 0, 255).astype(np.uint8)
     return [
-        Image.fromarray(rgb).resize((_TILE, _TILE), Image.Resampling.LANCZOS, box)
-        for rgb in (before.rgb, after.rgb, difference)
+        Image.fromarray(rgb).resize((_TILE, _TILE), Image.Resampling.LANCZOS, (left, top, right, bottom))
+        for rgb in (picture.before, picture.after, difference)
     ]

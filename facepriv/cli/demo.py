@@ -38,9 +38,9 @@ def command(out: Path, method: str, device: str, overwrite: bool, as_json: bool)
         return
     from rich.console import Console
 
-    console = Console()
-    console.print(_table(report))
-    console.print(f"Match scores: {report.matcher}, a similarity, higher = same person. The sheet: {report.sheet}")
+    Console().print(_table(report))
+    for line in (*report.notes(), f"Sheet: {report.sheet}"):
+        click.echo(line)
 
 
 def _table(report: Report) -> Table:
