@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -21,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.errors import WeightsError
+from facepriv.errors import ImageError, WeightsError
 from facepriv.schema import ATTRIBUTES, Attribute, Schema
 
 #: Version of the metadata below; a file of another version is refused.
@@ -160,9 +159,11 @@ def save_weights(path: str | Path, tensors: Mapping[str, Any], metadata: Weights
     Raises
     ------
     WeightsError
-        If the suffix is another, a value is NaN or infinite, or the metadata is not JSON.
+        If the suffix is another, a value is NaN or infinite, the metadata is not JSON, or the file cannot be written.
     """
     from safetensors.numpy import save
+
+    from facepriv.images import atomic_write
 
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -173,8 +174,11 @@ def save_weights(path: str | Path, tensors: Mapping[str, Any], metadata: Weights
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{path}: metadata must be JSON: {error}") from error
     sha256 = hashlib.sha256(data).hexdigest()
-    _write(path, data)
-    _write(hash_path(path), f"{sha256}  {path.name}\n".encode())
+    try:
+        atomic_write(path, data)
+        atomic_write(hash_path(path), f"{sha256}  {path.name}\n".encode())
+    except ImageError as error:
+        raise WeightsError(str(error)) from error
     return sha256
 
 
@@ -269,21 +273,14 @@ def stored_sha256(path: str | Path) -> str:
     return word[0].decode("ascii", "replace").lower()
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write `data` so that at no moment a partial file stands under `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(data)
-    os.replace(partial, path)
-
-
 def _read(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
-    # Pickles begin with 0x80, torch.save archives (zip files full of pickles) with PK.
-    # (A safetensors file may begin with 0x80 too, but then the length it begins with, below 2**32, shows as zeros.)
-    if data[:4] == b"PK\x03\x04" or (data[:1] == b"\x80" and data[4:8] != bytes(4)):
+    # Pickles begin with 0x80, torch.save archives (zip files full of pickles) with PK. The length that a safetensors
+    # file begins with may look like either, but then its ninth byte opens a JSON header.
+    if data[8:9] != b"{" and (data[:1] == b"\x80" or data[:2] == b"PK"):
         raise WeightsError(
             f"{path}: a pickle or torch.save archive, which can run code when opened: "
             "convert it to safetensors with facepriv.weights.save_weights"
