@@ -1,7 +1,7 @@
 """Differentiable augmentation of face crops: what stands between a generator and its judges, and what trains them.
 
-Every transform keeps gradients, so that a generator learns changes that survive a shift, a blur or a smaller size, which
-is what carries over to classifiers that it never saw.
+Every transform keeps gradients, so that a generator learns changes that survive a shift, a blur or a smaller size,
+which is what carries over to classifiers that it never saw.
 """
 
 from __future__ import annotations

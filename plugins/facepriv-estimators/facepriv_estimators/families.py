@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class GroupLogits(nn.Module):
         out = self.net(x)
         older = [out["age"].float()[:, int(edge)].sigmoid() for edge in AGE.thresholds]
         bounds = [torch.ones_like(older[0]), *older, torch.zeros_like(older[0])]
-        groups = torch.stack([low - high for low, high in zip(bounds[:-1], bounds[1:], strict=True)], 1)
+        groups = torch.stack([low - high for low, high in pairwise(bounds)], 1)
         return {"gender": out["gender"], "race": out["race"], "age": groups.clamp(min=1e-4).log()}
 
 

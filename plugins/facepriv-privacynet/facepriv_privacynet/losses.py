@@ -1,8 +1,8 @@
 """The paper's losses (section 3.3, equations 1 to 8) and the three terms that our preset adds.
 
 Each is a mean over the batch. G minimises `adversarial` + w_attr `attributes` + w_m `identity` + w_rec `cycle`
-(equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). Where the paper writes log D in equations
-3 and 4 but speaks of Wasserstein in the text, this is WGAN with a gradient penalty.
+(equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). Where the paper writes log D in
+equations 3 and 4 but speaks of Wasserstein in the text, this is WGAN with a gradient penalty.
 """
 
 from __future__ import annotations

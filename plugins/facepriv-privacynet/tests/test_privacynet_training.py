@@ -101,8 +101,11 @@ def test_judges_learn_to_tell_the_faces_apart(faces):
 
 
 def test_generator_learns_to_please_a_judge(faces):
-    recipe = replace(TINY, w_identity=0.0, w_source=0.0, w_attribute=0.0, w_kept=0.0, own=0.0, hide=1.0, steps=60,
-                     warm_up=60, judges_every=10**6, augment=None, rate_judges=3e-3, rate_g=3e-3, decay=0.0)  # fmt: skip
+    alone = dict.fromkeys(("w_identity", "w_source", "w_attribute", "w_kept"), 0.0)
+    recipe = replace(
+        TINY, **alone, augment=None, judges_every=10**6, own=0.0, hide=1.0, steps=60, warm_up=60,
+        rate_judges=3e-3, rate_g=3e-3, decay=0.0,
+    )  # fmt: skip
     t = trainer(faces, recipe)
     while t.warmed < recipe.warm_up:
         t.warm_up()
