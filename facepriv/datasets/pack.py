@@ -7,7 +7,6 @@ in which no face was found are left out and counted in ``pack.json``, and so are
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import shutil
@@ -20,9 +19,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.datasets.copies import without_copies
 from facepriv.datasets.crops import crop_subjects
 from facepriv.datasets.records import EVALUATION_ONLY, Record
-from facepriv.datasets.splits import TEST, TRAIN, VALIDATION, halves
+from facepriv.datasets.splits import halves
 from facepriv.errors import DataError
 from facepriv.schema import ATTRIBUTES
 
@@ -123,7 +123,7 @@ def build_pack(
     out = out.absolute()
     _check_out(out, overwrite)
     photos = [(name, record) for name, records in sets.items() for record in records]
-    jobs = without_copies(photos)
+    jobs = [photos[i] for i in without_copies([record for _, record in photos])]
     partial = out.with_name(f".{out.name}.partial")
     _clear(partial)
     try:
@@ -143,22 +143,6 @@ def build_pack(
         # Gone already when all went well.
         _clear(partial)
     return counts
-
-
-def without_copies(jobs: list[Job]) -> list[Job]:
-    """Return `jobs` in order with one of each set of byte-identical files: test before validation before train."""
-    rank = {TEST: 0, VALIDATION: 1, TRAIN: 2}
-    kept: dict[bytes, int] = {}
-    for i, (_, record) in enumerate(jobs):
-        try:
-            digest = hashlib.sha256(record.path.read_bytes()).digest()
-        except OSError:
-            # Counted as unreadable later; no copy of anything.
-            digest = f"unreadable {i}".encode()
-        best = kept.setdefault(digest, i)
-        if rank[record.part] < rank[jobs[best][1].part]:
-            kept[digest] = i
-    return [jobs[i] for i in sorted(kept.values())]
 
 
 def _fill(

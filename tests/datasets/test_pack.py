@@ -69,15 +69,6 @@ def test_the_number_of_workers_changes_nothing(celeba, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_of_identical_files_the_most_held_out_is_kept(tmp_path, save):
-    files = [save(tmp_path / f"{n}.png", shade=n // 3) for n in range(7)]
-    parts = ["train", "test", "validation", "train", "validation", "train", "train"]
-    jobs = [("csv", job(path, part)) for path, part in zip(files, parts, strict=True)]
-    kept = [record.name for _, record in pack.without_copies(jobs)]
-    assert kept == ["1.png", "4.png", "6.png"]
-    assert pack.without_copies([("csv", job(tmp_path / "gone.png"))] * 2) != []
-
-
 def test_copies_are_counted_and_stay_out_of_the_pack(celeba, tmp_path):
     folder = celeba / "img_align_celeba"
     (folder / "000003.jpg").write_bytes((folder / "000001.jpg").read_bytes())

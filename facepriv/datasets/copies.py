@@ -1,0 +1,66 @@
+"""Copies: the same photo under two names, byte for byte or nearly. UTKFace has scores of them, in every part.
+
+A photo that a model was trained on says nothing of it in a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.datasets.records import Record
+from facepriv.datasets.splits import TEST, TRAIN, VALIDATION
+
+_HELD_OUT = {TEST: 0, VALIDATION: 1, TRAIN: 2}
+#: Two crops are near copies where their thumbnails correlate at least so much; different photos of one person do not.
+NEAR = 0.98
+_THUMBNAIL = 16
+
+
+def without_copies(records: Sequence[Record]) -> list[int]:
+    """Return the indices, in order, of one record for each distinct file content.
+
+    Of byte-identical files the most held-out one is kept: test before validation before train.
+    """
+    kept: dict[bytes, int] = {}
+    for i, record in enumerate(records):
+        try:
+            content = hashlib.sha256(record.path.read_bytes()).digest()
+        except OSError:
+            # Counted as unreadable by whoever reads it; no copy of anything.
+            content = f"unreadable {i}".encode()
+        best = kept.setdefault(content, i)
+        if _HELD_OUT[record.part] < _HELD_OUT[records[best].part]:
+            kept[content] = i
+    return sorted(kept.values())
+
+
+def near_copies(crops: NDArray[np.uint8], held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (N,) which held-out crops have a near copy among those that are not held out.
+
+    Parameters
+    ----------
+    crops : ndarray
+        (N, S, S, 3) uint8 aligned crops, S at least 16; may be memory-mapped.
+    held_out : ndarray
+        (N,) bool.
+    """
+    thumbnails = np.stack([_thumbnail(crop) for crop in crops])
+    known = thumbnails[~held_out]
+    found = np.zeros(len(crops), dtype=bool)
+    if len(known):
+        found[held_out] = [bool((known @ own >= NEAR).any()) for own in thumbnails[held_out]]
+    return found
+
+
+def _thumbnail(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a crop's coarse look as a vector of mean 0 and length 1."""
+    edges = np.linspace(0, len(crop), _THUMBNAIL + 1).astype(int)[:-1]
+    sums = np.add.reduceat(np.add.reduceat(crop.astype(np.float32), edges, axis=0), edges, axis=1)
+    areas = np.diff(np.append(edges, len(crop)))
+    flat = (sums / (areas[:, None, None] * areas[None, :, None])).ravel()
+    flat -= flat.mean()
+    return flat / max(float(np.linalg.norm(flat)), 1e-6)
