@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import FaceBatch
 from facepriv.schema import ATTRIBUTES
+
+if TYPE_CHECKING:
+    from facepriv.faces import Face
 
 # Eye corners and nose base in scikit-image's astronaut, as `facepriv.faces.find_faces` finds them.
 _ASTRONAUT = ((255.5, 104.5), (237.5, 105.5), (195.5, 101.5), (212.5, 103.5), (224.5, 135.5))
@@ -30,7 +34,7 @@ def specimens(size: int, *, landmarks: bool = True) -> FaceBatch:
     try:
         real, real_points = astronaut(size, landmarks)
     except ImportError:
-        real, real_points = drawn[::-1].copy(), drawn_points
+        real, real_points = np.sqrt(drawn), drawn_points
     dark = (real[:, ::-1] * 0.7).astype(np.float32)
     # Mirrored points would need another numbering; the unmirrored ones are as good here.
     points = np.stack([real_points, drawn_points, real_points]) if landmarks else None
@@ -44,16 +48,24 @@ def astronaut(size: int, landmarks: bool = False) -> Picture:
 
     The photo (Eileen Collins, NASA) is in the public domain and comes with scikit-image.
     """
-    from skimage.data import astronaut as photo
+    from facepriv.faces import crop_face
 
-    from facepriv.faces import Face, crop_face, find_faces
-
-    rgb = photo()  # type: ignore[no-untyped-call]
-    face = find_faces(rgb, dense=True)[0] if landmarks else Face((179, 83, 267, 171), np.array(_ASTRONAUT))
+    rgb, face = _found_astronaut(landmarks)
     points = face.landmarks_in_crop(size)
     return crop_face(rgb, face, size), np.zeros((68, 2), np.float32) if points is None else points
 
 
+@cache
+def _found_astronaut(landmarks: bool) -> tuple[NDArray[np.uint8], Face]:
+    from skimage.data import astronaut as photo
+
+    from facepriv.faces import Face, find_faces
+
+    rgb = photo()  # type: ignore[no-untyped-call]
+    return rgb, find_faces(rgb, dense=True)[0] if landmarks else Face((179, 83, 267, 171), np.array(_ASTRONAUT))
+
+
+@cache
 def drawn_face(size: int) -> Picture:
     """Return a drawn face, (size, size, 3) float32 in [0, 1], with its 68 landmarks, (68, 2) float32."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size

@@ -118,7 +118,11 @@ def batch_equals_single(make: Make) -> None:
         alone = run(method, faces.take([n]), rngs=[rngs_for(len(faces))[n]])
         same(together[n : n + 1], alone, f"face {n} alone against in a batch of {len(faces)}")
     many = faces.take([0, 1, 2] * 3)
-    same(np.tile(together, (3, 1, 1, 1)), run(method, many, rngs=rngs_for(3) * 3), "a batch of 9 against one of 3")
+    same(
+        np.tile(together, (3, 1, 1, 1)),
+        run(method, many, rngs=[*rngs_for(3), *rngs_for(3), *rngs_for(3)]),
+        "a batch of 9 against one of 3",
+    )
 
 
 def order_does_not_matter(make: Make) -> None:
