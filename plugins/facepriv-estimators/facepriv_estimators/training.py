@@ -98,8 +98,9 @@ def train(
     weights = torch.from_numpy(sampling_weights(pack, rows))
     drawn = torch.zeros(len(RACE.classes), dtype=torch.float64)
     drawn.scatter_add_(0, race.clamp(min=0), weights * (race >= 0))
-    race_weight = (drawn.sum() / drawn / len(drawn)).float().sqrt()
-    race_weight /= race_weight.mean()
+    # A race that the pack lacks weighs nothing, instead of infinitely much.
+    race_weight = torch.where(drawn > 0, (1 / drawn.clamp(min=1e-9)).sqrt(), 0.0).float()
+    race_weight /= race_weight.mean().clamp(min=1e-9)
     net = net.to(memory_format=torch.channels_last)
     average = MovingAverage(net, recipe.ema)
     heads = [p for name, p in net.named_parameters() if name.startswith("heads")]

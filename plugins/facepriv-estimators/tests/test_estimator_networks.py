@@ -1,0 +1,122 @@
+"""The two families' networks, CORAL, and the training step by step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from facepriv_estimators.networks import AGE_RANKS, FAMILIES, Coral, mirrored, years_from
+from facepriv_estimators.torch_models import ARCFACE_WINDOW, Window
+from facepriv_estimators.training import RECIPES, losses, sampling_weights, train
+
+from facepriv.datasets.pack import Pack
+from facepriv.schema import ATTRIBUTES
+
+
+def test_coral_probabilities_fall_with_the_rank_when_biases_do():
+    torch.manual_seed(0)
+    p = Coral(5)(torch.randn(7, 5)).sigmoid()
+    assert p.shape == (7, AGE_RANKS)
+    assert (p[:, 1:] <= p[:, :-1]).all()
+
+
+def test_coral_ranks_share_one_weight_vector():
+    coral = Coral(5)
+    assert sum(p.numel() for p in coral.parameters()) == 5 + AGE_RANKS
+    a, b = coral(torch.zeros(1, 5)), coral(torch.ones(1, 5))
+    assert torch.allclose(b - a, (b - a)[:, :1].expand(-1, AGE_RANKS), atol=1e-5)
+
+
+def test_years_are_the_sum_of_rank_probabilities():
+    sure = torch.full((1, AGE_RANKS), -50.0)
+    sure[:, :37] = 50.0
+    assert years_from(sure).item() == pytest.approx(37, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_gives_all_three_outputs_with_gradients_to_the_image(family):
+    net = FAMILIES[family]().eval()
+    x = torch.rand(2, 3, 112, 112, requires_grad=True)
+    out = net(x)
+    assert {name: tuple(v.shape) for name, v in out.items()} == {"gender": (2, 2), "race": (2, 4), "age": (2, 90)}
+    out["age"].sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_the_families_share_no_architecture():
+    shapes = [{tuple(p.shape) for p in FAMILIES[f]().parameters() if p.ndim == 4 and p.shape[-1] > 1} for f in "ab"]
+    assert not shapes[0] & shapes[1]
+
+
+def test_mirrored_predictions_do_not_change_when_the_face_is_mirrored():
+    torch.manual_seed(0)
+    net = FAMILIES["b"]().eval()
+    x = torch.rand(1, 3, 112, 112)
+    with torch.inference_mode():
+        a, b = mirrored(net, x), mirrored(net, x.flip(3))
+    for name, value in a.items():
+        assert torch.allclose(value, b[name], atol=1e-5)
+    assert a["gender"].sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_losses_skip_unknown_labels():
+    out = {"gender": torch.zeros(2, 2), "race": torch.zeros(2, 4), "age": torch.zeros(2, AGE_RANKS)}
+    unknown = torch.full((2,), -1)
+    nothing = losses(out, unknown, unknown, torch.full((2,), float("nan")), torch.ones(4))
+    assert nothing.item() == 0
+    known = losses(out, torch.tensor([0, -1]), unknown, torch.full((2,), float("nan")), torch.ones(4))
+    assert known.item() == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_window_cuts_the_square_that_it_names():
+    x = torch.arange(16.0).view(1, 1, 1, 16).expand(1, 3, 16, 16).contiguous()
+    cut = Window(0.25, 0.25, 0.5, 8)(x)
+    assert torch.allclose(cut[0, 0, 0], torch.arange(4.0, 12.0), atol=1e-4)
+    assert torch.allclose(Window(0, 0, 1, 16)(x), x, atol=1e-4)
+
+
+def test_arcface_window_holds_the_eyes_where_the_template_has_them():
+    from facepriv.faces.align import TEMPLATE
+
+    left, top, side = ARCFACE_WINDOW
+    eyes = [(TEMPLATE[2] + TEMPLATE[3]) / 2, (TEMPLATE[0] + TEMPLATE[1]) / 2]
+    found = [112 * (eye - (left, top)) / side for eye in eyes]
+    assert np.allclose(found, [(38.29, 51.6), (73.53, 51.6)], atol=0.3)
+
+
+def toy_pack(count: int = 24) -> Pack:
+    """Faces bright above are male and old, faces bright below female and young."""
+    rng = np.random.default_rng(0)
+    bright = np.arange(count) % 2 == 0
+    crops = 60 + rng.integers(-30, 30, (count, 112, 112, 3))
+    crops[bright, :56] += 130
+    crops[~bright, 56:] += 130
+    columns = {
+        "set": np.full(count, "toy"),
+        "name": np.array([str(i) for i in range(count)]),
+        "subject": np.full(count, ""),
+        "part": np.array(["validation" if i % 6 > 3 else "train" for i in range(count)]),
+        "half": np.array(["a" if i % 6 < 2 else "b" for i in range(count)]),
+        "years": np.where(bright, "60", "20"),
+        "gender": np.where(bright, "male", "female"),
+        "race": np.where(bright, "white", "black"),
+        "age": np.where(bright, "old", "young"),
+    }
+    assert set(ATTRIBUTES) <= set(columns)
+    return Pack(crops.astype(np.uint8), columns)
+
+
+def test_training_learns_what_is_easy_to_see():
+    torch.manual_seed(0)
+    recipe = replace(RECIPES["b"], epochs=40, batch=8, rate=2e-3, ema=0.8)
+    _, figures = train(FAMILIES["b"](), toy_pack(), "b", recipe, log=lambda line: None)
+    assert figures["gender_toy"] == 1.0 and figures["race_toy"] == 1.0
+    assert figures["mae_toy"] < 20
+
+
+def test_sampling_weights_sum_to_one_and_give_children_less():
+    pack = toy_pack()
+    pack.columns["years"][:2] = ["5", "5"]
+    weights = sampling_weights(pack, np.arange(len(pack)))
+    assert weights.sum() == pytest.approx(1)
+    assert weights[0] == pytest.approx(0.4 * weights[2])
