@@ -26,7 +26,7 @@ def _answer(judge: Any, images: Images) -> np.ndarray:
     """Return what an estimator predicts, or what a matcher embeds."""
     if isinstance(judge, AttributeEstimator):
         return judge.predict(images)
-    require(isinstance(judge, FaceMatcher), f"built a {type(judge).__name__}, no AttributeEstimator or FaceMatcher")
+    require(isinstance(judge, FaceMatcher), f"built {type(judge).__name__}, no AttributeEstimator or FaceMatcher")
     return np.asarray(judge.embed(images))
 
 

@@ -1,0 +1,312 @@
+"""The checks of estimators and matchers pass one that is right and fail one that is wrong in just that point."""
+
+import random
+import re
+import socket
+from contextlib import suppress
+from itertools import count
+
+import numpy as np
+import pytest
+
+from facepriv.contracts import AttributeEstimator, FaceMatcher, resize_images
+from facepriv.errors import UsageError
+from facepriv.testing import checks, run_checks
+from facepriv.testing.evaluators import ESTIMATOR_CHECKS, MATCHER_CHECKS
+
+
+class Brightness(AttributeEstimator):
+    """An estimator that conforms: gender by brightness."""
+
+    attribute = "gender"
+    trained_on = "nothing"
+
+    def predict(self, images):
+        bright = images.mean(axis=(1, 2, 3), dtype=np.float64)
+        return np.stack([bright, 1 - bright], axis=1).astype(np.float32)
+
+
+class Years(Brightness):
+    attribute, output = "age", "years"
+
+    def predict(self, images):
+        return super().predict(images)[:, 0] * np.float32(100)
+
+
+class Learnable(Brightness):
+    weight = 1.0
+
+    def torch_module(self):
+        import torch
+
+        class Net(torch.nn.Module):
+            def forward(_, images):
+                bright = images.mean(dim=(1, 2, 3)) * self.weight
+                return torch.stack([bright, 1 - bright], dim=1)
+
+        return Net()
+
+
+class Thumbnail(FaceMatcher):
+    """A matcher that conforms: the face at 8 pixels."""
+
+    trained_on = "nothing"
+
+    def embed(self, images):
+        small = resize_images(images, 8).reshape(len(images), 192)
+        return small - 0.5
+
+
+@pytest.mark.parametrize("judge", [Brightness, Years, Learnable], ids=lambda judge: judge.__name__)
+def test_an_estimator_that_is_right_passes_every_check(judge):
+    if judge is Learnable:
+        pytest.importorskip("torch")
+    results = run_checks(judge, "estimator")
+    assert [r.name for r in results] == [check.__name__ for check in ESTIMATOR_CHECKS]
+    assert [r for r in results if not r.passed] == []
+
+
+def test_a_matcher_that_is_right_passes_every_check():
+    results = run_checks(Thumbnail, "matcher")
+    assert [r.name for r in results] == [check.__name__ for check in MATCHER_CHECKS]
+    assert [r for r in results if not r.passed] == []
+
+
+class Reads(Brightness):
+    def __init__(self):
+        with open("/dev/null", "rb") as file:
+            file.read()
+
+
+class Silent(Brightness):
+    trained_on = " "
+
+
+class Writes(Brightness):
+    def predict(self, images):
+        images *= np.float32(0.5)
+        return super().predict(images)
+
+
+class Counting(Brightness):
+    calls = count(2)
+
+    def predict(self, images):
+        return super().predict(images / np.float32(next(self.calls)))
+
+
+class GlobalNoise(Brightness):
+    def __init__(self):
+        state = np.random.get_state()
+        self.factor = np.float32(np.random.random())
+        np.random.set_state(state)
+
+    def predict(self, images):
+        return super().predict(images * self.factor)
+
+
+class MovesRandom(Brightness):
+    def predict(self, images):
+        random.random()
+        return super().predict(images)
+
+
+class BatchNorm(Brightness):
+    def predict(self, images):
+        return super().predict(images / max(images.max(initial=0), 1e-6) * images.mean() if images.size else images)
+
+
+class NoEmpty(Brightness):
+    def predict(self, images):
+        return np.stack([super(NoEmpty, self).predict(image[None])[0] for image in images])
+
+
+class WidthByCount(Brightness):
+    def predict(self, images):
+        return super().predict(images)[:, : len(images)]
+
+
+class OneSize(Brightness):
+    def predict(self, images):
+        return super().predict(images * np.ones((128, 1, 1), np.float32))
+
+
+class WidthBySize(Thumbnail):
+    def embed(self, images):
+        return images.reshape(len(images), -1)
+
+
+class AsksTheNetwork(Brightness):
+    def predict(self, images):
+        with suppress(OSError), socket.create_connection(("192.0.2.1", 80), timeout=0.01):
+            pass
+        return super().predict(images)
+
+
+class NoGradient(Learnable):
+    weight = 0.0
+
+
+class NanGradient(Learnable):
+    weight = float("nan")
+
+
+class UnknownAttribute(Brightness):
+    attribute = "hair"
+
+
+class OddOutput(Brightness):
+    output = "logits"
+
+
+class GenderInYears(Years):
+    attribute = "gender"
+
+
+class Doubles(Brightness):
+    def predict(self, images):
+        return super().predict(images).astype(np.float64)
+
+
+class Nan(Brightness):
+    def predict(self, images):
+        return super().predict(images) * np.float32(np.nan)
+
+
+class ThreeClasses(Brightness):
+    def predict(self, images):
+        return super().predict(images)[:, [0, 1, 1]]
+
+
+class Logits(Brightness):
+    def predict(self, images):
+        return super().predict(images) * np.float32(2) - np.float32(1)
+
+
+class Unnormalised(Brightness):
+    def predict(self, images):
+        return super().predict(images) * np.float32(0.7)
+
+
+class Ancient(Years):
+    def predict(self, images):
+        return super().predict(images) + np.float32(300)
+
+
+class YearsInColumns(Years):
+    def predict(self, images):
+        return super().predict(images)[:, None]
+
+
+class SmallClasses(Brightness):
+    def classes(self, images):
+        return super().classes(images).astype(np.int32)
+
+
+class UnknownClasses(Brightness):
+    def classes(self, images):
+        return super().classes(images) + 2
+
+
+class FlatEmbedding(Thumbnail):
+    def embed(self, images):
+        return super().embed(images)[0]
+
+
+class DoubleEmbedding(Thumbnail):
+    def embed(self, images):
+        return super().embed(images).astype(np.float64)
+
+
+class HalfNan(Thumbnail):
+    def embed(self, images):
+        out = super().embed(images)
+        out[1:, 0] = np.nan
+        return out
+
+
+class AcquiresNobody(Thumbnail):
+    def embed(self, images):
+        return super().embed(images) * np.float32(np.nan)
+
+
+class Distance(Thumbnail):
+    def score(self, a, b):
+        return np.linalg.norm(a - b, axis=1)
+
+
+class OneScore(Thumbnail):
+    def score(self, a, b):
+        return super().score(a, b).mean()
+
+
+class Lopsided(Thumbnail):
+    def score(self, a, b):
+        return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1)
+
+
+class ScoresTheMissing(Thumbnail):
+    def score(self, a, b):
+        return np.nan_to_num(super().score(a, b))
+
+
+BROKEN = [
+    ("constructor_reads_nothing", Reads, "opened /dev/null"),
+    ("says_what_it_was_trained_on", Silent, "trained_on is empty"),
+    ("input_untouched", Writes, "wrote to the images"),
+    ("repeatable", Counting, "a second call answers otherwise"),
+    ("repeatable", GlobalNoise, "under another global random state: the answer differs"),
+    ("global_random_state_untouched", MovesRandom, "moves the global random state of random"),
+    ("batch_equals_single", BatchNorm, "face 0 alone: the answer differs"),
+    ("empty_batch", NoEmpty, "need at least one array"),
+    ("empty_batch", WidthByCount, r"shape \(0, 0\), expected \(0, 2\)"),
+    ("other_crop_sizes", OneSize, "ValueError: operands could not be broadcast"),
+    ("other_crop_sizes", WidthBySize, "the shape depends on the size of the crops"),
+    ("no_network", AsksTheNetwork, "asked for the network: socket.getaddrinfo '192.0.2.1'"),
+    ("torch_module_has_gradients", NoGradient, "the gradient of a face is zero"),
+    ("torch_module_has_gradients", NanGradient, "the gradient holds NaN"),
+    ("estimator_declarations", UnknownAttribute, "unknown attribute 'hair'"),
+    ("estimator_declarations", OddOutput, "output is 'logits'"),
+    ("estimator_declarations", GenderInYears, "gender is not measured in years"),
+    ("predictions_valid", Doubles, "dtype float64"),
+    ("predictions_valid", Nan, "holds NaN"),
+    ("predictions_valid", ThreeClasses, r"shape \(3, 3\), expected \(3, 2\)"),
+    ("predictions_valid", Logits, "probabilities from -"),
+    ("predictions_valid", Unnormalised, "probabilities sum to"),
+    ("predictions_valid", Ancient, "years from 3"),
+    ("predictions_valid", YearsInColumns, r"shape \(3, 1\), expected \(3,\)"),
+    ("classes_valid", SmallClasses, "int32 .*expected int64"),
+    ("classes_valid", UnknownClasses, "there are 2"),
+    ("embeddings_valid", FlatEmbedding, r"shape \(192,\), expected \(3, D\)"),
+    ("embeddings_valid", DoubleEmbedding, "dtype float64"),
+    ("embeddings_valid", HalfNan, "neither finite nor all NaN"),
+    ("embeddings_valid", AcquiresNobody, "was not acquired"),
+    ("scores_valid", Distance, "a face scores 0 with itself"),
+    ("scores_valid", OneScore, r"shape \(\), expected \(3,\)"),
+    ("scores_valid", Lopsided, r"score\(a, b\) is not score\(b, a\)"),
+    ("scores_valid", ScoresTheMissing, "was not acquired scores 0, expected NaN"),
+]
+
+
+@pytest.mark.parametrize(("name", "judge", "detail"), BROKEN, ids=lambda value: getattr(value, "__name__", None))
+def test_a_check_fails_the_judge_that_breaks_it_and_says_why(name, judge, detail):
+    if name == "torch_module_has_gradients":
+        pytest.importorskip("torch")
+    kind = "matcher" if issubclass(judge, FaceMatcher) else "estimator"
+    result = next(check for check in checks(judge, kind) if check.name == name).result()
+    assert not result.passed
+    assert re.search(detail, result.detail), result.detail
+
+
+def test_no_check_is_without_a_judge_that_fails_it():
+    assert {name for name, _, _ in BROKEN} == {check.__name__ for check in (*ESTIMATOR_CHECKS, *MATCHER_CHECKS)}
+
+
+def test_an_estimator_is_no_matcher():
+    result = next(check for check in checks(object, "matcher") if check.name == "empty_batch").result()
+    assert result.detail == "built object, no AttributeEstimator or FaceMatcher"
+
+
+def test_there_are_no_checks_for_a_trainer():
+    with pytest.raises(UsageError, match="no conformance checks for a 'trainer': one of perturber, estimator, matcher"):
+        checks(object, "trainer")
