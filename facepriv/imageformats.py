@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import logging
 import math
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -66,6 +69,8 @@ _LOSSLESS_TIFF = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd", "
 # Chunks that say what a PNG's numbers mean as colour.
 _PNG_COLOUR = (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"sBIT")
 _QUIET = threading.Lock()
+# Without a handler Python would print Pillow's errors to stderr; a program that configures logging still gets them.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,17 @@ class Decoded:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep Pillow's warnings off stderr; one thread at a time, since the filters are global."""
+    _silence_libtiff()
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from printing to stderr, which Pillow does not stop; where it is linked otherwise it may go on."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 def output_format(path: Path) -> str:

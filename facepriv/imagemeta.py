@@ -75,6 +75,8 @@ def metadata_options(metadata: Metadata, target: str, options: dict[str, Any]) -
         if metadata.xmp:
             tags[700] = metadata.xmp
         found = {"exif": tags if len(tags) else None}
+        if {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}.intersection(tags):
+            found["compression"] = "raw"  # Pillow can write nested directories into an uncompressed file only
     elif target in ("JPEG", "WEBP"):
         found = {"exif": metadata.exif, "xmp": metadata.xmp, "comment": metadata.comment}
     else:

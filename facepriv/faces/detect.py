@@ -9,9 +9,10 @@ from PIL import Image
 from facepriv.faces import models
 from facepriv.faces.align import Face
 
-#: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 80 pixels there, so in a
-#: larger photo faces narrower than 5 % of the long side are not found.
-SEARCH_SIDE = 1600
+#: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
+#: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. 1600 would halve the time
+#: and find faces from 4 % on: it would leave the back rows of a group photo unprotected.
+SEARCH_SIDE = 2400
 #: Photos whose short side is below this are searched at twice their size: HOG finds no face in 89x109 thumbnails.
 SMALL_SIDE = 160
 
@@ -27,16 +28,38 @@ def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
         (H, W, 3) uint8.
     """
     height, width = rgb.shape[:2]
-    scale = min(1.0, SEARCH_SIDE / max(height, width))
-    searched = np.ascontiguousarray(rgb)
-    if scale < 1:
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        searched = np.asarray(Image.fromarray(searched).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
-    upsample = 1 if min(searched.shape[:2]) < SMALL_SIDE else 0
-    found = models.detector()(searched, upsample)
+    searched = _bounded(rgb)
+    boxes = _search(searched, upsample=min(searched.shape[:2]) < SMALL_SIDE)
+    if not boxes and 3 * max(height, width) <= SEARCH_SIDE:
+        boxes = _second_look(searched)
     sx, sy = width / searched.shape[1], height / searched.shape[0]
-    boxes = [(b.left() * sx, b.top() * sy, (b.right() + 1) * sx, (b.bottom() + 1) * sy) for b in found]
-    return sorted(boxes, key=lambda b: (-(b[2] - b[0]) * (b[3] - b[1]), b))
+    scaled = [(left * sx, top * sy, right * sx, bottom * sy) for left, top, right, bottom in boxes]
+    return sorted(scaled, key=lambda b: (-(b[2] - b[0]) * (b[3] - b[1]), b))
+
+
+def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a copy whose long side is at most `SEARCH_SIDE`."""
+    height, width = rgb.shape[:2]
+    scale = SEARCH_SIDE / max(height, width)
+    if scale >= 1:
+        return np.ascontiguousarray(rgb)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+
+
+def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:
+    found = models.detector()(rgb, int(upsample))
+    return [(b.left(), b.top(), b.right() + 1, b.bottom() + 1) for b in found]
+
+
+def _second_look(rgb: NDArray[np.uint8]) -> list[Box]:
+    """Search at twice the size with the border continued: finds smaller faces, and those that fill the frame."""
+    rows, columns = (side // 4 for side in rgb.shape[:2])
+    padded = np.pad(rgb, ((rows, rows), (columns, columns), (0, 0)), mode="edge")
+    return [
+        (left - columns, top - rows, right - columns, bottom - rows)
+        for left, top, right, bottom in _search(padded, upsample=True)
+    ]
 
 
 def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False) -> list[Face]:
