@@ -58,7 +58,8 @@ class Faces:
         unknown = {name: values < 0 for name, values in self.labels.items()}
         rows = torch.stack(list(unknown.values())).any(0).nonzero().flatten()
         for chunk in rows.split(batch):
-            logits = estimator(self.crops[chunk].float().div(255))
+            with torch.autocast(self.crops.device.type, torch.bfloat16):
+                logits = estimator(self.crops[chunk].float().div(255).contiguous(memory_format=torch.channels_last))
             for name, missing in unknown.items():
                 guess = logits[name].float().argmax(1)
                 self.labels[name][chunk] = torch.where(missing[chunk], guess, self.labels[name][chunk])
