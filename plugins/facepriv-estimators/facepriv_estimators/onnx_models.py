@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -121,7 +121,7 @@ def run(model: str | Path, settings: OnnxSettings, images: Images) -> NDArray[np
     if not len(images):
         # How many numbers a model gives is known for certain only from what it gives.
         return run(model, settings, np.zeros((1, settings.size, settings.size, 3), dtype=np.float32))[:0]
-    session = _session(Path(model).absolute(), settings.threads)
+    session = _session(*_identity(Path(model)), settings.threads)
     entry, dtype = _fitting_input(session, settings, model)
     name = _chosen_output(session, settings, model)
     rows = []
@@ -182,13 +182,18 @@ def _columns(row: NDArray[np.float32], settings: OnnxSettings, model: object) ->
     return row[start:stop]
 
 
-@cache
-def _session(path: Path, threads: int) -> Any:
-    """Load a model; once a process."""
-    import onnxruntime
-
+def _identity(path: Path) -> tuple[Path, int]:
+    """Return what tells one model from another: its path, and when it was written."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give an ONNX model")
+    return path.absolute(), path.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _session(path: Path, written: int, threads: int) -> Any:
+    """Load a model; once a process, unless it is written anew."""
+    import onnxruntime
+
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
