@@ -20,7 +20,7 @@ from facepriv.contracts import (
     Perturber,
     PrivacyRequest,
 )
-from facepriv.errors import PluginError, UsageError, one_line
+from facepriv.errors import FaceprivError, PluginError, UsageError, WeightsError, one_line
 from facepriv.faces import Face, crop_faces, find_faces, paste
 from facepriv.images import Photo
 from facepriv.registry import Registry
@@ -152,6 +152,8 @@ class Pipeline:
         ------
         PluginError
             If a method fails; the text names it. Which photo was to blame is found by calling with one at a time.
+        WeightsError
+            If a method's weights are missing or damaged: no photo can be done.
         """
         changed = self._perturb(items)
         results = []
@@ -203,6 +205,8 @@ class Pipeline:
     ) -> Images:
         try:
             return method.perturber.perturb(faces, source, target, strength=self.request.strength, rngs=rngs)
+        except WeightsError:
+            raise  # no photo can be done
         except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
             raise PluginError(f"method '{method.name}': {one_line(error)}") from error
 
@@ -290,12 +294,13 @@ def check_device(device: str) -> None:
 def _method(registry: Registry, name: str, device: str) -> Method:
     descriptor = registry.find("perturber", name)
     version = registry.owner(descriptor).version
+    perturber = registry.create("perturber", name)
     try:
-        return Method(name, registry.create("perturber", name).to(device), version)
-    except PluginError:
+        return Method(name, perturber.to(device), version)
+    except FaceprivError:
         raise
-    except Exception as error:  # a plugin's constructor may raise anything
-        raise PluginError(f"method '{name}' cannot be built: {one_line(error)}") from error
+    except Exception as error:  # a plugin may raise anything
+        raise PluginError(f"method '{name}' cannot be moved to {device}: {one_line(error)}") from error
 
 
 def _estimator(registry: Registry, name: str, chosen: str) -> Estimator:
@@ -320,6 +325,8 @@ def _classes(estimator: Estimator, crops: Images) -> NDArray[np.int64]:
     known = len(attribute(estimator.model.attribute).classes)
     try:
         each = [int(estimator.model.classes(crops[n : n + 1])[0]) for n in range(len(crops))]
+    except WeightsError:
+        raise  # no photo can be done
     except (Exception, SystemExit) as error:  # a plugin may raise anything
         raise PluginError(f"estimator '{estimator.name}': {one_line(error)}") from error
     if any(not UNKNOWN <= value < known for value in each):

@@ -1,12 +1,18 @@
 """Fixtures that several test files use."""
 
 import importlib
+import os
 import sys
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from facepriv.registry import registry
+from facepriv.registry import GROUP, Registry, registry
 
 
 @pytest.fixture
@@ -36,3 +42,59 @@ def install_plugin(tmp_path, monkeypatch):
     registry.cache_clear()
     for module in modules:
         sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Put the plugin of ``tests/tiny`` on the path of this process and its children; returns a registry of it alone."""
+    here = Path(__file__).parent / "tiny"
+    monkeypatch.syspath_prepend(here)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), os.environ.get("PYTHONPATH", "")]))
+    importlib.invalidate_caches()
+    registry.cache_clear()
+    yield Registry.discover([point for point in entry_points(group=GROUP) if point.name == "tiny"])
+    registry.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def astronaut_file():
+    """The portrait of Eileen Collins (NASA, public domain) that comes with scikit-image: 512 x 512 pixels, one face."""
+    return _package_file("skimage", "data/astronaut.png")
+
+
+@pytest.fixture(scope="session")
+def hopper_file():
+    """The portrait of Grace Hopper (US Navy, public domain) that comes with matplotlib: 512 x 600 pixels, one face."""
+    return _package_file("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")
+
+
+def _package_file(package, file):
+    return Path(find_spec(package).origin).parent / file
+
+
+@pytest.fixture(scope="session")
+def small_faces(astronaut_file, hopper_file):
+    """The faces of both portraits in photos of 100 x 110 pixels, which are quick to search: two (110, 100, 3) uint8."""
+    boxes = {astronaut_file: (130, 0, 330, 220), hopper_file: (110, 80, 430, 420)}
+    return [np.asarray(Image.open(file).convert("RGB").crop(box).resize((100, 110))) for file, box in boxes.items()]
+
+
+@pytest.fixture
+def photos(tmp_path, small_faces):
+    """Return ``photos(count, folder="photos")``: writes that many different small portraits, ``000.png`` and so on."""
+
+    def write(count, folder="photos"):
+        root = tmp_path / folder
+        root.mkdir(parents=True, exist_ok=True)
+        for n in range(count):
+            shade = 1 - 0.3 * n / max(count, 2)
+            Image.fromarray((small_faces[n % 2] * shade).astype(np.uint8)).save(root / f"{n:03d}.png")
+        return root
+
+    return write
+
+
+@pytest.fixture
+def dark_face(small_faces):
+    """A face in a photo of (110, 100, 3) uint8 that the tiny plugin's methods call dark."""
+    return small_faces[0] // 4

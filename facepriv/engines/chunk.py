@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facepriv.contracts import PrivacyRequest
-from facepriv.errors import FaceprivError, WeightsError, one_line
+from facepriv.errors import FaceprivError, ImageError, WeightsError, one_line
 from facepriv.images import Photo, read_image, write_image
 from facepriv.manifest import Status
 from facepriv.outputs import file_sha256
@@ -23,8 +23,8 @@ OnNoFace = Literal["fail", "skip", "copy"]
 
 #: Results may differ with the number of threads that share a sum, so there is always one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-# Photos wait in memory until a batch of faces is full; this bounds what waits, in pixels.
-_HELD_PIXELS = 64_000_000
+# Photos wait in memory until a batch of faces is full; this bounds what waits, in values (three a colour pixel).
+_HELD_VALUES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Outcome:
 
 
 class ChunkWorker:
-    """Works on files with one pipeline. Building it checks the whole request and raises what `build_pipeline` raises."""
+    """Works on files with one pipeline. Building it raises what `build_pipeline` raises."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
@@ -131,7 +131,7 @@ class ChunkWorker:
                 continue
             held.append((task, prepared))
             faces = sum(len(item.faces) for _, item in held)
-            if faces >= self.setup.batch_size or sum(item.photo.pixels.size for _, item in held) > _HELD_PIXELS:
+            if faces >= self.setup.batch_size or sum(item.photo.pixels.size for _, item in held) > _HELD_VALUES:
                 yield from self._finish(held)
                 held = []
         yield from self._finish(held)
@@ -165,6 +165,8 @@ class ChunkWorker:
         self, task: Task, photo: Photo, status: Status, faces: int, audit: dict[str, Any] | None = None
     ) -> Outcome:
         try:
+            if not task.staged.parent.is_dir():  # the parent was killed, and the next run has tidied up
+                raise ImageError(f"{task.source}: the staging folder has gone")
             write_image(photo, task.staged, keep_metadata=self.setup.keep_metadata)
             return Outcome(task.number, status, faces, file_sha256(task.staged), audit=audit)
         except Exception as error:  # a full disk, a format that cannot hold this photo: this file only

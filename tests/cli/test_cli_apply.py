@@ -1,0 +1,205 @@
+"""`facepriv apply`: options, messages and exit codes. What happens to files in detail, tests/test_apply.py tests."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from facepriv.cli import main
+from facepriv.manifest import read_run
+
+
+@pytest.fixture
+def call(tiny, tmp_path, monkeypatch):
+    """Return ``call("apply options")``, run in ``tmp_path``."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(line):
+        return CliRunner().invoke(main, ["apply", *line.split()])
+
+    return run
+
+
+def one_error(result):
+    """Return the one line on stderr of a call that failed."""
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.output
+    return result.stderr.removeprefix("facepriv: error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("photos -o out --method darkn --obfuscate gender", "unknown method 'darkn' (did you mean 'darken'"),
+        ("photos -o out --method darken --obfuscate gendr", "unknown attribute 'gendr' (did you mean 'gender'"),
+        ("photos -o out --method darken --obfuscate gender --keep rac", "unknown attribute 'rac'"),
+        ("photos -o out --method darken --obfuscate age", "can change 'age': darken changes gender"),
+        (
+            "photos -o out --method darken --obfuscate gender,age --keep race,age",
+            "'age' is both to be hidden and to be",
+        ),
+        ("photos -o out --method darken --target age=old --keep age", "'age' is both to be hidden and to be kept"),
+        ("photos -o out --method darken --target gender=old", "unknown gender class 'old': one of male, female"),
+        ("photos -o out --method darken --target gender", "--target 'gender': expected NAME=VALUE"),
+        ("photos -o out --method darken --target gender=male,gender=female", "--target: 'gender' is given twice"),
+        ("photos -o out --method darken", "nothing to hide: name attributes with --obfuscate or --target"),
+        ("photos -o out --method darken --obfuscate gender --resume --overwrite", "exclude each other"),
+        ("photos -o out --method paint --obfuscate race --estimator gender=nobody", "unknown estimator 'nobody'"),
+        ("photos -o out --method darken --obfuscate gender --key-file none", "none: No such file or directory; make a"),
+        ("missing.jpg -o out --method darken --obfuscate gender", "missing.jpg: no such file or folder"),
+        ("empty -o out --method darken --obfuscate gender", "empty: no image file there"),
+        (
+            "photos -o photos/000.png/x --method darken --obfuscate gender",
+            "000.png is a file, so nothing can be written",
+        ),
+        ("photos -o photos --method darken --obfuscate gender", "is an input and would be written over"),
+        ("photos -o out.jpg --method darken --obfuscate gender", "out.jpg: names one file"),
+    ],
+)
+def test_a_wrong_call_is_one_line_exits_with_2_and_writes_nothing(call, photos, tmp_path, line, text):
+    photos(1)
+    (tmp_path / "empty").mkdir()
+    result = call(line)
+    assert result.exit_code == 2
+    assert text in one_error(result)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "photos"]
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["000.png"]
+
+
+@pytest.mark.parametrize(
+    "option", ["--policy invert", "--strength 1.5", "--batch-size 0", "--workers 0", "--on-no-face ignore"]
+)
+def test_an_option_out_of_range_is_a_usage_error(call, photos, option):
+    photos(1)
+    assert call(f"photos -o out --method darken --obfuscate gender {option}").exit_code == 2
+
+
+def test_a_folder_with_troubles_exits_with_1_names_each_and_does_the_rest(call, photos, tmp_path):
+    source = photos(3)
+    (source / "text.jpg").write_text("no image")
+    (source / "notes.txt").write_text("not looked at")
+    result = call("photos missing.png -o out --method darken --obfuscate gender --workers 2")
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("facepriv: error: ")]
+    assert len(errors) == 2
+    assert any("missing.png: no such file" in line for line in errors)
+    assert any("text.jpg: " in line for line in errors)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("facepriv: 3 protected (3 faces); 1 ignored, no images; 2 failed, in ")
+    assert last.endswith("-> out")
+    assert result.stdout == ""
+    assert sorted(path.name for path in (tmp_path / "out/photos").iterdir()) == ["000.png", "001.png", "002.png"]
+
+
+def test_a_plugin_that_raises_on_import_is_one_line(call, photos, tmp_path, install_plugin):
+    photos(1)
+    install_plugin("unlucky", "raise RuntimeError('no luck')")
+    result = call("photos -o out --method unlucky --obfuscate gender")
+    assert result.exit_code == 2
+    assert "unknown method 'unlucky'" in one_error(result)
+    assert "not loaded: " in result.stderr
+    assert "unlucky (see 'facepriv plugins')" in result.stderr
+    result = call("photos -o out --method unloadable --obfuscate gender")
+    assert result.exit_code == 1
+    assert "'unloadable' cannot be loaded from tiny_methods:NotThere: AttributeError" in one_error(result)
+    assert not (tmp_path / "out").exists()
+
+
+def test_json_goes_to_stdout_alone_and_a_chain_and_estimators_are_heard(call, photos, tmp_path):
+    photos(2)
+    estimators = "--estimator gender=bright-gender,race=bright-race --estimator age=bright-age"
+    result = call(
+        "photos/*.png -o out --method paint --method noise --obfuscate gender,race --obfuscate age --json --audit "
+        f"--policy random --strength 0.5 --seed 9 --batch-size 2 --workers 1 {estimators}"
+    )
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["protected"], summary["faces"], summary["failed"], summary["errors"]) == (2, 2, 0, [])
+    assert summary["record"] == "out/facepriv-run"
+    row = read_run(tmp_path / "out").rows["001.png"]
+    assert row.method == "paint > noise"
+    wanted = {"obfuscate": ["gender", "race", "age"], "policy": "random", "strength": 0.5, "seed": 9}
+    assert {name: row.audit[name] for name in wanted} == wanted
+
+
+def test_one_file_and_a_key_file_twice_give_the_same_bytes(call, photos, tmp_path):
+    photos(1)
+    (tmp_path / "key").write_bytes(b"0123456789abcdef")
+    options = "--method paint-age --obfuscate age --estimator age=bright-age --policy random --key-file key"
+    for out in ("a.png", "b/000.png"):
+        result = call(f"photos/000.png -o {out} {options}")
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b/000.png").read_bytes()
+    again = call(f"photos/000.png -o a.png {options}")
+    assert again.exit_code == 1
+    assert "a.png: exists already" in again.stderr
+
+
+def test_keep_alone_runs_the_method_on_everyones_own_labels(call, photos, tmp_path):
+    photos(1)
+    result = call(
+        "photos -o out --method paint-gender --keep gender --estimator gender=always-female --audit --workers 1"
+    )
+    assert result.exit_code == 0, result.output
+    audit = read_run(tmp_path / "out").rows["000.png"].audit
+    assert audit["obfuscate"] == []
+    assert audit["faces"][0]["source"]["gender"] == audit["faces"][0]["target"]["gender"] == "female"
+
+
+def test_no_face_options_are_counted_in_the_closing_line(call, photos, tmp_path, dark_face):
+    from PIL import Image
+
+    source = photos(1)
+    Image.fromarray(dark_face * 0).save(source / "black.png")
+    options = "--method darken --obfuscate gender --workers 1"
+    assert "1 left out, no face found" in call(f"photos -o skipped --on-no-face skip {options}").stderr
+    assert "1 copied UNPROTECTED, no face found" in call(f"photos -o copied --on-no-face copy {options}").stderr
+    assert call(f"photos -o failed {options}").exit_code == 1
+
+
+class TestDryRun:
+    """Shows what would be done, and does nothing."""
+
+    def test_lists_inputs_and_outputs(self, call, photos, tmp_path):
+        photos(2)
+        result = call("photos -o out --method darken --obfuscate gender --dry-run")
+        assert result.exit_code == 0
+        assert result.stdout == "photos/000.png -> out/000.png\nphotos/001.png -> out/001.png\n"
+        assert "nothing written: 2 to do, 0 done already" in result.stderr
+        assert not (tmp_path / "out").exists()
+
+    def test_shows_what_stands_in_the_way(self, call, photos, tmp_path):
+        photos(2)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/000.png").touch()
+        result = call("photos -o out --method darken --obfuscate gender --dry-run --json")
+        assert result.exit_code == 1
+        content = json.loads(result.stdout)
+        assert content["todo"] == [{"input": "photos/001.png", "output": "out/001.png"}]
+        assert len(content["errors"]) == 1
+        assert "out/000.png: exists already" in result.stderr
+
+    def test_knows_wrong_names(self, call, photos):
+        photos(1)
+        assert call("photos -o out --method darkn --obfuscate gender --dry-run").exit_code == 2
+        assert call("photos -o out --method darken --obfuscate age --dry-run").exit_code == 2
+
+
+def test_help_says_which_policy_is_the_default_and_why_it_can_be_inverted(call):
+    text = " ".join(call("--help").stdout.split())
+    assert "[default: flip]" in text
+    assert "can invert the answer" in text
+
+
+def test_the_run_folder_is_not_taken_for_an_input(call, photos, tmp_path):
+    photos(1)
+    options = "--method darken --obfuscate gender --workers 1"
+    assert call(f"photos -o photos/out {options}").exit_code == 0
+    result = call(f"photos -o photos/out {options} --resume")
+    assert result.exit_code == 0, result.stderr
+    assert "1 done already" in result.stderr
+    assert sorted(str(p.relative_to(tmp_path)) for p in Path(tmp_path / "photos").rglob("*.png")) == [
+        "photos/000.png",
+        "photos/out/000.png",
+    ]

@@ -1,0 +1,109 @@
+"""Which files a command line names, and what they are called below the output folder."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from facepriv.inputs import discover
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A folder of (empty) image files and others; the working folder is its parent."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/b.jpg", "in/a.PNG", "in/sub/c.jpeg", "in/notes.txt", "in/.hidden.png", "in/.git/d.png",
+                 "in/facepriv-run/e.png", "other/b.jpg"):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def names(discovery):
+    return [str(found.name) for found in discovery.files]
+
+
+def test_a_single_folder_is_searched_recursively_and_its_structure_mirrored(tree):
+    found = discover(["in"])
+    assert names(found) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+    assert [f.source for f in found.files] == [Path("in/a.PNG"), Path("in/b.jpg"), Path("in/sub/c.jpeg")]
+    assert found.ignored == 2
+    assert not found.problems
+    assert not found.one_file
+
+
+@pytest.mark.parametrize("spelling", ["in/", "./in", "../{here}/in", "{absolute}/in"])
+def test_names_do_not_depend_on_how_a_folder_is_spelt(tree, spelling):
+    spelt = spelling.format(here=tree.name, absolute=tree)
+    assert names(discover([spelt])) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+
+
+def test_several_folders_keep_their_names(tree):
+    assert names(discover(["in", "other"])) == ["in/a.PNG", "in/b.jpg", "in/sub/c.jpeg", "other/b.jpg"]
+
+
+def test_the_working_folder_among_others_keeps_its_real_name(tree, monkeypatch):
+    monkeypatch.chdir(tree / "in")
+    assert "other/b.jpg" in names(discover([".", "../other"]))
+    assert "in/b.jpg" in names(discover([".", "../other"]))
+
+
+def test_a_pattern_mirrors_what_lies_below_its_first_wildcard(tree):
+    found = discover(["in/**/*.jp*g"])
+    assert names(found) == ["b.jpg", "sub/c.jpeg"]
+
+
+def test_a_pattern_that_meets_folders_searches_them(tree):
+    found = discover(["in/*"])
+    assert names(found) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+    assert found.ignored == 1
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_taken_as_it_is(tree):
+    (tree / "shot[1].jpg").touch()
+    assert names(discover(["shot[1].jpg"])) == ["shot[1].jpg"]
+
+
+def test_one_named_file_is_one_file_and_a_folder_of_one_is_not(tree):
+    assert discover(["in/b.jpg"]).one_file
+    assert discover(["in/sub/*.jpeg"]).one_file
+    assert not discover(["other"]).one_file
+    assert not discover(["in/b.jpg", "missing.jpg"]).one_file
+
+
+def test_the_same_file_named_twice_is_done_once(tree):
+    assert names(discover(["in/b.jpg", "./in/b.jpg"])) == ["b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "text"),
+    [
+        ("missing.jpg", "missing.jpg: no such file or folder"),
+        ("in/*.gif", "in/*.gif: no image file there"),
+        ("empty", "empty: no image file there"),
+        ("in/notes.txt", "in/notes.txt: not a kind of image file"),
+    ],
+)
+def test_an_argument_that_gives_nothing_is_a_problem_and_the_others_are_found(tree, argument, text):
+    (tree / "empty").mkdir()
+    found = discover([argument, "other"])
+    assert names(found) == ["other/b.jpg"]
+    (problem,) = found.problems
+    assert problem.startswith(text)
+
+
+def test_the_output_folder_inside_an_input_folder_is_not_searched(tree):
+    (tree / "in/out").mkdir()
+    (tree / "in/out/a.png").touch()
+    assert names(discover(["in"], out=Path("in/out"))) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+    assert names(discover(["in/*"], out=Path("in/out"))) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_may_not_be_read_is_a_problem(tree):
+    (tree / "in/sub").chmod(0)
+    try:
+        assert any("Permission denied" in problem for problem in discover(["in"]).problems)
+    finally:
+        (tree / "in/sub").chmod(0o755)

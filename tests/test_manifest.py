@@ -1,0 +1,125 @@
+"""The record of a run: durable, readable after a kill, and silent about what was hidden."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from facepriv.errors import DataError, UsageError
+from facepriv.manifest import Row, open_manifest, read_folder_if_any, read_run, run_folder
+
+ROW = Row("sub/a.jpg", "darken > noise", "1.5 > 1.5", " > ", "ok", 2, "0" * 64)
+INFO = {"facepriv": "1", "engine": "local", "methods": [{"name": "darken", "seen": ["dlib"]}]}
+
+
+def write(folder, *rows, info=INFO):
+    with open_manifest(folder, info) as manifest:
+        for row in rows:
+            manifest.append(row)
+
+
+def test_rows_and_info_come_back_as_written(tmp_path):
+    folder = tmp_path / "out" / "facepriv-run"
+    write(folder, ROW, replace(ROW, file="b.jpg", status="failed", faces=0, sha256=""))
+    for path in (tmp_path / "out", folder):
+        run = read_run(path)
+        assert run.folder == folder
+        assert list(run.rows) == ["b.jpg", "sub/a.jpg"]
+        assert run.rows["sub/a.jpg"] == ROW
+        assert run.info["engine"] == "local"
+        assert run.seen == {"dlib"}
+
+
+def test_only_files_that_were_written_have_an_output():
+    has = {status: replace(ROW, status=status).has_output for status in ("ok", "no-face", "failed", "copied")}
+    assert has == {"ok": True, "copied": True, "no-face": False, "failed": False}
+
+
+def test_a_public_row_holds_these_fields_and_no_other(tmp_path):
+    write(tmp_path, ROW)
+    assert set(json.loads((tmp_path / "manifest.jsonl").read_text())) == {
+        "file", "method", "version", "weights", "status", "faces", "sha256",
+    }  # fmt: skip
+
+
+def test_an_audit_comes_back(tmp_path):
+    row = replace(ROW, audit={"policy": "flip", "faces": [{"box": [1, 2, 3, 4]}]})
+    write(tmp_path, row)
+    assert read_run(tmp_path).rows["sub/a.jpg"] == row
+
+
+def test_later_rows_are_appended_and_the_last_one_counts(tmp_path):
+    write(tmp_path, replace(ROW, status="failed", sha256=""))
+    write(tmp_path, ROW)
+    run = read_run(tmp_path)
+    assert run.rows["sub/a.jpg"] == ROW
+    assert [row.status for row in run.history["sub/a.jpg"]] == ["failed", "ok"]
+
+
+def test_a_torn_last_line_is_passed_over_and_the_next_row_starts_anew(tmp_path):
+    write(tmp_path, ROW)
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes() + b'{"file": "torn.jpg", "meth')
+    assert list(read_run(tmp_path).rows) == ["sub/a.jpg"]
+    write(tmp_path, replace(ROW, file="c.jpg"))
+    assert list(read_run(tmp_path).rows) == ["c.jpg", "sub/a.jpg"]
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    write(tmp_path, ROW)
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(b"rubbish\n" + manifest.read_bytes())
+    with pytest.raises(DataError, match=r"manifest\.jsonl: line 1 is damaged"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(("text", "error"), [("rubbish", "damaged"), ('{"format": 9}', "format 9")])
+def test_damaged_or_foreign_info_is_named(tmp_path, text, error):
+    write(tmp_path, ROW)
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match=error):
+        read_run(tmp_path)
+
+
+def test_no_record_is_an_error_for_readers_and_empty_for_a_first_run(tmp_path):
+    with pytest.raises(DataError, match="no record of a run there"):
+        read_run(tmp_path)
+    assert read_folder_if_any(tmp_path / "facepriv-run").rows == {}
+    assert read_folder_if_any(None).rows == {}
+
+
+def test_the_run_folder_of_a_single_output_lies_beside_it(tmp_path):
+    assert run_folder(tmp_path / "x.jpg") == tmp_path / "x.jpg.facepriv"
+
+
+def test_evaluators_seen_by_former_runs_into_the_folder_stay_seen(tmp_path):
+    write(tmp_path, ROW)
+    write(tmp_path, ROW)
+    write(tmp_path, ROW, info={**INFO, "methods": [{"name": "other", "seen": ["onnx"]}]})
+    run = read_run(tmp_path)
+    assert run.seen == {"dlib", "onnx"}
+    assert [earlier["methods"][0]["name"] for earlier in run.info["earlier"]] == ["darken"]
+
+
+def test_a_second_run_into_the_same_folder_waits_its_turn(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from facepriv.manifest import open_manifest
+with open_manifest(Path(sys.argv[1]), {}):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    folder = tmp_path / "out" / "facepriv-run"
+    other = subprocess.Popen([sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(UsageError, match="another facepriv run is writing there"):
+            write(folder, ROW)
+    finally:
+        other.kill()  # however the other ends, its lock ends with it
+        other.communicate()
+    write(folder, ROW)
+    assert list(read_run(folder).rows) == ["sub/a.jpg"]

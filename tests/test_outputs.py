@@ -1,0 +1,152 @@
+"""Where results go, and what existing outputs mean."""
+
+import hashlib
+
+import pytest
+
+from facepriv.errors import UsageError
+from facepriv.inputs import discover
+from facepriv.manifest import Row, Run
+from facepriv.outputs import place, triage
+
+CHAIN = "darken"
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.jpg", "in/sub/b.jpg", "other/a.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def outputs(inputs, out, **options):
+    return [str(job.output) for job in place(discover(inputs), out, **options).jobs]
+
+
+def row(name, data, status="ok", method=CHAIN):
+    return Row(name, method, "1", "", status, 1, hashlib.sha256(data).hexdigest() if data else "")
+
+
+def test_a_folder_is_mirrored():
+    assert outputs(["in"], "out") == ["out/a.jpg", "out/sub/b.jpg"]
+
+
+def test_one_file_goes_to_a_file_or_into_a_folder(workplace):
+    assert outputs(["in/a.jpg"], "x.png") == ["x.png"]
+    assert outputs(["in/a.jpg"], "new") == ["new/a.jpg"]
+    assert outputs(["in/a.jpg"], "new.png/") == ["new.png/a.jpg"]
+    assert outputs(["in/a.jpg"], "other/sub") == ["other/sub/a.jpg"]
+    (workplace / "there.png").mkdir()
+    assert outputs(["in/a.jpg"], "there.png") == ["there.png/a.jpg"]
+
+
+def test_a_run_folder_is_kept_in_an_output_folder_and_beside_a_file_for_an_audit_only(workplace):
+    found = discover(["in/a.jpg"])
+    assert str(place(found, "out").record) == "out/facepriv-run"
+    assert place(found, "x.jpg").record is None
+    assert str(place(found, "x.jpg", audit=True).record) == "x.jpg.facepriv"
+
+
+@pytest.mark.parametrize("inputs", [["in"], ["in/a.jpg", "in/sub/b.jpg"], ["in/*"]])
+def test_several_inputs_do_not_fit_one_file(inputs):
+    with pytest.raises(UsageError, match=r"x\.jpg: names one file"):
+        place(discover(inputs), "x.jpg")
+
+
+def test_two_inputs_that_would_become_one_output_are_named():
+    with pytest.raises(UsageError, match=r"in/a\.jpg and other/a\.jpg would both become 'a\.jpg'"):
+        place(discover(["in/a.jpg", "other/a.jpg"]), "out")
+
+
+@pytest.mark.parametrize("out", ["in/a.jpg/out", "in/a.jpg/deep/out.jpg"])
+def test_an_output_below_a_file_is_refused(out):
+    with pytest.raises(UsageError, match=r"a\.jpg is a file, so nothing can be written below it"):
+        place(discover(["other/a.jpg"]), out)
+
+
+@pytest.mark.parametrize(("inputs", "out"), [(["in"], "in"), (["in/a.jpg"], "in/a.jpg"), (["in/a.jpg"], "./in/../in")])
+def test_an_input_is_never_an_output(inputs, out):
+    with pytest.raises(UsageError, match="is an input and would be written over"):
+        place(discover(inputs), out)
+
+
+def test_another_input_of_the_run_is_never_an_output(workplace):
+    # photos/a.jpg is an input, and in/photos/a.jpg would become it.
+    for name in ("photos/a.jpg", "in/photos/a.jpg"):
+        (workplace / name).parent.mkdir()
+        (workplace / name).touch()
+    with pytest.raises(UsageError, match=r"^photos/a\.jpg: is an input"):
+        place(discover(["in/*/a.jpg", "photos/a.jpg"]), ".")
+
+
+def test_a_link_to_an_input_is_never_an_output(workplace):
+    (workplace / "out").mkdir()
+    (workplace / "out/a.jpg").symlink_to(workplace / "in/a.jpg")
+    with pytest.raises(UsageError, match="is an input"):
+        place(discover(["in/a.jpg"]), "out")
+
+
+class TestTriage:
+    """What is there already is done, to be done, or refused."""
+
+    @pytest.fixture
+    def jobs(self, workplace):
+        (workplace / "out").mkdir()
+        return place(discover(["in"]), "out").jobs
+
+    def sorted(self, jobs, existing, history=None):
+        found = triage(jobs, existing, Run(None, {}, history or {}), CHAIN)
+        return [j.name for j in found.todo], [j.name for j in found.done], [text for _, text in found.refused]
+
+    def test_without_outputs_everything_is_to_be_done(self, jobs):
+        for existing in ("fail", "resume", "overwrite"):
+            assert self.sorted(jobs, existing) == (["a.jpg", "sub/b.jpg"], [], [])
+
+    def test_an_existing_output_is_refused_and_the_others_are_done(self, jobs, workplace):
+        (workplace / "out/a.jpg").write_bytes(b"there")
+        todo, done, (text,) = self.sorted(jobs, "fail")
+        assert (todo, done) == (["sub/b.jpg"], [])
+        assert text.startswith("out/a.jpg: exists already; --resume")
+
+    def test_overwrite_does_it_again(self, jobs, workplace):
+        (workplace / "out/a.jpg").write_bytes(b"there")
+        assert self.sorted(jobs, "overwrite") == (["a.jpg", "sub/b.jpg"], [], [])
+
+    def test_resume_takes_what_the_manifest_says_is_done(self, jobs, workplace):
+        (workplace / "out/a.jpg").write_bytes(b"protected")
+        assert self.sorted(jobs, "resume", {"a.jpg": [row("a.jpg", b"protected")]}) == (["sub/b.jpg"], ["a.jpg"], [])
+        copied = {"a.jpg": [row("a.jpg", b"protected", "copied")]}
+        assert self.sorted(jobs, "resume", copied) == (["sub/b.jpg"], ["a.jpg"], [])
+
+    def test_resume_does_again_what_has_a_row_but_no_file(self, jobs):
+        history = {"a.jpg": [row("a.jpg", b"protected")], "sub/b.jpg": [row("sub/b.jpg", b"", "failed")]}
+        assert self.sorted(jobs, "resume", history) == (["a.jpg", "sub/b.jpg"], [], [])
+
+    @pytest.mark.parametrize("history", [{}, {"a.jpg": [row("a.jpg", b"protected")]}])
+    def test_resume_refuses_a_file_that_facepriv_did_not_make(self, jobs, workplace, history):
+        (workplace / "out/a.jpg").write_bytes(b"the original, copied here by mistake")
+        todo, done, (text,) = self.sorted(jobs, "resume", history)
+        assert (todo, done) == (["sub/b.jpg"], [])
+        assert "no manifest row says that facepriv made it" in text
+
+    def test_resume_makes_again_what_a_killed_replacement_left(self, jobs, workplace):
+        (workplace / "out/a.jpg").write_bytes(b"old")
+        history = {"a.jpg": [row("a.jpg", b"old"), row("a.jpg", b"new")]}
+        assert self.sorted(jobs, "resume", history) == (["a.jpg", "sub/b.jpg"], [], [])
+
+    def test_resume_refuses_what_another_method_made(self, jobs, workplace):
+        (workplace / "out/a.jpg").write_bytes(b"protected")
+        *_, (text,) = self.sorted(jobs, "resume", {"a.jpg": [row("a.jpg", b"protected", method="other")]})
+        assert "was made with other, not darken" in text
+
+    @pytest.mark.parametrize("existing", ["fail", "resume", "overwrite"])
+    def test_a_folder_or_a_file_in_the_way_is_refused(self, jobs, workplace, existing):
+        (workplace / "out/a.jpg").mkdir()
+        (workplace / "out/sub").touch()
+        todo, done, texts = self.sorted(jobs, existing)
+        assert (todo, done) == ([], [])
+        assert texts[0] == "out/a.jpg: is a folder"
+        assert "out/sub is a file, so nothing can be written below it" in texts[1]
