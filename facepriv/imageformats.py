@@ -210,7 +210,10 @@ def _sniff(path: Path, data: bytes) -> str:
 
 
 def _damaged(path: Path, error: BaseException) -> ImageError:
-    return ImageError(f"{path}: is damaged or cut short ({one_line(error)}): replace it with a whole copy")
+    reason = one_line(error)
+    return ImageError(
+        f"{path}: is damaged, cut short or of an unusual kind ({reason}): replace it with a whole copy, or convert it"
+    )
 
 
 def _refusal(image: Any, data: bytes) -> str:
@@ -279,6 +282,8 @@ def _jpeg_coding(image: Any) -> dict[str, Any]:
         return {}
     while len(tables) > 1 and tables[-1] == tables[-2]:
         tables.pop()  # the encoder repeats the last
+    if image.info.get("adobe_transform") == 2:
+        del tables[1:]  # YCCK, which Pillow writes as CMYK: the tables of colour differences would spoil inks
     coding: dict[str, Any] = {"qtables": tables}
     if len(image.layer) == 3:
         if image.info.get("adobe_transform") == 0:
