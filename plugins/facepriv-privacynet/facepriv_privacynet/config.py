@@ -30,8 +30,8 @@ class Recipe:
         Judges that go on learning; none in the paper's preset.
     judges_each_step : int
         How many of them, drawn by chance, teach G at each step.
-    warm_up : int
-        Steps in which judges and D's attribute head learn on real faces before G starts.
+    warm_up, warm_batch : int
+        Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
         Steps of G, and faces a step.
     rate_g, rate_d, rate_judges : float
@@ -59,12 +59,13 @@ class Recipe:
     generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(blocks=4))
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
-    warm_up: int = 300
+    warm_up: int = 1000
+    warm_batch: int = 64
     steps: int = 4500
     batch: int = 12
     rate_g: float = 4e-4
     rate_d: float = 2e-4
-    rate_judges: float = 5e-4
+    rate_judges: float = 1e-3
     decay: float = 0.3
     w_source: float = 0.1
     w_attribute: float = 0.3

@@ -24,7 +24,7 @@ from facepriv_privacynet.method import ARCHITECTURE
 from facepriv_privacynet.training import CHECKPOINT, Trainer
 from facepriv_privacynet.validation import figures, sample_grid
 
-#: Estimator that fills missing labels and measures validation; it is no judge of the generator.
+#: Estimator that fills missing labels, and judges in turn with the learning judges.
 ESTIMATOR = "family-a-gender"
 MATCHER = "mobilefacenet"
 _VALIDATION_FACES = 384
@@ -79,7 +79,8 @@ class Run:
         self.validation.fill_unknown(self.estimator)
         training = Faces.from_pack(opened, "train", size, device)
         training.fill_unknown(self.estimator)
-        self.trainer = Trainer(recipe, training, [self.matcher], self.accelerator)
+        fixed = [self.estimator] if recipe.judges else []
+        self.trainer = Trainer(recipe, training, [self.matcher], self.accelerator, fixed)
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
 
@@ -117,7 +118,7 @@ class Run:
         """Measure the averaged generator on the first validation faces."""
         count = min(_VALIDATION_FACES, len(self.validation))
         rows = torch.linspace(0, len(self.validation) - 1, count).long()
-        return figures(self.trainer.average.net, self.validation, rows, self.estimator, self.matcher)
+        return figures(self.trainer.average.net, self.validation, rows, self.trainer.probe.eval(), self.matcher)
 
     def export(self, shown: str) -> tuple[Path, dict[str, float]]:
         """Write the averaged generator as ``privacynet.safetensors``; returns its path and validation figures."""

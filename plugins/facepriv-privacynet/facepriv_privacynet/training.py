@@ -23,9 +23,10 @@ from facepriv.training.average import MovingAverage
 from facepriv_privacynet import losses
 from facepriv_privacynet.config import Recipe
 from facepriv_privacynet.data import Faces, Labels, draw_targets
-from facepriv_privacynet.networks import Discriminator, Generator, Judge, encode
+from facepriv_privacynet.networks import Discriminator, Generator, Judge, JudgeShape, encode
 
 CHECKPOINT = "checkpoint.pt"
+PROBE = JudgeShape(72, window=0.85, residual=True)
 
 
 class Trainer:
@@ -38,15 +39,26 @@ class Trainer:
         Training faces on the accelerator's device.
     matchers : sequence of Module
         Differentiable matchers, crops in [0, 1] to descriptors; their weights stay as they are.
+    fixed : sequence of Module
+        Trained classifiers, crops to class logits by attribute, that judge in turn with the learning ones.
     accelerator : Accelerator
         Device, precision, and the other processes where there are several.
     """
 
-    def __init__(self, recipe: Recipe, faces: Faces, matchers: Sequence[nn.Module], accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: Faces,
+        matchers: Sequence[nn.Module],
+        accelerator: Accelerator,
+        fixed: Sequence[nn.Module] = (),
+    ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
         device = accelerator.device
         torch.manual_seed(recipe.seed)
-        self.matchers = [matcher.to(device).eval().requires_grad_(False) for matcher in matchers]
+        self.matchers, self.fixed = (
+            [net.to(device).eval().requires_grad_(False) for net in nets] for nets in (matchers, fixed)
+        )
 
         def built(net: nn.Module) -> Any:
             return net.to(device, memory_format=torch.channels_last)
@@ -54,12 +66,13 @@ class Trainer:
         self.g: Generator = built(Generator(recipe.generator))
         self.d: Discriminator = built(Discriminator(recipe.generator.size))
         self.judges: list[Judge] = [built(Judge(shape)) for shape in recipe.judges]
+        # Learns on real faces only and teaches nobody: what it says of G's faces is what strangers will say.
+        self.probe: Judge = built(Judge(PROBE))
         self.average = MovingAverage(self.g, recipe.ema)
         fused = device.type in ("cuda", "cpu")
         self.opt_g = torch.optim.Adam(self.g.parameters(), recipe.rate_g, (0.5, 0.999), fused=fused)
         self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
-        judging = [p for judge in self.judges for p in judge.parameters()]
-        self.opt_j = torch.optim.AdamW(judging or [nn.Parameter(torch.zeros(1))], recipe.rate_judges, fused=fused)
+        self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
         self.jitter = Augmentation(rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False)
         self.warmed = 0
         self.step = 0
@@ -77,7 +90,8 @@ class Trainer:
             realness, logits = self.d(y)
             parts = {"source": losses.adversarial(realness), "attribute": losses.attributes(logits, targets)}
             if self.judges:
-                chosen = random.sample(self.judges, min(r.judges_each_step, len(self.judges)))
+                pool = [*self.judges, *self.fixed]
+                chosen = random.sample(pool, min(r.judges_each_step, len(pool)))
                 views = [losses.attributes(judge(self._augmented(y)), targets) for judge in chosen]
                 parts["judges"] = torch.stack(views).mean()
             parts["identity"] = self._identity(x, y)
@@ -106,31 +120,28 @@ class Trainer:
         self._descend(self.opt_d, total, self.d.parameters())
         return {name: value.detach() for name, value in parts.items()}
 
-    def judges_step(self, batches: Sequence[tuple[Tensor, Labels]]) -> dict[str, Tensor]:
-        """Update every judge on real and changed faces, all with their true labels."""
-        values = []
-        total = torch.zeros((), device=self.accelerator.device)
+    def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
+        """Update every judge on real and changed faces, all with their true labels; the probe on real ones alone."""
+        parts: dict[str, list[Tensor]] = {"judges_real": [], "judges_changed": []}
         with self.accelerator.autocast():
-            for judge in self.judges:
-                for x, own in batches:
-                    value = losses.attributes(judge(self._augmented(x)), own)
-                    values.append(value.detach())
-                    total = total + value
-        self._descend(self.opt_j, total, [p for judge in self.judges for p in judge.parameters()])
-        changed = values[len(batches) - 1 :: len(batches)]
-        return {
-            "judges_real": torch.stack(values[:: len(batches)]).mean(),
-            "judges_changed": torch.stack(changed).mean(),
-        }
+            # One view for all: augmenting costs as much as judging.
+            x, own = self._augmented(real[0]), real[1]
+            parts["judges_real"] = [losses.attributes(judge(x), own) for judge in (*self.judges, self.probe)]
+            if changed is not None:
+                y = self._augmented(changed[0])
+                parts["judges_changed"] = [losses.attributes(judge(y), changed[1]) for judge in self.judges]
+        total = torch.stack([value for values in parts.values() for value in values]).sum()
+        self._descend(self.opt_j, total, self._judging())
+        return {name: torch.stack(values).mean().detach() for name, values in parts.items() if values}
 
     def warm_up(self) -> dict[str, Tensor]:
         """Teach judges and D's attribute head on real faces only, before G starts."""
-        x, own = self.faces.draw(4 * self.recipe.batch)
+        x, own = self.faces.draw(self.recipe.warm_batch)
         with self.accelerator.autocast():
             value = losses.attributes(self.d(x)[1], own)
         self._descend(self.opt_d, value, self.d.parameters())
         self.warmed += 1
-        return {"d_attribute": value.detach(), **self.judges_step([(x, own)])}
+        return {"d_attribute": value.detach(), **self.judges_step((x, own), None)}
 
     def train_step(self) -> dict[str, Tensor]:
         """Do one step of G and what is due of the others; returns the parts of all losses."""
@@ -141,8 +152,7 @@ class Trainer:
         if self.step % r.critic_every == 0:
             parts |= self.discriminator_step(x, own, y)
         if self.judges and self.step % r.judges_every == 0:
-            fresh = self.faces.draw(r.batch)
-            parts |= self.judges_step([fresh, (y, own)])
+            parts |= self.judges_step(self.faces.draw(2 * r.batch), (y, own))
         self.step += 1
         return parts
 
@@ -214,10 +224,13 @@ class Trainer:
 
     def _nets(self) -> dict[str, nn.Module]:
         judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
-        return {"g": self.g, "average": self.average.net, "d": self.d, **judges}
+        return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges}
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j}
+
+    def _judging(self) -> list[nn.Parameter]:
+        return [p for judge in (*self.judges, self.probe) for p in judge.parameters()]
 
     def _augmented(self, x: Tensor) -> Tensor:
         return self.recipe.augment(x) if self.recipe.augment else x

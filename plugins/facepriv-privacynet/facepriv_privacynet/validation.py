@@ -1,7 +1,7 @@
 """What a training run looks at: figures on the validation part, and a grid of samples for the eye.
 
-The estimator here takes no part in training and is used to choose checkpoints only; test sets and the evaluators that
-count are not looked at during training.
+The estimator here is a probe that learns on real faces only and teaches the generator nothing. Test sets and the
+evaluators that count are not looked at during training.
 """
 
 from __future__ import annotations
