@@ -7,6 +7,7 @@ import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from facepriv.contracts import Perturber
@@ -80,12 +81,15 @@ def weights_round_trip(make: Make) -> None:
         again = make(weights=moved)
         require(again.info()["weights"] == sha256, "info() of a copy of the weights names another hash")
         same(out, run(again), "with a copy of the weights")
-        data = bytearray(moved.read_bytes())
-        data[-1] ^= 1
-        moved.write_bytes(data)
-        refused("a damaged weights file", WeightsError, lambda: run(make(weights=moved)))
-        absent = make(weights=Path(folder, "absent.safetensors"))
-        refused("a missing weights file", WeightsError, lambda: run(absent))
+        # Under a name of its own: a method may keep what it has loaded from a path.
+        damaged = Path(folder, "damaged.safetensors")
+        data = path.read_bytes()
+        damaged.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        shutil.copy(hash_path(path), hash_path(damaged))
+        absent = Path(folder, "absent.safetensors")
+        for what, bad in (("damaged", damaged), ("missing", absent)):
+            broken = make(weights=bad)
+            refused(f"a {what} weights file", WeightsError, partial(run, broken))
 
 
 CHECKS: tuple[Callable[[Make], None], ...] = (

@@ -472,7 +472,7 @@ BROKEN_WEIGHTS = [
     (IgnoresTheHash, "a damaged weights file: accepted, expected WeightsError"),
     (IgnoresThePath, "a damaged weights file: accepted, expected WeightsError"),
     (LoadsOtherwise, "with a copy of the weights: differs"),
-    (ReadsWeightsInConstructor, "absent.safetensors: No such file"),
+    (ReadsWeightsInConstructor, "damaged.safetensors: SHA-256 is"),
 ]
 
 
