@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ import numpy as np
 from facepriv import __version__
 from facepriv.contracts import FaceBatch, Perturber, PrivacyRequest
 from facepriv.errors import FaceprivError, PluginError, one_line
-from facepriv.registry import Registry
+from facepriv.hookspecs import Descriptor
+from facepriv.registry import Registry, load_target
 from facepriv.schema import ATTRIBUTES
 from facepriv.seeds import face_rng
 
@@ -192,6 +194,8 @@ def _method(registry: Registry, name: str, portrait: Path, device: str) -> Findi
     """Build a method and run it on a real face, which loads its weights and so checks their hash."""
 
     def run() -> str:
+        if missing := _missing_option(registry.find("perturber", name)):
+            return missing
         method: Perturber = registry.create("perturber", name).to(device)
         faces = _crop(portrait, method.crop_size or 128, "landmarks" in method.needs)
         own = {a: np.zeros(1, dtype=np.int64) for a in ATTRIBUTES}
@@ -210,6 +214,8 @@ def _evaluator(registry: Registry, kind: Literal["estimator", "matcher"], name: 
     """Build an estimator or a matcher and run it on a real face."""
 
     def run() -> str:
+        if missing := _missing_option(registry.find(kind, name)):
+            return missing
         images = _crop(portrait, 224, False).images
         model = registry.create(kind, name)
         found = model.predict(images) if kind == "estimator" else model.embed(images)
@@ -218,6 +224,15 @@ def _evaluator(registry: Registry, kind: Literal["estimator", "matcher"], name: 
         return "works"
 
     return _attempt(f"{kind} {name}", run, f"see 'facepriv check {name} --kind {kind}'")
+
+
+def _missing_option(descriptor: Descriptor) -> str:
+    """Return that a component cannot be tried because the user must name something first (a file), or an empty text."""
+    try:
+        signature(load_target(descriptor)).bind(**descriptor.options)
+    except TypeError as error:
+        return f"not tried: {error}"
+    return ""
 
 
 def _crop(portrait: Path, size: int, dense: bool) -> FaceBatch:

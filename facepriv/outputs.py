@@ -74,7 +74,7 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
     if is_file and not found.one_file:
         raise UsageError(f"{out}: names one file, but the input is a folder, a pattern or several files; name a folder")
     if is_file:
-        jobs = (Job(found.files[0].source, path, path.name),)
+        jobs: tuple[Job, ...] = (Job(found.files[0].source, path, path.name),)
         beside = path.with_name(path.name + BESIDE_SUFFIX)
         where = Place(jobs, beside if audit else None, path.parent, path.name)
     else:

@@ -20,13 +20,14 @@ def only(tiny, *names):
 
 
 def test_a_sound_installation_has_no_failure(tiny):
-    found = list(examine(only(tiny, "darken", "dots", "bright-gender")))
+    found = list(examine(only(tiny, "darken", "dots", "bright-gender", "from-a-file")))
     assert [f for f in found if f.status == "fail"] == []
     by_subject = {f.subject: f for f in found}
     for subject in ("Python", "facepriv", "numpy", "dlib-bin", "5 landmarks", "68 landmarks", "device", "self-test"):
         assert by_subject[subject].status == "ok", subject
     assert by_subject["method dots"].text.startswith("works, mean change of the crop 0.")
     assert by_subject["estimator bright-gender"].text == "works"
+    assert by_subject["estimator from-a-file"].text == "not tried: missing a required argument: 'path'"
     assert any(f.status == "warn" and "broken-plugin" in f.text for f in found)
 
 

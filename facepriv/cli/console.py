@@ -35,16 +35,21 @@ def note(text: str) -> None:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on stdout; where that is no terminal, each row is one line however long."""
+    terminal = sys.stdout.isatty()
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in head:
-        shown.add_column(name, no_wrap=not sys.stdout.isatty())
+        shown.add_column(name, no_wrap=not terminal)
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 10_000).print(shown)
+    console = Console(width=None if terminal else 10_000)
+    with console.capture() as text:
+        console.print(shown)
+    for line in text.get().splitlines():
+        click.echo(line.rstrip())
 
 
 class Progress(Protocol):

@@ -21,10 +21,10 @@ def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
         content = {"plugins": [_as_dict(plugin) for plugin in found.plugins], "clashes": found.clashes()}
         click.echo(json.dumps(content, indent=1))
     elif found.plugins:
-        console.table(
-            ("plugin", "version", "brings"),
-            [(plugin.distribution, plugin.version, _brings(plugin)) for plugin in found.plugins],
-        )
+        rows = [
+            (plugin.distribution, plugin.version, *brought) for plugin in found.plugins for brought in _brings(plugin)
+        ]
+        console.table(("plugin", "version", "brings", "names"), rows)
     else:
         console.note("no plugin is installed: pip install facepriv-privacynet, or another")
     for text in found.problems():
@@ -32,10 +32,15 @@ def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
     ctx.exit(1 if strict and found.problems() else 0)
 
 
-def _brings(plugin: Plugin) -> str:
+def _brings(plugin: Plugin) -> list[tuple[str, str]]:
+    """Return (kind, names) for each kind of component, or why there are none."""
     if plugin.error:
-        return f"not loaded: {plugin.error}"
-    return ", ".join(f"{'method' if d.kind == 'perturber' else d.kind} {d.name}" for d in plugin.components)
+        return [("not loaded", plugin.error)]
+    names: dict[str, list[str]] = {}
+    for descriptor in plugin.components:
+        kind = "method" if descriptor.kind == "perturber" else descriptor.kind
+        names.setdefault(kind, []).append(descriptor.name)
+    return [(kind, ", ".join(found)) for kind, found in names.items()]
 
 
 def _as_dict(plugin: Plugin) -> dict[str, object]:

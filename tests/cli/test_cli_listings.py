@@ -72,9 +72,10 @@ def test_methods_as_json(tiny):
 def test_plugins_are_listed_with_version_and_components(tiny):
     result = call("plugins")
     assert result.exit_code == 0
-    (line,) = [line for line in result.stdout.splitlines() if line.startswith("tiny-plugin")]
-    for word in ("1.5", "method darken", "estimator bright-age", "trainer nothing"):
-        assert word in line
+    lines = [line.split() for line in result.stdout.splitlines() if line.startswith("tiny-plugin")]
+    assert [(line[1], line[2]) for line in lines] == [("1.5", "method"), ("1.5", "estimator"), ("1.5", "trainer")]
+    assert lines[0][3] == "darken,"
+    assert lines[2][3:] == ["nothing"]
 
 
 def test_a_broken_plugin_is_one_line_and_the_others_work(tiny, install_plugin):

@@ -36,4 +36,6 @@ def facepriv_components():
         for name in _ALL
     ]
     fixed = Descriptor("estimator", "always-female", "tiny_methods:AlwaysFemale", "test", attributes=("gender",))
-    return [*methods, *estimators, fixed, Descriptor("trainer", "nothing", "tiny_methods:train", "trains nothing")]
+    of_a_file = Descriptor("estimator", "from-a-file", "tiny_methods:FromAFile", "test", attributes=("gender",))
+    trainer = Descriptor("trainer", "nothing", "tiny_methods:train", "trains nothing")
+    return [*methods, *estimators, fixed, of_a_file, trainer]
