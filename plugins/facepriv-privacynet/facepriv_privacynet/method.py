@@ -24,7 +24,8 @@ def load_generator(path: Path, device: str) -> tuple[Generator, Weights]:
     """Return the generator of a weights file on `device`, ready for inference, and the file's content."""
     weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
     shape = GeneratorShape(**weights.metadata.config["generator"])
-    generator = Generator(shape, weights.metadata.schema)
+    with torch.random.fork_rng(devices=[]):  # a new network draws initial values, which are the caller's to draw
+        generator = Generator(shape, weights.metadata.schema)
     generator.load_state_dict(weights.tensors)
     return generator.eval().requires_grad_(False).to(device), weights
 
@@ -59,9 +60,12 @@ class PrivacyNet(Perturber):
         seen = list(weights.metadata.provenance.seen)
         return {"version": __version__, "weights": weights.sha256, "seen": seen}
 
+    def weights_path(self) -> Path:
+        """Return the path of the weights file in use."""
+        return Path(self.weights) if self.weights else packaged_weights(PACKAGE, "privacynet")
+
     def _loaded(self) -> tuple[Generator, Weights]:
-        path = Path(self.weights) if self.weights else packaged_weights(PACKAGE, "privacynet")
-        return load_generator(path, self.device)
+        return load_generator(self.weights_path(), self.device)
 
     def _perturb(
         self,
