@@ -11,6 +11,12 @@ from pathlib import Path, PurePosixPath
 from facepriv.images import IMAGE_SUFFIXES
 from facepriv.manifest import RUN_FOLDER
 
+#: Photos of kinds that facepriv does not read. Met in a folder they are named, so that none is left out silently.
+FOREIGN_SUFFIXES = frozenset(
+    ".apng .arw .avif .cr2 .cr3 .dng .gif .heic .heif .j2k .jfif .jp2 .jpe .jxl .mpo .nef .orf .pgm .pnm .ppm .raf "
+    ".rw2 .tga".split()
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -98,8 +104,11 @@ class _Search:
         if _is_image(path):
             self._take(path, PurePosixPath(path.name))
         else:
-            known = ", ".join(sorted(IMAGE_SUFFIXES))
-            self.problems.append(f"{path}: not a kind of image file that facepriv reads ({known})")
+            self._foreign(path)
+
+    def _foreign(self, path: Path) -> None:
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        self.problems.append(f"{path}: not a kind of image file that facepriv reads ({known}); convert it first")
 
     def pattern(self, pattern: str) -> int:
         """Take what a glob finds; returns how many of its matches are folders."""
@@ -132,8 +141,14 @@ class _Search:
 
     def _offer(self, path: Path, base: Path) -> None:
         """Take a file met in a folder or by a pattern, if it is an image."""
-        if path.name.startswith(".") or not _is_image(path):
+        if path.name.startswith("."):
             self.ignored += 1
+            return
+        if not _is_image(path):
+            if path.suffix.lower() in FOREIGN_SUFFIXES:
+                self._foreign(path)
+            else:
+                self.ignored += 1
             return
         absolute, start = _absolute(path), _absolute(base)
         name = absolute.relative_to(start).as_posix() if absolute.is_relative_to(start) else path.name

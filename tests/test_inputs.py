@@ -93,6 +93,15 @@ def test_an_argument_that_gives_nothing_is_a_problem_and_the_others_are_found(tr
     assert problem.startswith(text)
 
 
+def test_a_photo_of_another_kind_in_a_folder_is_a_problem_and_other_files_are_not(tree):
+    (tree / "in/animated.GIF").touch()
+    (tree / "in/sub/phone.heic").touch()
+    found = discover(["in"])
+    assert [problem.split(":")[0] for problem in found.problems] == ["in/animated.GIF", "in/sub/phone.heic"]
+    assert names(found) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+    assert found.ignored == 2
+
+
 def test_the_output_folder_inside_an_input_folder_is_not_searched(tree):
     (tree / "in/out").mkdir()
     (tree / "in/out/a.png").touch()
