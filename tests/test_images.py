@@ -720,9 +720,7 @@ def test_an_encoder_that_fails_leaves_nothing_and_is_one_line(tmp_path, monkeypa
         raise OSError("encoder error -2\nwhen writing")
 
     monkeypatch.setattr(Image.Image, "save", broken)
-    with pytest.raises(
-        ImageError, match=r"a\.png: cannot be written as PNG \(OSError: encoder error -2 when writing\)"
-    ):
+    with pytest.raises(ImageError, match=r"a\.png: cannot be written as PNG \(.*error -2 when writing\)"):
         write_image(Photo(np.zeros((4, 4), np.uint8), mode="L"), tmp_path / "a.png")
     assert os.listdir(tmp_path) == []
 

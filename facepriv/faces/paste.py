@@ -60,6 +60,8 @@ def paste(
     if np.array_equal(before, after):
         return
     rows, columns = _region(photo.shape[:2], face)
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return
     channels = 1 if photo.ndim == 2 else photo.shape[2]
     change = after - before if mode == "residual" else after
     if channels == 1:
