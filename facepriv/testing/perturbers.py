@@ -183,6 +183,8 @@ def unknown_labels_work(make: Make) -> None:
 
 
 CHECKS: tuple[Callable[[Make], None], ...] = (
+    # First, because a method may keep what it loads, and then a second first use is none.
+    *surroundings.CHECKS,
     declarations,
     info_is_complete,
     shape_and_dtype,
@@ -200,5 +202,4 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     other_crop_sizes,
     unknown_labels_work,
     *refusals.CHECKS,
-    *surroundings.CHECKS,
 )
