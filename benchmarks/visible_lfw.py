@@ -277,6 +277,7 @@ def show(result: dict[str, Any]) -> None:
     )
     for name, gender in result["gender"].items():
         lost, every = gender["not_found"], gender["all"]
+        seen = every["eer_after_seen"]
         print(
             f"\n{name}: no face found in {lost['before']} originals and {lost['after']} protected photos, errors both"
         )
@@ -285,8 +286,8 @@ def show(result: dict[str, Any]) -> None:
         rows = [
             ("gender EER, all", *_change(every, "eer")),
             ("accuracy, all", *_change(every, "accuracy")),
-            ("min(EER, 1 - EER), all", "", percent(every["flip_aware_after"]), ""),
-            ("EER where a face was found, all", "", percent(every["eer_after_seen"]), ""),
+            ("EER, answer turned round at will, all", "", percent(every["flip_aware_after"]), ""),
+            ("EER where a face was found, all", "", percent(seen) if seen else "too few", ""),
         ]
         for who in ("men", "women"):
             rows.append((f"taken for the other class, {who}", *_change(gender[who], "wrong")))

@@ -95,7 +95,7 @@ def look(
         parts.append(part)
         if progress:
             progress(sum(len(p["seen"]) for p in parts))
-    looks = _stacked(parts)
+    looks = _stacked(parts, judges)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f".{os.getpid()}-{kept.name}")
@@ -194,11 +194,13 @@ def _look_at(chunk: list[Path], models: dict[str, Evaluator]) -> Looks:
     return looks
 
 
-def _stacked(parts: list[Looks]) -> Looks:
+def _stacked(parts: list[Looks], judges: Judges) -> Looks:
     """Join the chunks; one without any face says nothing of its judges, and is NaN for all of them."""
     told = next((part for part in parts if part["seen"].any()), None)
     if told is None:
-        raise DataError("no face was found in any photo")
+        # What a judge says of a black square tells how wide its answers are.
+        black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
+        told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
     joined: Looks = {}
     for name, example in told.items():
         rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]

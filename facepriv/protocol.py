@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facepriv.errors import DataError
 from facepriv.metrics import pairs
-from facepriv.metrics.attributes import accuracy, binary_curve, binary_eer, error_share, flip_aware
+from facepriv.metrics.attributes import accuracy, binary_curve, binary_eer, error_share, flip_aware_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, draws, estimate, subject_index, with_interval
 
 Float = NDArray[np.float64]
@@ -48,8 +49,9 @@ def gender_figures(
     Returns
     -------
     dict
-        ``all``: ``eer_before``, ``eer_after``, ``eer_rise`` (paired), ``flip_aware_after`` (min(EER, 1 - EER)),
-        ``eer_after_seen`` (only photos in which a face was found: what is left when lost faces earn nothing),
+        ``all``: ``eer_before``, ``eer_after``, ``eer_rise`` (paired); ``flip_aware_after``, the EER of who may turn
+        the answer round; ``eer_after_seen``, over the photos in which a face was found (what is left when lost faces
+        earn nothing), None where these are too few;
         ``accuracy_before``, ``accuracy_after`` (at a probability of 0.5).
 
         ``men``, ``women``, each alone: ``wrong_before``, ``wrong_after``, ``wrong_rise``, the share taken for the
@@ -90,13 +92,19 @@ def gender_figures(
         predicted = np.where(np.isnan(scores), -1, scores >= 0.5).astype(np.int64)
         return accuracy(predicted, truth.astype(np.int64), w)
 
-    seen = (~np.isnan(after)).astype(np.float64)
+    def only_seen() -> Estimate | None:
+        seen = (~np.isnan(after)).astype(np.float64)
+        try:
+            return figure(lambda w: eer(after, w * seen))
+        except DataError:
+            return None  # hardly a face was found
+
     return {
         "all": {
             "photos": len(truth),
             **_prefixed("eer", rise(eer, after)),
-            "flip_aware_after": figure(lambda w: flip_aware(eer(after, w))),
-            "eer_after_seen": figure(lambda w: eer(after, w * seen)),
+            "flip_aware_after": figure(lambda w: flip_aware_eer(after, truth, w)),
+            "eer_after_seen": only_seen(),
             **_prefixed("accuracy", rise(right, after)),
         },
         "men": alone(~truth),

@@ -10,9 +10,14 @@ from textwrap import dedent
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from facepriv.registry import GROUP, Registry, registry
+
+# How fast a machine is decides no test.
+settings.register_profile("facepriv", deadline=None)
+settings.load_profile("facepriv")
 
 
 @pytest.fixture

@@ -48,10 +48,13 @@ def binary_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None
     return binary_curve(scores, positive, weights).equal_error()
 
 
-def flip_aware(rate: ArrayLike) -> Float:
-    """Return min(EER, 1 - EER): what remains for an adversary who knows that the answer is turned round."""
-    rate = np.asarray(rate, dtype=np.float64)
-    return np.minimum(rate, 1 - rate)
+def flip_aware_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Return the EER that an adversary reaches who may turn the answer round, (R,).
+
+    min(EER, 1 - EER) where every face was seen; one that was not is an error either way round.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    return np.minimum(binary_eer(scores, positive, weights), binary_eer(-scores, positive, weights))
 
 
 def error_share(

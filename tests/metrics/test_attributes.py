@@ -27,7 +27,14 @@ def test_inverted_scores_give_the_complement_and_flip_aware_sees_through_it():
     scores, positive = sample()
     straight, inverted = attributes.binary_eer(scores, positive), attributes.binary_eer(-scores, positive)
     assert inverted[0] == pytest.approx(1 - straight[0])
-    assert attributes.flip_aware(inverted)[0] == pytest.approx(straight[0])
+    assert attributes.flip_aware_eer(-scores, positive)[0] == pytest.approx(straight[0])
+    assert attributes.flip_aware_eer(scores, positive)[0] == straight[0]
+
+
+def test_who_turns_answers_round_gains_nothing_from_unseen_faces():
+    scores, positive = sample()
+    scores[::2] = np.nan
+    assert attributes.flip_aware_eer(-scores, positive)[0] == attributes.flip_aware_eer(scores, positive)[0] > 0.5
 
 
 def test_an_unseen_face_is_an_error_of_either_class():

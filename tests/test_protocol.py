@@ -1,0 +1,120 @@
+"""The figures of a method, on scores whose answer is known."""
+
+import numpy as np
+import pytest
+
+from facepriv.errors import DataError
+from facepriv.metrics import verification
+from facepriv.metrics.attributes import binary_eer
+from facepriv.protocol import PAIRINGS, PROTECTED, gender_figures, matching_figures
+
+
+@pytest.fixture
+def people():
+    """240 photos of 80 people, a third of them women, and a gender score that is right in most."""
+    rng = np.random.default_rng(0)
+    subjects = np.repeat([f"person {i}" for i in range(80)], 3)
+    female = np.repeat(np.arange(80) % 3 == 0, 3)
+    scores = np.clip(0.5 + np.where(female, 0.35, -0.35) + rng.normal(0, 0.2, 240), 0, 1)
+    return scores, female, subjects
+
+
+def figures(before, after, people, **options):
+    _, female, subjects = people
+    return gender_figures(before, after, female, subjects, replicates=200, **options)
+
+
+def test_an_unchanged_photo_moves_nothing(people):
+    scores, *_ = people
+    found = figures(scores, scores, people)
+    for group in ("all", "men", "women"):
+        rise = found[group]["eer_rise"]
+        assert (rise.value, rise.low, rise.high) == (0, 0, 0)
+    assert found["all"]["eer_before"] == found["all"]["eer_after"] == found["men"]["eer_before"]
+    assert found["men"]["photos"] + found["women"]["photos"] == found["all"]["photos"] == 240
+
+
+def test_a_flipped_score_is_seen_through_by_whoever_knows(people):
+    scores, female, _ = people
+    found = figures(scores, 1 - scores, people)
+    before = binary_eer(scores, female)[0]
+    assert found["all"]["eer_after"].value == pytest.approx(1 - before)
+    # min(EER, 1 - EER), as every face was found.
+    assert found["all"]["flip_aware_after"].value == pytest.approx(before)
+    assert found["all"]["accuracy_after"].value == pytest.approx(1 - found["all"]["accuracy_before"].value, abs=0.01)
+
+
+def test_one_gender_alone_is_measured_against_the_originals_of_the_other(people):
+    scores, female, _ = people
+    only_men_change = np.where(female, scores, 1 - scores)
+    found = figures(scores, only_men_change, people)
+    assert found["women"]["wrong_rise"].value == found["women"]["eer_rise"].value == 0
+    assert found["men"]["wrong_after"].value > 0.8
+    assert found["men"]["wrong_before"].value < 0.1
+    assert found["men"]["eer_after"].value == pytest.approx(binary_eer(only_men_change, female)[0])
+
+
+def test_lost_faces_are_errors_and_are_told_apart(people):
+    scores, *_ = people
+    after = scores.copy()
+    after[::4] = np.nan
+    found = figures(scores, after, people)
+    assert found["not_found"] == {"before": 0, "after": 60}
+    assert found["all"]["eer_after"].value > found["all"]["eer_before"].value + 0.2
+    assert found["all"]["eer_after_seen"].value == pytest.approx(found["all"]["eer_before"].value, abs=0.03)
+    assert found["all"]["accuracy_after"].value <= 0.75
+
+
+def descriptors(subjects, seed=0, spread=0.4):
+    rng = np.random.default_rng(seed)
+    _, index = np.unique(subjects, return_inverse=True)
+    return (rng.normal(size=(80, 16))[index] + rng.normal(0, spread, (len(subjects), 16))).astype(np.float32)
+
+
+def closeness(a, b):
+    return -np.linalg.norm(a - b, axis=1)
+
+
+def test_the_four_pairings_hold_the_rates_of_their_comparisons(people):
+    *_, subjects = people
+    before = descriptors(subjects)
+    after = before + np.random.default_rng(1).normal(0, 0.5, before.shape).astype(np.float32)
+    after[7] = np.nan
+    found = matching_figures(before, after, subjects, closeness, fmr=0.01, replicates=50)
+    threshold = None
+    for name, (first, second) in PAIRINGS.items():
+        one, other = after if first else before, after if second else before
+        i, j = np.triu_indices(240, 1)
+        scores, same = closeness(one[i], other[j]), subjects[i] == subjects[j]
+        own = verification.tmr_at_fmr(scores[same], scores[~same], 0.01)
+        threshold = own.threshold if threshold is None else threshold
+        fixed = verification.rates_at(scores[same], scores[~same], threshold)
+        got = found[name]
+        assert (got["genuine"], got["impostor"]) == (240, 28_440)
+        assert (got["own"]["tmr"].value, got["own"]["fmr"].value) == pytest.approx((own.tmr, own.fmr))
+        assert (got["fixed"]["tmr"].value, got["fixed"]["fmr"].value) == pytest.approx((fixed.tmr, fixed.fmr))
+        for figure in got["own"].values():
+            assert figure.low <= figure.value <= figure.high
+    assert found[PROTECTED]["own"]["tmr"].value < found["(X1, X2)"]["own"]["tmr"].value
+
+
+def test_faces_that_become_alike_keep_the_rate_at_their_own_fmr_but_not_at_the_old_threshold(people):
+    *_, subjects = people
+    before = descriptors(subjects)
+    found = matching_figures(before, before / 4, subjects, closeness, fmr=0.01, replicates=20)[PROTECTED]
+    assert found["own"]["tmr_kept"].value == 1
+    assert found["fixed"]["tmr"].value == 1
+    assert found["fixed"]["fmr"].value > 0.5
+
+
+def test_too_few_photos_for_the_fmr_are_refused(people):
+    *_, subjects = people
+    with pytest.raises(DataError, match="too few"):
+        matching_figures(descriptors(subjects), descriptors(subjects), subjects, closeness, fmr=0.001)
+
+
+def test_a_method_that_loses_every_face_has_no_rate_of_seen_faces(people):
+    scores, *_ = people
+    found = figures(scores, np.full(240, np.nan), people)
+    assert found["all"]["eer_after_seen"] is None
+    assert found["all"]["eer_after"].value == 1 and found["all"]["accuracy_after"].value == 0
