@@ -30,7 +30,9 @@ def load_family(family: str) -> tuple[nn.Module, Weights]:
     """Return a family's network, ready for inference, and the weights file it came from."""
     path = packaged_weights(PACKAGE, f"family_{family}")
     weights = load_weights(path, framework="torch", architecture=architecture(family))
-    net = FAMILIES[family]()
+    # Building a network draws first weights; the caller's random state must not move.
+    with torch.random.fork_rng(devices=[]):
+        net = FAMILIES[family]()
     net.load_state_dict(weights.tensors)
     return net.eval().requires_grad_(False), weights
 

@@ -113,7 +113,7 @@ class MatcherModule(nn.Module):
 
     def __init__(self, net: MobileFaceNet) -> None:
         super().__init__()
-        self.window = ArcFaceWindow(112)
+        self.window = ArcFaceWindow()
         self.normalise = Normalise()
         self.net = net
 

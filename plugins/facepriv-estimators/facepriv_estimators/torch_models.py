@@ -9,17 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facepriv.contracts import Images
-from facepriv.faces.align import CROP_PADDING
-
-# Where the ArcFace template's 112-pixel square lies in units of dlib's mean face: both templates give the eye centres,
-# (0.2273, 0.2213) and (0.7528, 0.2213) there, (38.29, 51.70) and (73.53, 51.50) here; scale and shift follow.
-_ARCFACE_SIDE = 112 * (0.7528 - 0.2273) / (73.53 - 38.29)
-_ARCFACE_LEFT = (0.7528 + 0.2273) / 2 - _ARCFACE_SIDE * (73.53 + 38.29) / 224
-_ARCFACE_TOP = 0.2213 - _ARCFACE_SIDE * 51.6 / 112
-#: (left, top, side) of the ArcFace square as shares of our crop's side. Its top lies just above our crop.
-ARCFACE_WINDOW = tuple(
-    v / (1 + 2 * CROP_PADDING) for v in (_ARCFACE_LEFT + CROP_PADDING, _ARCFACE_TOP + CROP_PADDING, _ARCFACE_SIDE)
-)
+from facepriv_estimators.chips import ARCFACE_SIZE, arcface_window
 
 
 class Window(nn.Module):
@@ -41,8 +31,9 @@ class Window(nn.Module):
 class ArcFaceWindow(Window):
     """The square in which ArcFace-style matchers expect a face."""
 
-    def __init__(self, size: int = 112) -> None:
-        super().__init__(*ARCFACE_WINDOW, size)
+    def __init__(self) -> None:
+        left, top, right, _ = arcface_window()
+        super().__init__(left, top, right - left, ARCFACE_SIZE)
 
 
 class Normalise(nn.Module):

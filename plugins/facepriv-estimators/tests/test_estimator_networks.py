@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from facepriv_estimators.chips import arcface_chips
 from facepriv_estimators.networks import AGE_RANKS, FAMILIES, Coral, mirrored, years_from
-from facepriv_estimators.torch_models import ARCFACE_WINDOW, Window
+from facepriv_estimators.torch_models import ArcFaceWindow, Window
 from facepriv_estimators.training import RECIPES, losses, sampling_weights, train
 
+from facepriv.contracts import resize_images
 from facepriv.datasets.pack import Pack
 from facepriv.schema import ATTRIBUTES
 
@@ -75,13 +77,11 @@ def test_window_cuts_the_square_that_it_names():
     assert torch.allclose(Window(0, 0, 1, 16)(x), x, atol=1e-4)
 
 
-def test_arcface_window_holds_the_eyes_where_the_template_has_them():
-    from facepriv.faces.align import TEMPLATE
-
-    left, top, side = ARCFACE_WINDOW
-    eyes = [(TEMPLATE[2] + TEMPLATE[3]) / 2, (TEMPLATE[0] + TEMPLATE[1]) / 2]
-    found = [112 * (eye - (left, top)) / side for eye in eyes]
-    assert np.allclose(found, [(38.29, 51.6), (73.53, 51.6)], atol=0.3)
+def test_the_torch_window_and_the_array_window_see_the_same_square():
+    x = np.random.default_rng(0).random((1, 112, 112, 3)).astype(np.float32)
+    smooth = np.stack([resize_images(resize_images(x, 12), 112)[0]]).clip(0, 1)
+    cut = ArcFaceWindow()(torch.from_numpy(smooth).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+    assert np.abs(cut - arcface_chips(smooth)).max() < 0.02
 
 
 def toy_pack(count: int = 24) -> Pack:

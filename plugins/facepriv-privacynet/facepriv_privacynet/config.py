@@ -56,12 +56,12 @@ class Recipe:
         Between G and its judges.
     """
 
-    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(blocks=4))
+    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4))
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
-    warm_up: int = 1000
+    warm_up: int = 500
     warm_batch: int = 64
-    steps: int = 4500
+    steps: int = 1500
     batch: int = 12
     rate_g: float = 4e-4
     rate_d: float = 2e-4
@@ -76,8 +76,8 @@ class Recipe:
     w_roughness: float = 2.0
     w_colour: float = 4.0
     cycle_every: int = 6
-    critic_every: int = 2
-    penalty_every: int = 2
+    critic_every: int = 3
+    penalty_every: int = 4
     judges_every: int = 2
     hide: float = 0.5
     own: float = 0.15

@@ -152,7 +152,7 @@ class Trainer:
         if self.step % r.critic_every == 0:
             parts |= self.discriminator_step(x, own, y)
         if self.judges and self.step % r.judges_every == 0:
-            parts |= self.judges_step(self.faces.draw(2 * r.batch), (y, own))
+            parts |= self.judges_step(self.faces.draw(r.batch), (y, own))
         self.step += 1
         return parts
 
