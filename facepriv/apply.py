@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from facepriv import __version__
+from facepriv.components import check_changeable
 from facepriv.contracts import PrivacyRequest
 from facepriv.engines.chunk import OnNoFace, Outcome, Setup, Task
 from facepriv.engines.inline import InlineEngine
@@ -21,7 +22,6 @@ from facepriv.errors import UsageError
 from facepriv.inputs import Discovery, discover
 from facepriv.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
 from facepriv.outputs import Existing, Job, Place, Triage, place, triage
-from facepriv.pipeline import check_changeable
 from facepriv.registry import Registry
 from facepriv.registry import registry as installed
 

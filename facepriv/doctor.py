@@ -168,9 +168,10 @@ def _self_test(portrait: Path) -> Finding:
 
 
 def _whole_road(portrait: Path) -> str:
+    from facepriv.components import Method
     from facepriv.faces.align import invert
     from facepriv.images import read_image, write_image
-    from facepriv.pipeline import Method, Pipeline
+    from facepriv.pipeline import Pipeline
 
     pipeline = Pipeline([Method("darker", _Darker())], PrivacyRequest(targets={"gender": "male"}), b"self-test")
     result = pipeline.protect(read_image(portrait))

@@ -13,9 +13,9 @@ from facepriv.manifest import RUN_FOLDER
 
 #: Photos of kinds that facepriv does not read. Met in a folder they are named, so that none is left out silently.
 FOREIGN_SUFFIXES = frozenset(
-    ".apng .arw .avif .cr2 .cr3 .dng .gif .heic .heif .j2k .jfif .jp2 .jpe .jxl .mpo .nef .orf .pgm .pnm .ppm .raf "
-    ".rw2 .tga".split()
-)
+    (".apng", ".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe",
+     ".jxl", ".mpo", ".nef", ".orf", ".pgm", ".pnm", ".ppm", ".raf", ".rw2", ".tga")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

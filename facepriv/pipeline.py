@@ -5,60 +5,32 @@ Everything random hangs on the photo's own bytes, so a photo comes out the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import (
-    UNKNOWN,
-    AttributeEstimator,
-    FaceBatch,
-    Images,
-    Perturber,
-    PrivacyRequest,
+from facepriv.components import (
+    Estimator,
+    Method,
+    build_estimator,
+    build_method,
+    check_changeable,
+    check_device,
+    wanted_labels,
 )
-from facepriv.errors import FaceprivError, PluginError, UsageError, WeightsError, one_line
+from facepriv.contracts import UNKNOWN, FaceBatch, Images, PrivacyRequest
+from facepriv.errors import PluginError, UsageError, WeightsError, one_line
 from facepriv.faces import Face, crop_faces, find_faces, paste
 from facepriv.images import Photo
 from facepriv.registry import Registry
-from facepriv.schema import ATTRIBUTES, attribute
+from facepriv.schema import ATTRIBUTES
 from facepriv.seeds import face_rng
 
 #: Side of the crops where no method names its own.
 DEFAULT_CROP = 224
-#: The estimators that tell a face's own classes where the caller does not.
-DEFAULT_ESTIMATOR = "family-a-{attribute}"
-ESTIMATOR_PACKAGE = "facepriv-estimators"
-
-
-@dataclass(frozen=True)
-class Method:
-    """A perturber under the name that its plugin gave it; `distribution_version` stands in where it has no own."""
-
-    name: str
-    perturber: Perturber
-    distribution_version: str = ""
-
-    def info(self) -> dict[str, Any]:
-        """Return what a manifest records: ``name``, ``version``, ``weights`` (hash), ``seen`` (evaluators)."""
-        own = self.perturber.info()
-        return {
-            "name": self.name,
-            "version": str(own.get("version") or self.distribution_version),
-            "weights": str(own.get("weights") or ""),
-            "seen": list(own.get("seen") or []),
-        }
-
-
-@dataclass(frozen=True)
-class Estimator:
-    """An attribute estimator under its name."""
-
-    name: str
-    model: AttributeEstimator
 
 
 @dataclass(frozen=True)
@@ -110,7 +82,7 @@ class Pipeline:
     Raises
     ------
     UsageError
-        If no method can change a hidden attribute, or nothing is to be hidden or kept though a method needs to know.
+        If no method can change a hidden attribute.
     """
 
     methods: Sequence[Method]
@@ -170,7 +142,7 @@ class Pipeline:
         labels = {}
         for name in ATTRIBUTES:
             estimator = self.estimators.get(name)
-            labels[name] = unknown.copy() if estimator is None else _classes(estimator, crops)
+            labels[name] = unknown.copy() if estimator is None else estimator.classes(crops)
         return labels
 
     def _perturb(self, items: Sequence[Prepared]) -> Images:
@@ -255,83 +227,12 @@ def build_pipeline(
     if not methods:
         raise UsageError("no method named; 'facepriv methods' lists them")
     check_device(device)
-    chain = [_method(registry, name, device) for name in methods]
+    chain = [build_method(registry, name, device) for name in methods]
     # Checked before estimators are loaded: a wrong call should not ask for a package first.
     check_changeable({m.name: m.perturber.attributes for m in chain}, request.hidden)
     chosen = dict(estimators or {})
-    found = {name: _estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
+    found = {name: build_estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
     return Pipeline(chain, request, key, found, batch_size)
-
-
-def wanted_labels(methods: Iterable[Method]) -> tuple[str, ...]:
-    """Return the attributes whose own classes the methods need, in the schema's order."""
-    needed = {a for m in methods if "labels" in m.perturber.needs for a in m.perturber.attributes}
-    return tuple(name for name in ATTRIBUTES if name in needed)
-
-
-def check_changeable(methods: Mapping[str, Sequence[str]], hidden: Sequence[str]) -> None:
-    """Raise `UsageError` if none of `methods` (name -> attributes that it can change) can change a hidden attribute."""
-    for name in hidden:
-        if not any(name in attributes for attributes in methods.values()):
-            can = "; ".join(f"{method} changes {', '.join(own) or 'nothing'}" for method, own in methods.items())
-            raise UsageError(f"no method here can change '{name}': {can}")
-
-
-def check_device(device: str) -> None:
-    """Raise `UsageError` if torch cannot use `device`; the CPU needs no torch."""
-    if device == "cpu":
-        return
-    try:
-        import torch
-    except ImportError:
-        raise UsageError(f"device '{device}' needs torch, which is not installed; leave out --device") from None
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"device '{device}' cannot be used: {one_line(error)}") from error
-
-
-def _method(registry: Registry, name: str, device: str) -> Method:
-    descriptor = registry.find("perturber", name)
-    version = registry.owner(descriptor).version
-    perturber = registry.create("perturber", name)
-    try:
-        return Method(name, perturber.to(device), version)
-    except FaceprivError:
-        raise
-    except Exception as error:  # a plugin may raise anything
-        raise PluginError(f"method '{name}' cannot be moved to {device}: {one_line(error)}") from error
-
-
-def _estimator(registry: Registry, name: str, chosen: str) -> Estimator:
-    """Build the estimator of one attribute: the `chosen` one, or the default."""
-    default = DEFAULT_ESTIMATOR.format(attribute=name)
-    wanted = chosen or default
-    if wanted == default and not any(
-        d.kind == "estimator" and d.name == default for p in registry.plugins for d in p.components
-    ):
-        raise PluginError(
-            f"the faces' own {name} must be estimated, and '{default}' is not installed: "
-            f"pip install {ESTIMATOR_PACKAGE}, or name another with --estimator {name}=NAME"
-        )
-    model = registry.create("estimator", wanted)
-    if model.attribute != name:
-        raise UsageError(f"estimator '{wanted}' tells {model.attribute}, not {name}")
-    return Estimator(wanted, model)
-
-
-def _classes(estimator: Estimator, crops: Images) -> NDArray[np.int64]:
-    """Estimate classes (N,), face by face, so that no face's label hangs on its neighbours in a batch."""
-    known = len(attribute(estimator.model.attribute).classes)
-    try:
-        each = [int(estimator.model.classes(crops[n : n + 1])[0]) for n in range(len(crops))]
-    except WeightsError:
-        raise  # no photo can be done
-    except (Exception, SystemExit) as error:  # a plugin may raise anything
-        raise PluginError(f"estimator '{estimator.name}': {one_line(error)}") from error
-    if any(not UNKNOWN <= value < known for value in each):
-        raise PluginError(f"estimator '{estimator.name}': gave class {max(each)}, there are {known}")
-    return np.array(each, dtype=np.int64)
 
 
 def _joined(batches: Sequence[FaceBatch]) -> FaceBatch:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv.components import wanted_labels
 from facepriv.contracts import PrivacyRequest
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import feather_mask
 from facepriv.images import read_image
-from facepriv.pipeline import build_pipeline, wanted_labels
+from facepriv.pipeline import build_pipeline
 from facepriv.registry import Registry
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
