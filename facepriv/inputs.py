@@ -130,8 +130,17 @@ class _Search:
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         for here, folders, files in os.walk(folder, onerror=self._unreadable):
-            folders[:] = sorted(f for f in folders if not f.startswith(".") and not self._is_ours(Path(here, f)))
+            folders[:] = sorted(f for f in folders if self._enters(Path(here, f)))
             yield from (Path(here, name) for name in sorted(files))
+
+    def _enters(self, folder: Path) -> bool:
+        """Tell whether a folder met within another is searched."""
+        if folder.name.startswith(".") or self._is_ours(folder):
+            return False
+        if folder.is_symlink():  # it may lead in a circle, or anywhere
+            self.problems.append(f"{folder}: a link to a folder is not followed; name it itself")
+            return False
+        return True
 
     def _unreadable(self, error: OSError) -> None:
         self.problems.append(f"{error.filename}: {error.strerror}")

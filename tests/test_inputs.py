@@ -102,6 +102,15 @@ def test_a_photo_of_another_kind_in_a_folder_is_a_problem_and_other_files_are_no
     assert found.ignored == 2
 
 
+def test_a_link_to_a_file_is_read_and_a_link_to_a_folder_is_named_instead(tree):
+    (tree / "in/link.jpg").symlink_to(tree / "other/b.jpg")
+    (tree / "in/loop").symlink_to(tree / "in")
+    found = discover(["in"])
+    assert names(found) == ["a.PNG", "b.jpg", "link.jpg", "sub/c.jpeg"]
+    assert found.problems == ["in/loop: a link to a folder is not followed; name it itself"]
+    assert len(discover(["in/loop"]).files) == 4
+
+
 def test_the_output_folder_inside_an_input_folder_is_not_searched(tree):
     (tree / "in/out").mkdir()
     (tree / "in/out/a.png").touch()
