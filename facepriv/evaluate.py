@@ -99,7 +99,7 @@ def look(
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_name(f".{os.getpid()}-{kept.name}")
-        np.savez(partial, **looks)
+        np.savez(partial, allow_pickle=False, **looks)
         os.replace(partial, kept)
     return looks
 

@@ -6,7 +6,8 @@ Splits are a function of names and labels alone, so they need no file and never 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,11 @@ def by_subject(subjects: Sequence[str], *, validation: float = 0.1, test: float 
 
 def by_file(
     names: Sequence[str],
-    strata: Sequence[tuple],
+    strata: Sequence[tuple[Any, ...]],
     *,
     validation: float = 0.1,
     test: float = 0.15,
-    test_share: dict[tuple, float] | None = None,
+    test_share: Mapping[Any, float] | None = None,
 ) -> NDArray[np.str_]:
     """Split files so that each stratum is divided alike.
 
@@ -43,11 +44,11 @@ def by_file(
         One a file, for example (gender, age group, race).
     validation, test : float
         Shares of each stratum.
-    test_share : dict
+    test_share : mapping
         Stratum -> share of test, where it differs.
     """
     parts = np.full(len(names), TRAIN, dtype="<U10")
-    members: dict[tuple, list[int]] = {}
+    members: dict[tuple[Any, ...], list[int]] = {}
     for i, stratum in enumerate(strata):
         members.setdefault(stratum, []).append(i)
     for stratum, indices in members.items():

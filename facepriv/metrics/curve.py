@@ -57,7 +57,7 @@ class Curve:
 
     def area(self) -> Float:
         """Return (R,) the area under the curve: the chance that a positive outscores a negative, ties half."""
-        return np.trapezoid(self.true, self.false, axis=1)
+        return np.asarray(np.trapezoid(self.true, self.false, axis=1))
 
     def _crossing(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
         """Return the steps around the crossing and how far along it lies; the difference rises from -1 to >= 0."""

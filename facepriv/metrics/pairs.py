@@ -98,16 +98,16 @@ def compare_all(
     count = len(first)
     scores = np.empty(count * (count - 1) // 2, dtype=np.float32)
     a, b = np.empty((2, len(scores)), dtype=np.uint16)
-    failed = np.isnan(first).all(axis=1), np.isnan(second).all(axis=1)
+    failed_first, failed_second = (np.asarray(np.isnan(d).all(axis=1)) for d in (first, second))
     start = 0
     for i in range(count - 1):
         rest = second[i + 1 :]
         row = slice(start, start + len(rest))
         scores[row] = score(np.broadcast_to(first[i], rest.shape), rest)
-        scores[row][failed[1][i + 1 :] | failed[0][i]] = np.nan
+        scores[row][failed_second[i + 1 :] | failed_first[i]] = np.nan
         a[row], b[row] = subjects[i], subjects[i + 1 :]
         start = row.stop
-    same = a == b
+    same = np.equal(a, b)
     if not same.any() or same.all():
         raise DataError(
             f"{count} photos of {len(photos)} people hold no {'impostor' if same.any() else 'genuine'} pair"
