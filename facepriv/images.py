@@ -77,7 +77,7 @@ class Photo:
     dpi : tuple of float or None
         Resolution across and down.
     coding : mapping
-        Pillow's options for writing the file's own format as it was written before.
+        Pillow's options (and, for a PNG, its colour chunks) for writing the same format as it was written before.
     metadata : Metadata
         What ``keep_metadata`` writes.
     """

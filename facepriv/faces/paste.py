@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def feather_mask(size: int) -> NDArray[np.float32]:
 
 
 def paste(
-    photo: NDArray[np.generic],
+    photo: NDArray[Any],
     face: Face,
     before: NDArray[np.float32],
     after: NDArray[np.float32],
