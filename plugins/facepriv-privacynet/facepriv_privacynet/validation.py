@@ -78,7 +78,7 @@ def figures(
         return _batched(generator, x, encode(targets))
 
     def gender_eer(scores: dict[str, np.ndarray]) -> float:
-        return float(binary_eer(scores["gender"][:, 1], own["gender"].numpy() == 1))
+        return binary_eer(scores["gender"][:, 1], own["gender"].numpy() == 1).item()
 
     before = classify(x)
     images = changed(flipped(own, ("gender",)))

@@ -1,0 +1,75 @@
+"""What a run looks at: the targets of the evaluation preset, the figures, the sample grid."""
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from facepriv_privacynet.data import Faces
+from facepriv_privacynet.networks import Generator, GeneratorShape, Judge, JudgeShape
+from facepriv_privacynet.validation import figures, flipped, sample_grid
+
+
+class Unit(nn.Module):
+    """A stand-in matcher: the face at 4x4 pixels as a unit vector."""
+
+    def forward(self, x):
+        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1), dim=1)
+
+
+class Brightness(nn.Module):
+    """A stand-in estimator: bright faces are female; race and age are always the first class."""
+
+    def forward(self, x):
+        bright = (x.mean(dim=(1, 2, 3)) - 0.5) * 20
+        return {
+            "gender": torch.stack([-bright, bright], 1),
+            "race": torch.tensor([[4.0, 0, 0, 0]]).repeat(len(x), 1),
+            "age": torch.tensor([[4.0, 0, 0]]).repeat(len(x), 1),
+        }
+
+
+class Inverter(nn.Module):
+    """A generator that turns light into dark where another gender than the own is wanted."""
+
+    def forward(self, x, v):
+        own = (x.mean(dim=(1, 2, 3)) > 0.5).float()
+        flip = (v[:, 1] != own)[:, None, None, None]
+        return torch.where(flip, 1 - x, x)
+
+
+@pytest.fixture
+def faces():
+    torch.manual_seed(0)
+    light = torch.tensor([60, 70, 180, 190, 65, 200])[:, None, None, None]
+    crops = (light + torch.randint(-20, 20, (6, 3, 32, 32))).to(torch.uint8)
+    labels = {"gender": [0, 0, 1, 1, 0, 1], "race": [0, 1, 2, 3, -1, 0], "age": [0, 1, 2, 0, 1, -1]}
+    tensors = {name: torch.tensor(values) for name, values in labels.items()}
+    return Faces(crops, tensors, torch.full((6,), 1 / 6, dtype=torch.float64))
+
+
+def test_flipped_targets_follow_the_evaluation_preset(faces):
+    targets = flipped(faces.labels, ("gender", "race", "age"))
+    assert targets["gender"].tolist() == [1, 1, 0, 0, 1, 0]
+    assert targets["race"].tolist() == [1, 0, 3, 2, -1, 1]
+    assert targets["age"].tolist() == [1, 2, 0, 1, 2, -1]
+    assert flipped(faces.labels, ("gender",))["race"].tolist() == faces.labels["race"].tolist()
+
+
+def test_figures_of_a_generator_that_inverts_gender_and_nothing_else(faces):
+    found = figures(Inverter(), faces, torch.arange(6), Brightness(), Unit())
+    assert found["eer_original"] == 0 and found["eer_own"] == 0
+    assert found["eer_gender"] == 1
+    assert found["race_kept"] == 1 and found["race_hidden"] == 0
+    assert 0 < found["cosine"] < 1.01 and found["change"] > 0.1
+
+
+def test_figures_and_grid_of_a_real_generator(faces, tmp_path):
+    torch.manual_seed(0)
+    generator = Generator(GeneratorShape(32, 8, 1)).eval()
+    found = figures(generator, faces, torch.arange(6), Judge(JudgeShape(16, 8)).eval(), Unit())
+    assert all(0 <= value <= 1.01 for value in found.values())
+    sample_grid(generator, faces, torch.arange(3), tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as grid:
+        # Original, own labels, and the seven selections of three attributes.
+        assert grid.size == (9 * 32, 3 * 32)
