@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from PIL import Image
-from torch import nn
-
 from facepriv_privacynet.data import Faces
 from facepriv_privacynet.networks import Generator, GeneratorShape, Judge, JudgeShape
 from facepriv_privacynet.validation import figures, flipped, sample_grid
+from PIL import Image
+from torch import nn
 
 
 class Unit(nn.Module):
