@@ -135,11 +135,13 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     judges = Judges(registry, ESTIMATORS, (MATCHER,))
     models = judges.build()
     files = [out / portrait.path.name for portrait in chosen]
-    _make_folder(out, [*files, out / SHEET], overwrite)
+    _check_free([*files, out / SHEET], overwrite)
+    # In a folder aside, so that a judge that cannot be loaded leaves no half of a demonstration behind.
     with TemporaryDirectory() as folder:
-        mirrored = [Path(folder) / file.name for file in files]
-        done = [_protect(pipeline, *paths) for paths in zip(chosen, files, mirrored, strict=True)]
-        looks = look([*(portrait.path for portrait in chosen), *files, *mirrored], judges, workers=0)
+        done = [_protect(pipeline, portrait, Path(folder)) for portrait in chosen]
+        originals, mirrored = [portrait.path for portrait in chosen], [d.mirrored for d in done]
+        looks = look([*originals, *(d.file for d in done), *mirrored], judges, workers=0)
+        written = [d.file.read_bytes() for d in done]
     seen = _Seen(models[MATCHER], looks)
     count = len(chosen)
     verdicts = [
@@ -150,6 +152,9 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     report = Report(method, MATCHER, how, str(out / SHEET), tuple(verdicts), impostor)
     captions = [_caption(report, verdict, portrait) for verdict, portrait in zip(verdicts, chosen, strict=True)]
     footer = f"{MATCHER} match score of the two people with each other: {impostor}"
+    _make_folder(out)
+    for file, content in zip(files, written, strict=True):
+        atomic_write(file, content)
     atomic_write(out / SHEET, draw_sheet(method, [d.picture for d in done], captions, [footer, *report.notes()]))
     return report
 
@@ -196,14 +201,17 @@ def _verdict(
 
 @dataclass(frozen=True)
 class _Done:
-    """A protected portrait: for the sheet, and the gender that was to be hidden."""
+    """A protected portrait: its file, the mirrored original's, the picture of it, the gender that was to be hidden."""
 
+    file: Path
+    mirrored: Path
     picture: Picture
     taken_for: str | None
 
 
-def _protect(pipeline: Pipeline, portrait: Portrait, file: Path, mirrored: Path) -> _Done:
-    """Write the protected portrait, and the mirrored original."""
+def _protect(pipeline: Pipeline, portrait: Portrait, folder: Path) -> _Done:
+    """Write the protected portrait and the mirrored original into `folder`."""
+    file, mirrored = folder / portrait.path.name, folder / f"mirrored-{portrait.path.name}"
     photo = read_image(portrait.path)
     protected = pipeline.protect(photo)
     if not protected.prepared.faces:
@@ -212,7 +220,7 @@ def _protect(pipeline: Pipeline, portrait: Portrait, file: Path, mirrored: Path)
     write_image(photo.with_pixels(np.ascontiguousarray(photo.pixels[:, ::-1])), mirrored)
     own = int(protected.prepared.source["gender"][0])
     picture = Picture(photo.rgb8(), read_image(file).rgb8(), protected.prepared.faces[0])
-    return _Done(picture, None if own == UNKNOWN else GENDER.classes[own])
+    return _Done(file, mirrored, picture, None if own == UNKNOWN else GENDER.classes[own])
 
 
 def _caption(report: Report, verdict: Verdict, portrait: Portrait) -> list[str]:
@@ -237,11 +245,14 @@ def _check_unseen(pipeline: Pipeline) -> None:
             raise UsageError(f"'{method.name}' was trained against {', '.join(known)}, which the demo judges it with")
 
 
-def _make_folder(out: Path, files: list[Path], overwrite: bool) -> None:
+def _check_free(files: list[Path], overwrite: bool) -> None:
+    existing = [file for file in files if file.exists()]
+    if existing and not overwrite:
+        raise UsageError(f"{existing[0]}: exists already; name another folder with -o, or give --overwrite")
+
+
+def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{out}: cannot be made a folder ({error.strerror}); name another with -o") from error
-    existing = [file for file in files if file.exists()]
-    if existing and not overwrite:
-        raise UsageError(f"{existing[0]}: exists already; name another folder with -o, or give --overwrite")

