@@ -11,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from facepriv.contracts import AttributeEstimator, Images
+from facepriv.contracts import AttributeEstimator, Images, resize_images
 from facepriv.schema import AGE, ATTRIBUTES, GENDER, RACE, attribute
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_estimators.networks import FAMILIES, mirrored
 from facepriv_estimators.torch_models import run_each
 
 PACKAGE = "facepriv_estimators.weights"
+#: Side of the crops that the families were trained on.
+TRAINED_SIZE = 112
 
 
 def architecture(family: str) -> str:
@@ -103,6 +105,9 @@ class FamilyEstimator(AttributeEstimator):
     def predict(self, images: Images) -> NDArray[np.float32]:
         """Return probabilities (N, K) or years (N,); see `AttributeEstimator.predict`."""
         width = sum(len(attribute(name).classes) for name in ("gender", "race")) + 1
+        if images.shape[1] != TRAINED_SIZE:
+            # The windows interpolate between four pixels: a finer crop would alias, and look sharper than any trained on.
+            images = np.clip(resize_images(images, TRAINED_SIZE), 0, 1)
         columns = _run(self.family, images, width)[:, _COLUMNS[self.attribute]]
         return columns[:, 0] if self.output == "years" else columns
 

@@ -61,7 +61,7 @@ class Recipe:
     judges_each_step: int = 3
     warm_up: int = 500
     warm_batch: int = 64
-    steps: int = 1500
+    steps: int = 1400
     batch: int = 12
     rate_g: float = 4e-4
     rate_d: float = 2e-4
@@ -72,9 +72,9 @@ class Recipe:
     w_judges: float = 1.0
     w_identity: float = 2.0
     w_cycle: float = 1.0
-    w_kept: float = 8.0
+    w_kept: float = 16.0
     w_roughness: float = 2.0
-    w_colour: float = 4.0
+    w_colour: float = 30.0
     cycle_every: int = 6
     critic_every: int = 3
     penalty_every: int = 4
