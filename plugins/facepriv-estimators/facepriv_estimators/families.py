@@ -106,7 +106,7 @@ class FamilyEstimator(AttributeEstimator):
         """Return probabilities (N, K) or years (N,); see `AttributeEstimator.predict`."""
         width = sum(len(attribute(name).classes) for name in ("gender", "race")) + 1
         if images.shape[1] != TRAINED_SIZE:
-            # The windows interpolate between four pixels: a finer crop would alias, and look sharper than any trained on.
+            # The windows interpolate between four pixels: a finer crop would alias, and look sharper than any learnt.
             images = np.clip(resize_images(images, TRAINED_SIZE), 0, 1)
         columns = _run(self.family, images, width)[:, _COLUMNS[self.attribute]]
         return columns[:, 0] if self.output == "years" else columns
