@@ -12,7 +12,7 @@ change of method, weights or code starts anew. LFW is for evaluation only.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,10 @@ GOOD_EER = 0.08
 class Setting:
     """What is measured."""
 
+    registry: Registry
     methods: tuple[str, ...]
     request: PrivacyRequest
     true_labels: bool
-    own_labels: bool
     workers: int
 
 
@@ -56,6 +56,8 @@ class Setting:
 @click.option("--work", type=click.Path(path_type=Path), default=None, help="Where protected photos are kept; never in "
               "a repository: they show real people. [default: facepriv/visible-lfw in the user's cache]")  # fmt: skip
 @click.option("--method", "methods", multiple=True, default=("privacynet",), show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,
+              help="The method's weights, for a candidate that is not packaged yet.")  # fmt: skip
 @click.option("--obfuscate", multiple=True, default=("gender",), show_default=True)
 @click.option("--policy", type=click.Choice(POLICIES), default="flip", show_default=True)
 @click.option("--strength", type=float, default=1.0, show_default=True)
@@ -73,9 +75,9 @@ class Setting:
 @click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
 def main(
-    data: Path | None, work: Path | None, methods: tuple[str, ...], obfuscate: tuple[str, ...], policy: Any,
-    strength: float, seed: int, own_labels: bool, true_labels: bool, judges: tuple[str, ...], matcher: str,
-    limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
+    data: Path | None, work: Path | None, methods: tuple[str, ...], weights: Path | None, obfuscate: tuple[str, ...],
+    policy: Any, strength: float, seed: int, own_labels: bool, true_labels: bool, judges: tuple[str, ...],
+    matcher: str, limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
 ) -> None:  # fmt: skip
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
@@ -85,11 +87,12 @@ def main(
     )
     if own_labels and policy != "flip":
         raise UsageError("--own-labels sets every target itself: leave out --policy")
-    setting = Setting(methods, request, true_labels, own_labels, workers or os.cpu_count() or 1)
+    known = registry() if weights is None else with_weights(registry(), methods, weights)
+    setting = Setting(known, methods, request, true_labels, workers or os.cpu_count() or 1)
     place = work or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "visible-lfw"
 
-    who = Judges(registry(), judges, (matcher,))
-    described = refuse_seen(methods, (*judges, matcher))
+    who = Judges(known, judges, (matcher,))
+    described = refuse_seen(known, methods, (*judges, matcher))
     protected = protect(photos, setting, place)
     paths = [record.path for record in photos]
     note(f"judging {len(paths)} originals, then as many protected photos")
@@ -132,14 +135,26 @@ def target_pairs(own_labels: bool) -> dict[str, dict[str, str]]:
     return {"race": dict(RACE_PAIRS)}
 
 
-def refuse_seen(methods: tuple[str, ...], judges: tuple[str, ...]) -> list[dict[str, Any]]:
+def with_weights(known: Registry, methods: tuple[str, ...], weights: Path) -> Registry:
+    """Return the registry with one method built on other weights."""
+    if len(methods) != 1:
+        raise UsageError("--weights belongs to one method: name just one")
+    descriptor = known.find("perturber", methods[0])
+    other = replace(descriptor, options={**descriptor.options, "weights": str(weights.absolute())})
+    plugins = [
+        replace(p, components=tuple(other if d is descriptor else d for d in p.components)) for p in known.plugins
+    ]
+    return Registry(plugins)
+
+
+def refuse_seen(known: Registry, methods: tuple[str, ...], judges: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return what the methods say of themselves; a judge that one was trained against is refused."""
     described = []
     for name in methods:
-        info = registry().create("perturber", name).info()
-        known = sorted(set(info.get("seen") or ()) & set(judges))
-        if known:
-            raise UsageError(f"'{name}' was trained against {', '.join(known)}: no unseen evidence; choose others")
+        info = known.create("perturber", name).info()
+        seen = sorted(set(info.get("seen") or ()) & set(judges))
+        if seen:
+            raise UsageError(f"'{name}' was trained against {', '.join(seen)}: no unseen evidence; choose others")
         described.append({"name": name, **info})
     return described
 
@@ -153,8 +168,8 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
     for group, members in groups.items():
         if not members:
             continue
-        known, estimators = told(group) if setting.true_labels else (registry(), {})
-        out = work / f"protected-{stale_key(setting, known)}-{group}"
+        known, estimators = told(group, setting.registry) if setting.true_labels else (setting.registry, {})
+        out = work / f"protected-{stale_key(setting)}-{group}"
         options = Options(
             inputs=tuple(str(r.path) for r in members), out=str(out), methods=setting.methods,
             request=setting.request, key=b"the visible LFW, reproducible", estimators=estimators,
@@ -170,20 +185,22 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
     return [places[str(r.path)] for r in photos]
 
 
-def told(label: str) -> tuple[Registry, dict[str, str]]:
+def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
     """Return the registry with an estimator that says `label` of every face, and the choice of it for gender."""
     name = f"told-{label}"
     knower = Descriptor("estimator", name, "facepriv.evaluate:Told", "the true label", options={"label": label})
     extra = Plugin("visible-lfw", "visible-lfw", __version__, (knower,))
-    return Registry([*registry().plugins, extra]), {"gender": name}
+    return Registry([*known.plugins, extra]), {"gender": name}
 
 
-def stale_key(setting: Setting, known: Registry) -> str:
+def stale_key(setting: Setting) -> str:
     """Return a hash of all that decides the protected photos but the photos themselves."""
+    known = setting.registry
     targets = [known.find("perturber", name).target for name in setting.methods]
     targets += [d.target for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
     packages = sorted({target.partition(":")[0].partition(".")[0] for target in targets})
-    asked = f"{setting.methods} {setting.request} {setting.true_labels}"
+    hashes = [known.create("perturber", name).info().get("weights") for name in setting.methods]
+    asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}"
     return digest([asked, *(package_hash(package) for package in (*packages, *PIPELINE))])
 
 

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from facepriv.contracts import PrivacyRequest
-from facepriv.errors import DataError
+from facepriv.errors import DataError, UsageError
 from facepriv.metrics.bootstrap import Estimate
+from facepriv.registry import registry
 
 
 def call(module, *arguments):
@@ -25,7 +26,11 @@ def run(module, data, work, *more):
     return json.loads(path.read_text()), result
 
 
-def test_photos_are_protected_judged_and_reported_and_a_second_run_finds_all_done(visible_lfw, small_lfw, tmp_path):
+def test_photos_are_protected_judged_and_reported_and_a_second_run_finds_all_done(
+    visible_lfw, small_lfw, tmp_path, monkeypatch
+):
+    # Someone may be editing the code while its tests run.
+    monkeypatch.setattr(visible_lfw, "package_hash", lambda package: package)
     work = tmp_path / "work"
     result, output = run(visible_lfw, small_lfw, work, "--strength", 0.2)
     assert (result["photos"], result["people"]) == (16, 8)
@@ -45,14 +50,22 @@ def test_photos_are_protected_judged_and_reported_and_a_second_run_finds_all_don
 
 def test_true_labels_reach_the_method_one_gender_at_a_time(visible_lfw, small_lfw, tmp_path):
     photos = visible_lfw.visible(small_lfw / "lfw", 3)
-    setting = visible_lfw.Setting(("pixelate",), PrivacyRequest(), True, False, 1)
+    setting = visible_lfw.Setting(registry(), ("pixelate",), PrivacyRequest(), True, 1)
     protected = visible_lfw.protect(photos, setting, tmp_path)
     assert [path.name for path in protected] == [record.path.name for record in photos]
     assert {path.parent.name.rpartition("-")[2] for path in protected} == {"male", "female"}
     assert visible_lfw.changed([r.path for r in photos], protected) > 0
-    known, chosen = visible_lfw.told("female")
+    known, chosen = visible_lfw.told("female", registry())
     labels = known.create("estimator", chosen["gender"]).classes(np.zeros((2, 8, 8, 3), np.float32))
     assert labels.tolist() == [1, 1]
+
+
+def test_a_candidate_that_is_not_packaged_is_built_on_its_own_weights(visible_lfw, tmp_path):
+    known = visible_lfw.with_weights(registry(), ("privacynet",), tmp_path / "candidate.safetensors")
+    assert known.create("perturber", "privacynet").weights == str(tmp_path / "candidate.safetensors")
+    assert registry().create("perturber", "privacynet").weights is None
+    with pytest.raises(UsageError, match="just one"):
+        visible_lfw.with_weights(registry(), ("privacynet", "pixelate"), tmp_path)
 
 
 def test_own_labels_turn_every_class_into_itself(visible_lfw):
