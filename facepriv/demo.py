@@ -64,7 +64,7 @@ class Verdict:
     p_female : dict of str to Change
         Judge -> its probability of the class "female".
     misread_by : tuple of str
-        Judges that are wrong about the original: what they say of the protected photo is no evidence.
+        Judges that are wrong about the original: an answer that is wrong after it, too, is no merit of the method.
     mirrored : Change
         Match score with the mirrored original, which stands for a second photo of the same person.
     direct : Change
@@ -101,9 +101,9 @@ class Report:
         lines = [f"Match score, higher = same person. {self.match_score}."]
         for photo in self.photos:
             if photo.taken_for not in (None, WOMEN):
-                lines.append(f"{photo.name}: taken for {photo.taken_for} by the estimator that tells what to hide.")
+                lines.append(f"{photo.name}: taken for {photo.taken_for} when it was protected, and turned from that.")
             for judge in photo.misread_by:
-                lines.append(f"{photo.name}: {judge} is wrong about the original already, so it shows nothing here.")
+                lines.append(f"{photo.name}: {judge} is wrong about the original already; only the change counts.")
         return lines
 
 
