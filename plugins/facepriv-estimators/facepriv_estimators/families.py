@@ -68,6 +68,18 @@ class GroupLogits(nn.Module):
         return {"gender": out["gender"], "race": out["race"], "age": groups.clamp(min=1e-4).log()}
 
 
+class OneAttribute(nn.Module):
+    """One attribute's logits out of a module that gives a dict of them."""
+
+    def __init__(self, joint: nn.Module, attribute: str) -> None:
+        super().__init__()
+        self.joint, self.attribute = joint, attribute
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> (N, classes)."""
+        return self.joint(x)[self.attribute]
+
+
 _COLUMNS = {GENDER.name: slice(0, 2), RACE.name: slice(2, 6), AGE.name: slice(6, 7)}
 
 
@@ -99,7 +111,11 @@ class FamilyEstimator(AttributeEstimator):
         return load_family(self.family)[1].metadata.provenance.trained_on
 
     def torch_module(self) -> nn.Module:
-        """Return the differentiable module: crops to class logits of all attributes, by name."""
+        """Return the differentiable module: crops to this attribute's class logits (N, classes)."""
+        return OneAttribute(self.joint_module(), self.attribute)
+
+    def joint_module(self) -> nn.Module:
+        """Return the differentiable module of all attributes at the price of one: crops to a dict of class logits."""
         return GroupLogits(load_family(self.family)[0])
 
     def predict(self, images: Images) -> NDArray[np.float32]:

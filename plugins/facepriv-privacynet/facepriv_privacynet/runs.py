@@ -72,7 +72,7 @@ class Run:
         device = self.accelerator.device
         opened = open_pack(pack)
         self.sets = ", ".join(sorted(set(opened.columns["set"])))
-        self.estimator: nn.Module = registry().create("estimator", ESTIMATOR).torch_module().to(device)
+        self.estimator: nn.Module = registry().create("estimator", ESTIMATOR).joint_module().to(device)
         self.matcher: nn.Module = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
         size = recipe.generator.size
         self.validation = Faces.from_pack(opened, "validation", size, device)

