@@ -30,8 +30,19 @@ def start(tmp_path, *options):
     line = "apply photos -o out --method noise --method slow --obfuscate gender --workers 2 --batch-size 2"
     command = [sys.executable, "-m", "facepriv", *line.split(), *options]
     return subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_hear_ctrl_c,
     )
+
+
+def _hear_ctrl_c():
+    """A suite that was started in the background was told to ignore Ctrl-C, and would hand that down."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_for_outputs(process, out, count):
