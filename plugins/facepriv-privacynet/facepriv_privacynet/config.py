@@ -38,6 +38,8 @@ class Recipe:
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
     w_source, w_attribute, w_judges, w_identity, w_cycle, w_kept, w_roughness, w_colour : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors.
+    w_gender : float
+        Weight of gender against race and age within G's attribute losses.
     cycle_every : int
         The cycle costs as much as the rest of G's step; its weight applies each time.
     critic_every, penalty_every : int
@@ -61,7 +63,7 @@ class Recipe:
     judges_each_step: int = 3
     warm_up: int = 500
     warm_batch: int = 64
-    steps: int = 1400
+    steps: int = 2000
     batch: int = 12
     rate_g: float = 4e-4
     rate_d: float = 2e-4
@@ -70,7 +72,8 @@ class Recipe:
     w_source: float = 0.1
     w_attribute: float = 0.3
     w_judges: float = 1.0
-    w_identity: float = 2.0
+    w_gender: float = 2.0
+    w_identity: float = 4.0
     w_cycle: float = 1.0
     w_kept: float = 16.0
     w_roughness: float = 2.0
@@ -103,6 +106,7 @@ PAPER = replace(
     rate_d=1e-4,
     decay=0.5,
     w_source=1.0,
+    w_gender=1.0,
     w_attribute=4.0,
     w_judges=0.0,
     w_identity=4.0,

@@ -36,15 +36,16 @@ def gradient_penalty(score: Callable[[Tensor], Tensor], real: Tensor, changed: T
     return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 
-def attributes(logits: Logits, labels: Mapping[str, Tensor]) -> Tensor:
+def attributes(logits: Logits, labels: Mapping[str, Tensor], gender: float = 1.0) -> Tensor:
     """L_attr (equations 5 and 6): cross-entropy per attribute, summed; faces of unknown label (-1) do not count.
 
-    For D, `labels` are the faces' own; for G, the targets.
+    For D, `labels` are the faces' own; for G, the targets. `gender` weighs that attribute against the others.
     """
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for name, scores in logits.items():
         known = (labels[name] >= 0).sum().clamp(min=1)
-        total = total + F.cross_entropy(scores.float(), labels[name], ignore_index=-1, reduction="sum") / known
+        value = F.cross_entropy(scores.float(), labels[name], ignore_index=-1, reduction="sum") / known
+        total = total + value * (gender if name == "gender" else 1.0)
     return total
 
 

@@ -88,11 +88,14 @@ class Trainer:
         with self.accelerator.autocast():
             y = self.g(x, encode(targets))
             realness, logits = self.d(y)
-            parts = {"source": losses.adversarial(realness), "attribute": losses.attributes(logits, targets)}
+            parts = {
+                "source": losses.adversarial(realness),
+                "attribute": losses.attributes(logits, targets, r.w_gender),
+            }
             if self.judges:
                 pool = [*self.judges, *self.fixed]
                 chosen = random.sample(pool, min(r.judges_each_step, len(pool)))
-                views = [losses.attributes(judge(self._augmented(y)), targets) for judge in chosen]
+                views = [losses.attributes(judge(self._augmented(y)), targets, r.w_gender) for judge in chosen]
                 parts["judges"] = torch.stack(views).mean()
             parts["identity"] = self._identity(x, y)
             parts["kept"] = losses.kept(x, y, kept)
