@@ -31,7 +31,7 @@ from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
-from facepriv.schema import ATTRIBUTES, GENDER, RACE_PAIRS
+from facepriv.schema import GENDER, RACE_PAIRS
 
 FMR = 0.001
 #: The code between a photo and its protected copy; a change there makes kept photos stale.
@@ -83,7 +83,12 @@ def main(
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     photos = visible(data / "lfw", limit)
     request = PrivacyRequest(
-        obfuscate=obfuscate, policy=policy, strength=strength, seed=seed, pairs=target_pairs(own_labels)
+        # Nothing hidden: every face's target is its own label, and the generator runs all the same.
+        obfuscate=() if own_labels else obfuscate,
+        policy=policy,
+        strength=strength,
+        seed=seed,
+        pairs={"race": dict(RACE_PAIRS)},
     )
     if own_labels and policy != "flip":
         raise UsageError("--own-labels sets every target itself: leave out --policy")
@@ -126,13 +131,6 @@ def visible(root: Path, limit: int | None = None) -> list[records.Record]:
         kept = {people[i] for i in np.linspace(0, len(people) - 1, limit).round().astype(int)}
         photos = [r for r in photos if r.subject in kept]
     return photos
-
-
-def target_pairs(own_labels: bool) -> dict[str, dict[str, str]]:
-    """Return what a class is turned into: the evaluation preset for race, or every class into itself."""
-    if own_labels:
-        return {name: {label: label for label in spec.classes} for name, spec in ATTRIBUTES.items()}
-    return {"race": dict(RACE_PAIRS)}
 
 
 def with_weights(known: Registry, methods: tuple[str, ...], weights: Path) -> Registry:
@@ -287,8 +285,12 @@ def show(result: dict[str, Any]) -> None:
     chain = " > ".join(
         f"{m['name']} {m.get('version') or ''} {(m.get('weights') or '')[:12]}" for m in result["methods"]
     )
-    mode = "own labels, nothing hidden" if result["request"]["own_labels"] else f"policy {result['request']['policy']}"
-    print(f"\n{chain.strip()}: {', '.join(result['request']['obfuscate'])}, {mode}")
+    mode = (
+        "every face's own labels as targets"
+        if result["request"]["own_labels"]
+        else f"policy {result['request']['policy']}"
+    )
+    print(f"\n{chain.strip()}: {', '.join(result['request']['obfuscate']) or 'nothing'} hidden, {mode}")
     print(
         f"{result['photos']} photos of {result['people']} people; {result['changed']} photos differ from the original"
     )

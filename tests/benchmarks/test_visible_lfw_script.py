@@ -68,13 +68,23 @@ def test_a_candidate_that_is_not_packaged_is_built_on_its_own_weights(visible_lf
         visible_lfw.with_weights(registry(), ("privacynet", "pixelate"), tmp_path)
 
 
-def test_own_labels_turn_every_class_into_itself(visible_lfw):
-    own = visible_lfw.target_pairs(True)
-    assert all(label == target for classes in own.values() for label, target in classes.items())
-    assert {name: len(classes) for name, classes in own.items()} == {"gender": 2, "race": 4, "age": 3}
-    assert visible_lfw.target_pairs(False) == {
-        "race": {"white": "black", "black": "white", "asian": "indian", "indian": "asian"}
-    }
+def test_own_labels_hide_nothing_and_the_method_works_all_the_same(visible_lfw, small_lfw, tmp_path, monkeypatch):
+    asked = []
+
+    def record(photos, setting, work):
+        asked.append(setting.request)
+        raise DataError("enough seen")
+
+    monkeypatch.setattr(visible_lfw, "protect", record)
+    for more in ([], ["--own-labels"]):
+        call(visible_lfw, "--data", small_lfw, "--work", tmp_path, "--method", "pixelate", *more)
+    assert [request.hidden for request in asked] == [("gender",), ()]
+    # A request that hides nothing must still run the method.
+    photos = visible_lfw.visible(small_lfw / "lfw", 2)
+    setting = visible_lfw.Setting(registry(), ("pixelate",), asked[1], False, 1)
+    monkeypatch.undo()
+    protected = visible_lfw.protect(photos, setting, tmp_path)
+    assert visible_lfw.changed([r.path for r in photos], protected) == 2
 
 
 def test_people_of_a_quick_run_are_spread_over_the_list(visible_lfw, small_lfw):
