@@ -118,7 +118,9 @@ class Run:
         """Measure the averaged generator on the first validation faces."""
         count = min(_VALIDATION_FACES, len(self.validation))
         rows = torch.linspace(0, len(self.validation) - 1, count).long()
-        return figures(self.trainer.average.net, self.validation, rows, self.trainer.probe.eval(), self.matcher)
+        # Without judges nothing taught the probe; then the estimator taught nobody, and may look.
+        looks = self.trainer.probe.eval() if self.recipe.judges else self.estimator
+        return figures(self.trainer.average.net, self.validation, rows, looks, self.matcher)
 
     def export(self, shown: str) -> tuple[Path, dict[str, float]]:
         """Write the averaged generator as ``privacynet.safetensors``; returns its path and validation figures."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -218,10 +217,6 @@ class Trainer:
         self.step, self.warmed, self.average.updates = state["step"], state["warmed"], state["updates"]
         # Not the same draws again as from the start.
         torch.manual_seed(self.recipe.seed + 1000 * (1 + self.accelerator.process_index) + self.step)
-
-    def describe(self) -> dict[str, Any]:
-        """Return the recipe as plain values, for provenance."""
-        return asdict(self.recipe)
 
     # -- helpers --------------------------------------------------------------------------------------------------
 

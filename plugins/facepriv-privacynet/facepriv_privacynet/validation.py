@@ -19,8 +19,6 @@ from facepriv.schema import ATTRIBUTES, RACE_PAIRS, selections
 from facepriv_privacynet.data import Faces, Labels
 from facepriv_privacynet.networks import encode
 
-Batches = Callable[[Tensor], Tensor]
-
 
 def flipped(own: Labels, hidden: tuple[str, ...]) -> Labels:
     """Targets of the evaluation preset: the other gender, the paired race, the next age group (old becomes young)."""
