@@ -12,7 +12,7 @@ change of method, weights or code starts anew. LFW is for evaluation only.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS
+from facepriv.settings import configured
 
 FMR = 0.001
 #: The code between a photo and its protected copy; a change there makes kept photos stale.
@@ -58,6 +59,7 @@ class Setting:
 @click.option("--method", "methods", multiple=True, default=("privacynet",), show_default=True)
 @click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,
               help="The method's weights, for a candidate that is not packaged yet.")  # fmt: skip
+@click.option("--set", "settings", multiple=True, metavar="METHOD.NAME=VALUE", help="A setting of a method.")
 @click.option("--obfuscate", multiple=True, default=("gender",), show_default=True)
 @click.option("--policy", type=click.Choice(POLICIES), default="flip", show_default=True)
 @click.option("--strength", type=float, default=1.0, show_default=True)
@@ -75,9 +77,10 @@ class Setting:
 @click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
 def main(
-    data: Path | None, work: Path | None, methods: tuple[str, ...], weights: Path | None, obfuscate: tuple[str, ...],
-    policy: Any, strength: float, seed: int, own_labels: bool, true_labels: bool, judges: tuple[str, ...],
-    matcher: str, limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
+    data: Path | None, work: Path | None, methods: tuple[str, ...], weights: Path | None, settings: tuple[str, ...],
+    obfuscate: tuple[str, ...], policy: Any, strength: float, seed: int, own_labels: bool, true_labels: bool,
+    judges: tuple[str, ...], matcher: str, limit: int | None, workers: int | None, replicates: int,
+    json_path: Path | None,
 ) -> None:  # fmt: skip
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
@@ -92,7 +95,7 @@ def main(
     )
     if own_labels and policy != "flip":
         raise UsageError("--own-labels sets every target itself: leave out --policy")
-    known = registry() if weights is None else with_weights(registry(), methods, weights)
+    known = configured(registry() if weights is None else with_weights(registry(), methods, weights), settings, methods)
     setting = Setting(known, methods, request, true_labels, workers or os.cpu_count() or 1)
     place = work or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "visible-lfw"
 
@@ -137,12 +140,7 @@ def with_weights(known: Registry, methods: tuple[str, ...], weights: Path) -> Re
     """Return the registry with one method built on other weights."""
     if len(methods) != 1:
         raise UsageError("--weights belongs to one method: name just one")
-    descriptor = known.find("perturber", methods[0])
-    other = replace(descriptor, options={**descriptor.options, "weights": str(weights.absolute())})
-    plugins = [
-        replace(p, components=tuple(other if d is descriptor else d for d in p.components)) for p in known.plugins
-    ]
-    return Registry(plugins)
+    return known.with_options("perturber", methods[0], {"weights": str(weights.absolute())})
 
 
 def refuse_seen(known: Registry, methods: tuple[str, ...], judges: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -198,7 +196,8 @@ def stale_key(setting: Setting) -> str:
     targets += [d.target for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
     packages = sorted({target.partition(":")[0].partition(".")[0] for target in targets})
     hashes = [known.create("perturber", name).info().get("weights") for name in setting.methods]
-    asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}"
+    settings = [sorted(known.find("perturber", name).options.items()) for name in setting.methods]
+    asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}{settings if any(settings) else ''}"
     return digest([asked, *(package_hash(package) for package in (*packages, *PIPELINE))])
 
 

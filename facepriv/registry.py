@@ -5,8 +5,8 @@ pluggy's own entry-point loader lets one broken plugin end the program; here eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -91,6 +91,14 @@ class Registry:
         hint = f"; not loaded: {', '.join(broken)} (see 'facepriv plugins')" if broken else ""
         listed = f"known are {', '.join(known)}" if known else "none is installed"
         raise UsageError(f"unknown {word} '{name}'{nearest(name, known)}: {listed}{hint}")
+
+    def with_options(self, kind: Kind, name: str, options: Mapping[str, object]) -> Registry:
+        """Return a registry in which `name` is built with `options` on top of its own; raises what `find` raises."""
+        descriptor = self.find(kind, name)
+        other = replace(descriptor, options={**descriptor.options, **options})
+        return Registry(
+            [replace(p, components=tuple(other if d is descriptor else d for d in p.components)) for p in self.plugins]
+        )
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:
         """Import the target of `name` and build it with its descriptor's options, then `options`.

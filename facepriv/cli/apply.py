@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", required=True, metavar="OUT", help="Output folder; for a single photo also a file name.")
 @click.option("--method", "methods", multiple=True, required=True, metavar="NAME",
               help="Method, see 'facepriv methods'. Several are applied in order.")  # fmt: skip
+@click.option("--set", "settings", multiple=True, metavar="METHOD.NAME=VALUE",
+              help="A setting of a method, see its page; a wrong name is answered with those there are.")  # fmt: skip
 @click.option("--obfuscate", type=Names(), multiple=True, help="Attributes to hide: gender, race, age.")
 @click.option("--keep", type=Names(), multiple=True,
               help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
@@ -63,9 +65,11 @@ def command(ctx: click.Context, **given: Any) -> None:
     that tells what was hidden. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
     """
     from facepriv.apply import make_plan, run_plan
+    from facepriv.registry import registry
+    from facepriv.settings import configured
 
     options = _options(given)
-    plan = make_plan(options)
+    plan = make_plan(options, configured(registry(), given["settings"], options.methods))
     if given["dry_run"]:
         ctx.exit(_show(plan, given["as_json"]))
     started = time.monotonic()

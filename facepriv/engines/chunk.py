@@ -176,6 +176,7 @@ class ChunkWorker:
         request = self.setup.request
         return {
             "input": str(task.source),
+            "settings": _settings(self.setup),
             "obfuscate": list(request.hidden),
             "policy": request.policy,
             "strength": request.strength,
@@ -189,6 +190,12 @@ def use_one_thread() -> None:
     os.environ.update(ONE_THREAD)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+def _settings(setup: Setup) -> dict[str, dict[str, str]]:
+    """Return method -> its options as texts, of the methods that have any."""
+    options = {name: setup.registry.find("perturber", name).options for name in setup.methods}
+    return {name: {key: str(value) for key, value in own.items()} for name, own in options.items() if own}
 
 
 def _audit_face(item: Prepared, n: int) -> dict[str, Any]:

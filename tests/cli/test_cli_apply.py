@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from facepriv.cli import main
 from facepriv.manifest import read_run
@@ -47,6 +49,15 @@ def one_error(result):
         ("photos -o out --method darken --obfuscate gender --resume --overwrite", "exclude each other"),
         ("photos -o out --method paint --obfuscate race --estimator gender=nobody", "unknown estimator 'nobody'"),
         ("photos -o out --method darken --obfuscate gender --key-file none", "none: No such file or directory; make a"),
+        (
+            "photos -o out --method tuned --obfuscate gender --set tuned.amont=1",
+            "no such setting (did you mean 'amount'",
+        ),
+        (
+            "photos -o out --method tuned --obfuscate gender --set tuned.amount=2",
+            "tuned.amount: expected 0 to 1, got 2",
+        ),
+        ("photos -o out --method tuned --obfuscate gender --set darken.x=2", "'darken' is not among the methods of"),
         ("missing.jpg -o out --method darken --obfuscate gender", "missing.jpg: no such file or folder"),
         ("empty -o out --method darken --obfuscate gender", "empty: no image file there"),
         (
@@ -202,3 +213,17 @@ def test_the_run_folder_is_not_taken_for_an_input(call, photos, tmp_path):
         "photos/000.png",
         "photos/out/000.png",
     ]
+
+
+def test_a_setting_reaches_the_method_in_its_worker_and_stands_in_an_audit_only(call, photos, tmp_path):
+    photos(1)
+    for amount in ("0", "0.5"):
+        line = f"photos -o out{amount} --method tuned --obfuscate gender --set tuned.amount={amount} --workers 1"
+        assert call(f"{line} --audit").exit_code == 0
+    images = [np.asarray(Image.open(tmp_path / folder / "000.png")) for folder in ("photos", "out0", "out0.5")]
+    assert np.array_equal(images[0], images[1])
+    assert images[2].mean() < images[0].mean() - 5
+    (row,) = read_run(tmp_path / "out0.5").rows.values()
+    assert row.audit["settings"] == {"tuned": {"fixed": "2", "amount": "0.5"}}
+    assert call("photos -o silent --method tuned --obfuscate gender --set tuned.amount=0.37").exit_code == 0
+    assert not [p for p in (tmp_path / "silent" / "facepriv-run").iterdir() if "0.37" in p.read_text()]

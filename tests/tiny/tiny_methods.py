@@ -3,12 +3,13 @@
 import os
 import signal
 import time
+from typing import Literal
 
 import click
 import numpy as np
 
 from facepriv.contracts import AttributeEstimator, Perturber
-from facepriv.errors import WeightsError
+from facepriv.errors import UsageError, WeightsError
 from facepriv.schema import ATTRIBUTES
 
 _ALL = ("gender", "race", "age")
@@ -22,6 +23,18 @@ class Darken(Perturber):
 
     def _perturb(self, faces, source, target, strength, rngs):
         return faces.images * np.float32(1 - 0.5 * strength)
+
+
+class Tuned(Darken):
+    """As dark as it is set to be."""
+
+    def __init__(self, amount: float = 0.5, how: Literal["evenly", "below"] = "evenly", fixed: int = 1):
+        if not 0 <= amount <= 1:
+            raise UsageError(f"tuned.amount: expected 0 to 1, got {amount:g}")
+        self.amount, self.how, self.fixed = amount, how, fixed
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        return faces.images * np.float32(1 - self.amount * strength)
 
 
 class Noise(Perturber):

@@ -3,6 +3,8 @@
 What a method was asked for shows in the colour of the faces, so that tests can read it off a written photo.
 """
 
+from dataclasses import replace
+
 from facepriv.hookspecs import Descriptor, hookimpl
 
 FACEPRIV_CONTRACT = 1
@@ -31,6 +33,7 @@ def facepriv_components():
         _method("weightless", "Weightless", ("gender",)),
         _method("threads", "Threads", ("gender",)),
     ]
+    methods.append(replace(_method("tuned", "Tuned", ("gender",)), options={"fixed": 2}))
     estimators = [
         Descriptor("estimator", f"bright-{name}", f"tiny_methods:Bright{name.title()}", "test", attributes=(name,))
         for name in _ALL

@@ -1,0 +1,117 @@
+"""Settings of methods given as text, ``METHOD.NAME=VALUE``: each becomes a keyword of the method's constructor.
+
+What a constructor takes is what a user may set: names and types are read off its signature, so that a plugin declares
+nothing twice. What its descriptor fixes is not for the user to change.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from facepriv.errors import UsageError
+from facepriv.registry import Registry, load_target
+from facepriv.schema import nearest
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def configured(known: Registry, texts: Sequence[str], methods: Sequence[str]) -> Registry:
+    """Return a registry that builds methods with the settings in `texts`.
+
+    Parameters
+    ----------
+    known : Registry
+    texts : sequence of str
+        ``METHOD.NAME=VALUE`` each. A value is read as the type that the constructor's annotation names (bool, int,
+        float, str, Path, a Literal's words, a tuple of these with commas; ``none`` where None is allowed), or as that
+        of the default.
+    methods : sequence of str
+        The methods of this call: settings of another are refused.
+
+    Raises
+    ------
+    UsageError
+        If a text is no setting, a name is unknown or comes twice, or a value is of the wrong type.
+    PluginError
+        If the method cannot be imported.
+    """
+    for method, given in _sorted_out(texts, methods).items():
+        descriptor = known.find("perturber", method)
+        free = _parameters(load_target(descriptor), descriptor.options)
+        for name in given:
+            if name not in free:
+                can = f"can be set: {', '.join(free)}" if free else "has nothing to set"
+                raise UsageError(f"--set {method}.{name}: no such setting{nearest(name, list(free))}; {method} {can}")
+        values = {name: _read(f"--set {method}.{name}={text}", text, free[name]) for name, text in given.items()}
+        known = known.with_options("perturber", method, values)
+    return known
+
+
+def _sorted_out(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Turn texts into method -> name -> value."""
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        method, dot, name = left.strip().rpartition(".")
+        if not (equals and dot and method and name):
+            raise UsageError(f"--set '{text}': expected METHOD.NAME=VALUE")
+        if method not in methods:
+            raise UsageError(f"--set {left}: '{method}' is not among the methods of this call: {', '.join(methods)}")
+        if name in found.setdefault(method, {}):
+            raise UsageError(f"--set {left}: given twice")
+        found[method][name] = value.strip()
+    return found
+
+
+def _parameters(target: Callable[..., Any], fixed: Mapping[str, object]) -> dict[str, Any]:
+    """Return what may be set: name -> type, `str` where neither annotation nor default tells one."""
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):  # an annotation that exists for type checkers only
+        hints = {}
+    return {
+        name: hints.get(name) or (str if p.default in (p.empty, None) else type(p.default))
+        for name, p in inspect.signature(target).parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in fixed
+    }
+
+
+def _read(what: str, text: str, kind: Any) -> Any:
+    """Read `text` as `kind`; `what` names the setting in an error."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if NoneType in inner and text.lower() == "none":
+            return None
+        # A path-like is given as a str by its users, so a union is read as the first of its kinds that fits.
+        return _first_fitting(what, text, [k for k in inner if k is not NoneType])
+    if origin is Literal:
+        if text not in inner:
+            raise UsageError(f"{what}: expected one of {', '.join(map(str, inner))}{nearest(text, list(inner))}")
+        return text
+    if kind is tuple or origin in (tuple, list, Sequence):
+        each = inner[0] if inner else str
+        return tuple(_read(what, part.strip(), each) for part in text.split(",") if part.strip())
+    if kind is bool:
+        if text.lower() not in _WORDS:
+            raise UsageError(f"{what}: expected {_EXPECTED[bool]}")
+        return _WORDS[text.lower()]
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise UsageError(f"{what}: expected {_EXPECTED[kind]}") from None
+    return Path(text) if kind is Path else text
+
+
+def _first_fitting(what: str, text: str, kinds: Sequence[Any]) -> Any:
+    for kind in kinds[:-1]:
+        try:
+            return _read(what, text, kind)
+        except UsageError:
+            continue
+    return _read(what, text, kinds[-1])
