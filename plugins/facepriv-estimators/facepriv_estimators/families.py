@@ -68,6 +68,19 @@ class GroupLogits(nn.Module):
         return {"gender": out["gender"], "race": out["race"], "age": groups.clamp(min=1e-4).log()}
 
 
+class RankLogits(nn.Module):
+    """A family's output with age as it was learnt, in ranks: for training that treats age as ordered."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """(N, 3, S, S) in [0, 1] -> ``gender``, ``race`` logits (N, classes), ``years`` (N, 90) logits of older."""
+        out = self.net(x)
+        return {"gender": out["gender"], "race": out["race"], "years": out["age"]}
+
+
 class OneAttribute(nn.Module):
     """One attribute's logits out of a module that gives a dict of them."""
 
@@ -117,6 +130,10 @@ class FamilyEstimator(AttributeEstimator):
     def joint_module(self) -> nn.Module:
         """Return the differentiable module of all attributes at the price of one: crops to a dict of class logits."""
         return GroupLogits(load_family(self.family)[0])
+
+    def ranked_module(self) -> nn.Module:
+        """Return the same with age in ranks: ``years`` (N, 90), see `facepriv.training.ordinal`."""
+        return RankLogits(load_family(self.family)[0])
 
     def predict(self, images: Images) -> NDArray[np.float32]:
         """Return probabilities (N, K) or years (N,); see `AttributeEstimator.predict`."""

@@ -1,43 +1,18 @@
 """The two families of attribute networks: different architectures, one output form.
 
 A network takes aligned crops (N, 3, S, S) in [0, 1] and gives a dict: ``gender`` (N, 2) and ``race`` (N, 4) logits,
-``age`` (N, `AGE_RANKS`) logits of "older than r years".
+``age`` (N, `facepriv.training.ordinal.AGE_RANKS`) logits of "older than r years".
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facepriv.schema import GENDER, RACE
+from facepriv.training.ordinal import Coral, years_from
 from facepriv_estimators.mobilefacenet import MobileFaceNet
 from facepriv_estimators.torch_models import Normalise, Window
-
-#: Number of yearly thresholds, 0 to 89.
-AGE_RANKS = 90
-
-
-class Coral(nn.Module):
-    """Consistent rank logits (Cao, Mirjalili, Raschka, Pattern Recognition Letters 2020, section 3.3).
-
-    All ranks share one weight vector and differ in their biases, which makes the probabilities of "older than r years"
-    consistent: they fall as r grows.
-    """
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.weight = nn.Linear(features, 1, bias=False)
-        self.bias = nn.Parameter(torch.linspace(3, -5, AGE_RANKS))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, features) -> (N, AGE_RANKS) logits."""
-        return self.weight(x) + self.bias
-
-
-def years_from(logits: Tensor) -> Tensor:
-    """Expected age in years (N,) from CORAL logits (N, AGE_RANKS): the sum of the rank probabilities."""
-    return logits.float().sigmoid().sum(1)
 
 
 def mirrored(net: nn.Module, x: Tensor) -> dict[str, Tensor]:

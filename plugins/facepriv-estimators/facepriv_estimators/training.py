@@ -20,8 +20,9 @@ from facepriv.datasets.pack import Pack
 from facepriv.schema import RACE
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
+from facepriv.training.ordinal import age_loss
 from facepriv.training.sampling import balanced_weights
-from facepriv_estimators.networks import AGE_RANKS, mirrored, years_from
+from facepriv_estimators.networks import mirrored
 
 #: Faces under this age train too, but no bar speaks of them.
 ADULT = 15
@@ -62,15 +63,7 @@ def losses(out: dict[str, Tensor], gender: Tensor, race: Tensor, years: Tensor, 
         (4,) weight of each race class.
     """
     total = _cross_entropy(out["gender"], gender, None, 0.05) + _cross_entropy(out["race"], race, race_weight, 0.05)
-    known = ~torch.isnan(years)
-    if known.any():
-        ranks = torch.arange(AGE_RANKS, device=years.device)
-        older = (years[known, None] > ranks).float()
-        # The mean over 90 ranks is small because most are easy; 6 puts age on a par with the other two.
-        total = total + 6 * F.binary_cross_entropy_with_logits(out["age"][known], older)
-        # CORAL ranks; this term pulls their sum, the years that are reported.
-        total = total + F.smooth_l1_loss(years_from(out["age"][known]), years[known], beta=3.0) / 10
-    return total
+    return total + age_loss(out["age"], years)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:

@@ -6,33 +6,14 @@ import numpy as np
 import pytest
 import torch
 from facepriv_estimators.chips import arcface_chips
-from facepriv_estimators.networks import AGE_RANKS, FAMILIES, Coral, mirrored, years_from
+from facepriv_estimators.networks import FAMILIES, mirrored
 from facepriv_estimators.torch_models import ArcFaceWindow, Window
 from facepriv_estimators.training import RECIPES, losses, sampling_weights, train
 
 from facepriv.contracts import resize_images
 from facepriv.datasets.pack import Pack
 from facepriv.schema import ATTRIBUTES
-
-
-def test_coral_probabilities_fall_with_the_rank_when_biases_do():
-    torch.manual_seed(0)
-    p = Coral(5)(torch.randn(7, 5)).sigmoid()
-    assert p.shape == (7, AGE_RANKS)
-    assert (p[:, 1:] <= p[:, :-1]).all()
-
-
-def test_coral_ranks_share_one_weight_vector():
-    coral = Coral(5)
-    assert sum(p.numel() for p in coral.parameters()) == 5 + AGE_RANKS
-    a, b = coral(torch.zeros(1, 5)), coral(torch.ones(1, 5))
-    assert torch.allclose(b - a, (b - a)[:, :1].expand(-1, AGE_RANKS), atol=1e-5)
-
-
-def test_years_are_the_sum_of_rank_probabilities():
-    sure = torch.full((1, AGE_RANKS), -50.0)
-    sure[:, :37] = 50.0
-    assert years_from(sure).item() == pytest.approx(37, abs=1e-4)
+from facepriv.training.ordinal import AGE_RANKS
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.argument("pack", type=click.Path(path_type=Path))
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--matcher", type=click.Path(path_type=Path), required=True, help="MobileFaceNet ONNX file.")
+@click.option("--start", type=click.Path(path_type=Path), help="Weights file that the generator begins with.")
 @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
 @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
@@ -27,6 +28,7 @@ def command(
     pack: Path,
     out: Path,
     matcher: Path,
+    start: Path | None,
     preset: str,
     steps: int | None,
     batch: int | None,
@@ -43,7 +45,7 @@ def command(
     from facepriv_privacynet import runs
 
     recipe = runs.recipe(preset, steps=steps, batch=batch, changes=changes)
-    run = runs.Run(out, pack, matcher, recipe, precision=precision, threads=threads)
+    run = runs.Run(out, pack, matcher, recipe, precision=precision, threads=threads, start=start)
     if export:
         path, figures = run.export(_shown(preset, recipe, changes))
         click.echo(f"{path}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))

@@ -36,22 +36,24 @@ class Recipe:
         Steps of G, and faces a step.
     rate_g, rate_d, rate_judges : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
-    w_source, w_attribute, w_judges, w_identity, w_cycle, w_kept, w_roughness, w_colour : float
+    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_kept, w_roughness, w_colour : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors.
-    w_gender : float
-        Weight of gender against race and age within G's attribute losses.
+    w_gender, w_years : float
+        Weights of gender, and of age in ranks, against the others within G's attribute losses.
+    ordered : bool
+        Judges see age in ranks of a year, and G is asked for years; else in the three groups, as in the paper.
     cycle_every : int
         The cycle costs as much as the rest of G's step; its weight applies each time.
     critic_every, penalty_every : int
         Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
-    judges_every : int
-        Steps of G for one step of the judges on real and changed faces, both with their true labels.
+    judges_every, judges_batch : int
+        Steps of G for one step of the judges on real and changed faces, both with their true labels; real ones a step.
     hide : float
         Probability with which a training target hides an attribute.
     own : float
         Share of faces whose targets are their own classes in everything.
-    matcher_shift : float
-        Alignment jitter before the matcher, as a share of the crop.
+    matcher_shift, matcher_smallest : float
+        Alignment jitter before the matcher, and the smallest side that it is shown, as shares of the crop.
     ema : float
         Decay of the released average.
     augment : Augmentation or None
@@ -61,9 +63,9 @@ class Recipe:
     generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4))
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
-    warm_up: int = 500
+    warm_up: int = 1500
     warm_batch: int = 64
-    steps: int = 2000
+    steps: int = 6000
     batch: int = 12
     rate_g: float = 4e-4
     rate_d: float = 2e-4
@@ -73,18 +75,23 @@ class Recipe:
     w_attribute: float = 0.3
     w_judges: float = 1.0
     w_gender: float = 2.0
-    w_identity: float = 4.0
+    w_years: float = 0.5
+    ordered: bool = True
+    w_identity: float = 5.0
+    w_alike: float = 20.0
     w_cycle: float = 1.0
-    w_kept: float = 16.0
+    w_kept: float = 24.0
     w_roughness: float = 2.0
     w_colour: float = 30.0
     cycle_every: int = 6
     critic_every: int = 3
     penalty_every: int = 4
     judges_every: int = 2
+    judges_batch: int = 24
     hide: float = 0.5
-    own: float = 0.15
+    own: float = 0.2
     matcher_shift: float = 0.03
+    matcher_smallest: float = 0.4
     ema: float = 0.998
     augment: Augmentation | None = field(default_factory=lambda: Augmentation(smallest=0.3))
     seed: int = 0
@@ -111,6 +118,8 @@ PAPER = replace(
     w_judges=0.0,
     w_identity=4.0,
     w_cycle=4.0,
+    w_alike=0.0,
+    ordered=False,
     w_kept=0.0,
     w_roughness=0.0,
     w_colour=0.0,
@@ -119,6 +128,7 @@ PAPER = replace(
     penalty_every=1,
     own=0.0,
     matcher_shift=0.0,
+    matcher_smallest=1.0,
     augment=None,
 )
 

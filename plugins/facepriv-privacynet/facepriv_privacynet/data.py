@@ -10,15 +10,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facepriv.datasets.pack import Pack
-from facepriv.schema import ATTRIBUTES, Schema
+from facepriv.schema import AGE, ATTRIBUTES, Schema
+from facepriv.training.ordinal import years_from
 from facepriv.training.sampling import balanced_weights
+from facepriv_privacynet.losses import YEARS
 
 Labels = dict[str, Tensor]
+#: What "young", "middle" and "old" ask for in years: well inside each group, so that the border is left behind.
+TYPICAL_YEARS = (22.0, 38.0, 62.0)
 
 
 @dataclass
 class Faces:
-    """Crops (N, 3, S, S) uint8 and labels, attribute -> (N,) int64, on one device, with sampling weights (N,)."""
+    """Crops (N, 3, S, S) uint8 and labels on one device, with sampling weights (N,).
+
+    Labels are attribute -> (N,) int64, -1 unknown, and ``years`` -> (N,) float32, NaN unknown.
+    """
 
     crops: Tensor
     labels: Labels
@@ -32,6 +39,7 @@ class Faces:
         if crops.shape[-1] != size:
             crops = torch.cat([_resize(chunk, size) for chunk in crops.split(256)])
         labels = {name: torch.from_numpy(pack.labels[name][rows]).to(device) for name in ATTRIBUTES}
+        labels[YEARS] = torch.from_numpy(pack.years[rows]).to(device)
         weights = torch.from_numpy(balanced_weights(pack, rows)).to(device)
         return cls(crops.contiguous(memory_format=torch.channels_last).to(device), labels, weights)
 
@@ -53,16 +61,19 @@ class Faces:
     def fill_unknown(self, estimator: nn.Module, batch: int = 64) -> dict[str, int]:
         """Give unlabelled faces the classes that `estimator` sees, as the paper did with commercial software.
 
-        Returns how many labels of each attribute were filled.
+        `estimator` gives age in ranks, ``years``; age groups follow from the years. Returns how many labels of each
+        attribute were filled.
         """
-        unknown = {name: values < 0 for name, values in self.labels.items()}
+        unknown = {name: values.isnan() if name == YEARS else values < 0 for name, values in self.labels.items()}
         rows = torch.stack(list(unknown.values())).any(0).nonzero().flatten()
         for chunk in rows.split(batch):
-            with torch.autocast(self.crops.device.type, torch.bfloat16):
-                logits = estimator(self.crops[chunk].float().div(255).contiguous(memory_format=torch.channels_last))
-            for name, missing in unknown.items():
-                guess = logits[name].float().argmax(1)
-                self.labels[name][chunk] = torch.where(missing[chunk], guess, self.labels[name][chunk])
+            logits = estimator(self.crops[chunk].float().div(255).contiguous(memory_format=torch.channels_last))
+            guesses = {name: scores.float().argmax(1) for name, scores in logits.items() if name != YEARS}
+            guesses[YEARS] = years_from(logits[YEARS])
+            guesses[AGE.name] = torch.from_numpy(AGE.bin(guesses[YEARS].cpu().numpy())).to(chunk.device)
+            for name, guess in guesses.items():
+                labels, missing = self.labels[name], unknown[name][chunk]
+                labels[chunk] = torch.where(missing, guess.to(labels.dtype), labels[chunk])
         return {name: int(missing.sum()) for name, missing in unknown.items()}
 
 
@@ -72,7 +83,7 @@ def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = AT
     Parameters
     ----------
     own : dict
-        The faces' classes, -1 unknown.
+        The faces' classes, -1 unknown, and ``years``.
     hide : float
         Probability with which an attribute is hidden: its target is another class (any class where it is unknown).
     untouched : float
@@ -81,7 +92,8 @@ def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = AT
     Returns
     -------
     targets : dict
-        Attribute -> (N,) int64; -1 where a kept attribute is unknown.
+        Attribute -> (N,) int64, -1 where a kept attribute is unknown; ``years``, the own where age is kept, else
+        `TYPICAL_YEARS` of the target's group.
     kept : Tensor
         (N,) bool, the faces whose targets are all their own.
     """
@@ -90,14 +102,17 @@ def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = AT
     untouched_rows = torch.rand(n, device=device) < untouched
     targets: Labels = {}
     kept = torch.ones(n, dtype=torch.bool, device=device)
-    for name, labels in own.items():
-        classes = len(schema[name].classes)
+    for name, spec in schema.items():
+        labels, classes = own[name], len(spec.classes)
         hidden = (torch.rand(n, device=device) < hide) & ~untouched_rows
         step = torch.randint(1, classes, (n,), device=device)
         anything = torch.randint(0, classes, (n,), device=device)
         other = torch.where(labels >= 0, (labels + step) % classes, anything)
         targets[name] = torch.where(hidden, other, labels)
         kept &= ~hidden
+        if spec.thresholds:
+            typical = torch.tensor(TYPICAL_YEARS, device=device)[other]
+            targets[YEARS] = torch.where(hidden, typical, own[YEARS])
     return targets, kept
 
 

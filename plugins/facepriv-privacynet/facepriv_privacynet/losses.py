@@ -1,4 +1,4 @@
-"""The paper's losses (section 3.3, equations 1 to 8) and the three terms that our preset adds.
+"""The paper's losses (section 3.3, equations 1 to 8) and the four terms that our preset adds.
 
 Each is a mean over the batch. G minimises `adversarial` + w_attr `attributes` + w_m `identity` + w_rec `cycle`
 (equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). Where the paper writes log D in
@@ -14,8 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facepriv.training.augment import luminance
+from facepriv.training.ordinal import age_loss
 
 Logits = Mapping[str, Tensor]
+#: Beside the attributes' classes: age in years, NaN unknown.
+YEARS = "years"
 
 
 def critic(real: Tensor, changed: Tensor) -> Tensor:
@@ -36,22 +39,38 @@ def gradient_penalty(score: Callable[[Tensor], Tensor], real: Tensor, changed: T
     return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 
-def attributes(logits: Logits, labels: Mapping[str, Tensor], gender: float = 1.0) -> Tensor:
+def attributes(logits: Logits, labels: Mapping[str, Tensor], weights: Mapping[str, float] | None = None) -> Tensor:
     """L_attr (equations 5 and 6): cross-entropy per attribute, summed; faces of unknown label (-1) do not count.
 
-    For D, `labels` are the faces' own; for G, the targets. `gender` weighs that attribute against the others.
+    For D, `labels` are the faces' own; for G, the targets. ``years`` is age as ranks instead of groups, where a model
+    gives it. `weights` multiply single attributes (1 where it names none).
     """
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for name, scores in logits.items():
-        known = (labels[name] >= 0).sum().clamp(min=1)
-        value = F.cross_entropy(scores.float(), labels[name], ignore_index=-1, reduction="sum") / known
-        total = total + value * (gender if name == "gender" else 1.0)
+        value = age_loss(scores, labels[name]) if name == YEARS else _cross_entropy(scores, labels[name])
+        total = total + value * (weights or {}).get(name, 1.0)
     return total
+
+
+def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
+    known = (labels >= 0).sum().clamp(min=1)
+    return F.cross_entropy(scores.float(), labels, ignore_index=-1, reduction="sum") / known
 
 
 def identity(original: Tensor, changed: Tensor) -> Tensor:
     """L_m (equation 7): squared L2 distance of a matcher's descriptors (N, D)."""
     return ((original - changed) ** 2).sum(1).mean()
+
+
+def alike(original: Tensor, changed: Tensor) -> Tensor:
+    """Ours: mean square of the rise in similarity between different faces of a batch; descriptors (N, D), unit length.
+
+    A generator that draws the same beard on everybody keeps every face close to itself and brings all close together.
+    """
+    n = len(original)
+    different = 1 - torch.eye(n, device=original.device)
+    rise = F.relu(changed @ changed.T - original @ original.T) * different
+    return (rise**2).sum() / max(1, n * (n - 1))
 
 
 def cycle(image: Tensor, restored: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from facepriv.faces.paste import feather_mask
 from facepriv.schema import ATTRIBUTES, Schema
 from facepriv.training.augment import luminance
+from facepriv.training.ordinal import Coral
 
 
 def label_width(schema: Schema = ATTRIBUTES) -> int:
@@ -109,6 +110,8 @@ class Generator(nn.Module):
         if shape.output == "residual":
             nn.init.normal_(self.leave.weight, std=0.002)
             nn.init.zeros_(self.leave.bias)
+            # Computed here: a compiled forward cannot call NumPy.
+            self.register_buffer("mask", torch.tensor(feather_mask(shape.size)), persistent=False)
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range."""
@@ -122,8 +125,7 @@ class Generator(nn.Module):
         out = torch.tanh(self.leave(self.up(h)).float())
         if self.shape.output == "image":
             return (out + 1) / 2
-        mask = torch.tensor(feather_mask(x.shape[-1]), device=x.device)
-        return (x.float() + mask * self.shape.limit * out).clamp(0, 1)
+        return (x.float() + self.mask * self.shape.limit * out).clamp(0, 1)
 
 
 class Discriminator(nn.Module):
@@ -161,9 +163,12 @@ class JudgeShape:
 
 
 class Judge(nn.Module):
-    """A small attribute classifier that stands for classifiers nobody has seen, and goes on learning."""
+    """A small attribute classifier that stands for classifiers nobody has seen, and goes on learning.
 
-    def __init__(self, shape: JudgeShape, schema: Schema = ATTRIBUTES) -> None:
+    With `ordered` it sees age in ranks (``years``, see `facepriv.training.ordinal`), else in groups (``age``).
+    """
+
+    def __init__(self, shape: JudgeShape, schema: Schema = ATTRIBUTES, *, ordered: bool = True) -> None:
         super().__init__()
         self.shape = shape
         c = shape.base
@@ -172,10 +177,12 @@ class Judge(nn.Module):
         for i in range(stages):
             layers.append(_JudgeStage(c << i, c << (i + 1), shape.residual))
         self.trunk = nn.Sequential(*layers)
-        self.heads = nn.ModuleDict({n: nn.Linear(c << stages, len(s.classes)) for n, s in schema.items()})
+        width = c << stages
+        heads = {n: nn.Linear(width, len(s.classes)) for n, s in schema.items() if not (ordered and s.thresholds)}
+        self.heads = nn.ModuleDict({**heads, "years": Coral(width)} if ordered else heads)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, S, S) in [0, 1] -> class logits by attribute."""
+        """(N, 3, S, S) in [0, 1] -> logits by attribute."""
         side = x.shape[-1]
         inset = round(side * (1 - self.shape.window) / 2)
         x = x[:, :, inset : side - inset, inset : side - inset]

@@ -17,7 +17,7 @@ from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
 from facepriv.registry import registry
 from facepriv.schema import nearest
-from facepriv.weights import Provenance, WeightsMetadata, half, save_weights
+from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import PRESETS, Recipe
 from facepriv_privacynet.data import Faces
 from facepriv_privacynet.method import ARCHITECTURE
@@ -63,6 +63,7 @@ class Run:
         *,
         precision: str = "bf16",
         threads: int | None = None,
+        start: Path | None = None,
     ) -> None:
         if threads:
             torch.set_num_threads(threads)
@@ -72,17 +73,27 @@ class Run:
         device = self.accelerator.device
         opened = open_pack(pack)
         self.sets = ", ".join(sorted(set(opened.columns["set"])))
-        self.estimator: nn.Module = registry().create("estimator", ESTIMATOR).joint_module().to(device)
+        family = registry().create("estimator", ESTIMATOR)
+        self.estimator: nn.Module = family.ranked_module().to(device)
         self.matcher: nn.Module = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
         size = recipe.generator.size
         self.validation = Faces.from_pack(opened, "validation", size, device)
         self.validation.fill_unknown(self.estimator)
         training = Faces.from_pack(opened, "train", size, device)
         training.fill_unknown(self.estimator)
-        fixed = [self.estimator] if recipe.judges else []
-        self.trainer = Trainer(recipe, training, [self.matcher], self.accelerator, fixed)
+        judging = self.estimator if recipe.ordered else family.joint_module()
+        fixed = [judging] if recipe.judges else []
+        on_gpu = device.type == "cuda"
+        if on_gpu:
+            torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not used
+            torch.backends.cudnn.benchmark = True
+        self.trainer = Trainer(
+            recipe, training, [self.matcher], self.accelerator, fixed, backend="inductor" if on_gpu else None
+        )
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
+        elif start:
+            self.trainer.start_from(load_weights(start, framework="torch", architecture=ARCHITECTURE).tensors)
 
     def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:
         """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files."""

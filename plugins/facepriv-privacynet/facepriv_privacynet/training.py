@@ -6,9 +6,9 @@ force it to changes that mean something, and those carry over to classifiers tha
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Trainer:
         Trained classifiers, crops to class logits by attribute, that judge in turn with the learning ones.
     accelerator : Accelerator
         Device, precision, and the other processes where there are several.
+    backend : str or None
+        Compile all networks with torch.compile and this backend; worth it on a GPU.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class Trainer:
         matchers: Sequence[nn.Module],
         accelerator: Accelerator,
         fixed: Sequence[nn.Module] = (),
+        *,
+        backend: str | None = None,
     ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
         device = accelerator.device
         torch.manual_seed(recipe.seed)
         self.matchers, self.fixed = (
-            [net.to(device).eval().requires_grad_(False) for net in nets] for nets in (matchers, fixed)
+            [net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False) for net in nets]
+            for nets in (matchers, fixed)
         )
 
         def built(net: nn.Module) -> Any:
@@ -64,15 +69,23 @@ class Trainer:
 
         self.g: Generator = built(Generator(recipe.generator))
         self.d: Discriminator = built(Discriminator(recipe.generator.size))
-        self.judges: list[Judge] = [built(Judge(shape)) for shape in recipe.judges]
+        self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
         # Learns on real faces only and teaches nobody: what it says of G's faces is what strangers will say.
         self.probe: Judge = built(Judge(PROBE))
+        if backend:
+            # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
+            # compiled code cannot give, and goes round by `forward`.
+            for net in (self.g, self.d, *self.judges, self.probe, *self.matchers, *self.fixed):
+                net.compile(backend=backend)
         self.average = MovingAverage(self.g, recipe.ema)
         fused = device.type in ("cuda", "cpu")
         self.opt_g = torch.optim.Adam(self.g.parameters(), recipe.rate_g, (0.5, 0.999), fused=fused)
         self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
         self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
-        self.jitter = Augmentation(rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False)
+        self.jitter = Augmentation(
+            rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False, smallest=recipe.matcher_smallest
+        )
+        self.weights = {"gender": recipe.w_gender, losses.YEARS: recipe.w_years}
         self.warmed = 0
         self.step = 0
         # Each process draws its own faces; weights were drawn alike above.
@@ -89,14 +102,14 @@ class Trainer:
             realness, logits = self.d(y)
             parts = {
                 "source": losses.adversarial(realness),
-                "attribute": losses.attributes(logits, targets, r.w_gender),
+                "attribute": losses.attributes(logits, targets, self.weights),
             }
             if self.judges:
                 pool = [*self.judges, *self.fixed]
-                chosen = random.sample(pool, min(r.judges_each_step, len(pool)))
-                views = [losses.attributes(judge(self._augmented(y)), targets, r.w_gender) for judge in chosen]
+                chosen = [pool[i] for i in torch.randperm(len(pool))[: r.judges_each_step].tolist()]
+                views = [self._judged(judge, self._augmented(y), targets) for judge in chosen]
                 parts["judges"] = torch.stack(views).mean()
-            parts["identity"] = self._identity(x, y)
+            parts["identity"], parts["alike"] = self._identity(x, y)
             parts["kept"] = losses.kept(x, y, kept)
             parts["roughness"] = losses.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
@@ -117,7 +130,7 @@ class Trainer:
         total = parts["critic"] + parts["d_attribute"]
         if (self.step // r.critic_every) % r.penalty_every == 0:
             # The double backward runs in float32 and outside any compiled graph.
-            parts["penalty"] = losses.gradient_penalty(lambda mixed: self.d(mixed)[0].mean(dim=(1, 2)), x, y)
+            parts["penalty"] = losses.gradient_penalty(lambda mixed: self.d.forward(mixed)[0].mean(dim=(1, 2)), x, y)
             total = total + 10 * r.penalty_every * parts["penalty"]
         self._descend(self.opt_d, total, self.d.parameters())
         return {name: value.detach() for name, value in parts.items()}
@@ -154,7 +167,7 @@ class Trainer:
         if self.step % r.critic_every == 0:
             parts |= self.discriminator_step(x, own, y)
         if self.judges and self.step % r.judges_every == 0:
-            parts |= self.judges_step(self.faces.draw(r.batch), (y, own))
+            parts |= self.judges_step(self.faces.draw(r.judges_batch), (y, own))
         self.step += 1
         return parts
 
@@ -175,6 +188,8 @@ class Trainer:
             parts = self.warm_up()
             if self.warmed % log_every == 0:
                 log(self.warmed - self.recipe.warm_up, {k: float(v) for k, v in parts.items()})
+            if self.warmed % save_every == 0:
+                self.save(out / CHECKPOINT)
         sums: dict[str, list[Tensor]] = {}
         while self.step < self.recipe.steps and time.monotonic() < deadline:
             for name, value in self.train_step().items():
@@ -218,6 +233,14 @@ class Trainer:
         # Not the same draws again as from the start.
         torch.manual_seed(self.recipe.seed + 1000 * (1 + self.accelerator.process_index) + self.step)
 
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Let G begin with released weights; raises `DataError` if they belong to another shape."""
+        try:
+            for net in (self.g, self.average.net):
+                net.load_state_dict({name: value.float() for name, value in tensors.items()})
+        except RuntimeError as error:
+            raise DataError("these weights belong to a generator of another shape than the recipe's") from error
+
     # -- helpers --------------------------------------------------------------------------------------------------
 
     def _nets(self) -> dict[str, nn.Module]:
@@ -233,16 +256,31 @@ class Trainer:
     def _augmented(self, x: Tensor) -> Tensor:
         return self.recipe.augment(x) if self.recipe.augment else x
 
-    def _identity(self, x: Tensor, y: Tensor) -> Tensor:
-        """L_m over all matchers, both faces under the same jitter."""
+    def _judged(self, judge: nn.Module, y: Tensor, targets: Labels) -> Tensor:
+        if judge not in self.fixed:
+            return losses.attributes(judge(y), targets, self.weights)
+        with self._frozen_precision():
+            return losses.attributes(judge(y.float()), targets, self.weights)
+
+    def _identity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """L_m and `losses.alike`, means over all matchers, both faces under the same jitter."""
         if self.recipe.matcher_shift:
-            x, y = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True).chunk(2)
+            pairs = self.jitter.resolution(self.jitter.geometric(torch.cat([x, y]).float(), pairs=True))
+            x, y = pairs.contiguous(memory_format=torch.channels_last).chunk(2)
         terms = []
-        for matcher in self.matchers:
-            with torch.no_grad():
-                reference = matcher(x)
-            terms.append(losses.identity(reference.float(), matcher(y).float()))
-        return torch.stack(terms).mean()
+        with self._frozen_precision():
+            for matcher in self.matchers:
+                with torch.no_grad():
+                    before = matcher(x).float()
+                after = matcher(y).float()
+                terms.append(torch.stack([losses.identity(before, after), losses.alike(before, after)]))
+        identity, alike = torch.stack(terms).mean(0)
+        return identity, alike
+
+    def _frozen_precision(self) -> AbstractContextManager[Any]:
+        # Depthwise convolutions, of which the frozen networks are made, take twice as long in bf16 on a CPU.
+        on_cpu = self.accelerator.device.type == "cpu"
+        return torch.autocast("cpu", enabled=False) if on_cpu else nullcontext()
 
     def _descend(self, optimiser: torch.optim.Optimizer, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         trained = list(parameters)

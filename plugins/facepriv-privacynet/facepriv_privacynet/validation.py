@@ -15,9 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from facepriv.metrics.attributes import binary_eer
-from facepriv.schema import ATTRIBUTES, RACE_PAIRS, selections
-from facepriv_privacynet.data import Faces, Labels
+from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
+from facepriv.training.ordinal import years_from
+from facepriv_privacynet.data import TYPICAL_YEARS, Faces, Labels
+from facepriv_privacynet.losses import YEARS
 from facepriv_privacynet.networks import encode
+
+_CLASSES = ("gender", "race")
 
 
 def flipped(own: Labels, hidden: tuple[str, ...]) -> Labels:
@@ -52,7 +56,7 @@ def figures(
     rows : Tensor
         Which faces; gender must be known.
     estimator : Module
-        Crops to class logits by attribute; not one that the generator trains against.
+        Crops to ``gender`` and ``race`` logits and ``years`` ranks; not one that the generator trains against.
     matcher : Module
         Crops to unit descriptors; higher cosine = same person.
 
@@ -60,17 +64,23 @@ def figures(
     -------
     dict
         ``eer_gender`` hidden by flipping, ``eer_original``, ``eer_own`` (own labels given), ``race_kept`` (share whose
-        estimated race did not change), ``race_hidden`` (share whose did), ``cosine`` of original and changed face,
-        ``change`` (mean absolute difference).
+        estimated race did not change while gender was hidden), ``race_hidden`` (share whose did when it was to),
+        ``years_young`` and so on (mean shift of the estimated age towards that group, in years, over faces outside
+        it), ``years_kept`` (mean absolute shift while gender was hidden), ``cosine`` of original and changed face,
+        ``alike`` (mean rise of the cosine between different faces), ``change`` (mean absolute difference).
     """
     x = faces.crops[rows].float().div(255)
     own = {name: values[rows] for name, values in faces.labels.items()}
 
     def classify(images: Tensor) -> dict[str, np.ndarray]:
-        names = list(ATTRIBUTES)
-        joined = _batched(lambda part: torch.cat([estimator(part)[n].float().softmax(1) for n in names], 1), images)
-        widths = [len(ATTRIBUTES[n].classes) for n in names]
-        return {n: p.numpy() for n, p in zip(names, joined.split(widths, 1), strict=True)}
+        def joined(part: Tensor) -> Tensor:
+            out = estimator(part)
+            classes = [out[name].float().softmax(1) for name in _CLASSES]
+            return torch.cat([*classes, years_from(out[YEARS])[:, None]], 1)
+
+        widths = [len(ATTRIBUTES[name].classes) for name in _CLASSES]
+        parts = _batched(joined, images).split([*widths, 1], 1)
+        return {name: part.numpy() for name, part in zip((*_CLASSES, YEARS), parts, strict=True)}
 
     def changed(targets: Labels) -> Tensor:
         return _batched(generator, x, encode(targets))
@@ -82,15 +92,26 @@ def figures(
     images = changed(flipped(own, ("gender",)))
     after = classify(images)
     race = classify(changed(flipped(own, ("race",))))["race"].argmax(1)
-    cosine = (_batched(matcher, x) * _batched(matcher, images)).sum(1).mean()
     same_race = before["race"].argmax(1)
-    return {
+    descriptors = [_batched(matcher, part) for part in (x, images)]
+    original, protected = (d @ d.T for d in descriptors)
+    others = ~torch.eye(len(x), dtype=torch.bool)
+    found = {
         "eer_original": gender_eer(before),
         "eer_gender": gender_eer(after),
         "eer_own": gender_eer(classify(changed(own))),
         "race_kept": float((after["race"].argmax(1) == same_race).mean()),
         "race_hidden": float((race != same_race).mean()),
-        "cosine": float(cosine),
+        "years_kept": float(np.abs(after[YEARS] - before[YEARS]).mean()),
+    }
+    for index, (group, typical) in enumerate(zip(AGE.classes, TYPICAL_YEARS, strict=True)):
+        outside = (own[AGE.name] != index).numpy()
+        shift = classify(changed({**own, AGE.name: torch.full_like(own[AGE.name], index)}))[YEARS] - before[YEARS]
+        found[f"years_{group}"] = float((np.sign(typical - own[YEARS].numpy())[:, None] * shift)[outside].mean())
+    return {
+        **found,
+        "cosine": float((descriptors[0] * descriptors[1]).sum(1).mean()),
+        "alike": float((protected - original)[others].mean()),
         "change": float((images - x).abs().mean()),
     }
 

@@ -15,6 +15,30 @@ def test_attribute_loss_is_the_sum_of_mean_cross_entropies_over_known_labels():
     assert losses.attributes(logits, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_attribute_loss_weighs_single_attributes():
+    logits, labels = (
+        {"gender": torch.zeros(1, 2), "race": torch.zeros(1, 4)},
+        {"gender": torch.tensor([0]), "race": torch.tensor([1])},
+    )
+    assert losses.attributes(logits, labels, {"gender": 3}).item() == pytest.approx(3 * np.log(2) + np.log(4), rel=1e-5)
+
+
+def test_age_in_ranks_costs_more_the_further_it_is_off_and_nothing_where_unknown():
+    ranks = torch.where(torch.arange(90) < 40, 8.0, -8.0)[None]
+    near, far, unknown = (
+        losses.attributes({"years": ranks}, {"years": torch.tensor([y])}) for y in (41.0, 70.0, np.nan)
+    )
+    assert 0 < near < far / 5 and unknown == 0
+
+
+def test_alike_counts_only_what_brings_different_faces_together():
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    middle = nn.functional.normalize(torch.stack([a + b, a + b]), dim=1)
+    assert losses.alike(torch.stack([a, b]), middle).item() == pytest.approx(1)
+    assert losses.alike(middle, torch.stack([a, b])).item() == 0
+    assert losses.alike(a[None], b[None]).item() == 0
+
+
 def test_attribute_loss_without_any_known_label_is_zero_and_finite():
     value = losses.attributes({"race": torch.randn(4, 4)}, {"race": torch.full((4,), -1)})
     assert value.item() == 0

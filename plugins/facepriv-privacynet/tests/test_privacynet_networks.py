@@ -78,9 +78,15 @@ def test_discriminator_gives_a_critic_map_and_class_logits_and_stays_small():
 def test_judges_give_logits_and_gradients_to_the_image(shape):
     x = torch.rand(2, 3, 112, 112, requires_grad=True)
     out = Judge(shape)(x)
-    assert {k: v.shape for k, v in out.items()} == {"gender": (2, 2), "race": (2, 4), "age": (2, 3)}
+    assert {k: v.shape for k, v in out.items()} == {"gender": (2, 2), "race": (2, 4), "years": (2, 90)}
     out["gender"].sum().backward()
     assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_a_judge_sees_age_in_ranks_or_in_groups():
+    x = torch.rand(1, 3, 112, 112)
+    assert set(Judge(JUDGES[0], ordered=False)(x)) == {"gender", "race", "age"}
+    assert set(Judge(JUDGES[0], ordered=True)(x)) == {"gender", "race", "years"}
 
 
 def test_a_grey_judge_does_not_see_colour():

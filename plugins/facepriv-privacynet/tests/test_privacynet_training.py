@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from facepriv_privacynet import runs
 from facepriv_privacynet.config import OURS, PAPER
-from facepriv_privacynet.data import Faces, draw_targets
+from facepriv_privacynet.data import TYPICAL_YEARS, Faces, draw_targets
 from facepriv_privacynet.networks import GeneratorShape, JudgeShape, encode
 from facepriv_privacynet.training import CHECKPOINT, Trainer
 from facepriv_privacynet.validation import flipped
@@ -41,13 +41,16 @@ def faces():
     labels = {"gender": [1, 1, 0, 0], "race": [0, 0, 1, -1], "age": [1, 1, 2, -1]}
     return Faces(
         torch.from_numpy(variants).permute(0, 3, 1, 2),
-        {name: torch.tensor(values) for name, values in labels.items()},
+        {
+            **{name: torch.tensor(values) for name, values in labels.items()},
+            "years": torch.tensor([40, 40, 60, np.nan]),
+        },
         torch.full((4,), 0.25, dtype=torch.float64),
     )
 
 
-def trainer(faces, recipe=TINY):
-    return Trainer(recipe, faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"))
+def trainer(faces, recipe=TINY, **options):
+    return Trainer(recipe, faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"), **options)
 
 
 def quiet(step, values):
@@ -56,12 +59,29 @@ def quiet(step, values):
 
 def test_targets_differ_from_own_where_hidden_and_untouched_faces_keep_all():
     own = {"gender": torch.tensor([0, 1] * 500), "race": torch.arange(1000) % 4, "age": torch.full((1000,), -1)}
+    own["years"] = torch.linspace(15, 80, 1000)
     targets, kept = draw_targets(own, hide=1.0, untouched=0.25)
     assert 180 < kept.sum() < 320
     for name in ("gender", "race"):
         assert torch.equal(targets[name][kept], own[name][kept])
         assert (targets[name][~kept] != own[name][~kept]).all()
     assert (targets["age"][kept] == -1).all() and set(targets["age"][~kept].tolist()) == {0, 1, 2}
+    assert torch.equal(targets["years"][kept], own["years"][kept])
+    assert torch.equal(targets["years"][~kept], torch.tensor(TYPICAL_YEARS)[targets["age"][~kept]])
+
+
+def test_missing_labels_are_filled_and_given_ones_stay(faces):
+    ranks = torch.where(torch.arange(90) < 50, 50.0, -50.0)
+
+    def estimator(x):
+        n = len(x)
+        return {"gender": torch.zeros(n, 2), "race": torch.eye(4)[[2] * n], "years": ranks.repeat(n, 1)}
+
+    labels = {name: values.clone() for name, values in faces.labels.items()}
+    filled = replace(faces, labels=labels).fill_unknown(estimator)
+    assert filled == {"gender": 0, "race": 1, "age": 1, "years": 1}
+    assert labels["race"].tolist() == [0, 0, 1, 2] and labels["age"].tolist() == [1, 1, 2, 2]
+    assert labels["years"].tolist() == pytest.approx([40, 40, 60, 50])
 
 
 def test_generator_step_moves_the_generator_alone(faces):
@@ -91,6 +111,31 @@ def test_a_checkpoint_of_another_recipe_is_refused_by_name(faces, tmp_path):
     other = trainer(faces, replace(TINY, generator=GeneratorShape(32, 16, 1)))
     with pytest.raises(DataError, match="another recipe"):
         other.load(tmp_path / CHECKPOINT)
+
+
+def test_a_run_may_begin_with_released_weights_of_its_own_shape(faces):
+    t = trainer(faces)
+    released = {name: torch.full_like(value, 0.125) for name, value in t.g.state_dict().items()}
+    t.start_from(released)
+    for net in (t.g, t.average.net):
+        assert all(torch.equal(value, released[name]) for name, value in net.state_dict().items())
+    with pytest.raises(DataError, match="another shape"):
+        trainer(faces, replace(TINY, generator=GeneratorShape(32, 16, 1))).start_from(released)
+
+
+def test_compiled_networks_train_as_plain_ones_do(faces):
+    # aot_eager traces and differentiates as the GPU's backend does, without a compiler.
+    def parts(backend):
+        t = Trainer(
+            replace(TINY, batch=4), faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"), backend=backend
+        )
+        t.warm_up()
+        return t.train_step()
+
+    plain, compiled = parts(None), parts("aot_eager")
+    assert "penalty" in plain and plain.keys() == compiled.keys()
+    for name, value in plain.items():
+        assert float(compiled[name]) == pytest.approx(float(value), rel=1e-3, abs=1e-4), name
 
 
 def test_judges_learn_to_tell_the_faces_apart(faces):

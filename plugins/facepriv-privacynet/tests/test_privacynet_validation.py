@@ -17,14 +17,14 @@ class Unit(nn.Module):
 
 
 class Brightness(nn.Module):
-    """A stand-in estimator: bright faces are female; race and age are always the first class."""
+    """A stand-in estimator: bright faces are female; race is always the first class; brightness is age."""
 
     def forward(self, x):
         bright = (x.mean(dim=(1, 2, 3)) - 0.5) * 20
         return {
             "gender": torch.stack([-bright, bright], 1),
             "race": torch.tensor([[4.0, 0, 0, 0]]).repeat(len(x), 1),
-            "age": torch.tensor([[4.0, 0, 0]]).repeat(len(x), 1),
+            "years": 50.0 * (torch.sign(x.mean(dim=(1, 2, 3)) * 90 - torch.arange(90)[:, None] - 0.5)).T,
         }
 
 
@@ -44,6 +44,7 @@ def faces():
     crops = (light + torch.randint(-20, 20, (6, 3, 32, 32))).to(torch.uint8)
     labels = {"gender": [0, 0, 1, 1, 0, 1], "race": [0, 1, 2, 3, -1, 0], "age": [0, 1, 2, 0, 1, -1]}
     tensors = {name: torch.tensor(values) for name, values in labels.items()}
+    tensors["years"] = torch.tensor([20.0, 40, 60, 20, 40, 50])
     return Faces(crops, tensors, torch.full((6,), 1 / 6, dtype=torch.float64))
 
 
@@ -60,6 +61,7 @@ def test_figures_of_a_generator_that_inverts_gender_and_nothing_else(faces):
     assert found["eer_original"] == 0 and found["eer_own"] == 0
     assert found["eer_gender"] == 1
     assert found["race_kept"] == 1 and found["race_hidden"] == 0
+    assert found["years_kept"] > 10 and found["years_old"] == found["years_young"] == 0
     assert 0 < found["cosine"] < 1.01 and found["change"] > 0.1
 
 
@@ -67,7 +69,8 @@ def test_figures_and_grid_of_a_real_generator(faces, tmp_path):
     torch.manual_seed(0)
     generator = Generator(GeneratorShape(32, 8, 1)).eval()
     found = figures(generator, faces, torch.arange(6), Judge(JudgeShape(16, 8)).eval(), Unit())
-    assert all(0 <= value <= 1.01 for value in found.values())
+    assert all(0 <= value <= 1.01 for name, value in found.items() if "years" not in name and name != "alike")
+    assert abs(found["alike"]) < 0.1 and found["years_kept"] < 5
     sample_grid(generator, faces, torch.arange(3), tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as grid:
         # Original, own labels, and the seven selections of three attributes.
