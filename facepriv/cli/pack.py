@@ -28,11 +28,23 @@ _FOUND_BELOW = ("celeba", "utkface")
     metavar="KIND=DIR",
     help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, csv.",
 )
+@click.option(
+    "--light",
+    type=click.Path(path_type=Path),
+    metavar="PACK",
+    help="Instead: a small copy of PACK to carry to another machine, JPEG crops without test faces and children.",
+)
 @click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of a crop in pixels.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
 @click.option("--overwrite", is_flag=True, help="Replace a pack that is there already.")
 def command(
-    out: Path, data: Path | None, chosen: tuple[str, ...], size: int, workers: int | None, overwrite: bool
+    out: Path,
+    data: Path | None,
+    chosen: tuple[str, ...],
+    light: Path | None,
+    size: int,
+    workers: int | None,
+    overwrite: bool,
 ) -> None:
     """Align the faces of CelebA, UTKFace or labelled photos into a training pack.
 
@@ -44,6 +56,11 @@ def command(
     from facepriv.datasets import records
     from facepriv.datasets.pack import build_pack
 
+    if light:
+        from facepriv.datasets.lightpack import lighten
+
+        click.echo(f"{out}: {lighten(light, out)} crops")
+        return
     places = _named(chosen) if chosen else _below(data)
     sets = {kind: records.read(kind, place) for kind, place in places.items()}
     total = sum(map(len, sets.values()))

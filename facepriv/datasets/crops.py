@@ -28,14 +28,20 @@ def nearest_centre(faces: list[Face], shape: tuple[int, ...]) -> Face:
 
 def crop_subject(path: Path, size: int) -> Crop:
     """Return the crop (size, size, 3) uint8 of the face nearest the photo's centre, or what failed."""
-    from facepriv.faces import crop_face, find_faces
+    from facepriv.faces import find_faces
     from facepriv.images import read_image
 
     try:
         rgb = read_image(path).rgb8()
     except ImageError:
         return "unreadable"
-    found = find_faces(rgb)
+    return cut_subject(rgb, find_faces(rgb), size)
+
+
+def cut_subject(rgb: NDArray[np.uint8], found: list[Face], size: int) -> Crop:
+    """Return `crop_subject` of a photo (H, W, 3) whose faces are found already."""
+    from facepriv.faces import crop_face
+
     if not found:
         return "no_face"
     return np.rint(crop_face(rgb, nearest_centre(found, rgb.shape), size) * 255).astype(np.uint8)

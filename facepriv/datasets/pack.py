@@ -1,7 +1,8 @@
 """A training pack: aligned crops of one or more data sets with their labels, cached on disk.
 
 A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
-in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies.
+in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. A light copy (see
+`facepriv.datasets.lightpack`) holds JPEGs instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.datasets import lightpack
 from facepriv.datasets.copies import without_copies
 from facepriv.datasets.crops import crop_subjects
 from facepriv.datasets.records import EVALUATION_ONLY, Record
@@ -28,7 +30,7 @@ from facepriv.schema import ATTRIBUTES
 
 FORMAT = 1
 _COLUMNS = ("set", "name", "subject", "part", "half", "years", *ATTRIBUTES)
-_INFO, _ROWS, _CROPS = "pack.json", "rows.csv", "crops.npy"
+INFO, ROWS, CROPS = "pack.json", "rows.csv", "crops.npy"
 
 Job = tuple[str, Record]
 
@@ -75,13 +77,14 @@ class Pack:
 def open_pack(path: Path) -> Pack:
     """Open a pack; raises `DataError` where it is none, is damaged, or of another format."""
     again = "make it again with 'facepriv pack'"
-    if not (path / _INFO).is_file():
+    if not (path / INFO).is_file():
         raise DataError(f"{path}: no training pack; make one with 'facepriv pack'")
     try:
-        version = json.loads((path / _INFO).read_text(encoding="utf-8")).get("format")
-        with (path / _ROWS).open(newline="", encoding="utf-8") as file:
+        version = json.loads((path / INFO).read_text(encoding="utf-8")).get("format")
+        with (path / ROWS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        crops = np.load(path / _CROPS, mmap_mode="r", allow_pickle=False)
+        light = (path / lightpack.CROPS).is_file()
+        crops = lightpack.read_crops(path / lightpack.CROPS) if light else _map_crops(path / CROPS)
         columns = {column: np.array([row[column] for row in rows]) for column in _COLUMNS}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: a damaged pack ({type(error).__name__}: {error}); {again}") from error
@@ -90,6 +93,10 @@ def open_pack(path: Path) -> Pack:
     if len(crops) != len(rows):
         raise DataError(f"{path}: {len(crops)} crops but {len(rows)} rows; {again}")
     return Pack(crops, columns)
+
+
+def _map_crops(path: Path) -> NDArray[np.uint8]:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def build_pack(
@@ -137,7 +144,7 @@ def build_pack(
         if not counts["crops"]:
             raise DataError(f"no face was found in any of {len(photos)} photos ({counts['unreadable']} unreadable)")
         info = {"format": FORMAT, "size": size, **counts}
-        (partial / _INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+        (partial / INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
         _publish(partial, out)
     finally:
         # Gone already when all went well.
@@ -150,7 +157,7 @@ def _fill(
 ) -> dict[str, int]:
     """Write crops and rows; returns the counts of crops and failures."""
     counts = {"crops": 0, "no_face": 0, "unreadable": 0}
-    with (folder / _ROWS).open("w", newline="", encoding="utf-8") as file, CropWriter(folder / _CROPS, size) as crops:
+    with (folder / ROWS).open("w", newline="", encoding="utf-8") as file, CropWriter(folder / CROPS, size) as crops:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
         done = crop_subjects([record.path for _, record in jobs], size, workers)
@@ -212,7 +219,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise DataError(f"{out}: exists already; name another folder, or replace it with --overwrite")
-    if not (out / _INFO).is_file():
+    if not (out / INFO).is_file():
         raise DataError(f"{out}: is no training pack, so it is not replaced; name another folder")
 
 

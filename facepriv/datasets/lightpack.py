@@ -1,0 +1,78 @@
+"""A light copy of a training pack, to carry to another machine: JPEG crops, without the test part and children.
+
+About 3 KB a face of 112 pixels instead of 38. Beside ``rows.csv`` and ``pack.json`` stands ``crops.jpegs``: one JPEG
+after the other, the length of each in four bytes before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facepriv.errors import DataError
+from facepriv.images import atomic_write
+
+CROPS = "crops.jpegs"
+#: Younger faces by label are left out: no bar speaks of them.
+ADULT = 15
+_LENGTH = struct.Struct("<I")
+
+
+def lighten(pack: Path, out: Path, quality: int = 75) -> int:
+    """Write the light copy of `pack` into the new folder `out`; returns how many faces it holds.
+
+    Raises
+    ------
+    DataError
+        If `pack` is none, or `out` exists.
+    """
+    from facepriv.datasets.pack import FORMAT, INFO, ROWS, open_pack
+
+    opened = open_pack(pack)
+    if out.exists():
+        raise DataError(f"{out}: exists already; name another folder")
+    out.mkdir(parents=True)
+    kept = np.flatnonzero((opened.columns["part"] != "test") & ~(opened.years < ADULT))
+    jpegs = [_encode(opened.crops[row], quality) for row in kept]
+    atomic_write(out / CROPS, b"".join(_LENGTH.pack(len(data)) + data for data in jpegs))
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(opened.columns)
+    writer.writerows(zip(*(values[kept] for values in opened.columns.values()), strict=True))
+    atomic_write(out / ROWS, text.getvalue().encode())
+    # Last: a folder without it is no pack.
+    info = {"format": FORMAT, "size": opened.crops.shape[1], "crops": len(kept), "quality": quality}
+    atomic_write(out / INFO, (json.dumps(info, indent=1) + "\n").encode())
+    return len(kept)
+
+
+def read_crops(path: Path) -> NDArray[np.uint8]:
+    """Decode all crops of a light pack: (N, S, S, 3) uint8, in memory; raises `ValueError` on a damaged file."""
+    return np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in _pieces(path.read_bytes())])
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(data):
+        try:
+            (length,) = _LENGTH.unpack_from(data, at)
+        except struct.error as error:
+            raise ValueError(f"{CROPS} is cut short") from error
+        at += _LENGTH.size + length
+        if at > len(data):
+            raise ValueError(f"{CROPS} is cut short")
+        yield data[at - length : at]
+
+
+def _encode(crop: NDArray[np.uint8], quality: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(crop).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

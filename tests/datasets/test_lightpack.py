@@ -1,0 +1,47 @@
+"""The light copy of a pack: what it leaves out, and that it opens like any other."""
+
+import numpy as np
+import pytest
+
+from facepriv.datasets import lightpack, pack, records
+from facepriv.errors import DataError
+
+
+@pytest.fixture
+def packed(tmp_path, portraits, save):
+    root = tmp_path / "own"
+    for n, name in enumerate(("astronaut", "hopper", "child", "held_out")):
+        save(root / f"{name}.png", portraits["hopper" if n == 1 else "astronaut"], shade=n)
+    (root / "labels.csv").write_text(
+        "file,age,gender,part\nastronaut.png,45,female,train\nhopper.png,,female,validation\n"
+        "child.png,9,female,train\nheld_out.png,45,female,test\n"
+    )
+    pack.build_pack({"csv": records.read("csv", root)}, tmp_path / "pack", size=64)
+    return tmp_path / "pack"
+
+
+def test_adults_of_the_training_and_validation_parts_are_kept_with_their_labels(packed, tmp_path):
+    assert lightpack.lighten(packed, tmp_path / "light") == 2
+    whole, light = pack.open_pack(packed), pack.open_pack(tmp_path / "light")
+    assert light.columns["name"].tolist() == ["astronaut.png", "hopper.png"]
+    assert light.labels["gender"].tolist() == [1, 1] and light.years[0] == 45 and np.isnan(light.years[1])
+    for name, crop in zip(light.columns["name"], light.crops, strict=True):
+        (row,) = whole.where(name=name)
+        assert crop.shape == (64, 64, 3) and np.abs(crop.astype(int) - whole.crops[row]).mean() < 10
+    size = (tmp_path / "light" / lightpack.CROPS).stat().st_size
+    assert size < whole.crops[:2].nbytes / 4
+
+
+def test_an_existing_folder_is_not_written_to(packed, tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(DataError, match="exists already"):
+        lightpack.lighten(packed, tmp_path / "there")
+
+
+@pytest.mark.parametrize("cut", [2, 100])
+def test_a_light_pack_cut_short_is_named_as_damaged(packed, tmp_path, cut):
+    lightpack.lighten(packed, tmp_path / "light")
+    crops = tmp_path / "light" / lightpack.CROPS
+    crops.write_bytes(crops.read_bytes()[:cut])
+    with pytest.raises(DataError, match="damaged pack"):
+        pack.open_pack(tmp_path / "light")
