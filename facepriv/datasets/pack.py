@@ -1,8 +1,8 @@
 """A training pack: aligned crops of one or more data sets with their labels, cached on disk.
 
 A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
-in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. A light copy (see
-`facepriv.datasets.lightpack`) holds JPEGs instead.
+in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. A light copy
+(`facepriv.datasets.lightpack`) holds JPEGs instead.
 """
 
 from __future__ import annotations
