@@ -63,13 +63,16 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Progress]:
-    """Show progress with rate and time left on stderr: a bar on a terminal, elsewhere a line now and then."""
+def progress(total: int, what: str = "files") -> Iterator[Progress]:
+    """Show progress with rate and time left on stderr: a bar on a terminal, elsewhere a line now and then.
+
+    `what` says in the plain lines what is counted.
+    """
     if sys.stderr.isatty():
         with _bar(total) as shown:
             yield shown
     else:
-        yield _Lines(total)
+        yield _Lines(total, what)
 
 
 @contextmanager
@@ -101,8 +104,9 @@ class _Lines:
 
     interval = 5.0
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, what: str) -> None:
         self.total = total
+        self.what = what
         self.done = 0
         self.started = self.told = time.monotonic()
 
@@ -113,7 +117,7 @@ class _Lines:
             return
         self.told = now
         rate = self.done / (now - self.started)
-        note(f"{self.done}/{self.total} files, {rate:.1f}/s, {duration((self.total - self.done) / rate)} left")
+        note(f"{self.done}/{self.total} {self.what}, {rate:.1f}/s, {duration((self.total - self.done) / rate)} left")
 
     def error(self, text: str) -> None:
         error(text)
