@@ -1,7 +1,8 @@
 """Puts a changed crop back into the photo, under a feathered mask; outside it every pixel stays as it was.
 
 *Residual*: the difference between changed and original crop is enlarged and added, so that a 12-megapixel photo keeps
-its own detail. *Replacement*: the changed crop itself is blended in, for methods that paint a new face.
+its own detail. *Replacement*: the changed crop itself is blended in, for methods that paint a new face; pixels of the
+crop that the method left alone leave the photo alone, too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from facepriv.faces.align import Face, invert
 
@@ -67,6 +68,8 @@ def paste(
     if channels == 1:
         change = (change @ _LUMA)[:, :, None]
     mask = feather_mask(before.shape[0])
+    if mode == "replacement":
+        mask = mask * _changed(before, after)
     top = np.float32(np.iinfo(photo.dtype).max)
     # The mask is laid on before resampling, so that change and weight fade out alike, to exactly 0 outside the crop.
     planes = [_fitted(change[:, :, c] * mask * top, face) for c in range(channels)]
@@ -78,6 +81,16 @@ def paste(
         for c, plane in enumerate(planes):
             new = view[strip, columns, c] * kept + _to_photo(plane, face, strip, columns)
             view[strip, columns, c] = np.clip(np.rint(new, out=new), 0, top, out=new)
+
+
+def _changed(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where two crops differ, (S, S) float32: 0 where they do not, rising to 1 within a hundredth of a side."""
+    same = Image.fromarray((before == after).all(axis=2).astype(np.uint8) * 255)
+    # Specks in which nothing happened to change count as changed.
+    same = same.filter(ImageFilter.MinFilter(5)).filter(ImageFilter.MaxFilter(5))
+    blurred = np.asarray(same.filter(ImageFilter.BoxBlur(same.width / 100)), dtype=np.float32) / 255
+    # Stretched, so that it is 0 at the edge of what changed: resampling must not carry it beyond.
+    return np.where(np.asarray(same) > 0, np.float32(0), np.clip(1 - 2 * blurred, 0, 1))
 
 
 def _region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:

@@ -92,6 +92,26 @@ def test_a_replacement_shows_the_changed_crop(photo):
     assert np.abs(core - 0.7).max() < 0.004
 
 
+def test_a_replacement_leaves_the_photo_alone_where_the_crop_was_left_alone(photo):
+    before, after = crops(64, 0.0)
+    after[20:44, 20:44] += np.float32(0.3)
+    face, kept = face_at(150, 0, (130, 150)), photo.copy()
+    paste(photo, face, before, after, "replacement")
+    different = (photo != kept).reshape(*photo.shape[:2], -1).any(axis=2)
+    assert different[inside(face, photo.shape, 0.36)].mean() > 0.95
+    assert not different[~inside(face, photo.shape, 0.25)].any()  # two pixels of the crop for resampling
+
+
+def test_a_replacement_with_specks_that_did_not_change_is_pasted_whole(photo):
+    before, after = crops(64, 0.3)
+    dotted, whole = photo.copy(), photo.copy()
+    paste(whole, face_at(150, 0, (130, 150)), before, after, "replacement")
+    before = before.copy()
+    before[::7, ::7] = after[::7, ::7]
+    paste(dotted, face_at(150, 0, (130, 150)), before, after, "replacement")
+    assert np.array_equal(dotted, whole)
+
+
 @pytest.mark.parametrize(("value", "change", "expected"), [(250, 0.5, 255), (5, -0.5, 0)])
 def test_values_are_clipped_not_wrapped(value, change, expected):
     photo = np.full((100, 100, 3), value, np.uint8)
