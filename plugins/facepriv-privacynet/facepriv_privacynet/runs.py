@@ -11,10 +11,12 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file, save
 from torch import nn
 
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
+from facepriv.images import atomic_write
 from facepriv.registry import registry
 from facepriv.schema import nearest
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
@@ -51,6 +53,17 @@ def recipe(preset: str, *, steps: int | None, batch: int | None, changes: Sequen
     return replace(chosen, **values)  # type: ignore[arg-type]
 
 
+def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
+    """Fill in missing labels, and keep them in the file `kept`: estimating them anew takes minutes on a CPU."""
+    if kept.is_file():
+        labels = load_file(kept, device=str(faces.weights.device))
+        if all(len(values) == len(faces) for values in labels.values()):
+            faces.labels.update(labels)
+            return
+    faces.fill_unknown(estimator)
+    atomic_write(kept, save({name: values.cpu().contiguous() for name, values in faces.labels.items()}))
+
+
 class Run:
     """A run in the folder `out`, from a pack and a matcher's ONNX file."""
 
@@ -78,9 +91,9 @@ class Run:
         self.matcher: nn.Module = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
         size = recipe.generator.size
         self.validation = Faces.from_pack(opened, "validation", size, device)
-        self.validation.fill_unknown(self.estimator)
         training = Faces.from_pack(opened, "train", size, device)
-        training.fill_unknown(self.estimator)
+        for part, faces in (("validation", self.validation), ("train", training)):
+            fill_labels(faces, self.estimator, out / f"labels-{part}.safetensors")
         judging = self.estimator if recipe.ordered else family.joint_module()
         fixed = [judging] if recipe.judges else []
         on_gpu = device.type == "cuda"

@@ -70,18 +70,29 @@ def test_targets_differ_from_own_where_hidden_and_untouched_faces_keep_all():
     assert torch.equal(targets["years"][~kept], torch.tensor(TYPICAL_YEARS)[targets["age"][~kept]])
 
 
-def test_missing_labels_are_filled_and_given_ones_stay(faces):
+def asian_of_fifty(x):
     ranks = torch.where(torch.arange(90) < 50, 50.0, -50.0)
+    n = len(x)
+    return {"gender": torch.zeros(n, 2), "race": torch.eye(4)[[2] * n], "years": ranks.repeat(n, 1)}
 
-    def estimator(x):
-        n = len(x)
-        return {"gender": torch.zeros(n, 2), "race": torch.eye(4)[[2] * n], "years": ranks.repeat(n, 1)}
 
-    labels = {name: values.clone() for name, values in faces.labels.items()}
-    filled = replace(faces, labels=labels).fill_unknown(estimator)
-    assert filled == {"gender": 0, "race": 1, "age": 1, "years": 1}
-    assert labels["race"].tolist() == [0, 0, 1, 2] and labels["age"].tolist() == [1, 1, 2, 2]
-    assert labels["years"].tolist() == pytest.approx([40, 40, 60, 50])
+def copy_of(faces):
+    return replace(faces, labels={name: values.clone() for name, values in faces.labels.items()})
+
+
+def test_missing_labels_are_filled_and_given_ones_stay(faces):
+    copy = copy_of(faces)
+    assert copy.fill_unknown(asian_of_fifty) == {"gender": 0, "race": 1, "age": 1, "years": 1}
+    assert copy.labels["race"].tolist() == [0, 0, 1, 2] and copy.labels["age"].tolist() == [1, 1, 2, 2]
+    assert copy.labels["years"].tolist() == pytest.approx([40, 40, 60, 50])
+
+
+def test_filled_labels_are_kept_and_read_again(faces, tmp_path):
+    first, second = copy_of(faces), copy_of(faces)
+    runs.fill_labels(first, asian_of_fifty, tmp_path / "labels")
+    runs.fill_labels(second, None, tmp_path / "labels")  # nobody is asked
+    for name, values in first.labels.items():
+        assert torch.equal(second.labels[name], values)
 
 
 def test_generator_step_moves_the_generator_alone(faces):
