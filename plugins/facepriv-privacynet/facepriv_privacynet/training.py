@@ -137,14 +137,18 @@ class Trainer:
 
     def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
         """Update every judge on real and changed faces, all with their true labels; the probe on real ones alone."""
+        # One view for all judges: augmenting costs as much as judging. One batch: half the calls.
+        x, own = self._augmented(real[0]), real[1]
+        views = x if changed is None else torch.cat([x, self._augmented(changed[0])])
         parts: dict[str, list[Tensor]] = {"judges_real": [], "judges_changed": []}
         with self.accelerator.autocast():
-            # One view for all: augmenting costs as much as judging.
-            x, own = self._augmented(real[0]), real[1]
-            parts["judges_real"] = [losses.attributes(judge(x), own) for judge in (*self.judges, self.probe)]
-            if changed is not None:
-                y = self._augmented(changed[0])
-                parts["judges_changed"] = [losses.attributes(judge(y), changed[1]) for judge in self.judges]
+            for judge in self.judges:
+                logits = judge(views)
+                parts["judges_real"].append(losses.attributes({k: v[: len(x)] for k, v in logits.items()}, own))
+                if changed is not None:
+                    rest = {k: v[len(x) :] for k, v in logits.items()}
+                    parts["judges_changed"].append(losses.attributes(rest, changed[1]))
+            parts["judges_real"].append(losses.attributes(self.probe(x), own))
         total = torch.stack([value for values in parts.values() for value in values]).sum()
         self._descend(self.opt_j, total, self._judging())
         return {name: torch.stack(values).mean().detach() for name, values in parts.items() if values}
