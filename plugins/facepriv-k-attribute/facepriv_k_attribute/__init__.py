@@ -1,0 +1,3 @@
+"""Per-image adversarial perturbation of chosen attributes as a plugin of facepriv."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,150 @@
+"""The method: an optimised perturbation for every face, face by face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.errors import UsageError
+from facepriv.faces.paste import feather_mask
+from facepriv_k_attribute.classifiers import Classifier, changeable, load_classifiers, load_matcher, seen
+from facepriv_k_attribute.optimise import demands, perturb
+
+#: Weight of the matcher's shortfall (cosine) against the classifiers' (logits).
+IDENTITY = 20.0
+
+
+class KAttribute(Perturber):
+    """Fools the classifiers that it is given, photo by photo; for comparison, it protects from no others.
+
+    Parameters
+    ----------
+    against : tuple of str
+        Estimators that the perturbation is made with; each must offer a torch module. What they tell can be hidden.
+    budget : float
+        Largest root mean square of the change over pixels and channels, in units of the full range (0.01 is 2.55 of
+        255 levels); times ``sqrt(3 * 112 * 112)`` it is the L2 norm on the crop.
+    steps : int
+        Gradient steps at most, each on a view of its own.
+    margin : float
+        By how many logits the wanted class shall lead.
+    views : int
+        How many random views (shift, scale, rotation, blur, light) in a row must show what is wanted.
+    keep : float
+        Weight of holding the predictions of attributes that are not hidden; 0 lets them go.
+    matcher : str or None
+        A matcher with a torch module whose similarity is held, too.
+    matcher_file : path or None
+        Its option ``path``, where it has one.
+    similarity : float
+        Least cosine of the matcher's descriptors before and after.
+
+    Raises
+    ------
+    UsageError
+        If a number is out of its range, or no estimator of that name is installed.
+    """
+
+    attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
+    crop_size: ClassVar[int] = 112
+    needs: ClassVar[frozenset[str]] = frozenset({"labels"})
+
+    def __init__(
+        self,
+        against: tuple[str, ...] = ("family-a-gender", "family-a-race", "family-a-age"),
+        budget: float = 0.03,
+        steps: int = 12,
+        margin: float = 1.5,
+        views: int = 2,
+        keep: float = 1.0,
+        matcher: str | None = None,
+        matcher_file: Path | None = None,
+        similarity: float = 0.9,
+    ) -> None:
+        _check("against", against, bool(against), "one estimator at least")
+        _check("budget", budget, 0 < budget <= 1, "above 0, at most 1")
+        _check("steps", steps, steps >= 1, "1 or more")
+        _check("margin", margin, margin >= 0, "0 or more")
+        _check("views", views, views >= 1, "1 or more")
+        _check("keep", keep, keep >= 0, "0 or more")
+        _check("similarity", similarity, -1 <= similarity <= 1, "-1 to 1")
+        self.against, self.matcher, self.matcher_file = tuple(against), matcher, matcher_file
+        self.budget, self.steps, self.views = budget, steps, views
+        self.margin, self.keep, self.similarity = margin, keep, similarity
+        self.attributes = changeable(self.against)  # type: ignore[misc]  # what the chosen classifiers can tell
+
+    def to(self, device: str) -> KAttribute:
+        """Load the classifiers, so that one that cannot serve is told before any photo is read; returns self.
+
+        The work is done on the CPU whatever `device` is: on a GPU the gradient of resampling adds up in no fixed order,
+        and a photo would not give the same bytes twice.
+        """
+        self._load()
+        return self
+
+    def info(self) -> dict[str, Any]:
+        """Return the version, and as seen every estimator whose network the perturbations are made with."""
+        from facepriv_k_attribute import __version__
+
+        matchers = [self.matcher] if self.matcher else []
+        return {"version": __version__, "weights": "", "seen": [*seen(self.against), *matchers]}
+
+    def _perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        strength: float,
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[np.float32]:
+        mask = torch.from_numpy(feather_mask(faces.images.shape[1]).copy())
+        out = np.empty_like(faces.images)
+        # Face by face: a convolution's rounding depends on the size of its batch, a protected photo must not.
+        for n, image in enumerate(faces.images):
+            hidden = {
+                name: int(target[name][n])
+                for name in self.attributes
+                if name in target and target[name][n] >= 0 and target[name][n] != source[name][n]
+            }
+            x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+            change = perturb(
+                x, mask, self._shortfall(x, hidden), budget=self.budget, steps=self.steps, views=self.views
+            )
+            out[n] = image + np.float32(strength) * change[0].permute(1, 2, 0).numpy()
+        return out
+
+    def _load(self) -> tuple[tuple[Classifier, ...], nn.Module | None]:
+        matcher = load_matcher(self.matcher, self.matcher_file) if self.matcher else None
+        return load_classifiers(self.against), matcher
+
+    def _shortfall(self, x: Tensor, hidden: dict[str, int]) -> Callable[[Tensor], Tensor]:
+        """Return how far a view (1, 3, S, S) of face `x` falls short of all that is asked, a scalar."""
+        classifiers, matcher = self._load()
+        asked = demands(x, classifiers, hidden, self.margin, self.keep)
+        with torch.no_grad():
+            person = matcher(x) if matcher else None
+
+        def shortfall(seen: Tensor) -> Tensor:
+            total = torch.zeros(())
+            for classifier, wanted in zip(classifiers, asked, strict=True):
+                logits = classifier.logits(seen)
+                total = total + sum(demand.shortfall(logits[name]) for name, demand in wanted.items())
+            if matcher is not None:
+                total = total + IDENTITY * F.relu(self.similarity - F.cosine_similarity(matcher(seen), person)[0])
+            return total
+
+        return shortfall
+
+
+def _check(name: str, value: object, holds: bool, expected: str) -> None:
+    """Raise `UsageError` unless `holds`, which is False for NaN, too."""
+    if not holds:
+        raise UsageError(f"k-attribute.{name}: expected {expected}, got {value!r}")

@@ -1,0 +1,23 @@
+"""What this distribution brings; imports nothing heavy."""
+
+from __future__ import annotations
+
+from facepriv.hookspecs import Descriptor, hookimpl
+
+FACEPRIV_CONTRACT = 1
+
+
+@hookimpl
+def facepriv_components() -> list[Descriptor]:
+    """Return the method."""
+    return [
+        Descriptor(
+            kind="perturber",
+            name="k-attribute",
+            target="facepriv_k_attribute.method:KAttribute",
+            summary="Adversarial noise for each photo: fools the classifiers it is made with, and no others",
+            reference="Chhabra, Singh, Vatsa, Gupta: Anonymizing k-facial attributes via adversarial perturbations, "
+            "IJCAI 2018; Mirjalili, Ross: Soft biometric privacy, IJCB 2017",
+            attributes=("gender", "race", "age"),
+        )
+    ]
