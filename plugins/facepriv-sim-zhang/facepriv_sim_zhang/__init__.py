@@ -1,0 +1,3 @@
+"""Sim and Zhang's controllable face privacy as a plugin of facepriv."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,69 @@
+"""``facepriv train sim-zhang``: fits the decomposition to a pack and writes its weights file."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import click
+
+from facepriv_sim_zhang.recipe import Recipe
+
+_HELP = {
+    "size": "Side of the appearance in the mean shape, in pixels.",
+    "axes": "Principal axes that the whitening keeps.",
+    "identity_axes": "Axes of the identity residual that are kept for its alteration.",
+    "balance": "0: classes weigh as often as they come; 1: all classes of an attribute alike.",
+    "limit": "No face weighs more than this many times the average.",
+    "min_age": "Faces below this age in years are left out.",
+}
+_DEFAULT = Recipe()
+
+
+def _options(function):  # type: ignore[no-untyped-def]
+    """Give a command one option for each number of the recipe."""
+    for field in reversed(fields(Recipe)):
+        default = getattr(_DEFAULT, field.name)
+        flag = "--" + field.name.replace("_", "-")
+        kind = click.IntRange(1) if isinstance(default, int) else click.FloatRange(0)
+        function = click.option(flag, type=kind, default=default, show_default=True, help=_HELP[field.name])(function)
+    return function
+
+
+@click.command("sim-zhang")
+@click.argument("pack", type=click.Path(path_type=Path))
+@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder for sim_zhang.safetensors.")
+@_options
+def command(pack: Path, out: Path, **numbers: float) -> None:
+    """Fit Sim and Zhang's decomposition to the training part of PACK (see `facepriv pack`).
+
+    Only faces of which gender, race and age are all known have part.
+    """
+    from facepriv.cli.console import progress
+    from facepriv.datasets.pack import open_pack
+    from facepriv.errors import DataError
+    from facepriv.weights import Provenance
+    from facepriv_sim_zhang import fit, model
+
+    recipe = Recipe(**numbers)  # type: ignore[arg-type]  # click has read them as the fields' types
+    opened = open_pack(pack)
+    rows = fit.usable(opened, "train", recipe)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: the folder cannot be made ({error.strerror})") from error
+    with progress(fit.steps(len(rows), recipe), "steps") as bar:
+        fitted = fit.fit(opened, recipe, out, bar.advance)
+    figures = fit.held_out_accuracy(fitted, opened, recipe)
+    sets = ", ".join(sorted(set(opened.columns["set"][rows])))
+    given = [f"--{k.replace('_', '-')} {v:g}" for k, v in asdict(recipe).items() if v != getattr(_DEFAULT, k)]
+    provenance = Provenance(
+        trained_on=f"training part of {sets}: {len(rows)} faces with all labels, of {recipe.min_age:g} years and over",
+        command=" ".join(["facepriv train sim-zhang PACK -o OUT", *map(shlex.quote, given)]),
+        date=datetime.date.today().isoformat(),
+    )
+    path = out / "sim_zhang.safetensors"
+    model.save(path, fitted, provenance, {"recipe": asdict(recipe), "validation_accuracy": figures})
+    click.echo(f"{path}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()))

