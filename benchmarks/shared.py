@@ -1,19 +1,29 @@
-"""What the benchmark scripts share: one line for an error, percent for people, JSON for machines."""
+"""What the benchmark scripts share: options, the sets, what they refuse, percent for people, JSON for machines."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from facepriv.cli.console import Failure
-from facepriv.errors import FaceprivError
+from facepriv.datasets import lfw, records
+from facepriv.datasets.records import Record
+from facepriv.errors import DataError, FaceprivError, UsageError
 from facepriv.images import atomic_write
 from facepriv.metrics.bootstrap import Estimate
+from facepriv.registry import Registry
+
+#: The secret that decides drawn targets, no secret here: a repeated run gives the same figures.
+KEY = b"the visible LFW, reproducible"
+FMR = 0.001
 
 
 class Benchmark(click.Command):
@@ -33,6 +43,48 @@ data_option = click.option(
     envvar="FACEPRIV_DATA",
     help="Folder of the data sets. [env: FACEPRIV_DATA]",
 )
+
+
+def cache_folder(work: Path | None, name: str) -> Path:
+    """Return the folder that was asked for, or one of this name in the user's cache."""
+    return work or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / name
+
+
+def visible(root: Path, limit: int | None = None) -> list[Record]:
+    """Return the visible LFW, or its photos of `limit` people spread over the whole list; each must have a gender."""
+    photos = lfw.visible(records.read("lfw", root))
+    unlabelled = [r.subject for r in photos if "gender" not in r.labels]
+    if unlabelled:
+        raise DataError(f"{root}: no gender for {unlabelled[0]} in lfw_gender.csv beside it")
+    return of_people(photos, limit)
+
+
+def of_people(photos: list[Record], limit: int | None) -> list[Record]:
+    """Return the photos of `limit` people, or single photos where nobody is named, spread over the whole list."""
+    people = sorted({r.subject or r.name for r in photos})
+    if limit is not None and limit < len(people):
+        kept = {people[i] for i in np.linspace(0, len(people) - 1, limit).round().astype(int)}
+        photos = [r for r in photos if (r.subject or r.name) in kept]
+    return photos
+
+
+def with_weights(known: Registry, methods: Sequence[str], weights: Path) -> Registry:
+    """Return the registry with one method built on other weights."""
+    if len(methods) != 1:
+        raise UsageError("--weights belongs to one method: name just one")
+    return known.with_options("perturber", methods[0], {"weights": str(weights.absolute())})
+
+
+def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what the methods say of themselves; a judge that one was trained against is refused."""
+    described = []
+    for name in methods:
+        info = known.create("perturber", name).info()
+        seen = sorted(set(info.get("seen") or ()) & set(judges))
+        if seen:
+            raise UsageError(f"'{name}' was trained against {', '.join(seen)}: no unseen evidence; choose others")
+        described.append({"name": name, **info})
+    return described
 
 
 def percent(figure: Estimate, digits: int = 1) -> str:

@@ -18,27 +18,35 @@ from typing import Any
 
 import click
 import numpy as np
-from shared import Benchmark, data_option, percent, points, write_json
+from shared import (
+    FMR,
+    KEY,
+    Benchmark,
+    cache_folder,
+    data_option,
+    percent,
+    points,
+    refuse_seen,
+    visible,
+    with_weights,
+    write_json,
+)
 
 from facepriv import __version__
 from facepriv.apply import Options, make_plan, run_plan
 from facepriv.cli.console import note, progress, table
 from facepriv.contracts import POLICIES, PrivacyRequest
-from facepriv.datasets import lfw, records
+from facepriv.datasets import records
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks, digest, look, package_hash
+from facepriv.evaluate import Judges, Looks, look
+from facepriv.fingerprints import digest, package_hash
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
-from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, gender_figures, matching_figures
+from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, STRONG, counts, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS
 from facepriv.settings import configured
-
-FMR = 0.001
-#: The code between a photo and its protected copy; a change there makes kept photos stale.
-PIPELINE = ("facepriv.faces", "facepriv.pipeline", "facepriv.images", "facepriv.contracts", "facepriv.seeds")
-#: An estimator that is no better than this on originals is no judge of a method.
-GOOD_EER = 0.08
+from facepriv.trial import PIPELINE
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def main(
         raise UsageError("--own-labels sets every target itself: leave out --policy")
     known = configured(registry() if weights is None else with_weights(registry(), methods, weights), settings, methods)
     setting = Setting(known, methods, request, true_labels, workers or os.cpu_count() or 1)
-    place = work or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "visible-lfw"
+    place = cache_folder(work, "visible-lfw")
 
     who = Judges(known, judges, (matcher,))
     described = refuse_seen(known, methods, (*judges, matcher))
@@ -123,38 +131,6 @@ def main(
         write_json(json_path, result)
 
 
-def visible(root: Path, limit: int | None = None) -> list[records.Record]:
-    """Return the visible LFW, or its photos of `limit` people spread over the whole list; each must have a gender."""
-    photos = lfw.visible(records.read("lfw", root))
-    unlabelled = [r.subject for r in photos if "gender" not in r.labels]
-    if unlabelled:
-        raise DataError(f"{root}: no gender for {unlabelled[0]} in lfw_gender.csv beside it")
-    people = sorted({r.subject for r in photos})
-    if limit is not None and limit < len(people):
-        kept = {people[i] for i in np.linspace(0, len(people) - 1, limit).round().astype(int)}
-        photos = [r for r in photos if r.subject in kept]
-    return photos
-
-
-def with_weights(known: Registry, methods: tuple[str, ...], weights: Path) -> Registry:
-    """Return the registry with one method built on other weights."""
-    if len(methods) != 1:
-        raise UsageError("--weights belongs to one method: name just one")
-    return known.with_options("perturber", methods[0], {"weights": str(weights.absolute())})
-
-
-def refuse_seen(known: Registry, methods: tuple[str, ...], judges: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return what the methods say of themselves; a judge that one was trained against is refused."""
-    described = []
-    for name in methods:
-        info = known.create("perturber", name).info()
-        seen = sorted(set(info.get("seen") or ()) & set(judges))
-        if seen:
-            raise UsageError(f"'{name}' was trained against {', '.join(seen)}: no unseen evidence; choose others")
-        described.append({"name": name, **info})
-    return described
-
-
 def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[Path]:
     """Protect every photo that is not yet; returns the protected files in the order of `photos`."""
     groups = {"all": photos}
@@ -168,7 +144,7 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
         out = work / f"protected-{stale_key(setting)}-{group}"
         options = Options(
             inputs=tuple(str(r.path) for r in members), out=str(out), methods=setting.methods,
-            request=setting.request, key=b"the visible LFW, reproducible", estimators=estimators,
+            request=setting.request, key=KEY, estimators=estimators,
             workers=setting.workers, on_no_face="copy", existing="resume",
         )  # fmt: skip
         plan = make_plan(options, known)
@@ -299,8 +275,8 @@ def show(result: dict[str, Any]) -> None:
         print(
             f"\n{name}: no face found in {lost['before']} originals and {lost['after']} protected photos, errors both"
         )
-        if every["eer_before"].value > GOOD_EER:
-            print(f"NOT A JUDGE: its EER on originals is above {100 * GOOD_EER:.0f} %")
+        if not counts("gender", every["eer_before"]):
+            print(f"NOT A JUDGE: its EER on originals is above {100 * STRONG['gender']:.0f} %")
         rows = [
             ("gender EER, all", *_change(every, "eer")),
             ("accuracy, all", *_change(every, "accuracy")),

@@ -6,24 +6,23 @@ that is not found, or that a model cannot take, is NaN, which the metrics count 
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
-from facepriv.datasets.crops import crop_subject
+from facepriv.datasets.crops import Crop, crop_subject
 from facepriv.engines.chunk import use_one_thread
 from facepriv.errors import DataError
+from facepriv.fingerprints import digest, file_hash, package_hash
 from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
@@ -31,6 +30,9 @@ from facepriv.schema import GENDER
 #: Side of the crops that judges are given, in pixels.
 JUDGE_SIZE = 224
 _CHUNK = 16
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 #: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
 Looks = dict[str, NDArray[Any]]
@@ -85,23 +87,33 @@ def look(
     DataError
         If a photo is missing, or a worker process dies.
     """
-    kept = None if cache is None else cache / f"looks-{digest([judges.fingerprint(), *map(_file_hash, paths)])}.npz"
+    kept = None if cache is None else cache / f"looks-{digest([judges.fingerprint(), *map(file_hash, paths)])}.npz"
     if kept is not None and kept.is_file():
-        with np.load(kept, allow_pickle=False) as file:
-            return dict(file)
+        return load_looks(kept)
     chunks = [list(paths[start : start + _CHUNK]) for start in range(0, len(paths), _CHUNK)]
     parts = []
-    for part in _parts(chunks, judges, workers):
+    for part in spread(_Onlooker(judges), chunks, workers):
         parts.append(part)
         if progress:
             progress(sum(len(p["seen"]) for p in parts))
-    looks = _stacked(parts, judges)
+    looks = joined(parts, judges)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f".{os.getpid()}-{kept.name}")
-        np.savez(partial, allow_pickle=False, **looks)
-        os.replace(partial, kept)
+        save_looks(kept, looks)
     return looks
+
+
+def save_looks(path: Path, looks: Looks) -> None:
+    """Write looks to a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    np.savez(partial, allow_pickle=False, **looks)
+    os.replace(partial, path)
+
+
+def load_looks(path: Path) -> Looks:
+    """Return what `save_looks` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
 
 
 def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
@@ -128,60 +140,59 @@ class Told(AttributeEstimator):
         return np.tile(row, (len(images), 1))
 
 
-def package_hash(package: str) -> str:
-    """Return a hash of a package's code and weights; a changed file is a changed result."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        origin = "" if spec is None else str(spec.origin)
-        return digest([package, _file_hash(Path(origin)) if Path(origin).is_file() else ""])
-    root = Path(next(iter(spec.submodule_search_locations)))
-    files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix in {".py", ".safetensors", ".json", ".onnx"})
-    return digest([package, *(f"{p.relative_to(root)} {_file_hash(p)}" for p in files)])
+def spread(build: Callable[[], Callable[[T], R]], tasks: Sequence[T], workers: int) -> Iterator[R]:
+    """Yield, in order, what a worker makes of each task; every process builds its own worker.
 
+    Parameters
+    ----------
+    build : callable
+        Returns the worker; it travels to other processes.
+    workers : int
+        Processes; 0 works in this one.
 
-def digest(parts: Iterable[str]) -> str:
-    """Return a short hash of texts."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-
-
-def _file_hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
-
-
-def _parts(chunks: list[list[Path]], judges: Judges, workers: int) -> Iterator[Looks]:
+    Raises
+    ------
+    DataError
+        If a worker process dies.
+    """
     if not workers:
         use_one_thread()
-        models = judges.build()
-        yield from (_look_at(chunk, models) for chunk in chunks)
+        yield from map(build(), tasks)
         return
-    judges.build()  # what cannot be built is an error here, not in a worker
+    build()  # what cannot be built is an error here, not in a worker
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _start, (judges,)) as pool:
-            yield from pool.map(_work, chunks)
+        with ProcessPoolExecutor(workers, get_context("spawn"), _start, (build,)) as pool:
+            yield from pool.map(_do, tasks)
     except BrokenProcessPool as error:
-        raise DataError(
-            "a process that looked at photos died, perhaps for want of memory: use fewer workers"
-        ) from error
+        raise DataError("a worker process died, perhaps for want of memory: use fewer workers") from error
 
 
-_models: dict[str, Evaluator] = {}
+_worker: list[Callable[[Any], Any]] = []
 
 
-def _start(judges: Judges) -> None:
-    """Begin a worker process: its models live as long as it does."""
+def _start(build: Callable[[], Callable[[Any], Any]]) -> None:
+    """Begin a worker process: what it builds lives as long as it does."""
     use_one_thread()
-    _models.update(judges.build())
+    _worker.append(build())
 
 
-def _work(chunk: list[Path]) -> Looks:
-    return _look_at(chunk, _models)
+def _do(task: Any) -> Any:
+    return _worker[0](task)
 
 
-def _look_at(chunk: list[Path], models: dict[str, Evaluator]) -> Looks:
-    crops = [crop_subject(path, JUDGE_SIZE) for path in chunk]
+@dataclass(frozen=True)
+class _Onlooker:
+    """Builds the judges, and then lets them look at the photos of a chunk."""
+
+    judges: Judges
+
+    def __call__(self) -> Callable[[list[Path]], Looks]:
+        models = self.judges.build()
+        return lambda chunk: look_at([crop_subject(path, JUDGE_SIZE) for path in chunk], models)
+
+
+def look_at(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Looks:
+    """Return what built judges say of crops (`JUDGE_SIZE`); nothing but ``seen`` where no crop shows a face."""
     seen = np.array([not isinstance(crop, str) for crop in crops])
     looks: Looks = {"seen": seen}
     if not seen.any():
@@ -189,20 +200,20 @@ def _look_at(chunk: list[Path], models: dict[str, Evaluator]) -> Looks:
     images = np.stack([crop for crop in crops if not isinstance(crop, str)]).astype(np.float32) / np.float32(255)
     for name, model in models.items():
         said = judged(model, images)
-        looks[name] = np.full((len(chunk), *said.shape[1:]), np.nan, dtype=np.float32)
+        looks[name] = np.full((len(crops), *said.shape[1:]), np.nan, dtype=np.float32)
         looks[name][seen] = said
     return looks
 
 
-def _stacked(parts: list[Looks], judges: Judges) -> Looks:
-    """Join the chunks; one without any face says nothing of its judges, and is NaN for all of them."""
+def joined(parts: Sequence[Looks], judges: Judges) -> Looks:
+    """Join chunks; one without any face says nothing of its judges, and is NaN for all of them."""
     told = next((part for part in parts if part["seen"].any()), None)
     if told is None:
         # What a judge says of a black square tells how wide its answers are.
         black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
         told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
-    joined: Looks = {}
+    whole: Looks = {}
     for name, example in told.items():
         rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]
-        joined[name] = np.concatenate(rows)
-    return joined
+        whole[name] = np.concatenate(rows)
+    return whole

@@ -39,7 +39,17 @@ from facepriv.imageformats import IMAGE_SUFFIXES, MAX_PIXELS, decode, output_for
 from facepriv.imagemeta import Metadata, metadata_options, read_metadata
 from facepriv.seeds import content_hash
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Photo", "atomic_write", "output_format", "read_image", "write_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "Photo",
+    "atomic_write",
+    "decode_image",
+    "encode_image",
+    "output_format",
+    "read_image",
+    "write_image",
+]
 
 # What undoes each EXIF orientation.
 _UPRIGHT = {
@@ -127,7 +137,12 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     path = Path(path)
     # No sound file holds more than 8 bytes a pixel, metadata aside.
-    data = _read_bytes(path, limit=8 * max_pixels + 2**26)
+    return decode_image(_read_bytes(path, limit=8 * max_pixels + 2**26), path, max_pixels=max_pixels)
+
+
+def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read an image file's bytes; `path` only names them in errors, which are those of `read_image`."""
+    path = Path(path)
     with quiet():
         decoded = decode(path, data, max_pixels)
         orientation, metadata = read_metadata(decoded.image)
@@ -167,6 +182,11 @@ def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) 
     ImageError
         If the suffix is unknown, the format cannot hold the photo, or the file cannot be written.
     """
+    atomic_write(path, encode_image(photo, path, keep_metadata=keep_metadata))
+
+
+def encode_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) -> bytes:
+    """Return the bytes that `write_image` writes to `path`; raises as it does, and writes nothing."""
     path = Path(path)
     target = output_format(path)
     options = save_options(photo, path, target)
@@ -178,7 +198,7 @@ def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) 
     except (OSError, ValueError) as error:
         mend = "choose another suffix" + (", or leave the metadata out" if keep_metadata else "")
         raise ImageError(f"{path}: cannot be written as {target} ({one_line(error)}): {mend}") from error
-    atomic_write(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def atomic_write(path: Path | str, data: bytes) -> None:

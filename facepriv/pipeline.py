@@ -6,7 +6,7 @@ Everything random hangs on the photo's own bytes, so a photo comes out the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -113,9 +113,13 @@ class Pipeline:
         if self.dense:
             found = [face.landmarks_in_crop(self.crop_size) for face in faces]
             landmarks = np.stack(found) if found else np.zeros((0, 68, 2), np.float32)  # type: ignore[arg-type]
-        rngs = [self._rng(photo, n, "targets", self.key) for n in range(len(faces))]
-        source, target = self.request.resolve(labels, rngs)
-        return Prepared(photo, faces, FaceBatch(crops, landmarks, labels), source, target)
+        return self.aim(Prepared(photo, faces, FaceBatch(crops, landmarks, labels), {}, {}))
+
+    def aim(self, item: Prepared) -> Prepared:
+        """Choose the targets of prepared faces by this pipeline's request, so that several requests share the rest."""
+        rngs = [self._rng(item.photo, n, "targets", self.key) for n in range(len(item.faces))]
+        source, target = self.request.resolve(item.batch.labels, rngs)
+        return replace(item, source=source, target=target)
 
     def finish(self, items: Sequence[Prepared]) -> list[Protected]:
         """Run the methods on the faces of several photos in batches, and paste the results.

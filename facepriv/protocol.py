@@ -15,15 +15,192 @@ from numpy.typing import ArrayLike, NDArray
 
 from facepriv.errors import DataError
 from facepriv.metrics import pairs
-from facepriv.metrics.attributes import accuracy, binary_curve, binary_eer, error_share, flip_aware_eer
-from facepriv.metrics.bootstrap import REPLICATES, Estimate, draws, estimate, subject_index, with_interval
+from facepriv.metrics.attributes import (
+    accuracy,
+    balanced_accuracy,
+    binary_curve,
+    binary_eer,
+    error_share,
+    flip_aware_eer,
+    mean_absolute_error,
+    one_against_one,
+    shift_towards,
+)
+from facepriv.metrics.bootstrap import REPLICATES, Estimate, draws, estimate, estimates, subject_index, with_interval
+from facepriv.schema import AGE, RACE
 
 Float = NDArray[np.float64]
 Figures = dict[str, Any]
 
+#: An estimator counts only where it is no worse than this on the originals: the EER of gender, the Black-vs-White EER
+#: of race, the mean error of age in years.
+STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
+#: The pair of races whose EER the paper gives.
+RACE_PAIR = ("black", "white")
+
 ORIGINAL, PROTECTED = "(X1, X2)", "(X1', X2')"
 #: Pairing -> whether its first and its second photo are protected.
 PAIRINGS = {ORIGINAL: (False, False), PROTECTED: (True, True), "(X1, X2')": (False, True), "(X1', X2)": (True, False)}
+
+
+def counts(attribute: str, on_originals: Estimate) -> bool:
+    """Tell whether an estimator is good enough on the originals to be evidence, see `STRONG`."""
+    return on_originals.value <= STRONG[attribute]
+
+
+def binary_figures(
+    before: ArrayLike,
+    after: ArrayLike,
+    positive: ArrayLike,
+    subjects: Sequence[str] | NDArray[np.str_],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Figures:
+    """Compare how well a score tells two classes apart on originals and on protected photos.
+
+    Parameters
+    ----------
+    before, after : array
+        (N,) score of the positive class for the same N photos; NaN where no face was found, an error of either class.
+    positive : array
+        (N,) bool, the truth.
+    subjects : sequence of str
+        (N,) the people.
+
+    Returns
+    -------
+    dict
+        ``photos``; ``eer_before``, ``eer_after``, ``eer_rise`` (paired); ``flip_aware_before``, ``flip_aware_after``,
+        the EER of who may turn the answer round; ``not_found``, photos without a face, before and after.
+    """
+    before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    positive = np.asarray(positive)
+
+    def figures(w: Float) -> dict[str, Float]:
+        first, second = binary_eer(before, positive, w), binary_eer(after, positive, w)
+        return {
+            "eer_before": first,
+            "eer_after": second,
+            "eer_rise": second - first,
+            "flip_aware_before": np.minimum(first, binary_eer(-before, positive, w)),
+            "flip_aware_after": np.minimum(second, binary_eer(-after, positive, w)),
+        }
+
+    found = estimates(figures, subjects, replicates=replicates, seed=seed)
+    return {"photos": len(positive), **found, "not_found": _not_found(before, after)}
+
+
+def race_figures(
+    before: ArrayLike,
+    after: ArrayLike,
+    race: ArrayLike,
+    subjects: Sequence[str] | NDArray[np.str_],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Figures:
+    """Compare a race estimator's probabilities on originals and on protected photos.
+
+    Parameters
+    ----------
+    before, after : array
+        (N, K) probabilities in the schema's order for the same N photos; NaN where no face was found.
+    race : array
+        (N,) class index, -1 unknown: such photos are left out.
+    subjects : sequence of str
+        (N,) the people.
+
+    Returns
+    -------
+    dict
+        ``pair``: `binary_figures` of Black against White, over the photos of either; ``rest``: class ->
+        `binary_figures` of it against all others, for every class that is there;
+        ``balanced_before``, ``balanced_after``, ``balanced_rise``: balanced accuracy.
+    """
+    truth = np.asarray(race)
+    known = truth >= 0
+    before, after = (np.asarray(p, dtype=np.float64)[known] for p in (before, after))
+    truth, people = truth[known], np.asarray(subjects)[known]
+    options: dict[str, Any] = {"replicates": replicates, "seed": seed}
+    first, second = (RACE.index(name) for name in RACE_PAIR)
+    (one, positive, which), (other, _, _) = (one_against_one(p, truth, first, second) for p in (before, after))
+    said = [np.where(np.isnan(p[:, 0]), -1, np.nan_to_num(p).argmax(axis=1)) for p in (before, after)]
+
+    def balanced(w: Float) -> dict[str, Float]:
+        shares = [balanced_accuracy(classes, truth, w) for classes in said]
+        return {
+            "balanced_before": shares[0],
+            "balanced_after": shares[1],
+            "balanced_rise": shares[1] - shares[0],
+        }
+
+    return {
+        "pair": binary_figures(one, other, positive, people[which], **options),
+        "rest": {
+            name: binary_figures(before[:, k], after[:, k], truth == k, people, **options)
+            for k, name in enumerate(RACE.classes)
+            if (truth == k).any()
+        },
+        **estimates(balanced, people, **options),
+    }
+
+
+def age_figures(
+    before: ArrayLike,
+    after: ArrayLike,
+    years: ArrayLike,
+    subjects: Sequence[str] | NDArray[np.str_],
+    *,
+    target: str = "",
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Figures:
+    """Compare an age estimator's years on originals and on protected photos.
+
+    Parameters
+    ----------
+    before, after : array
+        (N,) estimated years for the same N photos; NaN where no face was found.
+    years : array
+        (N,) true age, NaN unknown: such photos are left out.
+    subjects : sequence of str
+        (N,) the people.
+    target : str
+        The age group that was aimed at, or nothing.
+
+    Returns
+    -------
+    dict
+        ``photos``; ``error_before``, ``error_after``, ``error_change``: mean absolute error in years, over the photos
+        in which a face was found both times (a lost one has no error in years); ``not_found``.
+
+        With a target: ``shift``, the mean change in years of the faces whose age lies outside the group, positive
+        towards it (a lost face has not moved), and ``outside``, how many these are.
+
+    Raises
+    ------
+    DataError
+        If no face was found both times, or none lies outside the group.
+    """
+    truth = np.asarray(years, dtype=np.float64)
+    known = ~np.isnan(truth)
+    before, after = (np.asarray(p, dtype=np.float64)[known] for p in (before, after))
+    truth, people = truth[known], np.asarray(subjects)[known]
+    # What is lost in either is left out of both: the difference is one of the same faces.
+    lost = np.isnan(before) | np.isnan(after)
+    paired = np.where(lost, np.nan, before), np.where(lost, np.nan, after)
+    direction = np.sign(AGE.index(target) - AGE.bin(truth)) if target else np.zeros(len(truth))
+
+    def figures(w: Float) -> dict[str, Float]:
+        first, second = (mean_absolute_error(p, truth, w) for p in paired)
+        found = {"error_before": first, "error_after": second, "error_change": second - first}
+        return found | ({"shift": shift_towards(before, after, direction, w)} if target else {})
+
+    found: Figures = dict(estimates(figures, people, replicates=replicates, seed=seed))
+    if target:
+        found["outside"] = int((direction != 0).sum())
+    return {"photos": len(truth), **found, "not_found": _not_found(before, after)}
 
 
 def gender_figures(
@@ -109,7 +286,7 @@ def gender_figures(
         },
         "men": alone(~truth),
         "women": alone(truth),
-        "not_found": {"before": int(np.isnan(before).sum()), "after": int(np.isnan(after).sum())},
+        "not_found": _not_found(before, after),
     }
 
 
@@ -174,6 +351,10 @@ def _point_figures(points: list[pairs.Points], reference: list[pairs.Points]) ->
     kept = np.where(base > 0, tmr / np.where(base > 0, base, 1), np.nan)
     values = {"tmr": tmr, "fmr": fmr, "threshold": threshold, "tmr_kept": kept, "tmr_change": tmr - base}
     return {name: with_interval(float(value[0]), value[1:]) for name, value in values.items()}
+
+
+def _not_found(before: Float, after: Float) -> dict[str, int]:
+    return {"before": int(np.isnan(before).sum()), "after": int(np.isnan(after).sum())}
 
 
 def _prefixed(prefix: str, figures: Figures) -> Figures:

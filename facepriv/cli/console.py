@@ -55,8 +55,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 class Progress(Protocol):
     """Shows how far a run is."""
 
-    def advance(self) -> None:
-        """One more is done."""
+    def advance(self, count: int = 1) -> None:
+        """So many more are done."""
 
     def error(self, text: str) -> None:
         """Print an error line without disturbing the display."""
@@ -87,8 +87,8 @@ def _bar(total: int) -> Iterator[Progress]:
             return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
     class Shown:
-        def advance(self) -> None:
-            bar.advance(task)
+        def advance(self, count: int = 1) -> None:
+            bar.advance(task, count)
 
         def error(self, text: str) -> None:
             bar.console.print(f"facepriv: error: {text}", markup=False, highlight=False, soft_wrap=True)
@@ -110,8 +110,8 @@ class _Lines:
         self.done = 0
         self.started = self.told = time.monotonic()
 
-    def advance(self) -> None:
-        self.done += 1
+    def advance(self, count: int = 1) -> None:
+        self.done += count
         now = time.monotonic()
         if now - self.told < self.interval:
             return

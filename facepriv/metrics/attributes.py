@@ -57,6 +57,60 @@ def flip_aware_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | 
     return np.minimum(binary_eer(scores, positive, weights), binary_eer(-scores, positive, weights))
 
 
+def one_against_one(
+    probabilities: ArrayLike, truth: ArrayLike, positive: int, negative: int
+) -> tuple[Float, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Reduce several classes to two: how likely is the one, if it is one of the two?
+
+    Parameters
+    ----------
+    probabilities : array
+        (N, K); NaN where no face was seen.
+    truth : array
+        (N,) class index, -1 unknown.
+
+    Returns
+    -------
+    scores, is_positive, which
+        (M,) P(positive) / (P(positive) + P(negative)), NaN where no face was seen, and (M,) bool, of the M faces that
+        are of either class; (N,) bool, which these are. For `binary_eer(scores, is_positive, weights[:, which])`.
+    """
+    probabilities, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
+    which = (truth == positive) | (truth == negative)
+    one, other = probabilities[which, positive], probabilities[which, negative]
+    total = one + other
+    # A face that is certainly neither is as likely the one as the other.
+    scores = np.where(total == 0, 0.5, one / np.where(total == 0, 1, total))
+    return scores, truth[which] == positive, which
+
+
+def shift_towards(before: ArrayLike, after: ArrayLike, direction: ArrayLike, weights: ArrayLike | None = None) -> Float:
+    """Return the mean change of an estimate in a wanted direction, in the estimate's unit, (R,).
+
+    Parameters
+    ----------
+    before, after : array
+        (N,) estimates of the same faces; one that is not seen afterwards (NaN) has moved by 0, one that was not seen
+        before is left out.
+    direction : array
+        (N,) 1 where more is wanted, -1 where less; faces with 0 are left out.
+
+    Raises
+    ------
+    DataError
+        If no face remains.
+    """
+    before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    direction = np.asarray(direction, dtype=np.float64)
+    if not before.shape == after.shape == direction.shape or before.ndim != 1:
+        raise ContractError(f"shift: expected three (N,), got {before.shape}, {after.shape} and {direction.shape}")
+    counted = ~np.isnan(before) & (direction != 0)
+    if not counted.any():
+        raise DataError("there is no face that should have moved")
+    moved = np.where(np.isnan(after), 0, direction * (after - before))
+    return _mean(moved[counted], check_weights(weights, len(before))[:, counted])
+
+
 def error_share(
     scores: ArrayLike, positive: ArrayLike, thresholds: ArrayLike, weights: ArrayLike | None = None
 ) -> Float:

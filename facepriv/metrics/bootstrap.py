@@ -6,8 +6,9 @@ for many resamples at once, and two metrics under the same weights are a paired 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,10 +85,33 @@ def estimate(
     DataError
         If there are fewer than 2 subjects, or more than 5 % of the resamples have no figure.
     """
+    options: dict[str, Any] = {"replicates": replicates, "seed": seed, "level": level}
+    return estimates(lambda w: {"figure": statistic(w)}, subjects, **options)["figure"]
+
+
+def estimates(
+    statistics: Callable[[Float], Mapping[str, Float]],
+    subjects: Sequence[str] | NDArray[np.str_],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> dict[str, Estimate]:
+    """Return several metrics under the same resamples; see `estimate`.
+
+    Parameters
+    ----------
+    statistics : callable
+        Takes weights (R, N) and returns name -> (R,), so that what several figures need is computed once.
+    """
     count, index = subject_index(subjects)
-    whole = statistic(np.ones((1, len(index))))
-    samples = [statistic(block[:, index]) for block in draws(count, replicates=replicates, seed=seed, width=len(index))]
-    return with_interval(float(whole[0]), np.concatenate(samples), level=level)
+    whole = statistics(np.ones((1, len(index))))
+    blocks = draws(count, replicates=replicates, seed=seed, width=len(index))
+    samples = [statistics(block[:, index]) for block in blocks]
+    return {
+        name: with_interval(float(value[0]), np.concatenate([sample[name] for sample in samples]), level=level)
+        for name, value in whole.items()
+    }
 
 
 def with_interval(value: float, samples: ArrayLike, *, level: float = LEVEL) -> Estimate:

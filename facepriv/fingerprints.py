@@ -1,0 +1,87 @@
+"""Hashes of what a kept result hangs on: files, packages, code. A changed hash is a result to make anew."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+
+from facepriv.errors import DataError
+
+CODE = frozenset({".py"})
+WEIGHTS = frozenset({".safetensors"})
+DATA = frozenset({".json", ".onnx", ".npz", ".npy"}) | WEIGHTS
+# What `package_hash` looks at.
+_PACKAGE = frozenset({".py", ".safetensors", ".json", ".onnx"})
+
+
+def digest(parts: Iterable[str]) -> str:
+    """Return a short hash of texts."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file as hex; raises `DataError` where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+
+
+def package_hash(package: str, suffixes: Collection[str] = _PACKAGE) -> str:
+    """Return a hash of a package's code and weights; a changed file is a changed result."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        origin = "" if spec is None else str(spec.origin)
+        return digest([package, file_hash(Path(origin)) if Path(origin).is_file() else ""])
+    root = Path(next(iter(spec.submodule_search_locations)))
+    files = sorted(p for p in root.rglob("*") if p.is_file() and p.suffix in suffixes)
+    return digest([package, *(f"{p.relative_to(root)} {file_hash(p)}" for p in files)])
+
+
+def target_hash(target: str, data: Collection[str] = DATA) -> str:
+    """Return a hash of a component's code: its module, and what that imports of its own package and of facepriv.
+
+    Unlike `package_hash` it stays the same where only other modules of the package change, such as a trainer's.
+
+    Parameters
+    ----------
+    target : str
+        ``package.module:Class``, as a descriptor has it.
+    data : collection of str
+        Suffixes of the package's data files, which count too.
+    """
+    module = target.partition(":")[0]
+    package = module.partition(".")[0]
+    found: dict[str, str] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name not in found and (path := _source(name)):
+            found[name] = file_hash(path)
+            todo += [n for n in _imports(path, name) if n.partition(".")[0] in (package, "facepriv")]
+    return digest([target, *(f"{name} {found[name]}" for name in sorted(found)), package_hash(package, data)])
+
+
+def _source(module: str) -> Path | None:
+    """Return a module's file; None where the name is no module, but something in one."""
+    with suppress(ModuleNotFoundError, ValueError):
+        spec = find_spec(module)
+        if spec is not None and spec.origin and spec.origin.endswith(".py"):
+            return Path(spec.origin)
+    return None
+
+
+def _imports(path: Path, module: str) -> Iterator[str]:
+    """Yield the names that a file imports anywhere, also inside functions; of ``from a import b`` both a and a.b."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -1,0 +1,149 @@
+"""From what judges saw to figures: every attribute and the identity, for one output of a method after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.contracts import AttributeEstimator, FaceMatcher
+from facepriv.datasets.records import Record
+from facepriv.errors import DataError
+from facepriv.evaluate import Judges, Looks
+from facepriv.metrics.bootstrap import REPLICATES
+from facepriv.protocol import Figures, age_figures, binary_figures, counts, matching_figures, race_figures
+from facepriv.schema import AGE, ATTRIBUTES, GENDER
+
+#: The figure of an estimator on the originals by which `facepriv.protocol.counts` lets it count.
+_STRENGTH: dict[str, Callable[[Figures], Any]] = {
+    "gender": lambda figures: figures["eer_before"],
+    "race": lambda figures: figures["pair"]["eer_before"],
+    "age": lambda figures: figures["error_before"],
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the N photos of a set.
+
+    Parameters
+    ----------
+    subjects : ndarray
+        (N,) people; each photo its own name where the set names nobody.
+    named : bool
+        Whether it names people, so that matchers can be measured.
+    classes : dict
+        Attribute -> (N,) int64 class index, -1 unknown.
+    years : ndarray
+        (N,) age, NaN unknown.
+    """
+
+    subjects: NDArray[np.str_]
+    named: bool
+    classes: dict[str, NDArray[np.int64]]
+    years: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Truth:
+        """Return what the records say."""
+        classes = {
+            name: np.array([spec.index(r.labels[name]) if name in r.labels else -1 for r in records], dtype=np.int64)
+            for name, spec in ATTRIBUTES.items()
+        }
+        years = np.array([np.nan if r.years is None else r.years for r in records], dtype=np.float64)
+        named = all(r.subject for r in records)
+        return cls(np.array([r.subject if named else r.name for r in records]), named, classes, years)
+
+    def knows(self, attribute: str) -> bool:
+        """Tell whether an estimator of this attribute can be measured here; age takes years, not groups."""
+        if attribute == AGE.name:
+            return bool((~np.isnan(self.years)).any())
+        return bool((self.classes[attribute] >= 0).any())
+
+
+def fitting(truth: Truth, judges: Judges) -> Judges:
+    """Return those judges that this set can measure."""
+    models = judges.build()
+    return Judges(
+        judges.registry,
+        tuple(name for name in judges.estimators if truth.knows(_attribute(models[name]))),
+        judges.matchers if truth.named else (),
+    )
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Compares outputs with the originals; building it and calling it may happen in another process.
+
+    Parameters
+    ----------
+    truth : Truth
+    before : Looks
+        At the originals.
+    judges : Judges
+        Whose words are examined.
+    fmr : float
+        The false match rate at which matchers are measured.
+    replicates : int
+        Resamples of the intervals.
+    """
+
+    truth: Truth
+    before: Looks
+    judges: Judges
+    fmr: float = 0.001
+    replicates: int = REPLICATES
+
+    def __call__(self) -> Callable[[tuple[Looks, str]], Figures]:
+        """Build the judges, and return `examine` bound to them; its task is looks and the age group aimed at."""
+        models = self.judges.build()
+
+        def examine(task: tuple[Looks, str]) -> Figures:
+            after, age = task
+            figures: Figures = {name: {} for name in (*ATTRIBUTES, "matching")}
+            for name, model in models.items():
+                kind = "matching" if isinstance(model, FaceMatcher) else _attribute(model)
+                try:
+                    figures[kind][name] = self._compare(kind, model, self.before[name], after[name], age)
+                except DataError as error:  # too few photos for this figure: said, not guessed
+                    figures[kind][name] = {"refused": str(error)}
+            return figures
+
+        return examine
+
+    def _compare(self, kind: str, model: Any, before: NDArray[Any], after: NDArray[Any], age: str) -> Figures:
+        people, options = self.truth.subjects, {"replicates": self.replicates}
+        if kind == "matching":
+            return matching_figures(before, after, people.tolist(), model.score, fmr=self.fmr, **options)
+        if kind == AGE.name:
+            return age_figures(before, after, self.truth.years, people, target=age, **options)
+        truth = self.truth.classes[kind]
+        if kind != GENDER.name:
+            return race_figures(before, after, truth, people, **options)
+        known = truth >= 0
+        column = GENDER.index("female")
+        scores = (p[known, column] for p in (before, after))
+        return binary_figures(*scores, truth[known] == column, people[known], **options)
+
+
+def strength(figures: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
+    """Return, of one output's figures, whether each estimator may speak.
+
+    Estimator -> ``attribute``, ``on_originals`` (None where the photos are too few), ``counts``, and ``note``, why not.
+    """
+    found: dict[str, Figures] = {}
+    for attribute, own in _STRENGTH.items():
+        for name, said in figures[attribute].items():
+            value = None if "refused" in said else own(said)
+            good = value is not None and counts(attribute, value)
+            note = "" if good else said.get("refused", "errs too much on the originals")
+            found[name] = {"attribute": attribute, "on_originals": value, "counts": good, "note": note}
+    return found
+
+
+def _attribute(model: Any) -> str:
+    assert isinstance(model, AttributeEstimator)
+    return model.attribute

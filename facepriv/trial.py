@@ -1,0 +1,238 @@
+"""One method under many requests, and what independent models see in each result, without a file being written.
+
+Photos go the way of ``facepriv apply``: detect, crop, label, change, paste in the photo's own depth, encode as the file
+would be. Then faces are found and aligned anew in what a reader of that file would get. What all requests share
+(reading, detection, crops, own labels) is done once a photo. Only what the judges said is kept, so that an interrupted
+run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from facepriv.components import DEFAULT_ESTIMATOR
+from facepriv.contracts import PrivacyRequest
+from facepriv.datasets.crops import Crop, cut_subject
+from facepriv.engines.chunk import use_one_thread
+from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks, spread
+from facepriv.faces import find_faces
+from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
+from facepriv.images import decode_image, encode_image, read_image
+from facepriv.pipeline import Pipeline, build_pipeline
+from facepriv.registry import Registry
+from facepriv.schema import ATTRIBUTES
+
+#: The name under which the looks at the unprotected photos stand.
+ORIGINAL = "original"
+#: Photos done, judged and kept at once; what an interruption costs at most, for each process.
+CHUNK = 32
+#: The code between a photo and its protected copy, method and estimators aside.
+PIPELINE = ("facepriv.faces", "facepriv.pipeline", "facepriv.images", "facepriv.contracts", "facepriv.seeds")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried; travels to other processes.
+
+    Parameters
+    ----------
+    registry : Registry
+    method : str
+    requests : mapping
+        Name of an output -> what is asked of the method.
+    judges : Judges
+        Who looks at every output, and at the originals.
+    key : bytes
+        Decides drawn targets.
+    """
+
+    registry: Registry
+    method: str
+    requests: Mapping[str, PrivacyRequest]
+    judges: Judges
+    key: bytes = field(repr=False)
+
+    def keys(self) -> dict[str, str]:
+        """Return output -> hash of all that decides what is seen in it, but the photos; also of `ORIGINAL`."""
+        find = self.registry.find
+        judges = [find("estimator", n) for n in self.judges.estimators]
+        judges += [find("matcher", n) for n in self.judges.matchers]
+        seen = [str(JUDGE_SIZE), package_hash("facepriv.faces"), package_hash("facepriv.images")]
+        seen += [f"{d.name} {sorted(d.options.items())} {target_hash(d.target)}" for d in judges]
+        method = find("perturber", self.method)
+        weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
+        # Where the weights in use are known, others that the package holds do not matter.
+        data = DATA - WEIGHTS if weights else DATA
+        options = sorted((name, value) for name, value in method.options.items() if name != "weights" or not weights)
+        made = [self.method, weights, str(options), self.key.hex(), target_hash(method.target, data)]
+        known = self.registry.descriptors("estimator")
+        labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
+        made += [f"{d.name} {target_hash(d.target)}" for d in labels]
+        made += [package_hash(name, CODE) for name in PIPELINE]
+        keys = {name: digest([*seen, *made, repr(request)]) for name, request in self.requests.items()}
+        return {ORIGINAL: digest(seen), **keys}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Photos, and which outputs of them are wanted."""
+
+    paths: tuple[Path, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """How many outputs of a photo it holds."""
+        return len(self.paths) * len(self.outputs)
+
+
+@dataclass
+class Cost:
+    """What was computed, and the seconds of one core that it took, by stage."""
+
+    seconds: Counter[str] = field(default_factory=Counter)
+    outputs: int = 0
+
+    def add(self, other: Cost) -> None:
+        """Add another's."""
+        self.seconds.update(other.seconds)
+        self.outputs += other.outputs
+
+    @contextmanager
+    def of(self, stage: str) -> Iterator[None]:
+        """Count the time spent within."""
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.process_time() - start
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which looks are there already, and which are not.
+
+    Parameters
+    ----------
+    trial : Trial
+    folders : dict
+        Output, and `ORIGINAL` -> where its looks are kept.
+    files : tuple of str
+        Name of the file of each chunk of photos, in every such folder.
+    tasks : dict
+        Such a name -> what is missing of this chunk.
+    """
+
+    trial: Trial
+    folders: dict[str, Path]
+    files: tuple[str, ...]
+    tasks: dict[str, Task]
+
+    @property
+    def missing(self) -> int:
+        """How many outputs of a photo are to be made and looked at."""
+        return sum(task.count for task in self.tasks.values())
+
+    def run(
+        self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None
+    ) -> tuple[dict[str, Looks], Cost]:
+        """Do what is missing; return what the judges see in the originals and in every output, and what it cost.
+
+        Parameters
+        ----------
+        workers : int
+            Processes; 0 works in this one. The number changes no result.
+        progress : callable, optional
+            Told after each chunk how many outputs of a photo it held.
+
+        Returns
+        -------
+        looks : dict
+            Output, and `ORIGINAL` -> looks at all photos, in their order.
+        cost : Cost
+            Of what was missing.
+
+        Raises
+        ------
+        FaceprivError
+            If a photo cannot be read, or the method fails on one.
+        """
+        cost = Cost()
+        if self.tasks:
+            done = spread(partial(_Stand, self.trial), list(self.tasks.values()), workers)
+            for (file, task), (looks, spent) in zip(self.tasks.items(), done, strict=True):
+                for output, seen in looks.items():
+                    save_looks(self.folders[output] / file, seen)
+                cost.add(spent)
+                progress(task.count)
+        judges = self.trial.judges
+        return {o: joined([load_looks(f / name) for name in self.files], judges) for o, f in self.folders.items()}, cost
+
+
+def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
+    """Find out what is to be done.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        N different photos; the face nearest the centre of each is looked at, all of its faces are protected.
+    place : Path
+        Folder in which looks are kept, by output and under hashes of all that decides them.
+    """
+    folders = {name: place / f"{name}-{key}" for name, key in trial.keys().items()}
+    chunks = [tuple(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
+    files = tuple(f"{digest(map(file_hash, chunk))}.npz" for chunk in chunks)
+    missing = [tuple(output for output, f in folders.items() if not (f / file).is_file()) for file in files]
+    tasks = {f: Task(c, outputs) for f, c, outputs in zip(files, chunks, missing, strict=True) if outputs}
+    return Plan(trial, folders, files, tasks)
+
+
+class _Stand:
+    """Protects the photos of a task under every request, and lets the judges look."""
+
+    def __init__(self, trial: Trial) -> None:
+        use_one_thread()
+        self.models = trial.judges.build()
+        self.pipelines: dict[str, Pipeline] = {}
+        for name, request in trial.requests.items():
+            base = next(iter(self.pipelines.values()), None)
+            # They differ in the request alone, and share the method, the estimators and what is loaded.
+            self.pipelines[name] = (
+                build_pipeline(trial.registry, (trial.method,), request, key=trial.key)
+                if base is None
+                else replace(base, request=request)
+            )
+        use_one_thread()  # again: a plugin may have brought torch in
+
+    def __call__(self, task: Task) -> tuple[dict[str, Looks], Cost]:
+        cost = Cost(outputs=task.count)
+        crops: dict[str, list[Crop]] = {name: [] for name in task.outputs}
+        for path in task.paths:
+            for name, crop in self._crops(path, task.outputs, cost):
+                crops[name].append(crop)
+        with cost.of("judge"):
+            return {name: look_at(own, self.models) for name, own in crops.items()}, cost
+
+    def _crops(self, path: Path, outputs: tuple[str, ...], cost: Cost) -> Iterator[tuple[str, Crop]]:
+        """Yield every output's name and what a stranger would cut out of it."""
+        with cost.of("read, find, label"):
+            photo = read_image(path)
+            prepared = next(iter(self.pipelines.values())).prepare(photo)
+        for name in outputs:
+            if name == ORIGINAL:
+                yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE)
+                continue
+            pipeline = self.pipelines[name]
+            with cost.of("change, paste"):
+                changed = pipeline.finish([pipeline.aim(prepared)])[0].photo
+            with cost.of("encode, decode"):
+                rgb = decode_image(encode_image(changed, path), path).rgb8()
+            with cost.of("find again, crop"):
+                crop = cut_subject(rgb, find_faces(rgb), JUDGE_SIZE)
+            yield name, crop
