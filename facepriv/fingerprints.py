@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
@@ -67,11 +66,18 @@ def target_hash(target: str, data: Collection[str] = DATA) -> str:
 
 
 def _source(module: str) -> Path | None:
-    """Return a module's file; None where the name is no module, but something in one."""
-    with suppress(ModuleNotFoundError, ValueError):
-        spec = find_spec(module)
-        if spec is not None and spec.origin and spec.origin.endswith(".py"):
-            return Path(spec.origin)
+    """Return a module's file, importing nothing; None where the name is no module, but something in one."""
+    top, *rest = module.split(".")
+    spec = find_spec(top)
+    if spec is None:
+        return None
+    if not spec.submodule_search_locations:
+        return Path(str(spec.origin)) if not rest else None
+    for location in spec.submodule_search_locations:
+        base = Path(location, *rest)
+        for path in (base / "__init__.py", base.parent / f"{base.name}.py"):
+            if path.is_file():
+                return path
     return None
 
 

@@ -6,7 +6,17 @@ import pytest
 from facepriv.errors import DataError
 from facepriv.metrics import verification
 from facepriv.metrics.attributes import binary_eer
-from facepriv.protocol import PAIRINGS, PROTECTED, gender_figures, matching_figures
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.protocol import (
+    PAIRINGS,
+    PROTECTED,
+    age_figures,
+    binary_figures,
+    counts,
+    gender_figures,
+    matching_figures,
+    race_figures,
+)
 
 
 @pytest.fixture
@@ -118,3 +128,94 @@ def test_a_method_that_loses_every_face_has_no_rate_of_seen_faces(people):
     found = figures(scores, np.full(240, np.nan), people)
     assert found["all"]["eer_after_seen"] is None
     assert found["all"]["eer_after"].value == 1 and found["all"]["accuracy_after"].value == 0
+
+
+def test_binary_figures_are_those_of_gender_figures(people):
+    scores, female, subjects = people
+    after = np.where(np.arange(240) % 3 == 0, 1 - scores, scores)
+    after[5] = np.nan
+    found = binary_figures(scores, after, female, subjects, replicates=200)
+    whole = figures(scores, after, people)
+    for name in ("photos", "eer_before", "eer_after", "eer_rise", "flip_aware_after"):
+        assert found[name] == whole["all"][name]
+    assert found["not_found"] == whole["not_found"] == {"before": 0, "after": 1}
+    assert found["flip_aware_before"] == found["eer_before"]
+
+
+@pytest.fixture
+def races():
+    """300 photos of as many people, some without a label, and probabilities that are right in most."""
+    rng = np.random.default_rng(5)
+    race = rng.choice([-1, 0, 1, 2, 3], 300, p=[0.1, 0.4, 0.2, 0.2, 0.1])
+    said = rng.random((300, 4)) + 1.5 * np.eye(5)[race][:, :4]
+    return said / said.sum(axis=1, keepdims=True), race, np.array([f"photo {i}" for i in range(300)])
+
+
+def test_black_and_white_are_told_apart_among_their_own_faces_only(races):
+    said, race, photos = races
+    swapped = said[:, [1, 0, 2, 3]]
+    found = race_figures(said, swapped, race, photos, replicates=100)
+    pair = found["pair"]
+    assert pair["photos"] == ((race == 0) | (race == 1)).sum()
+    both = (race == 0) | (race == 1)
+    share = said[both, 1] / (said[both, 0] + said[both, 1])
+    assert pair["eer_before"].value == pytest.approx(binary_eer(share, race[both] == 1)[0])
+    assert pair["eer_after"].value == pytest.approx(1 - pair["eer_before"].value)
+    # Who turns the answer round sees as well as before.
+    assert pair["flip_aware_after"].value == pytest.approx(pair["eer_before"].value)
+
+
+def test_each_race_is_told_from_all_others_and_the_untouched_ones_stay(races):
+    said, race, photos = races
+    after = said[:, [1, 0, 2, 3]]
+    found = race_figures(said, after, race, photos, replicates=100)
+    assert list(found["rest"]) == ["white", "black", "asian", "indian"]
+    assert found["rest"]["asian"]["eer_rise"] == Estimate(0, 0, 0)
+    known = race >= 0
+    expected = binary_eer(after[known, 1], race[known] == 1)[0]
+    assert found["rest"]["black"]["eer_after"].value == pytest.approx(expected)
+    recalls = [(after[race == c].argmax(axis=1) == c).mean() for c in range(4)]
+    assert found["balanced_after"].value == pytest.approx(np.mean(recalls))
+    assert found["balanced_rise"].value == pytest.approx(np.mean(recalls) - found["balanced_before"].value)
+
+
+def test_lost_faces_are_errors_of_race_too(races):
+    said, race, photos = races
+    after = said.copy()
+    after[::2] = np.nan
+    found = race_figures(said, after, race, photos, replicates=50)
+    assert found["balanced_after"].value < found["balanced_before"].value - 0.3
+    assert found["pair"]["eer_after"].value > found["pair"]["eer_before"].value + 0.2
+    assert found["pair"]["not_found"]["after"] == np.isnan(after[(race == 0) | (race == 1), 0]).sum()
+
+
+def test_age_shifts_are_signed_towards_the_group_and_of_faces_outside_it():
+    years = np.tile([20.0, 25, 40, 50, 60, np.nan], 6)
+    before, photos = years + 1, np.array([f"photo {i}" for i in range(36)])
+    after = before + np.tile([5, 5, 100, -5, -10, 7], 6)
+    middle = age_figures(before, after, years, photos, target="middle", replicates=20)
+    # Younger faces became older and older ones younger: all towards the middle, whose own face does not count.
+    assert middle["shift"].value == pytest.approx((5 + 5 + 5 + 10) / 4) and middle["outside"] == 24
+    assert middle["photos"] == 30
+    old = age_figures(before, after, years, photos, target="old", replicates=20)
+    assert old["shift"].value == pytest.approx((5 + 5 + 100) / 3)
+    young = age_figures(before, after, years, photos, target="young", replicates=20)
+    assert young["shift"].value == pytest.approx((-100 + 5 + 10) / 3)
+    assert "shift" not in age_figures(before, after, years, photos, replicates=20)
+
+
+def test_age_errors_are_of_the_faces_found_both_times_and_a_lost_face_has_not_moved():
+    years = np.tile([20.0, 30, 40, 50], 9)
+    before, after = np.tile([22.0, 34, np.nan, 50], 9), np.tile([30.0, np.nan, 40, 44], 9)
+    photos = np.array([f"photo {i}" for i in range(36)])
+    found = age_figures(before, after, years, photos, target="old", replicates=20)
+    assert found["error_before"].value == 1 and found["error_after"].value == 8
+    assert found["error_change"].value == 7
+    assert found["not_found"] == {"before": 9, "after": 9}
+    assert found["shift"].value == pytest.approx((8 + 0) / 2)
+
+
+def test_an_estimator_counts_where_it_is_good_on_originals():
+    assert counts("gender", Estimate(0.08, 0, 1)) and not counts("gender", Estimate(0.081, 0, 1))
+    assert counts("race", Estimate(0.15, 0, 1)) and not counts("race", Estimate(0.16, 0, 1))
+    assert counts("age", Estimate(8.0, 0, 9)) and not counts("age", Estimate(8.1, 0, 9))

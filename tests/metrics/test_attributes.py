@@ -140,3 +140,24 @@ def test_a_resample_without_a_class_has_no_figure():
 def test_malformed_input_is_refused(error, call):
     with pytest.raises(error):
         call()
+
+
+def test_one_class_against_one_other_looks_at_their_share_alone():
+    probabilities = np.array([[0.2, 0.6, 0.2], [0.1, 0.1, 0.8], [0.5, 0.4, 0.1], [np.nan] * 3, [0, 0, 1.0]])
+    scores, positive, which = attributes.one_against_one(probabilities, np.array([1, 2, 0, 1, 0]), 1, 0)
+    assert which.tolist() == [True, False, True, True, True]
+    assert positive.tolist() == [True, False, True, False]
+    assert scores == pytest.approx([0.75, 4 / 9, np.nan, 0.5], nan_ok=True)
+
+
+def test_a_shift_counts_years_towards_the_aim_and_lost_faces_as_unmoved():
+    before, after = np.array([20.0, 50, 30, 40, np.nan]), np.array([35.0, 40, 90, np.nan, 30])
+    direction = np.array([1, -1, 0, 1, 1])
+    assert attributes.shift_towards(before, after, direction)[0] == pytest.approx((15 + 10 + 0) / 3)
+    assert attributes.shift_towards(before, after, -direction)[0] == pytest.approx(-25 / 3)
+    weights = np.array([[2, 1, 5, 0, 7], [0, 0, 1, 0, 1]])
+    assert attributes.shift_towards(before, after, direction, weights) == pytest.approx([40 / 3, np.nan], nan_ok=True)
+    with pytest.raises(DataError, match="should have moved"):
+        attributes.shift_towards(before, after, np.zeros(5))
+    with pytest.raises(ContractError, match="three"):
+        attributes.shift_towards(before, after[1:], direction)

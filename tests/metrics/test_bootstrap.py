@@ -164,3 +164,15 @@ def test_too_few_subjects_are_refused():
         bootstrap.estimate(lambda w: attributes.binary_eer(scores, positive, w), np.arange(40).astype(str))
     with pytest.raises(ContractError, match="replicates"):
         bootstrap.estimate(lambda w: w.sum(axis=1), ["a", "b"], replicates=0)
+
+
+def test_several_figures_at_once_are_those_one_by_one():
+    rng = np.random.default_rng(2)
+    values, names = rng.normal(size=60), np.repeat([f"p{i}" for i in range(20)], 3)
+
+    def mean(w):
+        return (w * values).sum(axis=1) / w.sum(axis=1)
+
+    together = bootstrap.estimates(lambda w: {"mean": mean(w), "square": mean(w) ** 2}, names, replicates=100, seed=4)
+    assert together["mean"] == bootstrap.estimate(mean, names, replicates=100, seed=4)
+    assert together["square"] == bootstrap.estimate(lambda w: mean(w) ** 2, names, replicates=100, seed=4)

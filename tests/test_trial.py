@@ -1,0 +1,188 @@
+"""What judges see of outputs made in memory is what they see of files that `facepriv apply` wrote, and is kept."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facepriv.apply import Options, make_plan, run_plan
+from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, PrivacyRequest
+from facepriv.errors import ImageError
+from facepriv.evaluate import Judges, look
+from facepriv.hookspecs import Descriptor
+from facepriv.registry import Plugin, Registry
+from facepriv.trial import ORIGINAL, Trial, plan
+
+KEY = b"a key of sixteen bytes or more"
+REQUESTS = {
+    "gender": PrivacyRequest(("gender",)),
+    "old": PrivacyRequest((), {"age": "old"}, strength=0.5),
+    "random": PrivacyRequest(("gender", "race"), policy="random"),
+    "own": PrivacyRequest(()),
+}
+
+
+class Tint(Perturber):
+    """Tints a face with the colour of its wanted classes, unevenly, so that the face stays one to a detector."""
+
+    attributes = ("gender", "race", "age")
+    crop_size = 64
+    needs = frozenset({"labels"})
+    stochastic = True
+
+    def __init__(self, amount=0.2):
+        self.amount = amount
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        colour = np.stack([0.2 * (target[name] + 1) for name in self.attributes], axis=1)[:, None, None]
+        grain = np.stack([rng.normal(1, 0.1, faces.images.shape[1:]) for rng in rngs])
+        share = strength * self.amount * grain
+        return np.clip((1 - share) * faces.images + share * colour, 0, 1).astype(np.float32)
+
+
+class Redness(AttributeEstimator):
+    """A judge for tests; counts its faces, and fails where it is told to."""
+
+    attribute = "gender"
+    calls = 0
+    fails_after = None
+
+    def predict(self, images):
+        """Return (N, 2)."""
+        if self.fails_after is not None and type(self).calls >= self.fails_after:
+            raise KeyboardInterrupt
+        type(self).calls += len(images)
+        red = images[..., 0].mean(axis=(1, 2))
+        return np.stack([1 - red, red], axis=1).astype(np.float32)
+
+
+class Colour(FaceMatcher):
+    """A matcher for tests: a face is its mean colour."""
+
+    def embed(self, images):
+        """Return (N, 3)."""
+        return images.mean(axis=(1, 2)).astype(np.float32)
+
+
+@pytest.fixture
+def known(tiny, monkeypatch):
+    monkeypatch.setattr(Redness, "calls", 0)
+    monkeypatch.setattr(Redness, "fails_after", None)
+    more = [
+        Descriptor("estimator", "redness", f"{__name__}:Redness", "a test's"),
+        Descriptor("matcher", "colour", f"{__name__}:Colour", "a test's"),
+        Descriptor("perturber", "tint", f"{__name__}:Tint", "a test's", attributes=Tint.attributes),
+    ]
+    more += [
+        Descriptor("estimator", f"family-a-{name}", f"tiny_methods:Bright{name.title()}", "a test's")
+        for name in ("gender", "race", "age")
+    ]
+    return Registry([*tiny.plugins, Plugin("test", "test", "0", tuple(more))])
+
+
+@pytest.fixture
+def trial(known):
+    return Trial(known, "tint", REQUESTS, Judges(known, ("redness",), ("colour",)), KEY)
+
+
+@pytest.fixture
+def portraits(tmp_path, small_faces):
+    """Two JPEGs with a face, one without."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, pixels in (("a", small_faces[0]), ("b", small_faces[1]), ("c", np.full((110, 100, 3), 90, np.uint8))):
+        Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=90)
+    return [folder / f"{name}.jpg" for name in "abc"]
+
+
+def same(one, other):
+    return set(one) == set(other) and all(np.array_equal(one[k], other[k], equal_nan=k != "seen") for k in one)
+
+
+def test_an_output_is_seen_as_the_file_that_apply_writes(trial, portraits, tmp_path):
+    looks, cost = plan(trial, portraits, tmp_path / "kept").run(workers=0)
+    assert set(looks) == {ORIGINAL, *REQUESTS} and cost.outputs == 15
+    assert looks[ORIGINAL]["seen"].tolist() == [True, True, False]
+    assert same(looks[ORIGINAL], look(portraits, trial.judges, workers=0))
+    for name, request in REQUESTS.items():
+        out = tmp_path / name
+        options = Options(
+            inputs=tuple(map(str, portraits)), out=str(out), methods=("tint",), request=request, key=KEY,
+            workers=0, on_no_face="copy",
+        )  # fmt: skip
+        assert not run_plan(make_plan(options, trial.registry)).errors
+        assert same(looks[name], look([out / path.name for path in portraits], trial.judges, workers=0)), name
+    assert not same(looks["gender"], looks[ORIGINAL]) and not same(looks["gender"], looks["old"])
+
+
+def test_what_was_seen_is_kept_and_only_the_missing_is_made(trial, portraits, tmp_path):
+    first, _ = plan(trial, portraits, tmp_path).run(workers=0)
+    calls = Redness.calls
+    again = plan(trial, portraits, tmp_path)
+    assert again.missing == 0
+    looks, cost = again.run(workers=0)
+    assert all(same(first[name], looks[name]) for name in first)
+    assert Redness.calls == calls and cost.outputs == 0
+    more = replace(trial, requests={**REQUESTS, "race": PrivacyRequest(("race",))})
+    wider = plan(more, portraits, tmp_path)
+    assert wider.missing == 3
+    assert same(wider.run(workers=0)[0]["gender"], first["gender"])
+
+
+def test_an_interrupted_run_goes_on_where_it_was(trial, portraits, tmp_path, monkeypatch):
+    monkeypatch.setattr("facepriv.trial.CHUNK", 1)
+    monkeypatch.setattr(Redness, "fails_after", 5)
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        plan(trial, portraits, tmp_path).run(workers=0, progress=told.append)
+    assert told == [5]
+    monkeypatch.setattr(Redness, "fails_after", None)
+    rest = plan(trial, portraits, tmp_path)
+    assert rest.missing == 10
+    looks, _ = rest.run(workers=0)
+    monkeypatch.setattr("facepriv.trial.CHUNK", 32)
+    whole, _ = plan(trial, portraits, tmp_path / "elsewhere").run(workers=0)
+    assert all(same(looks[name], whole[name]) for name in whole)
+    assert not [p for p in tmp_path.rglob(".*") if p.suffix == ".npz"]
+
+
+def test_a_key_follows_all_that_decides_an_output_and_nothing_else(trial):
+    keys = trial.keys()
+    assert len(set(keys.values())) == 5
+    stronger = replace(trial, requests={**REQUESTS, "old": replace(REQUESTS["old"], strength=0.6)}).keys()
+    assert {name for name in keys if keys[name] != stronger[name]} == {"old"}
+    for other in (
+        replace(trial, key=KEY + b"!"),
+        replace(trial, method="noise"),
+        replace(trial, registry=trial.registry.with_options("perturber", "tint", {"amount": 0.3})),
+    ):
+        changed = other.keys()
+        assert changed[ORIGINAL] == keys[ORIGINAL] and changed["gender"] != keys["gender"]
+    fewer = replace(trial, judges=Judges(trial.registry, ("redness",))).keys()
+    assert not set(fewer.values()) & set(keys.values())
+
+
+def test_weights_in_use_decide_and_not_where_they_lie(trial, monkeypatch):
+    keys = trial.keys()
+    monkeypatch.setattr(Tint, "info", lambda self: {"version": "7", "weights": "e" * 64, "seen": []})
+    monkeypatch.setattr(Tint, "__init__", lambda self, weights=None: None)
+    known = trial.keys()
+    assert known["gender"] != keys["gender"] and known[ORIGINAL] == keys[ORIGINAL]
+    elsewhere = trial.registry.with_options("perturber", "tint", {"weights": "/elsewhere/net.safetensors"})
+    assert replace(trial, registry=elsewhere).keys() == known
+
+
+def test_processes_see_what_one_process_sees(tiny, portraits, tmp_path):
+    told = Descriptor("estimator", "told", "facepriv.evaluate:Told", "a test's", options={"label": "female"})
+    known = Registry([*tiny.plugins, Plugin("test", "test", "0", (told,))])
+    trial = Trial(known, "noise", {"gender": REQUESTS["gender"]}, Judges(known, ("told", "bright-gender")), KEY)
+    here, _ = plan(trial, portraits, tmp_path / "here").run(workers=0)
+    there, _ = plan(trial, portraits, tmp_path / "there").run(workers=1)
+    assert all(same(here[name], there[name]) for name in here)
+
+
+def test_a_photo_that_cannot_be_read_is_named(trial, portraits, tmp_path):
+    portraits[1].write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"b\.jpg"):
+        plan(trial, portraits, tmp_path).run(workers=0)
