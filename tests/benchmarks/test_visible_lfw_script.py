@@ -32,7 +32,8 @@ def test_photos_are_protected_judged_and_reported_and_a_second_run_finds_all_don
     # Someone may be editing the code while its tests run.
     monkeypatch.setattr(visible_lfw, "package_hash", lambda package: package)
     work = tmp_path / "work"
-    result, output = run(visible_lfw, small_lfw, work, "--strength", 0.2)
+    options = ("--strength", 0.2, "--seen-judge", "family-b-gender")
+    result, output = run(visible_lfw, small_lfw, work, *options)
     assert (result["photos"], result["people"]) == (16, 8)
     # The two photos without a face come out as they were.
     assert result["changed"] == 14
@@ -43,7 +44,11 @@ def test_photos_are_protected_judged_and_reported_and_a_second_run_finds_all_don
     assert "too few" in result["matching"]["dlib"]["refused"] and "too few" in output.output
     assert result["bars"][0]["what"] == "gender EER rises, all"
     assert result["request"]["own_labels"] is False
-    again, output = run(visible_lfw, small_lfw, work, "--strength", 0.2)
+    # A classifier that the method was made with is shown apart, and no bar speaks of it.
+    assert "family-b-gender was SEEN by the method" in output.output
+    assert set(result["seen"]) == {"family-b-gender"} and "family-b-gender" not in result["gender"]
+    assert result["seen"]["family-b-gender"]["not_found"]["before"] == 2
+    again, output = run(visible_lfw, small_lfw, work, *options)
     assert again == result
     assert "0 photos to protect" in output.output and "16 are there" in output.output
 
