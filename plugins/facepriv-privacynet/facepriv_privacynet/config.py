@@ -28,8 +28,8 @@ class Recipe:
     generator : GeneratorShape
     judges : tuple of JudgeShape
         Judges that go on learning; none in the paper's preset.
-    judges_each_step : int
-        How many of them, drawn by chance, teach G at each step.
+    judges_each_step, fixed_every : int
+        How many of them, drawn by chance, teach G at each step; at every how many steps the trained classifiers do too.
     warm_up, warm_batch : int
         Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
@@ -63,7 +63,8 @@ class Recipe:
     generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4))
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
-    warm_up: int = 1500
+    fixed_every: int = 2
+    warm_up: int = 1000
     warm_batch: int = 64
     steps: int = 6000
     batch: int = 12
@@ -71,23 +72,23 @@ class Recipe:
     rate_d: float = 2e-4
     rate_judges: float = 1e-3
     decay: float = 0.3
-    w_source: float = 0.1
+    w_source: float = 0.2
     w_attribute: float = 0.3
-    w_judges: float = 1.0
-    w_gender: float = 2.0
+    w_judges: float = 1.5
+    w_gender: float = 4.0
     w_years: float = 0.5
     ordered: bool = True
     w_identity: float = 5.0
-    w_alike: float = 20.0
+    w_alike: float = 100.0
     w_cycle: float = 1.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
-    w_colour: float = 30.0
+    w_colour: float = 60.0
     cycle_every: int = 6
     critic_every: int = 3
     penalty_every: int = 4
-    judges_every: int = 2
-    judges_batch: int = 24
+    judges_every: int = 1
+    judges_batch: int = 12
     hide: float = 0.5
     own: float = 0.2
     matcher_shift: float = 0.03

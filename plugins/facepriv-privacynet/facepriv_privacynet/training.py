@@ -105,8 +105,9 @@ class Trainer:
                 "attribute": losses.attributes(logits, targets, self.weights),
             }
             if self.judges:
-                pool = [*self.judges, *self.fixed]
-                chosen = [pool[i] for i in torch.randperm(len(pool))[: r.judges_each_step].tolist()]
+                chosen = [self.judges[i] for i in torch.randperm(len(self.judges))[: r.judges_each_step].tolist()]
+                if self.step % r.fixed_every == 0:
+                    chosen += self.fixed
                 views = [self._judged(judge, self._augmented(y), targets) for judge in chosen]
                 parts["judges"] = torch.stack(views).mean()
             parts["identity"], parts["alike"] = self._identity(x, y)
