@@ -191,7 +191,9 @@ def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Fi
     examiner = Examiner(truth, before, judges, replicates=setting.replicates)
     note(f"{name}: comparing {len(looks)} outputs with the originals")
     tasks = [(looks[output], setting.requests[output].targets.get(AGE.name, "")) for output in looks]
-    figures = dict(zip(looks, spread(examiner, tasks, min(setting.workers, len(tasks))), strict=True))
+    # Alone it needs no other process.
+    workers = min(setting.workers, len(tasks)) if setting.workers > 1 else 0
+    figures = dict(zip(looks, spread(examiner, tasks, workers), strict=True))
     return Findings(name, setting.requests, strength(next(iter(figures.values()))), figures, judges.matchers)
 
 

@@ -59,7 +59,7 @@ class Row:
         """``holds``, ``misses by ...``, or nothing."""
         if self.misses is None:
             return self.note
-        return "holds" if self.misses == 0 else f"misses by {self.misses:.1f}{UNITS[self.unit][1]}"
+        return "holds" if self.misses == 0 else f"misses by {self.misses:.2f}{UNITS[self.unit][1]}"
 
 
 @dataclass(frozen=True)

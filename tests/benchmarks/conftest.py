@@ -26,6 +26,11 @@ def visible_lfw(monkeypatch):
 
 
 @pytest.fixture
+def all_outputs(monkeypatch):
+    return load("all_outputs", monkeypatch)
+
+
+@pytest.fixture
 def estimators(monkeypatch):
     return load("estimators", monkeypatch)
 
