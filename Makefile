@@ -23,8 +23,8 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators pack train-estimators \
-	train-privacynet clean need-data need-mobilefacenet
+.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet pack \
+	train-estimators train-privacynet clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
@@ -78,6 +78,10 @@ verify-lfw: need-data $(STAMP)
 
 verify-estimators: need-data $(STAMP)
 	$(BIN)/python benchmarks/estimators.py --data "$(DATA)" $(ARGS)
+
+# The 15 outputs of the paper, a drawn gender and own labels, on three sets: hours; interrupted, it goes on.
+verify-privacynet: need-data $(STAMP)
+	$(BIN)/python benchmarks/all_outputs.py --data "$(DATA)" $(ARGS)
 
 pack: need-data $(STAMP)
 	$(BIN)/facepriv pack --data "$(DATA)" -o "$(PACK)" $(ARGS)
