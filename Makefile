@@ -23,7 +23,7 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet pack \
+.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-sim-zhang pack \
 	train-estimators train-privacynet clean need-data need-mobilefacenet
 
 venv: $(STAMP)
@@ -75,6 +75,9 @@ need-mobilefacenet:
 verify-lfw: need-data $(STAMP)
 	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" --own-labels $(ARGS)
+
+verify-sim-zhang: need-data $(STAMP)
+	$(BIN)/python benchmarks/sim_zhang.py --data "$(DATA)" $(ARGS)
 
 verify-estimators: need-data $(STAMP)
 	$(BIN)/python benchmarks/estimators.py --data "$(DATA)" $(ARGS)
