@@ -134,6 +134,7 @@ def main(
             "people": len({r.subject for r in photos if r.subject}) or None,
             "near_copies_left_out": left_out,
             "judges": found.strength,
+            "original": found.original,
             "outputs": found.outputs,
         }
     result = {
@@ -187,14 +188,15 @@ def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Fi
     trial = Trial(setting.registry, setting.method, setting.requests, judges, KEY)
     note(f"{name}: {len(photos)} photos, {len(setting.requests)} outputs")
     looks = _looks(trial, [r.path for r in photos], setting, name, cost)
-    before = looks.pop(ORIGINAL)
-    examiner = Examiner(truth, before, judges, replicates=setting.replicates)
-    note(f"{name}: comparing {len(looks)} outputs with the originals")
-    tasks = [(looks[output], setting.requests[output].targets.get(AGE.name, "")) for output in looks]
+    examiner = Examiner(truth, looks[ORIGINAL], judges, replicates=setting.replicates)
+    note(f"{name}: comparing {len(setting.requests)} outputs with the originals")
+    ages = {output: request.targets.get(AGE.name, "") for output, request in setting.requests.items()}
+    tasks = [(looks[output], ages.get(output, "")) for output in looks]
     # Alone it needs no other process.
     workers = min(setting.workers, len(tasks)) if setting.workers > 1 else 0
     figures = dict(zip(looks, spread(examiner, tasks, workers), strict=True))
-    return Findings(name, setting.requests, strength(next(iter(figures.values()))), figures, judges.matchers)
+    original = figures.pop(ORIGINAL)
+    return Findings(name, setting.requests, original, strength(original), figures, judges.matchers)
 
 
 def _looks(trial: Trial, paths: list[Path], setting: Setting, name: str, cost: Cost) -> dict[str, Looks]:
@@ -227,7 +229,8 @@ def show(result: dict[str, Any], rows: list[Row]) -> None:
         table(("estimator, on the originals", "", "allowed", ""), [_judge(n, s) for n, s in found["judges"].items()])
         print()
         columns = _columns(found)
-        table(("output", *columns), [_output(n, f, columns) for n, f in found["outputs"].items()])
+        outputs = {ORIGINAL: found["original"], **found["outputs"]}
+        table(("output", *columns), [_output(n, f, columns) for n, f in outputs.items()])
     print("\nwhat must hold, with 95 % intervals; (a) to (f) as in the paper's claim, no bar: for information")
     head = ("", "figure", "set", "judge", "output", "measured", "bar", "")
     table(head, [(r.part, r.what, r.where, r.who, r.output, _text(r), r.bar, r.verdict) for r in rows])
@@ -248,9 +251,9 @@ def _judge(name: str, strength: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _columns(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Return the heads of the table of outputs -> kind of figure and judge."""
-    words = {"gender": "EER %", "race": "Black-White EER %", "age": "years", "matching": "TMR own, fixed, FMR %"}
-    output = next(iter(found["outputs"].values()))
-    return {f"{judge}, {words[kind]}": (kind, judge) for kind in (*ATTRIBUTES, "matching") for judge in output[kind]}
+    words = {"gender": "EER %", "race": "Black-White EER %", "age": "years wrong", "matching": "TMR own, fixed, FMR %"}
+    original = found["original"]
+    return {f"{judge}, {words[kind]}": (kind, judge) for kind in (*ATTRIBUTES, "matching") for judge in original[kind]}
 
 
 def _output(name: str, figures: dict[str, Any], columns: dict[str, tuple[str, str]]) -> tuple[str, ...]:
@@ -258,18 +261,22 @@ def _output(name: str, figures: dict[str, Any], columns: dict[str, tuple[str, st
 
 
 def _cell(kind: str, said: dict[str, Any]) -> str:
-    """Return a figure after, and how it moved; of the pairings with a protected photo the worst change of TMR."""
+    """Return a figure and how it moved; of a matcher the worst of the pairings with a protected photo."""
     if "refused" in said:
         return "too few"
     if kind == "age":
         shift = f", shift {said['shift'].value:+.1f}" if "shift" in said else ""
-        return f"error {said['error_change'].value:+.1f}{shift}"
+        return f"{said['error_after'].value:.1f} ({said['error_change'].value:+.1f}){shift}"
     if kind == "matching":
         others = [said[pairing] for pairing in PAIRINGS if pairing != UNPROTECTED]
-        own, fixed = (100 * min(p[k]["tmr_change"].value for p in others) for k in ("own", "fixed"))
-        return f"{own:+.1f}, {fixed:+.1f}, {100 * max(p['fixed']['fmr'].value for p in others):.2f}"
-    said = said["pair"] if kind == "race" else said
-    return f"{100 * said['eer_after'].value:.1f} ({100 * said['eer_rise'].value:+.1f})"
+        worst = [min((p[k] for p in others), key=lambda point: point["tmr"].value) for k in ("own", "fixed")]
+        texts = [_moved(point, "tmr", "tmr_change") for point in worst]
+        return f"{texts[0]}, {texts[1]}, {100 * max(p['fixed']['fmr'].value for p in others):.2f}"
+    return _moved(said["pair"] if kind == "race" else said, "eer_after", "eer_rise")
+
+
+def _moved(said: dict[str, Any], value: str, change: str) -> str:
+    return f"{100 * said[value].value:.1f} ({100 * said[change].value:+.1f})"
 
 
 def _text(row: Row) -> str:

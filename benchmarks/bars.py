@@ -72,15 +72,18 @@ class Findings:
         The set's.
     requests : mapping
         Output -> what was asked.
+    original : mapping
+        Figures of the originals by attribute (and ``matching``) and judge.
     strength : mapping
         Estimator -> ``attribute``, ``counts``, ``note``; see `facepriv.outcomes.strength`.
     outputs : mapping
-        Output -> figures by attribute (and ``matching``) and judge.
+        Output -> the same of each.
     matchers : sequence of str
     """
 
     name: str
     requests: Mapping[str, PrivacyRequest]
+    original: Mapping[str, Mapping[str, Figures]]
     strength: Mapping[str, Figures]
     outputs: Mapping[str, Mapping[str, Mapping[str, Figures]]]
     matchers: Sequence[str] = field(default=())

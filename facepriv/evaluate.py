@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -171,9 +172,18 @@ _worker: list[Callable[[Any], Any]] = []
 
 
 def _start(build: Callable[[], Callable[[Any], Any]]) -> None:
-    """Begin a worker process: what it builds lives as long as it does."""
+    """Begin a worker process: what it builds lives as long as it does, and it no longer than its parent."""
+    Thread(target=_end_with_parent, daemon=True).start()
     use_one_thread()
     _worker.append(build())
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end: one that was killed could tell nobody, and the tasks in hand go on for minutes."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do(task: Any) -> Any:

@@ -130,7 +130,7 @@ class Examiner:
 
 
 def strength(figures: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
-    """Return, of one output's figures, whether each estimator may speak.
+    """Return, of the figures of the originals (compared with themselves), whether each estimator may speak.
 
     Estimator -> ``attribute``, ``on_originals`` (None where the photos are too few), ``counts``, and ``note``, why not.
     """

@@ -52,7 +52,7 @@ def findings(scripts, **changes):
         "racer": {"attribute": "race", "counts": True, "note": ""},
         "ager": {"attribute": "age", "counts": True, "note": ""},
     }
-    return bars.Findings("some set", all_outputs.OUTPUTS, strength, outputs, ("dlib",))
+    return bars.Findings("some set", all_outputs.OUTPUTS, {}, strength, outputs, ("dlib",))
 
 
 def missed(rows):
