@@ -36,6 +36,11 @@ def estimators(monkeypatch):
 
 
 @pytest.fixture
+def morphing(monkeypatch):
+    return load("morphing", monkeypatch)
+
+
+@pytest.fixture
 def small_lfw(tmp_path):
     """Eight "people", each two photos of the astronaut in another light; the last of them has no face."""
     from skimage import data
