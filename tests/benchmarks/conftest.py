@@ -41,6 +41,11 @@ def morphing(monkeypatch):
 
 
 @pytest.fixture
+def sim_zhang(monkeypatch):
+    return load("sim_zhang", monkeypatch)
+
+
+@pytest.fixture
 def small_lfw(tmp_path):
     """Eight "people", each two photos of the astronaut in another light; the last of them has no face."""
     from skimage import data

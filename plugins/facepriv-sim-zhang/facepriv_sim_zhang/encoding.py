@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import resize_images
-from facepriv.faces import morph
+from facepriv.faces import feather_mask, morph
 
 Float = NDArray[np.float32]
 
 # The region: the landmarks' hull, with the forehead, which has no landmarks, added as so much of the face's height
 # above the brows; whole up to `_GROWN` beyond it, then fading over `_FADE` (shares of the crop's side).
-_FOREHEAD = 0.45
-_GROWN, _FADE = 0.06, 0.08
+_FOREHEAD = 0.38
+_GROWN, _FADE = 0.02, 0.05
 _BROWS, _CHIN = slice(17, 27), 8
 
 
@@ -103,10 +103,7 @@ def rescaled(points: Float, old: int, new: int) -> Float:
 
 
 def face_region(mean_shape: Float, size: int) -> Float:
-    """Return the weights (size, size) float32 of the pixels: 1 on the face and a rim around it, fading to 0.
-
-    The forehead may reach the upper rim of a crop, where the mask of the paste fades every change out.
-    """
+    """Return the weights (size, size) float32 of the pixels: 1 on the face, fading to 0 around it and at the rim."""
     from scipy.ndimage import distance_transform_edt
     from scipy.spatial import Delaunay
 
@@ -116,4 +113,4 @@ def face_region(mean_shape: Float, size: int) -> Float:
     y, x = np.mgrid[:size, :size]
     beyond = distance_transform_edt(Delaunay(points).find_simplex(np.stack([x, y], axis=-1)) < 0) / size
     ramp = np.clip((_GROWN + _FADE - beyond) / _FADE, 0, 1)
-    return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+    return (ramp * ramp * (3 - 2 * ramp) * feather_mask(size)).astype(np.float32)
