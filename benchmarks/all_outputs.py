@@ -27,12 +27,16 @@ from shared import (
     Benchmark,
     cache_folder,
     data_option,
+    json_option,
     of_people,
     percent,
     points,
     refuse_seen,
+    replicates_option,
     visible,
+    weights_option,
     with_weights,
+    workers_option,
     write_json,
 )
 
@@ -45,7 +49,7 @@ from facepriv.datasets.records import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import UsageError
 from facepriv.evaluate import Judges, Looks, spread
-from facepriv.metrics.bootstrap import REPLICATES, Estimate
+from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, Truth, fitting, strength
 from facepriv.protocol import ORIGINAL as UNPROTECTED
 from facepriv.protocol import PAIRINGS, STRONG
@@ -96,8 +100,7 @@ class Setting:
 @click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
               "and descriptors of real faces. [default: facepriv/all-outputs in the user's cache]")  # fmt: skip
 @click.option("--method", default="privacynet", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,
-              help="The method's weights, for a candidate that is not packaged yet.")  # fmt: skip
+@weights_option
 @click.option("--setting", "settings", multiple=True, metavar="METHOD.NAME=VALUE", help="A setting of the method.")
 @click.option("--set", "sets", multiple=True, type=click.Choice(SETS), default=SETS, show_default=True)
 @click.option("--output", "outputs", multiple=True, type=click.Choice(list(OUTPUTS)), metavar="NAME",
@@ -106,9 +109,9 @@ class Setting:
 @click.option("--matcher", "matchers", multiple=True, default=("dlib",), show_default=True)
 @click.option("--limit", type=click.IntRange(2), default=None,
               help="Only this many people of each set (photos of UTKFace), for a quick look.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
-@click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
+@workers_option
+@replicates_option
+@json_option
 def main(
     data: Path | None, work: Path | None, method: str, weights: Path | None, settings: tuple[str, ...],
     sets: tuple[str, ...], outputs: tuple[str, ...], judges: tuple[str, ...], matchers: tuple[str, ...],

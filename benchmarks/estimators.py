@@ -19,7 +19,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from shared import Benchmark, data_option, percent, write_json
+from shared import Benchmark, data_option, json_option, percent, replicates_option, write_json
 
 from facepriv.cli.console import note, progress, table
 from facepriv.contracts import AttributeEstimator
@@ -31,7 +31,7 @@ from facepriv.datasets.records import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import UsageError
 from facepriv.metrics.attributes import accuracy, balanced_accuracy, mean_absolute_error
-from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimate
+from facepriv.metrics.bootstrap import Estimate, estimate
 from facepriv.registry import registry
 from facepriv.schema import ATTRIBUTES
 
@@ -87,9 +87,9 @@ class Faces:
 @click.option(
     "--workers", type=click.IntRange(1), default=None, help="Processes that find faces. [default: one a core]"
 )
-@click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
+@replicates_option
 @click.option("--limit", type=click.IntRange(20), default=None, help="Only so many photos of a set, for a quick look.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
+@json_option
 def main(
     data: Path | None, pack: Path | None, families: tuple[str, ...], size: int, workers: int | None,
     replicates: int, limit: int | None, json_path: Path | None,

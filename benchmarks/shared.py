@@ -18,7 +18,7 @@ from facepriv.datasets import lfw, records
 from facepriv.datasets.records import Record
 from facepriv.errors import DataError, FaceprivError, UsageError
 from facepriv.images import atomic_write
-from facepriv.metrics.bootstrap import Estimate
+from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.registry import Registry
 
 #: The secret that decides drawn targets, no secret here: a repeated run gives the same figures.
@@ -43,6 +43,17 @@ data_option = click.option(
     envvar="FACEPRIV_DATA",
     help="Folder of the data sets. [env: FACEPRIV_DATA]",
 )
+
+weights_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The method's weights, for a candidate that is not packaged yet.",
+)
+workers_option = click.option("--workers", type=click.IntRange(1), help="Processes. [default: one a core]")
+replicates_option = click.option(
+    "--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples."
+)
+json_option = click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the result there.")
 
 
 def cache_folder(work: Path | None, name: str) -> Path:

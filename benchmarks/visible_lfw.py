@@ -24,11 +24,15 @@ from shared import (
     Benchmark,
     cache_folder,
     data_option,
+    json_option,
     percent,
     points,
     refuse_seen,
+    replicates_option,
     visible,
+    weights_option,
     with_weights,
+    workers_option,
     write_json,
 )
 
@@ -41,7 +45,7 @@ from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks, look
 from facepriv.fingerprints import digest, package_hash
 from facepriv.hookspecs import Descriptor
-from facepriv.metrics.bootstrap import REPLICATES, Estimate
+from facepriv.metrics.bootstrap import Estimate
 from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, STRONG, counts, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS
@@ -65,8 +69,7 @@ class Setting:
 @click.option("--work", type=click.Path(path_type=Path), default=None, help="Where protected photos are kept; never in "
               "a repository: they show real people. [default: facepriv/visible-lfw in the user's cache]")  # fmt: skip
 @click.option("--method", "methods", multiple=True, default=("privacynet",), show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,
-              help="The method's weights, for a candidate that is not packaged yet.")  # fmt: skip
+@weights_option
 @click.option("--set", "settings", multiple=True, metavar="METHOD.NAME=VALUE", help="A setting of a method.")
 @click.option("--obfuscate", multiple=True, default=("gender",), show_default=True)
 @click.option("--policy", type=click.Choice(POLICIES), default="flip", show_default=True)
@@ -83,9 +86,9 @@ class Setting:
               help="A gender estimator that the method was made with: its figures stand apart.")  # fmt: skip
 @click.option("--matcher", default="dlib", show_default=True)
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
-@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
-@click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
+@workers_option
+@replicates_option
+@json_option
 def main(
     data: Path | None, work: Path | None, methods: tuple[str, ...], weights: Path | None, settings: tuple[str, ...],
     obfuscate: tuple[str, ...], policy: Any, strength: float, seed: int, own_labels: bool, true_labels: bool,

@@ -83,8 +83,8 @@ def binary_figures(
             "eer_before": first,
             "eer_after": second,
             "eer_rise": second - first,
-            "flip_aware_before": np.minimum(first, binary_eer(-before, positive, w)),
-            "flip_aware_after": np.minimum(second, binary_eer(-after, positive, w)),
+            "flip_aware_before": flip_aware_eer(before, positive, w),
+            "flip_aware_after": flip_aware_eer(after, positive, w),
         }
 
     found = estimates(figures, subjects, replicates=replicates, seed=seed)
@@ -226,10 +226,9 @@ def gender_figures(
     Returns
     -------
     dict
-        ``all``: ``eer_before``, ``eer_after``, ``eer_rise`` (paired); ``flip_aware_after``, the EER of who may turn
-        the answer round; ``eer_after_seen``, over the photos in which a face was found (what is left when lost faces
-        earn nothing), None where these are too few;
-        ``accuracy_before``, ``accuracy_after`` (at a probability of 0.5).
+        ``all``: what `binary_figures` gives; ``eer_after_seen``, the EER over the photos in which a face was found
+        (what is left when lost faces earn nothing), None where these are too few; ``accuracy_before``,
+        ``accuracy_after`` (at a probability of 0.5).
 
         ``men``, ``women``, each alone: ``wrong_before``, ``wrong_after``, ``wrong_rise``, the share taken for the
         other class at the originals' EER threshold; ``eer_before``, ``eer_after``, ``eer_rise``, the EER of this
@@ -276,17 +275,17 @@ def gender_figures(
         except DataError:
             return None  # hardly a face was found
 
+    every = binary_figures(before, after, truth, subjects, replicates=replicates, seed=seed)
+    not_found = every.pop("not_found")
     return {
         "all": {
-            "photos": len(truth),
-            **_prefixed("eer", rise(eer, after)),
-            "flip_aware_after": figure(lambda w: flip_aware_eer(after, truth, w)),
+            **every,
             "eer_after_seen": only_seen(),
             **_prefixed("accuracy", rise(right, after)),
         },
         "men": alone(~truth),
         "women": alone(truth),
-        "not_found": _not_found(before, after),
+        "not_found": not_found,
     }
 
 
