@@ -115,7 +115,8 @@ class Examiner:
         return examine
 
     def _compare(self, kind: str, model: Any, before: NDArray[Any], after: NDArray[Any], age: str) -> Figures:
-        people, options = self.truth.subjects, {"replicates": self.replicates}
+        people = self.truth.subjects
+        options: dict[str, Any] = {"replicates": self.replicates}
         if kind == "matching":
             return matching_figures(before, after, people.tolist(), model.score, fmr=self.fmr, **options)
         if kind == AGE.name:
@@ -125,8 +126,8 @@ class Examiner:
             return race_figures(before, after, truth, people, **options)
         known = truth >= 0
         column = GENDER.index("female")
-        scores = (p[known, column] for p in (before, after))
-        return binary_figures(*scores, truth[known] == column, people[known], **options)
+        first, second = before[known, column], after[known, column]
+        return binary_figures(first, second, truth[known] == column, people[known], **options)
 
 
 def strength(figures: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:

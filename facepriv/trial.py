@@ -9,7 +9,6 @@ run goes on where it was.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -96,12 +95,13 @@ class Task:
 class Cost:
     """What was computed, and the seconds of one core that it took, by stage."""
 
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
     outputs: int = 0
 
     def add(self, other: Cost) -> None:
         """Add another's."""
-        self.seconds.update(other.seconds)
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0) + seconds
         self.outputs += other.outputs
 
     @contextmanager
@@ -111,7 +111,7 @@ class Cost:
         try:
             yield
         finally:
-            self.seconds[stage] += time.process_time() - start
+            self.seconds[stage] = self.seconds.get(stage, 0) + time.process_time() - start
 
 
 @dataclass(frozen=True)
