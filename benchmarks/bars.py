@@ -40,7 +40,7 @@ class Row:
     bar : str
         In words, or nothing: the figure is for information.
     misses : float or None
-        By how much the bar is missed, in `unit`, 0 if it holds; None without a bar.
+        By how much the bar is missed, in `unit` (a percentage in points), 0 if it holds; None without a bar.
     """
 
     part: str
@@ -59,7 +59,8 @@ class Row:
         """``holds``, ``misses by ...``, or nothing."""
         if self.misses is None:
             return self.note
-        return "holds" if self.misses == 0 else f"misses by {self.misses:.2f}{UNITS[self.unit][1]}"
+        words = UNITS["points" if self.unit == "percent" else self.unit][1]
+        return "holds" if self.misses == 0 else f"misses by {self.misses:.2f}{words}"
 
 
 @dataclass(frozen=True)

@@ -83,9 +83,9 @@ def put(kind, judge, value, *path):
 @pytest.mark.parametrize(
     ("output", "spoil", "part", "verdict"),
     [
-        ("gender", put("gender", "judge", figure(0.55), "eer_after"), "a", "misses by 5.00 %"),
-        ("random", put("gender", "judge", figure(0.21), "flip_aware_after"), "b", "misses by 9.00 %"),
-        ("race", put("race", "racer", figure(0.28), "pair", "eer_after"), "c", "misses by 2.00 %"),
+        ("gender", put("gender", "judge", figure(0.55), "eer_after"), "a", "misses by 5.00 points"),
+        ("random", put("gender", "judge", figure(0.21), "flip_aware_after"), "b", "misses by 9.00 points"),
+        ("race", put("race", "racer", figure(0.28), "pair", "eer_after"), "c", "misses by 2.00 points"),
         ("age=young", put("age", "ager", figure(9.5), "shift"), "d", "misses by 0.50 years"),
         ("age=middle", put("age", "ager", figure(-1.0), "shift"), "d", "misses by 7.00 years"),
         ("age=old", put("age", "ager", figure(14.0), "shift"), "d", "misses by 1.00 years"),
@@ -110,7 +110,7 @@ def test_a_kept_race_holds_where_its_interval_reaches_into_the_bar(scripts):
     [
         ((-0.035, 0, 0.001), ["misses by 1.50 points"]),
         ((0, -0.025, 0.001), ["misses by 0.50 points"]),
-        ((0, 0, 0.0029), ["misses by 0.09 %"]),
+        ((0, 0, 0.0029), ["misses by 0.09 points"]),
     ],
 )
 def test_the_worst_output_and_pairing_decide_of_the_matcher(scripts, values, verdicts):
