@@ -1,0 +1,3 @@
+"""Face mixing as a plugin of facepriv."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The averages that the package ships: mean faces of many people each, never a person's photo."""

@@ -1,0 +1,165 @@
+"""Face mixing as a method: choose a face of the wanted class, morph with it, put it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber
+from facepriv.errors import UsageError
+from facepriv.schema import ATTRIBUTES
+from facepriv.weights import stored_sha256
+from facepriv_face_mixing import candidates
+from facepriv_face_mixing import gallery as galleries
+from facepriv_face_mixing.candidates import Policy
+from facepriv_face_mixing.gallery import Gallery
+
+
+class FaceMixing(Perturber):
+    """Morphs each face with a face of the wanted class (Othman and Ross, 2014).
+
+    Parameters
+    ----------
+    shape, texture : float
+        How much of the other face's shape and texture is taken at full strength, 0 to 1; the paper's alphas.
+    candidate : {"prototype", "shape", "tone", "random"}
+        Which face of the gallery: the mean of all of the wanted class; of those that fit best, the nearest in shape or
+        in skin tone; or any of the wanted class, drawn for each face.
+    match_tone : bool
+        Whether the other face is given the photo's mean colour and contrast first.
+    gallery : path-like or None
+        A folder of photos to mix with, instead of the averages that the package ships.
+    weights : path-like or None
+        A file of averages, see ``facepriv train face-mixing``; None: the one that the package ships.
+
+    Raises
+    ------
+    UsageError
+        If an alpha or the candidate policy is none.
+    """
+
+    #: Averages of another race or age were tried, and hardly change what classifiers say of these: see the README.
+    attributes: ClassVar[tuple[str, ...]] = ("gender",)
+    crop_size: ClassVar[int] = 448
+    needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "labels"})
+    paste = "replacement"
+
+    def __init__(
+        self,
+        shape: float = 0.5,
+        texture: float = 0.5,
+        candidate: Policy = "prototype",
+        match_tone: bool = True,
+        gallery: str | Path | None = None,
+        weights: str | Path | None = None,
+    ) -> None:
+        for name, value in (("shape", shape), ("texture", texture)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"face-mixing: {name} must be between 0 and 1, got {value:g}")
+        if candidate not in get_args(Policy):
+            raise UsageError(f"face-mixing: candidate '{candidate}' is none of {', '.join(get_args(Policy))}")
+        if gallery is not None and weights is not None:
+            raise UsageError("face-mixing: gallery and weights both name the faces to mix with: give one of them")
+        self.shape, self.texture, self.candidate, self.match_tone = shape, texture, candidate, match_tone
+        self.gallery, self.weights = gallery, weights
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        """Whether the candidate is drawn."""
+        return self.candidate == "random"
+
+    def info(self) -> dict[str, Any]:
+        """Return version, a hash of the faces to mix with, and the evaluators that the defaults were chosen by."""
+        from facepriv_face_mixing import __version__
+
+        if self.gallery is None:
+            sha256 = stored_sha256(self.weights_path())
+        else:
+            from facepriv_face_mixing.photos import gallery_key
+
+            sha256 = gallery_key(Path(self.gallery))
+        return {"version": __version__, "weights": sha256, "seen": ["family-a-gender", "mobilefacenet"]}
+
+    def weights_path(self) -> Path:
+        """Return the path of the averages in use."""
+        return Path(self.weights) if self.weights else galleries.shipped()
+
+    def faces_to_mix_with(self) -> Gallery:
+        """Return the gallery in use, read or analysed once."""
+        if self.gallery is None:
+            return galleries.load(self.weights_path())
+        from facepriv_face_mixing.photos import analysed
+
+        return analysed(Path(self.gallery))
+
+    def _perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        strength: float,
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[np.float32]:
+        gallery = self.faces_to_mix_with()
+        return np.stack(
+            [
+                self._mixed(gallery, faces.take([n]), _of_face(source, n), _of_face(target, n), strength, rngs[n])
+                for n in range(len(faces))
+            ]
+        )
+
+    def _mixed(
+        self,
+        gallery: Gallery,
+        face: FaceBatch,
+        own: dict[str, int],
+        wanted: dict[str, int],
+        strength: float,
+        rng: np.random.Generator,
+    ) -> NDArray[np.float32]:
+        """Mix one face."""
+        from facepriv_face_mixing.mixing import mix
+
+        assert face.landmarks is not None  # the core has seen to it
+        image, points = face.images[0], face.landmarks[0]
+        other, other_points = self._candidate(gallery, image, points, own, wanted, rng)
+        return mix(
+            image,
+            points,
+            other,
+            other_points,
+            shape=strength * self.shape,
+            texture=strength * self.texture,
+            match_tone=self.match_tone,
+            window=gallery.window,
+        )
+
+    def _candidate(
+        self,
+        gallery: Gallery,
+        image: NDArray[np.float32],
+        points: NDArray[np.float32],
+        own: dict[str, int],
+        wanted: dict[str, int],
+        rng: np.random.Generator,
+    ) -> tuple[Images, NDArray[np.floating]]:
+        """Return picture and landmarks (in the crop of side 1) of the face to mix with."""
+        found = candidates.matching(gallery, own, wanted)
+        if self.candidate == "prototype":
+            return candidates.prototype(gallery, found)
+        if self.candidate == "random":
+            index = int(rng.choice(found))
+        elif self.candidate == "tone":
+            index = candidates.nearest_tone(gallery, candidates.closest(gallery, found, wanted), image, points)
+        else:
+            in_crop = (points + 0.5) / image.shape[0]
+            index = candidates.nearest_shape(gallery, candidates.closest(gallery, found, wanted), in_crop)
+        return gallery.picture(index), gallery.points[index]
+
+
+def _of_face(labels: Labels, n: int) -> dict[str, int]:
+    return {name: int(labels[name][n]) for name in ATTRIBUTES if name in labels}

@@ -1,0 +1,148 @@
+"""A gallery of the user's own photos: a folder, analysed once and kept in the user's cache.
+
+Whoever is shown by these photos lends their face to others: they should know, and agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.components import build_estimator
+from facepriv.datasets import csvfolder
+from facepriv.errors import DataError, FaceprivError
+from facepriv.faces import crop_face, find_faces
+from facepriv.images import read_image
+from facepriv.inputs import discover
+from facepriv.outputs import file_sha256
+from facepriv.registry import registry
+from facepriv.schema import ATTRIBUTES
+from facepriv.weights import Provenance
+from facepriv_face_mixing.gallery import Gallery, load, save
+
+#: Side of the crops that are kept.
+SIZE = 224
+# Counts up when an analysis would give something else for the same photos.
+_FORMAT = "1"
+
+_log = logging.getLogger("facepriv.face-mixing")
+
+
+def gallery_key(folder: Path) -> str:
+    """Return a hash of all that decides a gallery: the photos' bytes and names, and their table of labels.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no photo.
+    """
+    parts = [f"{name} {file_sha256(path)}" for name, path in sorted(_photos(folder).items())]
+    table = folder / csvfolder.LABELS
+    parts.append(file_sha256(table) if table.is_file() else "")
+    return hashlib.sha256("\n".join([_FORMAT, *parts]).encode()).hexdigest()
+
+
+@cache
+def analysed(folder: Path) -> Gallery:
+    """Return the gallery of a folder: from the cache if these very photos were analysed before.
+
+    Every photo gives its largest face. Classes stand in ``labels.csv`` (see `facepriv.datasets.csvfolder`); those that
+    do not are estimated as ``facepriv apply`` estimates a face's own. A photo without a face is left out, and said so.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, or no photo in it shows a face.
+    """
+    kept = cache_folder() / f"{gallery_key(folder)}.safetensors"
+    try:
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds faces: nobody else's business
+    except OSError as error:
+        _log.warning("%s: %s, so the gallery is analysed anew in every process", kept.parent, error.strerror)
+        return _analyse(folder)
+    with _one_at_a_time(kept.with_suffix(".lock")):
+        if not kept.is_file():
+            origin = Provenance("photos of the user", "the first use of the folder", date.today().isoformat())
+            save(kept, _analyse(folder), origin)
+        return load(kept)
+
+
+def cache_folder() -> Path:
+    """Return where analysed galleries are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "face-mixing"
+
+
+def _photos(folder: Path) -> dict[str, Path]:
+    """Return name -> file of all photos in a folder."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; the gallery is a folder of photos to mix with")
+    found = {str(f.name): f.source for f in discover([str(folder)]).files}
+    if not found:
+        raise DataError(f"{folder}: holds no photo, so there is no face to mix with")
+    return found
+
+
+def _analyse(folder: Path) -> Gallery:
+    """Find the face of every photo, its landmarks and its classes."""
+    photos = sorted(_photos(folder).items())
+    known = {}
+    if (folder / csvfolder.LABELS).is_file():
+        known = {record.path.resolve(): record.labels for record in csvfolder.read(folder)}
+    _log.warning("%s: analysing %d photos to mix with, once", folder, len(photos))
+    crops, points, labels = [], [], []
+    for name, path in photos:
+        try:
+            rgb = read_image(path).rgb8()
+            faces = find_faces(rgb, dense=True)
+        except FaceprivError as error:
+            _log.warning("%s, so it is left out of the gallery", error)
+            continue
+        if not faces:
+            _log.warning("%s: no face found in %s, which is left out of the gallery", folder, name)
+            continue
+        crops.append(crop_face(rgb, faces[0], SIZE))
+        dense = faces[0].landmarks_in_crop(SIZE)
+        assert dense is not None  # asked for above
+        points.append((dense + 0.5) / SIZE)
+        labels.append(known.get(path.resolve(), {}))
+    if not crops:
+        raise DataError(f"{folder}: no face was found in any of its {len(photos)} photos")
+    images = np.stack(crops)
+    return Gallery(
+        np.rint(images * 255).astype(np.uint8),
+        np.stack(points).astype(np.float32),
+        {name: _classes(name, images, labels) for name in ATTRIBUTES},
+        np.ones(len(images), np.int64),
+    )
+
+
+def _classes(name: str, images: NDArray[np.float32], labels: list[dict[str, str]]) -> NDArray[np.int64]:
+    """Return the class of every face: the one that its table names, else an estimated one."""
+    spec = ATTRIBUTES[name]
+    found = np.array([spec.index(row[name]) if name in row else -1 for row in labels], dtype=np.int64)
+    open_ = np.flatnonzero(found < 0)
+    if len(open_):
+        found[open_] = build_estimator(registry(), name).classes(images[open_])
+    return found
+
+
+@contextmanager
+def _one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process analyses the same gallery."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: several workers may then do the same work, each writing a whole file
+        yield
+        return
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
