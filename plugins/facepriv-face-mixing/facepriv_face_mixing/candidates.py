@@ -82,31 +82,19 @@ def nearest_tone(
 
 def prototype(gallery: Gallery, found: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the mean of all `found`, by people, in their mean shape: picture, and landmarks in the crop of side 1."""
-    return _prototype(_ById(gallery), tuple(int(n) for n in found))
-
-
-class _ById:
-    """A gallery as a key of a cache: it is the same as itself only."""
-
-    def __init__(self, gallery: Gallery) -> None:
-        self.gallery = gallery
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ById) and self.gallery is other.gallery
-
-    def __hash__(self) -> int:
-        return id(self.gallery)
+    return _prototype(gallery, tuple(int(n) for n in found))
 
 
 @cache
-def _prototype(key: _ById, found: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    gallery, chosen = key.gallery, list(found)
+def _prototype(gallery: Gallery, found: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    chosen = list(found)
     share = gallery.people[chosen] / gallery.people[chosen].sum()
     points = np.tensordot(share, gallery.points[chosen].astype(np.float64), axes=1)
     size = gallery.images.shape[1]
     target = gallery.in_window(points)
     mesh = morph.mesh(target, size)
-    image = np.zeros((size, size, 3), np.float64)
-    for part, n in zip(share, chosen, strict=True):
+    image = np.zeros((size, size, 3), np.float32)
+    for part, n in zip(share.astype(np.float32), found, strict=True):
         image += part * morph.warp(gallery.picture(n), gallery.in_window(gallery.points[n]), target, mesh, size)
-    return image.astype(np.float32), points
+    image.setflags(write=False)  # it is handed out again
+    return image, points

@@ -23,9 +23,9 @@ ARCHITECTURE = "face-mixing-gallery"
 PACKAGE = "facepriv_face_mixing.averages"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gallery:
-    """Faces to mix with.
+    """Faces to mix with; the same as itself only, so that what was worked out for one can be kept.
 
     Parameters
     ----------
