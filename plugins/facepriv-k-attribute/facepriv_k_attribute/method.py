@@ -23,7 +23,7 @@ IDENTITY = 20.0
 
 
 class KAttribute(Perturber):
-    """Fools the classifiers that it is given, photo by photo; for comparison, it protects from no others.
+    """Fools the classifiers that it is given, photo by photo; for comparison, it is no protection from others.
 
     Parameters
     ----------
