@@ -136,6 +136,7 @@ def main(
             "photos": len(photos),
             "people": len({r.subject for r in photos if r.subject}) or None,
             "near_copies_left_out": left_out,
+            "not_found": found.lost,
             "judges": found.strength,
             "original": found.original,
             "outputs": found.outputs,
@@ -199,7 +200,8 @@ def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Fi
     workers = min(setting.workers, len(tasks)) if setting.workers > 1 else 0
     figures = dict(zip(looks, spread(examiner, tasks, workers), strict=True))
     original = figures.pop(ORIGINAL)
-    return Findings(name, setting.requests, original, strength(original), figures, judges.matchers)
+    lost = {output: int((~seen["seen"]).sum()) for output, seen in looks.items()}
+    return Findings(name, setting.requests, original, strength(original), figures, judges.matchers, lost)
 
 
 def _looks(trial: Trial, paths: list[Path], setting: Setting, name: str, cost: Cost) -> dict[str, Looks]:
@@ -233,7 +235,8 @@ def show(result: dict[str, Any], rows: list[Row]) -> None:
         print()
         columns = _columns(found)
         outputs = {ORIGINAL: found["original"], **found["outputs"]}
-        table(("output", *columns), [_output(n, f, columns) for n, f in outputs.items()])
+        rows_here = [(n, str(found["not_found"][n]), *_output(f, columns)) for n, f in outputs.items()]
+        table(("output", "no face", *columns), rows_here)
     print("\nwhat must hold, with 95 % intervals; (a) to (f) as in the paper's claim, no bar: for information")
     head = ("", "figure", "set", "judge", "output", "measured", "bar", "")
     table(head, [(r.part, r.what, r.where, r.who, r.output, _text(r), r.bar, r.verdict) for r in rows])
@@ -259,8 +262,8 @@ def _columns(found: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {f"{judge}, {words[kind]}": (kind, judge) for kind in (*ATTRIBUTES, "matching") for judge in original[kind]}
 
 
-def _output(name: str, figures: dict[str, Any], columns: dict[str, tuple[str, str]]) -> tuple[str, ...]:
-    return (name, *(_cell(kind, figures[kind][judge]) for kind, judge in columns.values()))
+def _output(figures: dict[str, Any], columns: dict[str, tuple[str, str]]) -> list[str]:
+    return [_cell(kind, figures[kind][judge]) for kind, judge in columns.values()]
 
 
 def _cell(kind: str, said: dict[str, Any]) -> str:

@@ -80,6 +80,8 @@ class Findings:
     outputs : mapping
         Output -> the same of each.
     matchers : sequence of str
+    lost : mapping
+        Output, and the originals -> photos in which no face was found: errors of every judge, which flatter a method.
     """
 
     name: str
@@ -87,7 +89,8 @@ class Findings:
     original: Mapping[str, Mapping[str, Figures]]
     strength: Mapping[str, Figures]
     outputs: Mapping[str, Mapping[str, Mapping[str, Figures]]]
-    matchers: Sequence[str] = field(default=())
+    matchers: Sequence[str] = ()
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     def counting(self, attribute: str) -> list[str]:
         """Return the estimators of an attribute that are good enough on the originals."""

