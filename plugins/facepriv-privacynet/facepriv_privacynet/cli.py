@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 @click.option("--set", "changes", multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe.")
 @click.option("--threads", type=int, help="CPU threads; default: torch's choice.")
 @click.option("--export", is_flag=True, help="Train nothing; write privacynet.safetensors from the run's checkpoint.")
+@click.option(
+    "--gain",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="With --export: multiply what the generator changes.",
+)
+@click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
 def command(
     pack: Path,
     out: Path,
@@ -37,6 +45,8 @@ def command(
     changes: tuple[str, ...],
     threads: int | None,
     export: bool,
+    gain: float,
+    curve: bool,
 ) -> None:
     """Train PrivacyNet on the training part of PACK (see `facepriv pack`).
 
@@ -46,15 +56,19 @@ def command(
 
     recipe = runs.recipe(preset, steps=steps, batch=batch, changes=changes)
     run = runs.Run(out, pack, matcher, recipe, precision=precision, threads=threads, start=start)
+    if curve:
+        for line in run.curve():
+            click.echo(line)
+        return
     if export:
-        path, figures = run.export(_shown(preset, recipe, changes))
+        path, figures = run.export(_shown(preset, recipe, changes, gain), gain)
         click.echo(f"{path}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
         return
     run.train(minutes, lambda line: click.echo(line, err=True))
 
 
-def _shown(preset: str, recipe: Recipe, changes: tuple[str, ...]) -> str:
-    extra = "".join(f" --set {change}" for change in changes)
+def _shown(preset: str, recipe: Recipe, changes: tuple[str, ...], gain: float) -> str:
+    extra = "".join(f" --set {change}" for change in changes) + (f" --gain {gain:g}" if gain != 1 else "")
     return (
         f"facepriv train privacynet PACK --matcher MOBILEFACENET --preset {preset}"
         f" --steps {recipe.steps} --batch {recipe.batch}{extra}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -24,11 +24,13 @@ from facepriv_privacynet.config import PRESETS, Recipe
 from facepriv_privacynet.data import Faces
 from facepriv_privacynet.method import ARCHITECTURE
 from facepriv_privacynet.training import CHECKPOINT, Trainer
-from facepriv_privacynet.validation import figures, sample_grid
+from facepriv_privacynet.validation import Gain, figures, sample_grid
 
 #: Estimator that fills missing labels, and judges in turn with the learning judges.
 ESTIMATOR = "family-a-gender"
 MATCHER = "mobilefacenet"
+#: Points of the curve of what is hidden against what a matcher pays.
+GAINS = (0.55, 0.7, 0.85, 1.0)
 _VALIDATION_FACES = 384
 _SAMPLE_FACES = 10
 
@@ -138,19 +140,35 @@ class Run:
             if writer is not None:
                 writer.close()
 
-    def measure(self) -> dict[str, float]:
-        """Measure the averaged generator on the first validation faces."""
+    def measure(self, gain: float = 1.0, looks: nn.Module | None = None) -> dict[str, float]:
+        """Measure the averaged generator, its change multiplied by `gain`, on some validation faces.
+
+        `looks` estimates; by default the probe, which learns on real faces alone, or where there are no judges, so that
+        nothing taught the probe, family A, which then taught nobody.
+        """
         count = min(_VALIDATION_FACES, len(self.validation))
         rows = torch.linspace(0, len(self.validation) - 1, count).long()
-        # Without judges nothing taught the probe; then the estimator taught nobody, and may look.
-        looks = self.trainer.probe.eval() if self.recipe.judges else self.estimator
-        return figures(self.trainer.average.net, self.validation, rows, looks, self.matcher)
+        default = self.trainer.probe.eval() if self.recipe.judges else self.estimator
+        generator = Gain(self.trainer.average.net, gain)
+        return figures(generator, self.validation, rows, looks or default, self.matcher)
 
-    def export(self, shown: str) -> tuple[Path, dict[str, float]]:
-        """Write the averaged generator as ``privacynet.safetensors``; returns its path and validation figures."""
+    def curve(self) -> Iterator[str]:
+        """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        for gain in GAINS:
+            found = self.measure(gain, self.estimator)
+            yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+
+    def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
+        """Write the averaged generator as ``privacynet.safetensors``; returns its path and validation figures.
+
+        With `gain` below 1 it changes less: the limit of its residual is multiplied.
+        """
         if not self.trainer.step:
             raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
-        measured = self.measure()
+        shape = self.recipe.generator
+        if gain != 1 and shape.output != "residual":
+            raise UsageError("--gain: only a generator that gives a residual can be scaled")
+        measured = self.measure(gain)
         provenance = Provenance(
             trained_on=f"training part of {self.sets}; missing labels by family A",
             command=shown,
@@ -158,7 +176,7 @@ class Run:
             seen=(MATCHER, "family-a-gender", "family-a-race", "family-a-age"),
         )
         config = {
-            "generator": asdict(self.recipe.generator),
+            "generator": asdict(replace(shape, limit=shape.limit * gain)),
             "step": self.trainer.step,
             "validation": {name: round(value, 4) for name, value in measured.items()},
         }

@@ -24,6 +24,18 @@ from facepriv_privacynet.networks import encode
 _CLASSES = ("gender", "race")
 
 
+class Gain(nn.Module):
+    """A generator whose change is multiplied by `gain`: less of it hides less and costs a matcher less."""
+
+    def __init__(self, generator: nn.Module, gain: float) -> None:
+        super().__init__()
+        self.generator, self.gain = generator, gain
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """(N, 3, S, S) and (N, V) -> (N, 3, S, S)."""
+        return x + self.gain * (self.generator(x, v) - x)
+
+
 def flipped(own: Labels, hidden: tuple[str, ...]) -> Labels:
     """Targets of the evaluation preset: the other gender, the paired race, the next age group (old becomes young)."""
     targets = {name: labels.clone() for name, labels in own.items()}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from facepriv_privacynet.data import Faces
 from facepriv_privacynet.networks import Generator, GeneratorShape, Judge, JudgeShape
-from facepriv_privacynet.validation import figures, flipped, sample_grid
+from facepriv_privacynet.validation import Gain, figures, flipped, sample_grid
 from PIL import Image
 from torch import nn
 
@@ -63,6 +63,14 @@ def test_figures_of_a_generator_that_inverts_gender_and_nothing_else(faces):
     assert found["race_kept"] == 1 and found["race_hidden"] == 0
     assert found["years_kept"] > 10 and found["years_old"] == found["years_young"] == 0
     assert 0 < found["cosine"] < 1.01 and found["change"] > 0.1
+
+
+def test_a_gain_scales_the_change(faces):
+    torch.manual_seed(0)
+    generator, x, v = Generator(GeneratorShape(32, 8, 1)).eval(), torch.rand(2, 3, 32, 32), torch.rand(2, 9)
+    torch.nn.init.normal_(generator.leave.weight, std=0.01)
+    whole, half = generator(x, v) - x, Gain(generator, 0.5)(x, v) - x
+    assert whole.abs().max() > 0 and torch.allclose(half, whole / 2, atol=1e-6)
 
 
 def test_figures_and_grid_of_a_real_generator(faces, tmp_path):
