@@ -78,7 +78,7 @@ class Recipe:
     w_gender: float = 4.0
     w_years: float = 0.5
     ordered: bool = True
-    w_identity: float = 5.0
+    w_identity: float = 10.0
     w_alike: float = 100.0
     w_cycle: float = 1.0
     w_kept: float = 24.0
