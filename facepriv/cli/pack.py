@@ -59,7 +59,9 @@ def command(
     if light:
         from facepriv.datasets.lightpack import lighten
 
-        click.echo(f"{out}: {lighten(light, out)} crops")
+        if chosen:
+            raise UsageError("--light copies a pack that is there: leave out --set")
+        click.echo(f"{out}: {lighten(light, out, overwrite=overwrite)} crops")
         return
     places = _named(chosen) if chosen else _below(data)
     sets = {kind: records.read(kind, place) for kind, place in places.items()}

@@ -26,31 +26,30 @@ ADULT = 15
 _LENGTH = struct.Struct("<I")
 
 
-def lighten(pack: Path, out: Path, quality: int = 75) -> int:
-    """Write the light copy of `pack` into the new folder `out`; returns how many faces it holds.
+def lighten(pack: Path, out: Path, quality: int = 75, *, overwrite: bool = False) -> int:
+    """Write the light copy of `pack` to `out`, which appears when it is whole; returns how many faces it holds.
 
     Raises
     ------
     DataError
-        If `pack` is none, or `out` exists.
+        If `pack` is none or holds nobody to keep, or `out` exists (unless `overwrite`, and it is a pack).
     """
-    from facepriv.datasets.pack import FORMAT, INFO, ROWS, open_pack
+    from facepriv.datasets.pack import FORMAT, INFO, ROWS, new_pack, open_pack
 
     opened = open_pack(pack)
-    if out.exists():
-        raise DataError(f"{out}: exists already; name another folder")
-    out.mkdir(parents=True)
     kept = np.flatnonzero((opened.columns["part"] != "test") & ~(opened.years < ADULT))
-    jpegs = [_encode(opened.crops[row], quality) for row in kept]
-    atomic_write(out / CROPS, b"".join(_LENGTH.pack(len(data)) + data for data in jpegs))
+    if not len(kept):
+        raise DataError(f"{pack}: holds no face of {ADULT} and over outside of its test part")
+    info = {"format": FORMAT, "size": opened.crops.shape[1], "crops": len(kept), "quality": quality}
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(opened.columns)
     writer.writerows(zip(*(values[kept] for values in opened.columns.values()), strict=True))
-    atomic_write(out / ROWS, text.getvalue().encode())
-    # Last: a folder without it is no pack.
-    info = {"format": FORMAT, "size": opened.crops.shape[1], "crops": len(kept), "quality": quality}
-    atomic_write(out / INFO, (json.dumps(info, indent=1) + "\n").encode())
+    with new_pack(out, overwrite=overwrite) as partial:
+        jpegs = [_encode(opened.crops[row], quality) for row in kept]
+        atomic_write(partial / CROPS, b"".join(_LENGTH.pack(len(data)) + data for data in jpegs))
+        atomic_write(partial / ROWS, text.getvalue().encode())
+        atomic_write(partial / INFO, (json.dumps(info, indent=1) + "\n").encode())
     return len(kept)
 
 

@@ -11,7 +11,8 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,17 +128,9 @@ def build_pack(
     for name in sets:
         if name in EVALUATION_ONLY:
             raise DataError(f"'{name}' is for evaluation only: nothing is trained on it, so it cannot be in a pack")
-    out = out.absolute()
-    _check_out(out, overwrite)
     photos = [(name, record) for name, records in sets.items() for record in records]
-    jobs = [photos[i] for i in without_copies([record for _, record in photos])]
-    partial = out.with_name(f".{out.name}.partial")
-    _clear(partial)
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{out}: the folder cannot be made ({error.strerror})") from error
-    try:
+    with new_pack(out, overwrite=overwrite) as partial:
+        jobs = [photos[i] for i in without_copies([record for _, record in photos])]
         _check_room(partial, len(jobs), size)
         counts = {"photos": len(photos), "crops": 0, "duplicates": len(photos) - len(jobs), "no_face": 0}
         counts |= _fill(partial, jobs, size, workers, progress)
@@ -145,11 +138,32 @@ def build_pack(
             raise DataError(f"no face was found in any of {len(photos)} photos ({counts['unreadable']} unreadable)")
         info = {"format": FORMAT, "size": size, **counts}
         (partial / INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+    return counts
+
+
+@contextmanager
+def new_pack(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a folder to fill, which appears as `out` only if that succeeds; else nothing of it stays.
+
+    Raises
+    ------
+    DataError
+        If `out` exists (unless `overwrite`, and it is a pack), or the folder cannot be made.
+    """
+    out = out.absolute()
+    _check_out(out, overwrite)
+    partial = out.with_name(f".{out.name}.partial")
+    _clear(partial)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{out}: the folder cannot be made ({error.strerror})") from error
+    try:
+        yield partial
         _publish(partial, out)
     finally:
         # Gone already when all went well.
         _clear(partial)
-    return counts
 
 
 def _fill(

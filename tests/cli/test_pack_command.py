@@ -53,6 +53,8 @@ def test_sets_are_found_below_the_data_folder_and_lfw_is_not_among_them(tmp_path
         (("--set", "csv=x", "--set", "csv=y"), UsageError, "given already"),
         (("--set", "celebA=."), DataError, "did you mean 'celeba'"),
         (("--set", "celeba=/nowhere"), DataError, "no such folder"),
+        (("--light", "/nowhere"), DataError, "no training pack"),
+        (("--light", "/nowhere", "--set", "csv=x"), UsageError, "leave out --set"),
     ],
 )
 def test_a_wrong_call_is_one_clear_error_and_makes_nothing(tmp_path, arguments, error, text):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facepriv.datasets import lightpack, pack, records
-from facepriv.errors import DataError
+from facepriv.errors import DataError, ImageError
 
 
 @pytest.fixture
@@ -32,10 +32,28 @@ def test_adults_of_the_training_and_validation_parts_are_kept_with_their_labels(
     assert size < whole.crops[:2].nbytes / 4
 
 
-def test_an_existing_folder_is_not_written_to(packed, tmp_path):
-    (tmp_path / "there").mkdir()
-    with pytest.raises(DataError, match="exists already"):
-        lightpack.lighten(packed, tmp_path / "there")
+def test_only_a_pack_is_replaced_and_only_where_that_is_asked_for(packed, tmp_path):
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "mine.txt").write_text("keep")
+    for overwrite, text in ((False, "exists already"), (True, "is no training pack")):
+        with pytest.raises(DataError, match=text):
+            lightpack.lighten(packed, there, overwrite=overwrite)
+    assert [p.name for p in there.iterdir()] == ["mine.txt"]
+    lightpack.lighten(packed, tmp_path / "light")
+    assert lightpack.lighten(packed, tmp_path / "light", overwrite=True) == 2
+
+
+def test_a_copy_that_fails_leaves_nothing_in_the_way_of_the_next(packed, tmp_path, monkeypatch):
+    def full(path, data):
+        raise ImageError(f"{path}: cannot be written (No space left on device)")
+
+    before = sorted(tmp_path.iterdir())
+    with monkeypatch.context() as patch, pytest.raises(ImageError):
+        patch.setattr(lightpack, "atomic_write", full)
+        lightpack.lighten(packed, tmp_path / "light")
+    assert sorted(tmp_path.iterdir()) == before
+    assert lightpack.lighten(packed, tmp_path / "light") == 2
 
 
 @pytest.mark.parametrize("cut", [2, 100])
