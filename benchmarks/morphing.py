@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 import numpy as np
-from shared import Benchmark, write_json
+from shared import Benchmark, json_option, write_json
 
 from facepriv.cli.console import table
 from facepriv.faces import morph
@@ -31,7 +31,7 @@ FACES_A_SECOND, TIMES_AS_FAST = 20, 3
 @click.option("--size", type=click.IntRange(64, 1024), default=224, show_default=True, help="Side of the crops.")
 @click.option("--faces", type=click.IntRange(1), default=8, show_default=True, help="Faces a round.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
+@json_option
 def main(size: int, faces: int, rounds: int, json_path: Path | None) -> None:
     one_core()
     jobs = {"ours, two faces mixed": mixes(size, faces), **warps(size, faces)}

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.datasets import records
+from facepriv.errors import DataError
 
 
 def call(module, *arguments):
@@ -106,6 +107,13 @@ def test_a_test_photo_with_a_near_copy_elsewhere_is_left_out(all_outputs, small_
     Image.open(adults[3].path).resize((190, 190)).save(train.path)
     fewer, left_out = all_outputs.photos_of("utkface", small_sets, None)
     assert left_out == 1 and fewer == adults[:3] + adults[4:]
+
+
+def test_a_photo_that_cannot_be_read_is_named(all_outputs, small_sets):
+    photo = records.read("utkface", small_sets / "utkface")[0].path
+    photo.write_bytes(b"no image")
+    with pytest.raises(DataError, match=photo.name):
+        all_outputs.photos_of("utkface", small_sets, None)
 
 
 def test_a_method_is_asked_for_what_it_can_change(all_outputs, tiny):
