@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -142,6 +142,9 @@ class LocalEngine:
 
     def _spawn(self) -> _Worker:
         context = get_context("spawn")
+        if os.name == "posix":
+            # The first spawn would start it, and leave interrupts unheld behind it.
+            resource_tracker.ensure_running()
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.setup), daemon=True)
         with _environment(ONE_THREAD), _interrupts_held():
