@@ -87,14 +87,19 @@ def with_weights(known: Registry, methods: Sequence[str], weights: Path) -> Regi
 
 
 def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what the methods say of themselves; a judge that one was trained against is refused."""
+    """Return what the methods say of themselves, and how they are set; a judge that one was trained against is refused.
+
+    Of weights it is the hash that tells, not where they lie.
+    """
     described = []
     for name in methods:
         info = known.create("perturber", name).info()
         seen = sorted(set(info.get("seen") or ()) & set(judges))
         if seen:
             raise UsageError(f"'{name}' was trained against {', '.join(seen)}: no unseen evidence; choose others")
-        described.append({"name": name, **info})
+        options = known.find("perturber", name).options.items()
+        settings = {key: str(value) for key, value in options if key != "weights"}
+        described.append({"name": name, "settings": settings, **info})
     return described
 
 

@@ -112,7 +112,10 @@ def main(
     setting = Setting(known, methods, request, true_labels, workers or os.cpu_count() or 1)
     place = cache_folder(work, "visible-lfw")
 
-    who = Judges(known, judges, (matcher,))
+    for name in (*judges, *seen_judges):  # an unknown one is said now, not when all photos are protected
+        known.find("estimator", name)
+    known.find("matcher", matcher)
+    who, fooled = Judges(known, judges, (matcher,)), Judges(known, seen_judges)
     described = refuse_seen(known, methods, (*judges, matcher))
     protected = protect(photos, setting, place)
     paths = [record.path for record in photos]
@@ -132,7 +135,6 @@ def main(
     }  # fmt: skip
     if seen_judges:
         note(f"judging both again, by {', '.join(seen_judges)}")
-        fooled = Judges(known, seen_judges)
         looks = (_look(group, fooled, setting.workers, place) for group in (paths, protected))
         result["seen"] = figures(photos, *looks, fooled, replicates)["gender"]
     result["bars"] = own_label_bars(result, judges[0], matcher) if own_labels else bars(result, judges[0], matcher)
@@ -201,8 +203,7 @@ def _look(paths: list[Path], who: Judges, workers: int, work: Path) -> Looks:
 
         def told(count: int) -> None:
             nonlocal done
-            for _ in range(count - done):
-                bar.advance()
+            bar.advance(count - done)
             done = count
 
         return look(paths, who, workers=workers, cache=work, progress=told)

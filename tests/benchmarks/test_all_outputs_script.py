@@ -29,6 +29,7 @@ def run(module, data, work, *more):
 def test_outputs_are_made_judged_and_reported_and_a_second_run_makes_none(all_outputs, small_lfw, tmp_path, tiny):
     wanted = ("--output", "gender", "--output", "own", "--output", "random")
     result, output = run(all_outputs, small_lfw, tmp_path / "work", *wanted)
+    assert result["method"]["settings"] == {"fixed": "2", "amount": "0.3"}
     found = result["sets"]["lfw"]
     assert (found["photos"], found["people"]) == (16, 8)
     assert list(found["outputs"]) == ["gender", "random", "own"]

@@ -154,3 +154,11 @@ def test_an_unknown_method_and_a_judge_that_a_method_knows_are_refused(visible_l
     monkeypatch.setattr(Pixelate, "info", lambda self: {"version": "1", "weights": "", "seen": ["dlib"]})
     outcome = call(visible_lfw, "--data", small_lfw, "--work", tmp_path, "--method", "pixelate")
     assert outcome.exit_code == 2 and "trained against dlib" in outcome.output
+
+
+@pytest.mark.parametrize("option", ["--judge", "--seen-judge", "--matcher"])
+def test_an_unknown_judge_is_said_before_any_photo_is_protected(visible_lfw, small_lfw, tmp_path, option):
+    work = tmp_path / "work"
+    outcome = call(visible_lfw, "--data", small_lfw, "--work", work, "--method", "pixelate", option, "nobody")
+    assert outcome.exit_code == 2 and "'nobody'" in outcome.output
+    assert not work.exists()
