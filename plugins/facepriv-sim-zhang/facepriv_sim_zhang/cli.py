@@ -16,6 +16,7 @@ _HELP = {
     "identity_axes": "Axes of the identity residual that are kept for its alteration.",
     "balance": "0: classes weigh as often as they come; 1: all classes of an attribute alike.",
     "limit": "No face weighs more than this many times the average.",
+    "calibration": "Faces on which a change of gender is calibrated.",
     "min_age": "Faces below this age in years are left out.",
 }
 _DEFAULT = Recipe()

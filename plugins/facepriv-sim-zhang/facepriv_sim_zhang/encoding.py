@@ -91,10 +91,13 @@ class Encoding:
         side = len(image)
         colours = np.zeros((self.size, self.size, 3), dtype=np.float32)
         colours[self.inside] = edit[: self.colours].reshape(-1, 3)
-        moved = edit[self.colours :].reshape(-1, 2) * (side / self.shape_weight)
-        new_points = landmarks + moved
+        new_points = self.moved(landmarks, edit, side)
         changed = morph.warp(image, landmarks, new_points, self.mesh, side)
         return changed + morph.warp(colours, self.mean_shape, new_points, self.mesh, side)
+
+    def moved(self, landmarks: Float, edit: Float, side: int) -> Float:
+        """Return where an edit (D,) takes landmarks (68, 2), in pixels of a crop of `side`."""
+        return landmarks + edit[self.colours :].reshape(-1, 2) * (side / self.shape_weight)
 
 
 def rescaled(points: Float, old: int, new: int) -> Float:

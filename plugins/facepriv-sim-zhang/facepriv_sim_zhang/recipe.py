@@ -19,6 +19,8 @@ class Recipe:
         Axes of the identity residual that are kept for its alteration.
     balance, limit : float
         See `decompose.class_weights`.
+    calibration : int
+        Faces on which is measured what a change of gender does to the other attributes; see `calibrate`.
     min_age : float
         Faces below this age in years are left out: babies would make up the mean of the young.
     """
@@ -28,4 +30,5 @@ class Recipe:
     identity_axes: int = 24
     balance: float = 0.5
     limit: float = 10.0
+    calibration: int = 600
     min_age: float = 15.0

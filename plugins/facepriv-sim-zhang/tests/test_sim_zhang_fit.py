@@ -2,11 +2,12 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from facepriv_sim_zhang import fit
+from facepriv_sim_zhang import calibrate, fit
 from facepriv_sim_zhang.cli import command
 from facepriv_sim_zhang.method import SimZhang
 from facepriv_sim_zhang.model import load
@@ -100,6 +101,43 @@ def test_a_change_of_one_attribute_changes_its_tint_and_no_other(fitted, pack_fo
     wanted = np.log(factors[int(target[name][0])] / factors[int(own[name][0])])
     assert moved[channel] == pytest.approx(wanted, abs=0.35 * abs(wanted))
     assert np.abs(np.delete(moved, channel)).max() < 0.3 * abs(wanted)
+
+
+def test_calibration_finds_a_leak_in_changed_photos_and_takes_it_back(fitted, pack_folder):
+    pack = open_pack(pack_folder)
+    rows = fit.usable(pack, "train", SMALL)[::3]
+    points = fit.landmarks(pack, rows, lambda: None)
+    model = load(fitted[0])[0]
+    gender, age = model.columns["gender"], model.columns["age"]
+    spoilt = model.synthesis.copy()
+    spoilt[:, gender] += 0.5 * model.synthesis[:, age][:, :1]
+    moves = []
+    leaky = replace(model, synthesis=spoilt)
+    mended = calibrate.without_leak(leaky, "gender", *photo_moves(leaky, pack, rows, points))
+    for some in (leaky, mended):
+        asked, moved = photo_moves(some, pack, rows, points)
+        moves.append(np.linalg.lstsq(asked[:, gender], moved, rcond=None)[0][0])
+    before, after = moves
+    assert np.linalg.norm(before[age]) > 0.3
+    assert np.linalg.norm(after[age]) < 0.4 * np.linalg.norm(before[age])
+    assert after[gender] == pytest.approx(before[gender], rel=0.2)
+
+
+def photo_moves(model, pack, rows, points):
+    return calibrate.photo_moves(model, pack, rows, points, "gender", lambda: None)
+
+
+def test_the_step_back_is_along_the_other_attributes_only(fitted):
+    model = load(fitted[0])[0]
+    gender, identity = model.columns["gender"], model.columns["identity"]
+    asked = np.zeros((4, model.analysis.shape[1]))
+    asked[:, gender] = [[1], [-1], [2], [-2]]
+    leak = np.linspace(0.1, 0.5, asked.shape[1])
+    mended = calibrate.without_leak(model, "gender", asked, asked[:, gender] * leak)
+    step = mended.synthesis - model.synthesis
+    others = slice(gender.stop, identity.start)
+    np.testing.assert_allclose(step[:, gender][:, 0], -model.synthesis[:, others] @ leak[others], atol=1e-5)
+    assert not np.delete(step, np.r_[gender], axis=1).any()
 
 
 def test_the_same_pack_gives_the_same_file(fitted, pack_folder, tmp_path):
