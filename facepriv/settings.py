@@ -84,6 +84,8 @@ def _parameters(target: Callable[..., Any], fixed: Mapping[str, object]) -> dict
 def _read(what: str, text: str, kind: Any) -> Any:
     """Read `text` as `kind`; `what` names the setting in an error."""
     origin, inner = get_origin(kind), get_args(kind)
+    if not text and (kind is Path or (origin in (Union, UnionType) and Path in inner)):
+        raise UsageError(f"{what}: expected a file or folder")  # as a path, nothing is the current folder
     if origin in (Union, UnionType):
         if NoneType in inner and text.lower() == "none":
             return None
