@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facepriv.contracts import FaceBatch, Images, Labels, Perturber
 from facepriv.errors import UsageError
 from facepriv.schema import ATTRIBUTES
-from facepriv.weights import stored_sha256
+from facepriv.weights import load_weights
 from facepriv_face_mixing import candidates
 from facepriv_face_mixing import gallery as galleries
 from facepriv_face_mixing.candidates import Policy
@@ -72,12 +72,20 @@ class FaceMixing(Perturber):
         """Whether the candidate is drawn."""
         return self.candidate == "random"
 
+    def to(self, device: str) -> FaceMixing:
+        """Read or analyse the faces to mix with, so that what is wrong with them is told first; returns self.
+
+        The work is done on the CPU whatever `device` is.
+        """
+        self.faces_to_mix_with()
+        return self
+
     def info(self) -> dict[str, Any]:
         """Return version, a hash of the faces to mix with, and the evaluators that the defaults were chosen by."""
         from facepriv_face_mixing import __version__
 
         if self.gallery is None:
-            sha256 = stored_sha256(self.weights_path())
+            sha256 = load_weights(self.weights_path(), architecture=galleries.ARCHITECTURE).sha256
         else:
             from facepriv_face_mixing.photos import gallery_key
 

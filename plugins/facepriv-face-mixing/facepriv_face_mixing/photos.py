@@ -64,12 +64,14 @@ def analysed(folder: Path) -> Gallery:
         If the folder is missing, or no photo in it shows a face.
     """
     kept = cache_folder() / f"{gallery_key(folder)}.safetensors"
+    lock = kept.with_suffix(".lock")
     try:
         kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds faces: nobody else's business
+        lock.touch()
     except OSError as error:
         _log.warning("%s: %s, so the gallery is analysed anew in every process", kept.parent, error.strerror)
         return _analyse(folder)
-    with _one_at_a_time(kept.with_suffix(".lock")):
+    with _one_at_a_time(lock):
         if not kept.is_file():
             origin = Provenance("photos of the user", "the first use of the folder", date.today().isoformat())
             save(kept, _analyse(folder), origin)
@@ -115,7 +117,7 @@ def _analyse(folder: Path) -> Gallery:
         points.append((dense + 0.5) / SIZE)
         labels.append(known.get(path.resolve(), {}))
     if not crops:
-        raise DataError(f"{folder}: no face was found in any of its {len(photos)} photos")
+        raise DataError(f"{folder}: no face was found in any of its {len(photos)} photos: add one to mix with")
     images = np.stack(crops)
     return Gallery(
         np.rint(images * 255).astype(np.uint8),

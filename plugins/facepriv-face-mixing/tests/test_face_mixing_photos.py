@@ -5,10 +5,12 @@ import shutil
 import numpy as np
 import pytest
 from facepriv_face_mixing import photos
+from facepriv_face_mixing.gallery import shipped
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.errors import DataError, FaceprivError
+from facepriv.errors import DataError, FaceprivError, WeightsError
+from facepriv.outputs import file_sha256
 from facepriv.registry import registry
 
 MALE, FEMALE = 0, 1
@@ -96,11 +98,30 @@ def test_no_gallery_is_an_error_before_anything_is_done(tmp_path, make):
         method.info()
 
 
-def test_faceless_gallery_is_an_error(tmp_path):
+def test_faceless_gallery_is_an_error_before_any_photo_is_read(tmp_path):
     (tmp_path / "mine").mkdir()
     Image.fromarray(np.full((80, 80, 3), 128, np.uint8)).save(tmp_path / "mine" / "wall.png")
-    with pytest.raises(DataError, match="no face was found in any of its 1 photos"):
-        photos.analysed(tmp_path / "mine")
+    method = registry().create("perturber", "face-mixing", gallery=str(tmp_path / "mine"))
+    with pytest.raises(DataError, match="no face was found in any of its 1 photos: add one"):
+        method.to("cpu")
+
+
+def test_averages_that_are_missing_are_named_and_need_no_hash_file(tmp_path):
+    averages = tmp_path / "averages.safetensors"
+    method = registry().create("perturber", "face-mixing", weights=averages)
+    with pytest.raises(WeightsError, match=r"averages\.safetensors: No such file"):
+        method.to("cpu")
+    shutil.copy(shipped(), averages)
+    assert method.to("cpu").info()["weights"] == file_sha256(averages)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(folder, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    assert len(photos.analysed(folder)) == 2
+    assert any("Permission denied, so the gallery is analysed anew" in text for text in caplog.messages)
 
 
 def test_apply_mixes_with_the_users_photos(folder, portrait_files, tmp_path):
