@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from facepriv.errors import PluginError, UsageError
 from facepriv.hookspecs import Descriptor
-from facepriv.registry import registry
+from facepriv.registry import load_target, registry
 from facepriv.schema import ATTRIBUTES
 
 
@@ -69,7 +70,19 @@ def load_classifiers(against: tuple[str, ...]) -> tuple[Classifier, ...]:
 
 @cache
 def load_matcher(name: str, file: Path | None) -> nn.Module:
-    """Load a matcher's differentiable module, (N, 3, S, S) in [0, 1] -> (N, D); `file` is its option ``path``."""
+    """Load a matcher's differentiable module, (N, 3, S, S) in [0, 1] -> (N, D); `file` is its option ``path``.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown, the matcher needs a file that is not named, or it offers no torch module.
+    """
+    descriptor = registry().find("matcher", name)
+    path = signature(load_target(descriptor)).parameters.get("path")
+    if file is None and path is not None and path.default is path.empty and "path" not in descriptor.options:
+        raise UsageError(f"k-attribute.matcher: '{name}' needs its file: name it as k-attribute.matcher_file")
+    if file is not None and path is None:
+        raise UsageError(f"k-attribute.matcher_file: '{name}' takes no file; leave it out")
     matcher = registry().create("matcher", name, **({"path": file} if file else {}))
     return _frozen(matcher.torch_module(), name)
 

@@ -72,10 +72,11 @@ class KAttribute(Perturber):
         _check("against", against, bool(against), "one estimator at least")
         _check("budget", budget, 0 < budget <= 1, "above 0, at most 1")
         _check("steps", steps, steps >= 1, "1 or more")
-        _check("margin", margin, margin >= 0, "0 or more")
+        _check("margin", margin, 0 <= margin < np.inf, "a finite number, 0 or more")
         _check("views", views, views >= 1, "1 or more")
-        _check("keep", keep, keep >= 0, "0 or more")
+        _check("keep", keep, 0 <= keep < np.inf, "a finite number, 0 or more")
         _check("similarity", similarity, -1 <= similarity <= 1, "-1 to 1")
+        _check("matcher_file", matcher_file, bool(matcher) or matcher_file is None, "a matcher that it belongs to")
         self.against, self.matcher, self.matcher_file = tuple(against), matcher, matcher_file
         self.budget, self.steps, self.views = budget, steps, views
         self.margin, self.keep, self.similarity = margin, keep, similarity

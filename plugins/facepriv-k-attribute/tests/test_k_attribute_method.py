@@ -131,7 +131,10 @@ def test_attributes_of_one_network_are_told_in_one_pass():
         ({"steps": 0}, "k-attribute.steps: expected 1 or more, got 0"),
         ({"views": 0}, "k-attribute.views"),
         ({"margin": -1}, "k-attribute.margin"),
+        ({"margin": float("inf")}, "k-attribute.margin: expected a finite number"),
         ({"keep": -0.1}, "k-attribute.keep"),
+        ({"keep": float("inf")}, "k-attribute.keep: expected a finite number"),
+        ({"matcher_file": Path("x.onnx")}, "k-attribute.matcher_file: expected a matcher that it belongs to"),
         ({"similarity": 1.1}, "k-attribute.similarity"),
         ({"against": ()}, "k-attribute.against: expected one estimator at least"),
         (
@@ -238,3 +241,22 @@ def test_the_matchers_similarity_is_held(stranger, crop):
 def test_a_matcher_file_that_is_missing_is_named():
     with pytest.raises(WeightsError, match=r"nowhere\.onnx: no such file"):
         KAttribute(matcher="mobilefacenet", matcher_file=Path("nowhere.onnx")).to("cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (
+            {"matcher": "mobilefacenet"},
+            "k-attribute.matcher: 'mobilefacenet' needs its file: name it as k-attribute.matcher_file",
+        ),
+        (
+            {"matcher": "dlib", "matcher_file": Path("x.onnx")},
+            "k-attribute.matcher_file: 'dlib' takes no file; leave it out",
+        ),
+    ],
+)
+def test_a_matcher_whose_file_is_left_out_or_too_much_is_one_line(options, line):
+    with pytest.raises(UsageError) as error:
+        KAttribute(**options).to("cpu")
+    assert str(error.value) == line
