@@ -1,25 +1,19 @@
 """Two portraits in the public domain: Eileen Collins (NASA) and Grace Hopper (US Navy)."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv.demo import portraits
 from facepriv.faces import crop_face, find_faces
 
-_PORTRAITS = {
-    "astronaut": ("skimage", "data/astronaut.png"),
-    "hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
-}
 SIZE = 192
 
 
 @pytest.fixture(scope="session")
 def portrait_files():
     """Name -> file."""
-    return {name: Path(find_spec(package).origin).parent / file for name, (package, file) in _PORTRAITS.items()}
+    return {name: portrait.path for name, portrait in zip(("astronaut", "hopper"), portraits(), strict=True)}
 
 
 @pytest.fixture(scope="session")
