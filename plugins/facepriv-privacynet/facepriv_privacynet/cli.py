@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facepriv.errors import UsageError
+
 if TYPE_CHECKING:
     from facepriv_privacynet.config import Recipe
 
@@ -54,6 +56,10 @@ def command(
     """
     from facepriv_privacynet import runs
 
+    if export and curve:
+        raise UsageError("--export and --curve exclude each other: look at the curve first, then export at a --gain")
+    if gain != 1 and not export:
+        raise UsageError("--gain goes with --export: training knows no gain")
     recipe = runs.recipe(preset, steps=steps, batch=batch, changes=changes)
     run = runs.Run(out, pack, matcher, recipe, precision=precision, threads=threads, start=start)
     if curve:

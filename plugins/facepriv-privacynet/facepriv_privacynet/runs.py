@@ -108,7 +108,11 @@ class Run:
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
         elif start:
-            self.trainer.start_from(load_weights(start, framework="torch", architecture=ARCHITECTURE).tensors)
+            weights = load_weights(start, framework="torch", architecture=ARCHITECTURE)
+            try:
+                self.trainer.start_from(weights.tensors)
+            except DataError as error:
+                raise DataError(f"{start}: {error}") from error
 
     def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:
         """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files."""
@@ -154,6 +158,7 @@ class Run:
 
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        self._check_trained()
         for gain in GAINS:
             found = self.measure(gain, self.estimator)
             yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
@@ -163,8 +168,7 @@ class Run:
 
         With `gain` below 1 it changes less: the limit of its residual is multiplied.
         """
-        if not self.trainer.step:
-            raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
+        self._check_trained()
         shape = self.recipe.generator
         if gain != 1 and shape.output != "residual":
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
@@ -184,6 +188,10 @@ class Run:
         tensors = half(self.trainer.average.net.state_dict())
         save_weights(path, tensors, WeightsMetadata(ARCHITECTURE, provenance, config))
         return path, measured
+
+    def _check_trained(self) -> None:
+        if not self.trainer.step:
+            raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
 
     def _sample_rows(self) -> torch.Tensor:
         return torch.linspace(3, len(self.validation) - 4, _SAMPLE_FACES).long()

@@ -1,0 +1,79 @@
+"""What comes out of a run: weights at a chosen point of the curve; and options that do not go together."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from click.testing import CliRunner
+from facepriv_privacynet import runs
+from facepriv_privacynet.cli import command
+from facepriv_privacynet.config import OURS, PAPER
+from facepriv_privacynet.data import Faces
+from facepriv_privacynet.method import ARCHITECTURE
+from facepriv_privacynet.networks import GeneratorShape, JudgeShape
+from facepriv_privacynet.training import Trainer
+from torch import nn
+
+from facepriv.errors import DataError, UsageError
+from facepriv.weights import load_weights
+
+SHAPE = GeneratorShape(32, 8, 1)
+
+
+class Unit(nn.Module):
+    """A stand-in matcher: the face at 4x4 pixels as a unit vector."""
+
+    def forward(self, x):
+        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1), dim=1)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run over four made-up faces, without the pack and the estimators that it would read them with."""
+    torch.manual_seed(0)
+    classes = {"gender": [0, 1, 0, 1], "race": [0, 1, 2, 3], "age": [0, 1, 2, 0]}
+    labels = {name: torch.tensor(values) for name, values in classes.items()}
+    labels["years"] = torch.tensor([20.0, 40, 60, 20])
+    faces = Faces(torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), labels, torch.ones(4, dtype=torch.float64))
+    made = object.__new__(runs.Run)
+    made.out, made.sets, made.validation, made.matcher = tmp_path, "made up", faces, Unit()
+    made.recipe = replace(OURS, generator=SHAPE, judges=(JudgeShape(16, 8),))
+    made.trainer = Trainer(made.recipe, faces, [Unit()], Accelerator(cpu=True, mixed_precision="no"))
+    made.estimator = made.trainer.probe
+    return made
+
+
+def test_nothing_is_exported_or_measured_before_training(run):
+    with pytest.raises(DataError, match="train first"):
+        run.export("command")
+    with pytest.raises(DataError, match="train first"):
+        list(run.curve())
+
+
+def test_a_gain_scales_the_limit_of_the_exported_generator(run):
+    run.trainer.step = 7
+    path, figures = run.export("command", gain=0.5)
+    config = load_weights(path, framework="torch", architecture=ARCHITECTURE).metadata.config
+    assert config["generator"]["limit"] == pytest.approx(SHAPE.limit / 2) and config["step"] == 7
+    assert config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
+
+
+def test_the_papers_generator_gives_an_image_and_cannot_be_scaled(run):
+    run.trainer.step, run.recipe = 1, replace(run.recipe, generator=PAPER.generator)
+    with pytest.raises(UsageError, match="residual"):
+        run.export("command", gain=0.5)
+
+
+def test_the_curve_has_a_line_for_each_gain(run):
+    run.trainer.step = 1
+    lines = list(run.curve())
+    assert [line.split()[1] for line in lines] == [f"{gain:.2f}" for gain in runs.GAINS]
+    assert all("eer_gender" in line and "cosine" in line for line in lines)
+
+
+@pytest.mark.parametrize("options", [["--gain", "0.5"], ["--export", "--curve"]])
+def test_options_that_do_not_go_together_are_refused_before_anything_is_read(options, tmp_path):
+    result = CliRunner().invoke(command, ["pack", "--matcher", "m.onnx", "-o", str(tmp_path / "run"), *options])
+    assert isinstance(result.exception, UsageError) and "--export" in str(result.exception)
+    assert not (tmp_path / "run").exists()
