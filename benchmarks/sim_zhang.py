@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 import numpy as np
-from estimators import ADULT, Faces, from_data, from_pack
+from estimators import Faces, from_data, from_pack
 from numpy.typing import NDArray
 from shared import Benchmark, data_option, percent, points, write_json
 
@@ -31,7 +31,7 @@ from facepriv.faces.detect import landmarks_of_crop
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimate
 from facepriv.registry import registry
-from facepriv.schema import ATTRIBUTES, RACE, RACE_PAIRS
+from facepriv.schema import ADULT, ATTRIBUTES, RACE, RACE_PAIRS
 from facepriv.seeds import face_rng
 
 #: What hiding gender may move the race estimator's EER by, and a change of one attribute the others' coordinates.

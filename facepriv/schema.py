@@ -57,6 +57,9 @@ AGE = Attribute("age", ("young", "middle", "old"), thresholds=(30.0, 45.0))
 #: The attributes that facepriv knows, in their fixed order.
 ATTRIBUTES: Schema = {a.name: a for a in (GENDER, RACE, AGE)}
 
+#: The bars speak of faces of this age and over, in years, by label.
+ADULT = 15
+
 #: Which class the evaluation preset turns each race into, so that flipping is deterministic there.
 RACE_PAIRS: Mapping[str, str] = {"white": "black", "black": "white", "asian": "indian", "indian": "asian"}
 

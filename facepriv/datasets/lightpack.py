@@ -19,10 +19,9 @@ from PIL import Image
 
 from facepriv.errors import DataError
 from facepriv.images import atomic_write
+from facepriv.schema import ADULT
 
 CROPS = "crops.jpegs"
-#: Younger faces by label are left out: no bar speaks of them.
-ADULT = 15
 _LENGTH = struct.Struct("<I")
 
 

@@ -84,8 +84,10 @@ def open_pack(path: Path) -> Pack:
         version = json.loads((path / INFO).read_text(encoding="utf-8")).get("format")
         with (path / ROWS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        light = (path / lightpack.CROPS).is_file()
-        crops = lightpack.read_crops(path / lightpack.CROPS) if light else _map_crops(path / CROPS)
+        if (path / lightpack.CROPS).is_file():
+            crops = lightpack.read_crops(path / lightpack.CROPS)
+        else:
+            crops = np.load(path / CROPS, mmap_mode="r", allow_pickle=False)
         columns = {column: np.array([row[column] for row in rows]) for column in _COLUMNS}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: a damaged pack ({type(error).__name__}: {error}); {again}") from error
@@ -94,10 +96,6 @@ def open_pack(path: Path) -> Pack:
     if len(crops) != len(rows):
         raise DataError(f"{path}: {len(crops)} crops but {len(rows)} rows; {again}")
     return Pack(crops, columns)
-
-
-def _map_crops(path: Path) -> NDArray[np.uint8]:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def build_pack(

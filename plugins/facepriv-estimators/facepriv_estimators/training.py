@@ -17,15 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facepriv.datasets.pack import Pack
-from facepriv.schema import RACE
+from facepriv.schema import ADULT, RACE
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
 from facepriv.training.ordinal import age_loss
 from facepriv.training.sampling import balanced_weights
 from facepriv_estimators.networks import mirrored
-
-#: Faces under this age train too, but no bar speaks of them.
-ADULT = 15
 
 
 @dataclass(frozen=True)
