@@ -66,16 +66,20 @@ class Augmentation:
         grid = F.affine_grid(moves, list(x.shape), align_corners=False).to(x.dtype)
         return F.grid_sample(x, grid, "bilinear", "border", align_corners=False)
 
-    def photometric(self, x: Tensor) -> Tensor:
-        """Change brightness, contrast, gamma, saturation and colour balance; turn some faces grey; add noise."""
-        n, device = len(x), x.device
+    def photometric(self, x: Tensor, *, pairs: bool = False) -> Tensor:
+        """Change brightness, contrast, gamma, saturation and colour balance; turn some faces grey; add noise.
+
+        With `pairs` the second half of the batch changes as the first; its noise is its own.
+        """
+        halves = 2 if pairs else 1
+        n, device = len(x) // halves, x.device
 
         def each(limit: float, channels: int = 1) -> Tensor:
-            return _uniform(n * channels, device, limit).view(n, channels, 1, 1).to(x.dtype)
+            return _uniform(n * channels, device, limit).view(n, channels, 1, 1).repeat(halves, 1, 1, 1).to(x.dtype)
 
         grey = luminance(x)
-        saturation = torch.where(torch.rand(n, 1, 1, 1, device=device) < self.grey, -1.0, 1.0).to(x.dtype)
-        saturation = torch.where(saturation < 0, saturation, each(2 * self.colour))
+        greyed = (torch.rand(n, 1, 1, 1, device=device) < self.grey).repeat(halves, 1, 1, 1)
+        saturation = torch.where(greyed, torch.full_like(grey[:, :, :1, :1], -1.0), each(2 * self.colour))
         x = x + (x - grey) * saturation
         x = x * (1 + each(self.colour / 2, 3))
         middle = x.mean(dim=(1, 2, 3), keepdim=True)

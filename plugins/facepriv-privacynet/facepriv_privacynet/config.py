@@ -34,7 +34,10 @@ class Recipe:
         Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
         Steps of G, and faces a step.
-    rate_g, rate_d, rate_judges : float
+    copies : bool
+        Whether copies of the trained classifiers, too, go on learning, at every second step of the judges; they teach G
+        when the originals do not.
+    rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
     w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_kept, w_roughness, w_colour : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors.
@@ -44,6 +47,9 @@ class Recipe:
         Judges see age in ranks of a year, and G is asked for years; else in the three groups, as in the paper.
     cycle_every : int
         The cycle costs as much as the rest of G's step; its weight applies each time.
+    conditional : bool
+        Whether the critic is told the labels that a face has, or was to get: it then asks for a face like those of that
+        label, and not for any face.
     critic_every, penalty_every : int
         Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
     judges_every, judges_batch : int
@@ -52,8 +58,9 @@ class Recipe:
         Probability with which a training target hides an attribute.
     own : float
         Share of faces whose targets are their own classes in everything.
-    matcher_shift, matcher_smallest : float
-        Alignment jitter before the matcher, and the smallest side that it is shown, as shares of the crop.
+    matcher_shift, matcher_smallest, matcher_light : float
+        Alignment jitter before the matcher, and the smallest side that it is shown, as shares of the crop; how much
+        light, colour and share of grey faces change before it.
     ema : float
         Decay of the released average.
     augment : Augmentation or None
@@ -71,21 +78,24 @@ class Recipe:
     rate_g: float = 4e-4
     rate_d: float = 2e-4
     rate_judges: float = 1e-3
+    copies: bool = True
+    rate_copies: float = 1e-4
     decay: float = 0.3
-    w_source: float = 0.2
+    w_source: float = 1.0
     w_attribute: float = 0.3
-    w_judges: float = 1.5
+    w_judges: float = 2.0
     w_gender: float = 4.0
-    w_years: float = 0.5
+    w_years: float = 0.8
     ordered: bool = True
-    w_identity: float = 10.0
+    w_identity: float = 14.0
     w_alike: float = 100.0
     w_cycle: float = 1.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
-    w_colour: float = 60.0
+    w_colour: float = 80.0
     cycle_every: int = 6
-    critic_every: int = 3
+    conditional: bool = True
+    critic_every: int = 2
     penalty_every: int = 4
     judges_every: int = 1
     judges_batch: int = 12
@@ -93,6 +103,7 @@ class Recipe:
     own: float = 0.2
     matcher_shift: float = 0.03
     matcher_smallest: float = 0.4
+    matcher_light: float = 0.2
     ema: float = 0.998
     augment: Augmentation | None = field(default_factory=lambda: Augmentation(smallest=0.3))
     seed: int = 0
@@ -106,6 +117,7 @@ PAPER = replace(
     OURS,
     generator=GeneratorShape(size=128, conditioning="channels", output="image"),
     judges=(),
+    copies=False,
     judges_each_step=0,
     warm_up=0,
     steps=200_000,
@@ -124,12 +136,14 @@ PAPER = replace(
     w_kept=0.0,
     w_roughness=0.0,
     w_colour=0.0,
+    conditional=False,
     cycle_every=1,
     critic_every=1,
     penalty_every=1,
     own=0.0,
     matcher_shift=0.0,
     matcher_smallest=1.0,
+    matcher_light=0.0,
     augment=None,
 )
 

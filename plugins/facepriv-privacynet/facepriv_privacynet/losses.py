@@ -31,11 +31,14 @@ def adversarial(changed: Tensor) -> Tensor:
     return -changed.float().mean()
 
 
-def gradient_penalty(score: Callable[[Tensor], Tensor], real: Tensor, changed: Tensor) -> Tensor:
-    """WGAN-GP: (|d score / d x| - 1)^2 on random mixtures of real and changed faces (N, 3, S, S)."""
+def gradient_penalty(score: Callable[[Tensor, Tensor], Tensor], real: Tensor, changed: Tensor) -> Tensor:
+    """WGAN-GP: (|d score / d x| - 1)^2 on random mixtures of real and changed faces (N, 3, S, S).
+
+    `score` is given the mixtures and the share of the real face in each, (N, 1).
+    """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
     mixed = (share * real + (1 - share) * changed).detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(score(mixed).float().sum(), mixed, create_graph=True)
+    (gradient,) = torch.autograd.grad(score(mixed, share[:, :, 0, 0]).float().sum(), mixed, create_graph=True)
     return ((gradient.flatten(1).norm(dim=1) - 1) ** 2).mean()
 
 

@@ -129,9 +129,15 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """D of the paper: a shared trunk of strided convolutions, one head for real or changed, one for the attributes."""
+    """D of the paper: a shared trunk of strided convolutions, one head for real or changed, one for the attributes.
 
-    def __init__(self, size: int = 112, base: int = 32, depth: int = 5, schema: Schema = ATTRIBUTES) -> None:
+    With `conditional` the critic also asks whether a face looks like photos of its label: a projection of the label on
+    the trunk's features (Miyato and Koyama, ICLR 2018, equation 3) is added to its value.
+    """
+
+    def __init__(
+        self, size: int = 112, base: int = 32, depth: int = 5, schema: Schema = ATTRIBUTES, *, conditional: bool = False
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inside = 3
@@ -143,12 +149,18 @@ class Discriminator(nn.Module):
         self.source = nn.Conv2d(inside, 1, 3, 1, 1)
         side = size >> depth
         self.attributes = nn.ModuleDict({n: nn.Conv2d(inside, len(s.classes), side) for n, s in schema.items()})
+        self.project = nn.Linear(label_width(schema), inside, bias=False) if conditional else None
+        if self.project:
+            nn.init.zeros_(self.project.weight)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, 3, S, S) -> critic values (N, h, w), higher = more like a photo; and class logits by attribute."""
+    def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, 3, S, S) and (N, V) -> critic values (N, h, w), higher = more like a photo; class logits by attribute."""
         h = self.trunk(2 * x - 1)
         logits = {name: head(h).mean(dim=(2, 3)) for name, head in self.attributes.items()}
-        return self.source(h).squeeze(1), logits
+        value = self.source(h).squeeze(1)
+        if self.project:
+            value = value + (self.project(v) * h.mean(dim=(2, 3))).sum(1)[:, None, None]
+        return value, logits
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ force it to changes that mean something, and those carry over to classifiers tha
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -68,22 +69,34 @@ class Trainer:
             return net.to(device, memory_format=torch.channels_last)
 
         self.g: Generator = built(Generator(recipe.generator))
-        self.d: Discriminator = built(Discriminator(recipe.generator.size))
+        self.d: Discriminator = built(Discriminator(recipe.generator.size, conditional=recipe.conditional))
+        # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
+        self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []
         self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
         # Learns on real faces only and teaches nobody: what it says of G's faces is what strangers will say.
         self.probe: Judge = built(Judge(PROBE))
         if backend:
             # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
             # compiled code cannot give, and goes round by `forward`.
-            for net in (self.g, self.d, *self.judges, self.probe, *self.matchers, *self.fixed):
+            for net in (self.g, self.d, *self.judges, *self.copies, self.probe, *self.matchers, *self.fixed):
                 net.compile(backend=backend)
         self.average = MovingAverage(self.g, recipe.ema)
         fused = device.type in ("cuda", "cpu")
         self.opt_g = torch.optim.Adam(self.g.parameters(), recipe.rate_g, (0.5, 0.999), fused=fused)
         self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
         self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
+        copied = [p for net in self.copies for p in net.parameters()]
+        self.opt_c = torch.optim.AdamW(copied, recipe.rate_copies, fused=fused) if copied else None
         self.jitter = Augmentation(
-            rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False, smallest=recipe.matcher_smallest
+            rotate=3,
+            shift=recipe.matcher_shift,
+            scale=0.04,
+            flip=False,
+            smallest=recipe.matcher_smallest,
+            light=recipe.matcher_light,
+            colour=recipe.matcher_light,
+            grey=recipe.matcher_light,
+            noise=0,
         )
         self.weights = {"gender": recipe.w_gender, losses.YEARS: recipe.w_years}
         self.warmed = 0
@@ -93,21 +106,21 @@ class Trainer:
 
     # -- one step of each player -------------------------------------------------------------------------------
 
-    def generator_step(self, x: Tensor, own: Labels) -> tuple[Tensor, dict[str, Tensor]]:
-        """Update G once; returns the changed faces, detached, and the parts of its loss."""
+    def generator_step(self, x: Tensor, own: Labels) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Update G once; returns the changed faces, detached, the labels that it was given, the parts of its loss."""
         r = self.recipe
         targets, kept = draw_targets(own, r.hide, r.own)
+        wanted = encode(targets)
         with self.accelerator.autocast():
-            y = self.g(x, encode(targets))
-            realness, logits = self.d(y)
+            y = self.g(x, wanted)
+            realness, logits = self.d(y, wanted)
             parts = {
                 "source": losses.adversarial(realness),
                 "attribute": losses.attributes(logits, targets, self.weights),
             }
             if self.judges:
                 chosen = [self.judges[i] for i in torch.randperm(len(self.judges))[: r.judges_each_step].tolist()]
-                if self.step % r.fixed_every == 0:
-                    chosen += self.fixed
+                chosen += self.fixed if self.step % r.fixed_every == 0 else self.copies
                 views = [self._judged(judge, self._augmented(y), targets) for judge in chosen]
                 parts["judges"] = torch.stack(views).mean()
             parts["identity"], parts["alike"] = self._identity(x, y)
@@ -119,19 +132,26 @@ class Trainer:
         total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
         self._descend(self.opt_g, total, self.g.parameters())
         self.average.update(self.g)
-        return y.detach(), {name: value.detach() for name, value in parts.items()}
+        return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
 
-    def discriminator_step(self, x: Tensor, own: Labels, y: Tensor) -> dict[str, Tensor]:
-        """Update D once: critic, gradient penalty (not at every step), attributes on real faces."""
+    def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """Update D once: critic, gradient penalty (not at every step), attributes on real faces.
+
+        `y` are changed faces, `wanted` (N, V) the labels that G was given for them.
+        """
         r = self.recipe
+        given = encode(own)
         with self.accelerator.autocast():
-            real, logits = self.d(x)
-            changed, _ = self.d(y)
+            real, logits = self.d(x, given)
+            changed, _ = self.d(y, wanted)
         parts = {"critic": losses.critic(real, changed), "d_attribute": losses.attributes(logits, own)}
         total = parts["critic"] + parts["d_attribute"]
         if (self.step // r.critic_every) % r.penalty_every == 0:
             # The double backward runs in float32 and outside any compiled graph.
-            parts["penalty"] = losses.gradient_penalty(lambda mixed: self.d.forward(mixed)[0].mean(dim=(1, 2)), x, y)
+            def score(mixed: Tensor, share: Tensor) -> Tensor:
+                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(dim=(1, 2))
+
+            parts["penalty"] = losses.gradient_penalty(score, x, y)
             total = total + 10 * r.penalty_every * parts["penalty"]
         self._descend(self.opt_d, total, self.d.parameters())
         return {name: value.detach() for name, value in parts.items()}
@@ -154,11 +174,22 @@ class Trainer:
         self._descend(self.opt_j, total, self._judging())
         return {name: torch.stack(values).mean().detach() for name, values in parts.items() if values}
 
+    def copies_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels]) -> dict[str, Tensor]:
+        """Update the copies of the trained classifiers on real and changed faces, all with their true labels."""
+        if self.opt_c is None:
+            return {}
+        views = self._augmented(torch.cat([real[0], changed[0]]).float())
+        own = {name: torch.cat([real[1][name], changed[1][name]]) for name in real[1]}
+        with self._frozen_precision():
+            value = torch.stack([losses.attributes(net(views), own) for net in self.copies]).mean()
+        self._descend(self.opt_c, value, [p for net in self.copies for p in net.parameters()])
+        return {"copies": value.detach()}
+
     def warm_up(self) -> dict[str, Tensor]:
         """Teach judges and D's attribute head on real faces only, before G starts."""
         x, own = self.faces.draw(self.recipe.warm_batch)
         with self.accelerator.autocast():
-            value = losses.attributes(self.d(x)[1], own)
+            value = losses.attributes(self.d(x, encode(own))[1], own)
         self._descend(self.opt_d, value, self.d.parameters())
         self.warmed += 1
         return {"d_attribute": value.detach(), **self.judges_step((x, own), None)}
@@ -168,11 +199,14 @@ class Trainer:
         r = self.recipe
         self._set_rates()
         x, own = self.faces.draw(r.batch)
-        y, parts = self.generator_step(x, own)
+        y, wanted, parts = self.generator_step(x, own)
         if self.step % r.critic_every == 0:
-            parts |= self.discriminator_step(x, own, y)
+            parts |= self.discriminator_step(x, own, y, wanted)
         if self.judges and self.step % r.judges_every == 0:
-            parts |= self.judges_step(self.faces.draw(r.judges_batch), (y, own))
+            real = self.faces.draw(r.judges_batch)
+            parts |= self.judges_step(real, (y, own))
+            if self.step % (2 * r.judges_every) == 0:
+                parts |= self.copies_step(real, (y, own))
         self.step += 1
         return parts
 
@@ -250,10 +284,12 @@ class Trainer:
 
     def _nets(self) -> dict[str, nn.Module]:
         judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
-        return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges}
+        copies = {f"copy{i}": net for i, net in enumerate(self.copies)}
+        return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges, **copies}
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j}
+        copies = {"copies": self.opt_c} if self.opt_c else {}
+        return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j, **copies}
 
     def _judging(self) -> list[nn.Parameter]:
         return [p for judge in (*self.judges, self.probe) for p in judge.parameters()]
@@ -262,7 +298,7 @@ class Trainer:
         return self.recipe.augment(x) if self.recipe.augment else x
 
     def _judged(self, judge: nn.Module, y: Tensor, targets: Labels) -> Tensor:
-        if judge not in self.fixed:
+        if judge not in self.fixed and judge not in self.copies:
             return losses.attributes(judge(y), targets, self.weights)
         with self._frozen_precision():
             return losses.attributes(judge(y.float()), targets, self.weights)
@@ -270,7 +306,8 @@ class Trainer:
     def _identity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """L_m and `losses.alike`, means over all matchers, both faces under the same jitter."""
         if self.recipe.matcher_shift:
-            pairs = self.jitter.resolution(self.jitter.geometric(torch.cat([x, y]).float(), pairs=True))
+            pairs = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True)
+            pairs = self.jitter.resolution(self.jitter.photometric(pairs, pairs=True)).clamp(0, 1)
             x, y = pairs.contiguous(memory_format=torch.channels_last).chunk(2)
         terms = []
         with self._frozen_precision():
@@ -302,6 +339,7 @@ class Trainer:
         r = self.recipe
         left = 1 - self.step / max(1, r.steps)
         factor = min(1.0, left / r.decay) if r.decay else 1.0
-        for optimiser, rate in ((self.opt_g, r.rate_g), (self.opt_d, r.rate_d), (self.opt_j, r.rate_judges)):
+        rates = {"g": r.rate_g, "d": r.rate_d, "judges": r.rate_judges, "copies": r.rate_copies}
+        for name, optimiser in self._optimisers().items():
             for group in optimiser.param_groups:
-                group["lr"] = rate * max(factor, 0.02)
+                group["lr"] = rates[name] * max(factor, 0.02)

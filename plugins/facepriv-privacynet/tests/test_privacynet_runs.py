@@ -11,7 +11,7 @@ from facepriv_privacynet.cli import command
 from facepriv_privacynet.config import OURS, PAPER
 from facepriv_privacynet.data import Faces
 from facepriv_privacynet.method import ARCHITECTURE
-from facepriv_privacynet.networks import GeneratorShape, JudgeShape
+from facepriv_privacynet.networks import GeneratorShape, Judge, JudgeShape
 from facepriv_privacynet.training import Trainer
 from torch import nn
 
@@ -39,7 +39,8 @@ def run(tmp_path):
     made = object.__new__(runs.Run)
     made.out, made.sets, made.validation, made.matcher = tmp_path, "made up", faces, Unit()
     made.recipe = replace(OURS, generator=SHAPE, judges=(JudgeShape(16, 8),))
-    made.trainer = Trainer(made.recipe, faces, [Unit()], Accelerator(cpu=True, mixed_precision="no"))
+    accelerator = Accelerator(cpu=True, mixed_precision="no")
+    made.trainer = Trainer(made.recipe, faces, [Unit()], accelerator, [Judge(JudgeShape(16, 8))])
     made.estimator = made.trainer.probe
     return made
 
@@ -54,7 +55,9 @@ def test_nothing_is_exported_or_measured_before_training(run):
 def test_a_gain_scales_the_limit_of_the_exported_generator(run):
     run.trainer.step = 7
     path, figures = run.export("command", gain=0.5)
-    config = load_weights(path, framework="torch", architecture=ARCHITECTURE).metadata.config
+    weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
+    config = weights.metadata.config
+    assert set(weights.tensors) == set(run.trainer.g.state_dict())  # no judge, and no copy of one
     assert config["generator"]["limit"] == pytest.approx(SHAPE.limit / 2) and config["step"] == 7
     assert config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
 

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from facepriv_privacynet import runs
 from facepriv_privacynet.config import OURS, PAPER
 from facepriv_privacynet.data import TYPICAL_YEARS, Faces, draw_targets
-from facepriv_privacynet.networks import GeneratorShape, JudgeShape, encode
+from facepriv_privacynet.networks import GeneratorShape, Judge, JudgeShape, encode
 from facepriv_privacynet.training import CHECKPOINT, Trainer
 from facepriv_privacynet.validation import flipped
 from torch import nn
@@ -115,6 +115,53 @@ def test_a_run_stops_and_goes_on_where_it_was(faces, tmp_path):
         assert torch.equal(a, b)
     second.run(tmp_path, log=quiet, log_every=1)
     assert second.step == 4
+
+
+def classifier():
+    torch.manual_seed(1)
+    return Judge(JudgeShape(16, 8))
+
+
+def copied(faces, **changes):
+    """A trainer that was given one trained classifier."""
+    return trainer(faces, replace(TINY, rate_copies=1e-2, **changes), fixed=[classifier()])
+
+
+def same(a, b):
+    return all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_a_copy_of_a_trained_classifier_learns_and_the_classifier_stays(faces):
+    t = copied(faces)
+    parts = t.train_step()
+    assert parts["copies"].isfinite()
+    assert same(t.fixed[0], classifier()) and not same(t.copies[0], classifier())
+    learnt = [p.clone() for p in t.copies[0].parameters()]
+    assert "copies" not in t.train_step()  # at every second step only
+    assert all(torch.equal(p, q) for p, q in zip(learnt, t.copies[0].parameters(), strict=True))
+
+
+def test_the_copies_teach_the_generator_where_the_classifiers_do_not(faces):
+    asked = []
+    t = copied(faces, fixed_every=2, judges_every=10**6)
+    for kind, net in (("fixed", t.fixed[0]), ("copy", t.copies[0])):
+        net.register_forward_hook(lambda *_, kind=kind: asked.append(kind))
+    for step in (1, 2):
+        t.step = step
+        t.generator_step(*faces.draw(4))
+    assert asked == ["copy", "fixed"]
+
+
+def test_copies_go_on_from_a_checkpoint_and_one_without_them_is_refused(faces, tmp_path):
+    first = copied(faces)
+    first.train_step()
+    first.save(tmp_path / "with.pt")
+    second = copied(faces)
+    second.load(tmp_path / "with.pt")
+    assert same(first.copies[0], second.copies[0]) and second.opt_c.state_dict()["state"]
+    copied(faces, copies=False).save(tmp_path / "without.pt")
+    with pytest.raises(DataError, match=r"without\.pt: belongs to another recipe"):
+        second.load(tmp_path / "without.pt")
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_by_name(faces, tmp_path):
