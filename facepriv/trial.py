@@ -3,17 +3,21 @@
 Photos go the way of ``facepriv apply``: detect, crop, label, change, paste in the photo's own depth, encode as the file
 would be. Then faces are found and aligned anew in what a reader of that file would get. What all requests share
 (reading, detection, crops, own labels) is done once a photo. Only what the judges said is kept, so that an interrupted
-run goes on where it was.
+run goes on where it was; the faces themselves only where somebody is to study them (`facepriv.attacks`).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facepriv.components import DEFAULT_ESTIMATOR
 from facepriv.contracts import PrivacyRequest
@@ -22,8 +26,8 @@ from facepriv.engines.chunk import use_one_thread
 from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks, spread
 from facepriv.faces import find_faces
 from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
-from facepriv.images import decode_image, encode_image, read_image
-from facepriv.pipeline import Pipeline, build_pipeline
+from facepriv.images import Photo, decode_image, encode_image, read_image
+from facepriv.pipeline import Pipeline, Prepared, build_pipeline
 from facepriv.registry import Registry
 from facepriv.schema import ATTRIBUTES
 
@@ -51,6 +55,11 @@ class Trial:
         Who looks at every output, and at the originals.
     key : bytes
         Decides drawn targets.
+    encode_originals : bool
+        Look at the originals as the method's encoder would write them, so that a method that does nothing changes
+        nothing; else at the files as they are.
+    keep_crops : bool
+        Also keep the faces that the judges are given.
     """
 
     registry: Registry
@@ -58,14 +67,21 @@ class Trial:
     requests: Mapping[str, PrivacyRequest]
     judges: Judges
     key: bytes = field(repr=False)
+    encode_originals: bool = False
+    keep_crops: bool = False
 
     def keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides what is seen in it, but the photos; also of `ORIGINAL`."""
         find = self.registry.find
         judges = [find("estimator", n) for n in self.judges.estimators]
         judges += [find("matcher", n) for n in self.judges.matchers]
+        said = [f"{d.name} {sorted(d.options.items())} {target_hash(d.target)}" for d in judges]
+        return {name: digest([*said, crop]) for name, crop in self.crop_keys().items()}
+
+    def crop_keys(self) -> dict[str, str]:
+        """Return output -> hash of all that decides its faces, but the photos; also of `ORIGINAL`."""
+        find = self.registry.find
         seen = [str(JUDGE_SIZE), *(package_hash(name, CODE) for name in LOOKING)]
-        seen += [f"{d.name} {sorted(d.options.items())} {target_hash(d.target)}" for d in judges]
         method = find("perturber", self.method)
         weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
         # Where the weights in use are known, others that the package holds do not matter.
@@ -77,15 +93,16 @@ class Trial:
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]
         made += [package_hash(name, CODE) for name in (*PIPELINE, "facepriv.trial")]
         keys = {name: digest([*seen, *made, repr(request)]) for name, request in self.requests.items()}
-        return {ORIGINAL: digest(seen), **keys}
+        return {ORIGINAL: digest([*seen, *["encoded"] * self.encode_originals]), **keys}
 
 
 @dataclass(frozen=True)
 class Task:
-    """Photos, and which outputs of them are wanted."""
+    """Photos, which outputs of them are wanted, and where the faces of each are kept, if they are."""
 
     paths: tuple[Path, ...]
     outputs: tuple[str, ...]
+    kept: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -129,12 +146,15 @@ class Plan:
         Name of the file of each chunk of photos, in every such folder.
     tasks : dict
         Such a name -> what is missing of this chunk.
+    crops : dict
+        Output, and `ORIGINAL` -> where its faces are kept, under the same names; see `load_crops`.
     """
 
     trial: Trial
     folders: dict[str, Path]
     files: tuple[str, ...]
     tasks: dict[str, Task]
+    crops: dict[str, Path] = field(default_factory=dict)
 
     @property
     def missing(self) -> int:
@@ -188,11 +208,34 @@ def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
         Folder in which looks are kept, by output and under hashes of all that decides them.
     """
     folders = {name: place / f"{name}-{key}" for name, key in trial.keys().items()}
+    crops = {name: place / f"faces-{name}-{key}" for name, key in trial.crop_keys().items()} if trial.keep_crops else {}
     chunks = [tuple(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
     files = tuple(f"{digest(map(file_hash, chunk))}.npz" for chunk in chunks)
-    missing = [tuple(output for output, f in folders.items() if not (f / file).is_file()) for file in files]
-    tasks = {f: Task(c, outputs) for f, c, outputs in zip(files, chunks, missing, strict=True) if outputs}
-    return Plan(trial, folders, files, tasks)
+    tasks = {}
+    for file, chunk in zip(files, chunks, strict=True):
+        there = [kept for kept in (folders, crops) if kept]
+        missing = tuple(o for o in folders if not all((kept[o] / file).is_file() for kept in there))
+        if missing:
+            tasks[file] = Task(chunk, missing, {o: crops[o] / file for o in missing if crops})
+    return Plan(trial, folders, files, tasks, crops)
+
+
+def load_crops(path: Path) -> list[Crop]:
+    """Return the faces of a chunk of photos as they were kept, see `facepriv.datasets.crops.crop_subject`."""
+    with np.load(path, allow_pickle=False) as file:
+        seen: NDArray[np.bool_] = file["seen"]
+        images = iter(file["images"])
+    return [next(images) if face else "no_face" for face in seen]
+
+
+def _save_crops(path: Path, crops: Sequence[Crop]) -> None:
+    found = [crop for crop in crops if not isinstance(crop, str)]
+    images = np.stack(found) if found else np.zeros((0, JUDGE_SIZE, JUDGE_SIZE, 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    seen = np.array([not isinstance(crop, str) for crop in crops])
+    np.savez_compressed(partial, allow_pickle=False, seen=seen, images=images)
+    os.replace(partial, path)
 
 
 class _Stand:
@@ -200,6 +243,7 @@ class _Stand:
 
     def __init__(self, trial: Trial) -> None:
         use_one_thread()
+        self.trial = trial
         self.models = trial.judges.build()
         self.pipelines: dict[str, Pipeline] = {}
         for name, request in trial.requests.items():
@@ -214,10 +258,15 @@ class _Stand:
 
     def __call__(self, task: Task) -> tuple[dict[str, Looks], Cost]:
         cost = Cost(outputs=task.count)
-        crops: dict[str, list[Crop]] = {name: [] for name in task.outputs}
-        for path in task.paths:
-            for name, crop in self._crops(path, task.outputs, cost):
+        there = {name: file for name, file in task.kept.items() if file.is_file()}
+        crops: dict[str, list[Crop]] = {name: [] for name in task.outputs if name not in there}
+        for path in task.paths if crops else ():
+            for name, crop in self._crops(path, tuple(crops), cost):
                 crops[name].append(crop)
+        for name, made in crops.items():
+            if name in task.kept:
+                _save_crops(task.kept[name], made)
+        crops |= {name: load_crops(file) for name, file in there.items()}
         with cost.of("judge"):
             return {name: look_at(own, self.models) for name, own in crops.items()}, cost
 
@@ -227,14 +276,17 @@ class _Stand:
             photo = read_image(path)
             prepared = next(iter(self.pipelines.values())).prepare(photo)
         for name in outputs:
-            if name == ORIGINAL:
+            if name == ORIGINAL and not self.trial.encode_originals:
                 yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE)
                 continue
-            pipeline = self.pipelines[name]
             with cost.of("change, paste"):
-                changed = pipeline.finish([pipeline.aim(prepared)])[0].photo
+                changed = photo if name == ORIGINAL else self._changed(name, prepared)
             with cost.of("encode, decode"):
                 rgb = decode_image(encode_image(changed, path), path).rgb8()
             with cost.of("find again, crop"):
                 crop = cut_subject(rgb, find_faces(rgb), JUDGE_SIZE)
             yield name, crop
+
+    def _changed(self, output: str, prepared: Prepared) -> Photo:
+        pipeline = self.pipelines[output]
+        return pipeline.finish([pipeline.aim(prepared)])[0].photo

@@ -12,7 +12,7 @@ from facepriv.errors import ImageError
 from facepriv.evaluate import Judges, look
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry
-from facepriv.trial import ORIGINAL, Trial, plan
+from facepriv.trial import ORIGINAL, Trial, load_crops, plan
 
 KEY = b"a key of sixteen bytes or more"
 REQUESTS = {
@@ -186,3 +186,32 @@ def test_a_photo_that_cannot_be_read_is_named(trial, portraits, tmp_path):
     portraits[1].write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"b\.jpg"):
         plan(trial, portraits, tmp_path).run(workers=0)
+
+
+def test_a_method_that_does_nothing_changes_nothing_where_originals_are_encoded_too(trial, portraits, tmp_path):
+    still = replace(trial, requests={"still": PrivacyRequest(("gender",), strength=0.0)})
+    looks, _ = plan(replace(still, encode_originals=True), portraits, tmp_path).run(workers=0)
+    assert same(looks["still"], looks[ORIGINAL])
+    # A JPEG that is written anew is not the file that it was: that is what the option takes out of the comparison.
+    files, _ = plan(still, portraits, tmp_path).run(workers=0)
+    assert same(files["still"], looks["still"]) and not same(files[ORIGINAL], looks[ORIGINAL])
+
+
+def test_kept_faces_are_those_that_were_judged_and_spare_the_method(trial, portraits, tmp_path, known, monkeypatch):
+    wanted = {"gender": REQUESTS["gender"]}
+    bare = replace(trial, requests=wanted)
+    looks, _ = plan(bare, portraits, tmp_path / "bare").run(workers=0)
+    todo = plan(replace(bare, keep_crops=True), portraits, tmp_path / "kept")
+    assert todo.missing == 6
+    todo.run(workers=0)
+    for output in (ORIGINAL, "gender"):
+        crops = [crop for file in todo.files for crop in load_crops(todo.crops[output] / file)]
+        assert [isinstance(crop, str) for crop in crops] == [False, False, True]
+        found = np.stack(crops[:2]).astype(np.float32) / np.float32(255)
+        assert np.array_equal(known.create("estimator", "redness").predict(found), looks[output]["redness"][:2])
+    monkeypatch.setattr(Tint, "_perturb", None)  # what is kept is judged anew, not made anew
+    other = replace(bare, judges=Judges(known, ("bright-gender",)), keep_crops=True)
+    again = plan(other, portraits, tmp_path / "kept")
+    assert again.missing == 6
+    seen, cost = again.run(workers=0)
+    assert "change, paste" not in cost.seconds and not np.isnan(seen["gender"]["bright-gender"][:2]).any()
