@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from facepriv.datasets.records import Record, read_csv
-from facepriv.datasets.splits import TEST, TRAIN, VALIDATION, by_file, by_subject
+from facepriv.datasets.splits import PARTS, by_file, by_subject
 from facepriv.errors import DataError
 from facepriv.schema import ATTRIBUTES
 
 LABELS = "labels.csv"
-_PARTS = (TRAIN, VALIDATION, TEST)
 _OLDEST = 130
 
 
@@ -35,8 +34,8 @@ def read(root: Path) -> list[Record]:
             raise DataError(f"{where}: {row['file']} stands there twice")
         seen.add(row["file"])
         own = row.get("part") or part
-        if own not in _PARTS:
-            raise DataError(f"{where}: part '{own}' is none of {', '.join(_PARTS)}")
+        if own not in PARTS:
+            raise DataError(f"{where}: part '{own}' is none of {', '.join(PARTS)}")
         labels, years = _labels(row, where)
         records.append(Record(path, row["file"], row.get("subject", ""), own, labels, years))
     _check_disjoint(table, records)

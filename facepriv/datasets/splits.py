@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+PARTS = (TRAIN, VALIDATION, TEST)
 
 
 def _unit(text: str) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,33 @@ def roc(genuine: ArrayLike, impostor: ArrayLike) -> Curve:
 def eer(genuine: ArrayLike, impostor: ArrayLike) -> float:
     """Return the equal error rate, FMR = 1 - TMR, linearly interpolated between the two thresholds around it."""
     return float(roc(genuine, impostor).equal_error()[0])
+
+
+def eer_fvc(genuine: ArrayLike, impostor: ArrayLike) -> float:
+    """Return the EER as FVC2000 defines it, without interpolation: for comparison with tools that do so.
+
+    Of the two observed scores around the crossing of FMR and FNMR, the one with the smaller sum of both as threshold;
+    the mean of both there (Maio et al., FVC2000: Fingerprint verification competition, IEEE TPAMI 24(3), 2002). 1
+    where they do not cross at an observed score: even the highest one accepts more impostors than it rejects genuine.
+    """
+    points = roc(genuine, impostor)
+    fmr, fnmr = (points.false[0, 1:-1])[::-1], 1 - (points.true[0, 1:-1])[::-1]
+    crossed = np.flatnonzero(fmr <= fnmr)
+    if not len(crossed):
+        return 1.0
+    after = int(crossed[0])
+    before = after if fmr[after] == fnmr[after] or after == 0 else after - 1
+    return float(min(fmr[before] + fnmr[before], fmr[after] + fnmr[after]) / 2)
+
+
+def det(points: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a curve as DET: FMR and FNMR, each (R, T), as normal deviates (Martin et al., Eurospeech 1997).
+
+    Rates of 0 and 1 are -infinity and infinity there, which no axis shows.
+    """
+    from scipy.special import ndtri
+
+    return ndtri(points.false), ndtri(1 - points.true)
 
 
 def auc(genuine: ArrayLike, impostor: ArrayLike) -> float:
@@ -135,11 +163,16 @@ def allowed_errors(comparisons: float, rate: float) -> int:
 
 
 def _scores(scores: ArrayLike, what: str) -> NDArray[np.float64]:
-    array = np.asarray(scores, dtype=np.float64)
-    if array.ndim != 1:
-        raise ContractError(f"{what} scores: expected shape (N,), got {array.shape}")
+    array = check_scores(np.asarray(scores, dtype=np.float64), what)
     if not len(array):
         raise DataError(f"there is no {what} comparison")
-    if np.isinf(array).any():
-        raise ContractError(f"{what} scores: expected finite values or NaN, got infinity")
     return array
+
+
+def check_scores(scores: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return scores (N,); raises `ContractError` on another shape, or on infinity, which is no score."""
+    if scores.ndim != 1:
+        raise ContractError(f"{what} scores: expected shape (N,), got {scores.shape}")
+    if np.isinf(scores).any():
+        raise ContractError(f"{what} scores: expected finite values or NaN, got infinity")
+    return scores

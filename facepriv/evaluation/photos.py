@@ -1,0 +1,55 @@
+"""Which photos are evaluated, with what is known of them: a data set in its own layout, or a folder with a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facepriv.datasets import lfw, records
+from facepriv.datasets.records import Record
+from facepriv.datasets.splits import PARTS
+from facepriv.errors import DataError, UsageError
+from facepriv.schema import nearest
+
+#: The first five photos of each person of LFW.
+VISIBLE_LFW = "visible-lfw"
+
+
+def layouts() -> tuple[str, ...]:
+    """Return the names of the layouts that `photos_of` reads."""
+    return (*records.readers(), VISIBLE_LFW)
+
+
+def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None) -> list[Record]:
+    """Return the photos of a set.
+
+    Parameters
+    ----------
+    kind : str
+        One of `layouts`.
+    root : Path
+        The set's folder.
+    part : str
+        "train", "validation" or "test"; empty: all.
+    limit : int or None
+        Only the first so many photos, in the set's order.
+
+    Raises
+    ------
+    UsageError
+        If the layout or the part is unknown.
+    DataError
+        If the set is missing or damaged, or the part is empty.
+    """
+    known = layouts()
+    if kind not in known:
+        raise UsageError(f"unknown layout '{kind}'{nearest(kind, list(known))}: known are {', '.join(known)}")
+    if part and part not in PARTS:
+        raise UsageError(f"unknown part '{part}'{nearest(part, list(PARTS))}: one of {', '.join(PARTS)}")
+    photos = records.read("lfw" if kind == VISIBLE_LFW else kind, root)
+    if kind == VISIBLE_LFW:
+        photos = lfw.visible(photos)
+    if part:
+        photos = [record for record in photos if record.part == part]
+        if not photos:
+            raise DataError(f"{root}: no photo of the '{kind}' layout is in part '{part}'")
+    return photos[:limit]

@@ -1,0 +1,144 @@
+"""One figure of one method a row, with its interval: what tables, CSV, JSON and conditions are made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from facepriv.metrics.bootstrap import Estimate
+
+#: Figure -> what it is, in words. Of rates all are percent; see `Row.unit`.
+FIGURES: Mapping[str, str] = {
+    "missing": "photos without a protected file",
+    "unreadable": "protected files that are no whole image",
+    "resized": "protected files of another size than their original",
+    "identical": "protected files with the pixels of their original",
+    "found": "photos in which a face is found",
+    "ssim": "structural similarity to the original, mean over photos; image quality, never privacy",
+    "psnr": "peak signal-to-noise ratio to the original, mean over changed photos; image quality, never privacy",
+    "gender_eer": "gender EER",
+    "gender_flip_aware": "gender EER of who may turn the answer round",
+    "gender_auc": "gender AUC",
+    "gender_accuracy": "gender accuracy",
+    "gender_balanced": "gender balanced accuracy",
+    "gender_suppression": "gender suppression rate",
+    "gender_pic": "gender privacy gain less identity loss (PIC)",
+    "gender_wrong": "taken for the other gender at the originals' EER threshold",
+    "race_pair_eer": "Black-vs-White EER",
+    "race_eer": "EER of one race against the rest",
+    "race_accuracy": "race accuracy",
+    "race_balanced": "race balanced accuracy",
+    "race_suppression": "race suppression rate",
+    "race_pic": "race privacy gain less identity loss (PIC)",
+    "age_error": "mean absolute error of age",
+    "age_moved": "mean absolute change of the estimated age",
+    "age_shift": "mean change of the estimated age towards the target, faces outside it",
+    "tmr": "TMR at the set's own FMR",
+    "tmr_fixed": "TMR at the originals' threshold",
+    "fmr_fixed": "FMR at the originals' threshold",
+    "eer": "EER of matching",
+    "auc": "AUC of matching",
+    "d_prime": "d' of matching",
+    "rank1": "identification at rank 1",
+    "rank5": "identification at rank 5",
+}
+#: The evaluator of a mean over those that count and were not seen in training.
+UNSEEN_MEAN = "unseen mean"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure, on the originals and on the protected photos; all values in the printed unit.
+
+    Parameters
+    ----------
+    figure : str
+        A key of `FIGURES`; at another FMR than the main one with it, such as ``tmr@1%``.
+    evaluator : str
+        Who says so; `UNSEEN_MEAN`; empty for what needs no evaluator.
+    attribute : str
+        "gender", "race", "age", or empty.
+    group : str
+        Of whom: empty for all, else such as ``gender: female``.
+    pairing : str
+        Of a matcher: a key of `facepriv.protocol.PAIRINGS`.
+    unit : str
+        "percent", "years", "photos", "dB", "index" (a number without unit).
+    before, after, change : Estimate or None
+        On the originals, on the protected photos, and the paired difference (after less before). An interval that is
+        not given is NaN.
+    counts : bool
+        False of an evaluator that the weights were trained against, or that is too weak on the originals: it is shown,
+        and in no mean.
+    note : str
+        Why it does not count, or why there is no figure.
+    """
+
+    figure: str
+    evaluator: str = ""
+    attribute: str = ""
+    group: str = ""
+    pairing: str = ""
+    unit: str = "percent"
+    before: Estimate | None = None
+    after: Estimate | None = None
+    change: Estimate | None = None
+    counts: bool = True
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        """What the figure is, for people."""
+        name, at, fmr = self.figure.partition("@")
+        return FIGURES[name] + (f", FMR {fmr}" if at else "")
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON: estimates as value, low and high, NaN as null."""
+        own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
+        values = {name: _plain(getattr(self, name)) for name in _VALUES}
+        return {**own, "words": self.words, **values, "counts": self.counts, "note": self.note}
+
+
+_VALUES = ("before", "after", "change")
+
+
+def to_csv(rows: Iterable[Row], **columns: str) -> str:
+    """Return rows as CSV with a header; `columns` come first and are the same in every line."""
+    texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit")
+    parts = [f"{name}{end}" for name in _VALUES for end in ("", "_low", "_high")]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*columns, *texts, *parts, "counts", "note"])
+    for row in rows:
+        values: list[str] = []
+        for name in _VALUES:
+            values += _cells(getattr(row, name))
+        own = [getattr(row, name) for name in texts]
+        writer.writerow([*columns.values(), *own, *values, "yes" if row.counts else "no", row.note])
+    return file.getvalue()
+
+
+def to_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return rows for JSON, see `Row.plain`."""
+    return [row.plain() for row in rows]
+
+
+def number(value: float) -> float | None:
+    """Return a number that JSON can hold; None for NaN and infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _plain(value: Estimate | None) -> dict[str, float | None] | None:
+    if value is None:
+        return None
+    return {"value": number(value.value), "low": number(value.low), "high": number(value.high)}
+
+
+def _cells(value: Estimate | None) -> list[str]:
+    if value is None:
+        return ["", "", ""]
+    return ["" if not math.isfinite(v) else repr(float(v)) for v in (value.value, value.low, value.high)]

@@ -1,0 +1,76 @@
+"""Identification: a probe is compared with everybody's photos (closed set), and people are ranked by their best score.
+
+A probe's own photo is not in its gallery, in whatever version. A person's score is that of their best photo. Ties
+count against the probe: who scores as high as its own person ranks before it. A failure is never found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facepriv.errors import DataError
+from facepriv.metrics.curve import check_weights
+
+Float = NDArray[np.float64]
+Score = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+
+
+def ranks(
+    probes: NDArray[np.float32], gallery: NDArray[np.float32], subjects: NDArray[np.int64], score: Score
+) -> NDArray[np.float64]:
+    """Return the rank (N,) of each probe's own person, from 1; infinity where it is never found.
+
+    Parameters
+    ----------
+    probes, gallery : ndarray
+        (N, D) descriptors of the same N photos, as taken or as protected; an all-NaN row is a failure.
+    subjects : ndarray
+        (N,) index of the person. The probe of a person with one photo only has no rank: NaN.
+    score : callable
+        Similarity of rows, higher = more likely the same person.
+
+    Raises
+    ------
+    DataError
+        If nobody has two photos, or there is only one person.
+    """
+    order = np.argsort(subjects, kind="stable")
+    people, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
+    if len(people) < 2 or counts.max() < 2:
+        raise DataError("identification needs two people, one of them with two photos")
+    failed = np.asarray(np.isnan(gallery).all(axis=1))[order]
+    sorted_gallery = gallery[order]
+    found = np.full(len(subjects), np.nan)
+    for n in np.flatnonzero(counts[np.searchsorted(people, subjects)] > 1):
+        if np.isnan(probes[n]).all():
+            found[n] = np.inf
+            continue
+        scores = score(np.broadcast_to(probes[n], sorted_gallery.shape), sorted_gallery).astype(np.float64)
+        scores[failed] = -np.inf
+        scores[order == n] = -np.inf
+        best = np.maximum.reduceat(scores, starts)
+        own = best[np.searchsorted(people, subjects[n])]
+        # Its own person is among those that score as high.
+        found[n] = np.inf if own == -np.inf else (best >= own).sum()
+    return found
+
+
+def cmc(found: ArrayLike, depth: int, weights: ArrayLike | None = None) -> Float:
+    """Return the cumulative match characteristic (R, depth): the share of probes found at rank 1 to `depth`.
+
+    Parameters
+    ----------
+    found : array
+        (N,) what `ranks` gives; NaN is left out.
+    weights : array or None
+        (R, N) counts of R resamples; None: each once.
+    """
+    found = np.asarray(found, dtype=np.float64)
+    w = check_weights(weights, len(found))[:, ~np.isnan(found)]
+    found = found[~np.isnan(found)]
+    total = w.sum(axis=1, keepdims=True)
+    within = (found[:, None] <= np.arange(1, depth + 1)).astype(np.float64)
+    return np.where(total > 0, (w @ within) / np.where(total > 0, total, 1), np.nan)
