@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+#: Name of age in years among labels (NaN unknown) and among logits (its ranks), beside the attributes.
+YEARS = "years"
 #: Number of yearly thresholds, 0 to 89.
 AGE_RANKS = 90
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from facepriv.training.augment import Augmentation
-from facepriv_privacynet.networks import GeneratorShape, JudgeShape
+from facepriv.training.judges import JudgeShape
+from facepriv_privacynet.networks import GeneratorShape
 
 #: Judges of our preset: low and high resolutions, colour and grey, whole crop and face alone.
 JUDGES = (

@@ -1,80 +1,16 @@
-"""Training data on the device, and what each step asks the generator to do with it."""
+"""What each step asks the generator to do with the faces."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from facepriv.datasets.pack import Pack
-from facepriv.schema import AGE, ATTRIBUTES, Schema
-from facepriv.training.ordinal import years_from
-from facepriv.training.sampling import balanced_weights
-from facepriv_privacynet.losses import YEARS
+from facepriv.schema import ATTRIBUTES, Schema
+from facepriv.training.faces import Labels
+from facepriv.training.ordinal import YEARS
 
-Labels = dict[str, Tensor]
 #: What "young", "middle" and "old" ask for in years: well inside each group, so that the border is left behind.
 TYPICAL_YEARS = (22.0, 38.0, 62.0)
-
-
-@dataclass
-class Faces:
-    """Crops (N, 3, S, S) uint8 and labels on one device, with sampling weights (N,).
-
-    Labels are attribute -> (N,) int64, -1 unknown, and ``years`` -> (N,) float32, NaN unknown.
-    """
-
-    crops: Tensor
-    labels: Labels
-    weights: Tensor
-
-    @classmethod
-    def from_pack(cls, pack: Pack, part: str, size: int, device: torch.device) -> Faces:
-        """Load one part of a pack, resized to `size` where it differs."""
-        rows = pack.where(part=part)
-        crops = torch.from_numpy(np.ascontiguousarray(pack.crops[rows])).permute(0, 3, 1, 2)
-        if crops.shape[-1] != size:
-            crops = torch.cat([_resize(chunk, size) for chunk in crops.split(256)])
-        labels = {name: torch.from_numpy(pack.labels[name][rows]).to(device) for name in ATTRIBUTES}
-        labels[YEARS] = torch.from_numpy(pack.years[rows]).to(device)
-        weights = torch.from_numpy(balanced_weights(pack, rows)).to(device)
-        return cls(crops.contiguous(memory_format=torch.channels_last).to(device), labels, weights)
-
-    def __len__(self) -> int:
-        return len(self.crops)
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Labels]:
-        """Return the faces `rows` as float32 in [0, 1] with their labels; half of them mirrored."""
-        x = self.crops[rows].float().div_(255)
-        mirrored = torch.rand(len(rows), 1, 1, 1, device=x.device) < 0.5
-        x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=torch.channels_last)
-        return x, {name: values[rows] for name, values in self.labels.items()}
-
-    def draw(self, count: int) -> tuple[Tensor, Labels]:
-        """Return `count` random faces, balanced by the sampling weights."""
-        return self.take(torch.multinomial(self.weights, count, replacement=True))
-
-    @torch.inference_mode()
-    def fill_unknown(self, estimator: nn.Module, batch: int = 64) -> dict[str, int]:
-        """Give unlabelled faces the classes that `estimator` sees, as the paper did with commercial software.
-
-        `estimator` gives age in ranks, ``years``; age groups follow from the years. Returns how many labels of each
-        attribute were filled.
-        """
-        unknown = {name: values.isnan() if name == YEARS else values < 0 for name, values in self.labels.items()}
-        rows = torch.stack(list(unknown.values())).any(0).nonzero().flatten()
-        for chunk in rows.split(batch):
-            logits = estimator(self.crops[chunk].float().div(255).contiguous(memory_format=torch.channels_last))
-            guesses = {name: scores.float().argmax(1) for name, scores in logits.items() if name != YEARS}
-            guesses[YEARS] = years_from(logits[YEARS])
-            guesses[AGE.name] = torch.from_numpy(AGE.bin(guesses[YEARS].cpu().numpy())).to(chunk.device)
-            for name, guess in guesses.items():
-                labels, missing = self.labels[name], unknown[name][chunk]
-                labels[chunk] = torch.where(missing, guess.to(labels.dtype), labels[chunk])
-        return {name: int(missing.sum()) for name, missing in unknown.items()}
 
 
 def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = ATTRIBUTES) -> tuple[Labels, Tensor]:
@@ -114,8 +50,3 @@ def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = AT
             typical = torch.tensor(TYPICAL_YEARS, device=device)[other]
             targets[YEARS] = torch.where(hidden, typical, own[YEARS])
     return targets, kept
-
-
-def _resize(crops: Tensor, size: int) -> Tensor:
-    scaled = F.interpolate(crops.float(), size=(size, size), mode="bicubic", antialias=True, align_corners=False)
-    return scaled.round().clamp(0, 255).to(torch.uint8)

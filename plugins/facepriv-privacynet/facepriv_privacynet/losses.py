@@ -14,11 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facepriv.training.augment import luminance
-from facepriv.training.ordinal import age_loss
+from facepriv.training.ordinal import YEARS, age_loss
 
 Logits = Mapping[str, Tensor]
-#: Beside the attributes' classes: age in years, NaN unknown.
-YEARS = "years"
 
 
 def critic(real: Tensor, changed: Tensor) -> Tensor:

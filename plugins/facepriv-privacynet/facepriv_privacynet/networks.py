@@ -1,4 +1,4 @@
-"""The generator, the discriminator with its two heads, and the judges that stand for unseen classifiers.
+"""The generator, and the discriminator with its two heads.
 
 Images are (N, 3, S, S) RGB in [0, 1]. Labels are (N, V) one-hot blocks, one for each attribute of the schema in its
 order; a block of zeros is an unknown label.
@@ -14,8 +14,6 @@ from torch.nn import functional as F
 
 from facepriv.faces.paste import feather_mask
 from facepriv.schema import ATTRIBUTES, Schema
-from facepriv.training.augment import luminance
-from facepriv.training.ordinal import Coral
 
 
 def label_width(schema: Schema = ATTRIBUTES) -> int:
@@ -161,64 +159,6 @@ class Discriminator(nn.Module):
         if self.project:
             value = value + (self.project(v) * h.mean(dim=(2, 3))).sum(1)[:, None, None]
         return value, logits
-
-
-@dataclass(frozen=True)
-class JudgeShape:
-    """One judge: input side in pixels, channels, grey or colour, the share of the crop that it sees."""
-
-    size: int
-    base: int = 24
-    grey: bool = False
-    window: float = 1.0
-    residual: bool = False
-
-
-class Judge(nn.Module):
-    """A small attribute classifier that stands for classifiers nobody has seen, and goes on learning.
-
-    With `ordered` it sees age in ranks (``years``, see `facepriv.training.ordinal`), else in groups (``age``).
-    """
-
-    def __init__(self, shape: JudgeShape, schema: Schema = ATTRIBUTES, *, ordered: bool = True) -> None:
-        super().__init__()
-        self.shape = shape
-        c = shape.base
-        stages = 3 if shape.size >= 48 else 2
-        layers: list[nn.Module] = [nn.Conv2d(1 if shape.grey else 3, c, 5, 2 if shape.size >= 64 else 1, 2), nn.ReLU()]
-        for i in range(stages):
-            layers.append(_JudgeStage(c << i, c << (i + 1), shape.residual))
-        self.trunk = nn.Sequential(*layers)
-        width = c << stages
-        heads = {n: nn.Linear(width, len(s.classes)) for n, s in schema.items() if not (ordered and s.thresholds)}
-        self.heads = nn.ModuleDict({**heads, "years": Coral(width)} if ordered else heads)
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, S, S) in [0, 1] -> logits by attribute."""
-        side = x.shape[-1]
-        inset = round(side * (1 - self.shape.window) / 2)
-        x = x[:, :, inset : side - inset, inset : side - inset]
-        x = F.interpolate(x, size=(self.shape.size,) * 2, mode="bilinear", antialias=True, align_corners=False)
-        if self.shape.grey:
-            x = luminance(x)
-        h = self.trunk((4 * x - 2).contiguous(memory_format=torch.channels_last))
-        pooled = h.float().mean(dim=(2, 3))
-        return {name: head(pooled) for name, head in self.heads.items()}
-
-
-class _JudgeStage(nn.Module):
-    def __init__(self, inside: int, outside: int, residual: bool) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(inside, outside, 3, 2, 1, bias=False)
-        self.norm1 = nn.GroupNorm(8, outside)
-        self.second = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
-        self.norm2 = nn.GroupNorm(8, outside)
-        self.residual = residual
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm1(self.first(x)))
-        y = self.norm2(self.second(x))
-        return F.relu(x + y if self.residual else y)
 
 
 def _norm(channels: int, labels: int) -> nn.Module:

@@ -19,9 +19,9 @@ from facepriv.errors import DataError, UsageError
 from facepriv.images import atomic_write
 from facepriv.registry import registry
 from facepriv.schema import nearest
+from facepriv.training.faces import Faces
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import PRESETS, Recipe
-from facepriv_privacynet.data import Faces
 from facepriv_privacynet.method import ARCHITECTURE
 from facepriv_privacynet.training import CHECKPOINT, Trainer
 from facepriv_privacynet.validation import Gain, figures, sample_grid

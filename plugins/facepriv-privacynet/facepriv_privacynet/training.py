@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from facepriv.errors import DataError
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
+from facepriv.training.faces import Faces, Labels
+from facepriv.training.judges import Judge, JudgeShape
 from facepriv_privacynet import losses
 from facepriv_privacynet.config import Recipe
-from facepriv_privacynet.data import Faces, Labels, draw_targets
-from facepriv_privacynet.networks import Discriminator, Generator, Judge, JudgeShape, encode
+from facepriv_privacynet.data import draw_targets
+from facepriv_privacynet.networks import Discriminator, Generator, encode
 
 CHECKPOINT = "checkpoint.pt"
 PROBE = JudgeShape(72, window=0.85, residual=True)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from facepriv.metrics.attributes import binary_eer
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
-from facepriv.training.ordinal import years_from
-from facepriv_privacynet.data import TYPICAL_YEARS, Faces, Labels
-from facepriv_privacynet.losses import YEARS
+from facepriv.training.faces import Faces, Labels
+from facepriv.training.ordinal import YEARS, years_from
+from facepriv_privacynet.data import TYPICAL_YEARS
 from facepriv_privacynet.networks import encode
 
 _CLASSES = ("gender", "race")

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from facepriv_privacynet.config import JUDGES, PAPER
-from facepriv_privacynet.networks import Discriminator, Generator, GeneratorShape, Judge, encode, label_width
+from facepriv_privacynet.networks import Discriminator, Generator, GeneratorShape, encode, label_width
 
 from facepriv.faces.paste import feather_mask
+from facepriv.training.judges import Judge
 
 SMALL = GeneratorShape(size=32, base=8, blocks=1)
 

@@ -9,13 +9,14 @@ from click.testing import CliRunner
 from facepriv_privacynet import runs
 from facepriv_privacynet.cli import command
 from facepriv_privacynet.config import OURS, PAPER
-from facepriv_privacynet.data import Faces
 from facepriv_privacynet.method import ARCHITECTURE
-from facepriv_privacynet.networks import GeneratorShape, Judge, JudgeShape
+from facepriv_privacynet.networks import GeneratorShape
 from facepriv_privacynet.training import Trainer
 from torch import nn
 
 from facepriv.errors import DataError, UsageError
+from facepriv.training.faces import Faces
+from facepriv.training.judges import Judge, JudgeShape
 from facepriv.weights import load_weights
 
 SHAPE = GeneratorShape(32, 8, 1)

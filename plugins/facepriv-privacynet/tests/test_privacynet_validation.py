@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from facepriv_privacynet.data import Faces
-from facepriv_privacynet.networks import Generator, GeneratorShape, Judge, JudgeShape
+from facepriv_privacynet.networks import Generator, GeneratorShape
 from facepriv_privacynet.validation import Gain, figures, flipped, sample_grid
 from PIL import Image
 from torch import nn
+
+from facepriv.training.faces import Faces
+from facepriv.training.judges import Judge, JudgeShape
 
 
 class Unit(nn.Module):
