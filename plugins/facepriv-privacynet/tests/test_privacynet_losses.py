@@ -55,11 +55,22 @@ def test_gradient_penalty_of_a_linear_critic_is_known_and_differentiable():
     with torch.no_grad():
         linear.weight.fill_(0.5)
     x, y = torch.rand(5, 3, 4, 4), torch.rand(5, 3, 4, 4)
-    value = losses.gradient_penalty(lambda m: linear(m.flatten(1)), x, y)
+    value = losses.gradient_penalty(lambda m, share: linear(m.flatten(1)), x, y)
     norm = 0.5 * np.sqrt(48)
     assert value.item() == pytest.approx((norm - 1) ** 2, rel=1e-5)
     value.backward()
     assert linear.weight.grad is not None and linear.weight.grad.abs().sum() > 0
+
+
+def test_gradient_penalty_tells_the_share_of_the_real_face():
+    x, y, seen = torch.zeros(5, 3, 4, 4), torch.ones(5, 3, 4, 4), []
+
+    def score(mixed, share):
+        seen.append(torch.allclose(mixed.mean(dim=(1, 2, 3)), 1 - share[:, 0]))
+        return mixed.flatten(1).sum(1)
+
+    losses.gradient_penalty(score, x, y)
+    assert seen == [True]
 
 
 def test_identity_is_the_squared_distance_of_descriptors():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from facepriv_privacynet.config import JUDGES, PAPER
 from facepriv_privacynet.networks import Discriminator, Generator, GeneratorShape, encode, label_width
+from torch import nn
 
 from facepriv.faces.paste import feather_mask
 from facepriv.training.judges import Judge
@@ -70,9 +71,19 @@ def test_the_papers_generator_has_the_papers_bottleneck():
 
 def test_discriminator_gives_a_critic_map_and_class_logits_and_stays_small():
     d = Discriminator(112)
-    realness, logits = d(torch.rand(2, 3, 112, 112))
+    realness, logits = d(torch.rand(2, 3, 112, 112), encode(labels(2)))
     assert realness.shape[0] == 2 and {k: v.shape[1] for k, v in logits.items()} == {"gender": 2, "race": 4, "age": 3}
     assert sum(p.numel() for p in d.parameters()) < 6e6
+
+
+def test_only_a_conditional_critic_minds_the_label():
+    x = torch.rand(2, 3, 112, 112)
+    one, other = (encode({**labels(2), "gender": torch.full((2,), i)}) for i in (0, 1))
+    plain, told = Discriminator(112), Discriminator(112, conditional=True)
+    nn.init.normal_(told.project.weight)
+    assert torch.equal(plain(x, one)[0], plain(x, other)[0])
+    assert not torch.allclose(told(x, one)[0], told(x, other)[0])
+    assert torch.equal(told(x, one)[1]["gender"], told(x, other)[1]["gender"])
 
 
 @pytest.mark.parametrize("shape", JUDGES, ids=lambda s: f"{s.size}{'-grey' if s.grey else ''}")
