@@ -1,6 +1,7 @@
-"""The paper's losses (section 3.3, equations 1 to 8) and the four terms that our preset adds.
+"""The paper's losses (section 3.3, equations 1 to 8) and terms that our preset adds.
 
-Each is a mean over the batch. G minimises `adversarial` + w_attr `attributes` + w_m `identity` + w_rec `cycle`
+Each is a mean over the batch; equation 7, L_m, is `facepriv.training.losses.identity`.
+G minimises `adversarial` + w_attr `attributes` + w_m `identity` + w_rec `cycle`
 (equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). Where the paper writes log D in
 equations 3 and 4 but speaks of Wasserstein in the text, this is WGAN with a gradient penalty.
 """
@@ -58,22 +59,6 @@ def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(scores.float(), labels, ignore_index=-1, reduction="sum") / known
 
 
-def identity(original: Tensor, changed: Tensor) -> Tensor:
-    """L_m (equation 7): squared L2 distance of a matcher's descriptors (N, D)."""
-    return ((original - changed) ** 2).sum(1).mean()
-
-
-def alike(original: Tensor, changed: Tensor) -> Tensor:
-    """Ours: mean square of the rise in similarity between different faces of a batch; descriptors (N, D), unit length.
-
-    A generator that draws the same beard on everybody keeps every face close to itself and brings all close together.
-    """
-    n = len(original)
-    different = 1 - torch.eye(n, device=original.device)
-    rise = F.relu(changed @ changed.T - original @ original.T) * different
-    return (rise**2).sum() / max(1, n * (n - 1))
-
-
 def cycle(image: Tensor, restored: Tensor) -> Tensor:
     """L_rec (equation 8): L1 distance of x and G(G(x, v_t), v_0)."""
     return (image - restored).abs().mean()
@@ -84,14 +69,6 @@ def kept(image: Tensor, changed: Tensor, own: Tensor) -> Tensor:
     if not own.any():
         return changed.sum() * 0
     return (image[own] - changed[own]).abs().mean()
-
-
-def roughness(image: Tensor, changed: Tensor) -> Tensor:
-    """Ours: total variation of the change, so that it is drawn in shapes and not in noise."""
-    delta = changed - image
-    across = (delta[..., :, 1:] - delta[..., :, :-1]).abs().mean()
-    down = (delta[..., 1:, :] - delta[..., :-1, :]).abs().mean()
-    return across + down
 
 
 def colour(image: Tensor, changed: Tensor) -> Tensor:

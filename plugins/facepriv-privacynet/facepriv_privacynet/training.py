@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from facepriv.errors import DataError
+from facepriv.training import losses as common
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces, Labels
@@ -127,7 +128,7 @@ class Trainer:
                 parts["judges"] = torch.stack(views).mean()
             parts["identity"], parts["alike"] = self._identity(x, y)
             parts["kept"] = losses.kept(x, y, kept)
-            parts["roughness"] = losses.roughness(x, y)
+            parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
             if self.step % r.cycle_every == 0:
                 parts["cycle"] = losses.cycle(x, self.g(y, encode(own)))
@@ -306,7 +307,7 @@ class Trainer:
             return losses.attributes(judge(y.float()), targets, self.weights)
 
     def _identity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """L_m and `losses.alike`, means over all matchers, both faces under the same jitter."""
+        """L_m and `common.alike`, means over all matchers, both faces under the same jitter."""
         if self.recipe.matcher_shift:
             pairs = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True)
             pairs = self.jitter.resolution(self.jitter.photometric(pairs, pairs=True)).clamp(0, 1)
@@ -317,7 +318,7 @@ class Trainer:
                 with torch.no_grad():
                     before = matcher(x).float()
                 after = matcher(y).float()
-                terms.append(torch.stack([losses.identity(before, after), losses.alike(before, after)]))
+                terms.append(torch.stack([common.identity(before, after), common.alike(before, after)]))
         identity, alike = torch.stack(terms).mean(0)
         return identity, alike
 

@@ -31,14 +31,6 @@ def test_age_in_ranks_costs_more_the_further_it_is_off_and_nothing_where_unknown
     assert 0 < near < far / 5 and unknown == 0
 
 
-def test_alike_counts_only_what_brings_different_faces_together():
-    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
-    middle = nn.functional.normalize(torch.stack([a + b, a + b]), dim=1)
-    assert losses.alike(torch.stack([a, b]), middle).item() == pytest.approx(1)
-    assert losses.alike(middle, torch.stack([a, b])).item() == 0
-    assert losses.alike(a[None], b[None]).item() == 0
-
-
 def test_attribute_loss_without_any_known_label_is_zero_and_finite():
     value = losses.attributes({"race": torch.randn(4, 4)}, {"race": torch.full((4,), -1)})
     assert value.item() == 0
@@ -73,24 +65,11 @@ def test_gradient_penalty_tells_the_share_of_the_real_face():
     assert seen == [True]
 
 
-def test_identity_is_the_squared_distance_of_descriptors():
-    a, b = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
-    assert losses.identity(a, b).item() == 1.0
-
-
 def test_kept_counts_only_faces_whose_targets_are_their_own():
     x = torch.zeros(2, 3, 2, 2)
     y = torch.stack([torch.full((3, 2, 2), 0.25), torch.full((3, 2, 2), 0.75)])
     assert losses.kept(x, y, torch.tensor([True, False])).item() == 0.25
     assert losses.kept(x, y, torch.tensor([False, False])).item() == 0
-
-
-def test_roughness_of_an_even_change_is_zero_and_of_a_step_is_not():
-    x = torch.zeros(1, 3, 4, 4)
-    assert losses.roughness(x, x + 0.3).item() == pytest.approx(0, abs=1e-6)
-    stepped = x.clone()
-    stepped[..., 2:] += 0.5
-    assert losses.roughness(x, stepped).item() > 0.1
 
 
 def test_colour_ignores_changes_of_light_and_sees_changes_of_hue():

@@ -1,0 +1,28 @@
+"""The shared losses against values worked out by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from facepriv.training import losses
+
+
+def test_alike_counts_only_what_brings_different_faces_together():
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    middle = nn.functional.normalize(torch.stack([a + b, a + b]), dim=1)
+    assert losses.alike(torch.stack([a, b]), middle).item() == pytest.approx(1)
+    assert losses.alike(middle, torch.stack([a, b])).item() == 0
+    assert losses.alike(a[None], b[None]).item() == 0
+
+
+def test_identity_is_the_squared_distance_of_descriptors():
+    a, b = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    assert losses.identity(a, b).item() == 1.0
+
+
+def test_roughness_of_an_even_change_is_zero_and_of_a_step_is_not():
+    x = torch.zeros(1, 3, 4, 4)
+    assert losses.roughness(x, x + 0.3).item() == pytest.approx(0, abs=1e-6)
+    stepped = x.clone()
+    stepped[..., 2:] += 0.5
+    assert losses.roughness(x, stepped).item() > 0.1
