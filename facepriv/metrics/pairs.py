@@ -2,8 +2,9 @@
 
 With S people resampled, a genuine comparison counts as often as its person was drawn, an impostor comparison the
 product of its two people's counts (two copies of one person are no impostors). Impostor scores are sorted once; a low
-FMR then needs only the top of that list, so a resample of 5 million comparisons costs a millisecond. A comparison
-takes 8 bytes, and some 30 while the list is made.
+FMR then needs only the top of that list, so a resample of 5 million comparisons costs a millisecond. Only that top is
+kept, at most `KEPT` comparisons of 8 bytes, so that memory is bounded; what all scores are needed for (AUC, d') is
+counted as they come.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import ContractError, DataError
+from facepriv.metrics.curve import Curve
+from facepriv.metrics.stream import ScoreStream
 from facepriv.metrics.verification import check_count
 
 Float = NDArray[np.float64]
@@ -22,6 +25,9 @@ Float = NDArray[np.float64]
 Score = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 _MAX_SUBJECTS = 2**16
+#: How many of the highest impostor comparisons are kept: all of 4,000 photos, 8 % of 10^8.
+KEPT = 2**23
+_ROWS = 2**20
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,13 @@ class Comparisons:
     genuine_subject : ndarray
         (G,) index of the subject.
     impostor : ndarray
-        (I,) float32, descending, failures last as -infinity.
+        (K,) float32, descending: of the I impostor comparisons the highest, failures last as -infinity.
     first, second : ndarray
-        (I,) uint16 subjects of each impostor comparison.
+        (K,) uint16 subjects of each of them.
     photos : ndarray
         (S,) photos of each subject.
+    stream : ScoreStream
+        What was counted of all scores.
     """
 
     genuine: NDArray[np.float32]
@@ -48,6 +56,17 @@ class Comparisons:
     first: NDArray[np.uint16]
     second: NDArray[np.uint16]
     photos: NDArray[np.int64]
+    stream: ScoreStream
+
+    @property
+    def impostors(self) -> int:
+        """Number of all impostor comparisons, I."""
+        return self.stream.impostors
+
+    @property
+    def whole(self) -> bool:
+        """Whether all impostor comparisons are kept."""
+        return len(self.impostor) == self.impostors
 
     @property
     def subjects(self) -> int:
@@ -95,28 +114,75 @@ def compare_all(
         )
     if len(photos) > _MAX_SUBJECTS:
         raise DataError(f"{len(photos)} people are more than the {_MAX_SUBJECTS} that all comparisons are made for")
-    count = len(first)
-    scores = np.empty(count * (count - 1) // 2, dtype=np.float32)
-    a, b = np.empty((2, len(scores)), dtype=np.uint16)
-    failed_first, failed_second = (np.asarray(np.isnan(d).all(axis=1)) for d in (first, second))
-    start = 0
-    for i in range(count - 1):
-        rest = second[i + 1 :]
-        row = slice(start, start + len(rest))
-        scores[row] = score(np.broadcast_to(first[i], rest.shape), rest)
-        scores[row][failed_second[i + 1 :] | failed_first[i]] = np.nan
-        a[row], b[row] = subjects[i], subjects[i + 1 :]
-        start = row.stop
-    same = np.equal(a, b)
-    if not same.any() or same.all():
-        raise DataError(
-            f"{count} photos of {len(photos)} people hold no {'impostor' if same.any() else 'genuine'} pair"
-        )
-    genuine, genuine_subject = scores[same], a[same].astype(np.int64)
-    impostor, a, b = scores[~same], a[~same], b[~same]
-    impostor[np.isnan(impostor)] = -np.inf
-    order = np.argsort(-impostor, kind="stable")
-    return Comparisons(genuine, genuine_subject, impostor[order], a[order], b[order], photos)
+    if photos.max(initial=0) < 2 or (photos > 0).sum() < 2:
+        missing = "genuine" if photos.max(initial=0) < 2 else "impostor"
+        raise DataError(f"{len(first)} photos of {(photos > 0).sum()} people hold no {missing} pair")
+    genuine, genuine_subject = _genuine(first, second, subjects, score)
+    stream = ScoreStream(genuine)
+    top = _Top()
+    waiting: list[tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16]]] = []
+    for i in range(len(first) - 1):
+        waiting.append(_impostor_row(first, second, subjects, score, i))
+        if sum(len(row[0]) for row in waiting) >= _ROWS or i == len(first) - 2:
+            block = tuple(np.concatenate(part) for part in zip(*waiting, strict=True))
+            stream.add(block[0])
+            top.add(*block)
+            waiting = []
+    return Comparisons(genuine, genuine_subject, *top.sorted(), photos, stream)
+
+
+def _genuine(
+    first: NDArray[np.float32], second: NDArray[np.float32], subjects: NDArray[np.int64], score: Score
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the scores of all pairs of one person's photos, and whose they are."""
+    own = [np.flatnonzero(subjects == person) for person in np.flatnonzero(np.bincount(subjects) > 1)]
+    earlier = np.concatenate([photos[np.triu_indices(len(photos), 1)[0]] for photos in own])
+    later = np.concatenate([photos[np.triu_indices(len(photos), 1)[1]] for photos in own])
+    scores = np.concatenate(
+        [score(first[earlier[n : n + _ROWS]], second[later[n : n + _ROWS]]) for n in range(0, len(earlier), _ROWS)]
+    )
+    scores[np.isnan(first).all(axis=1)[earlier] | np.isnan(second).all(axis=1)[later]] = np.nan
+    return scores, subjects[earlier].astype(np.int64)
+
+
+def _impostor_row(
+    first: NDArray[np.float32], second: NDArray[np.float32], subjects: NDArray[np.int64], score: Score, i: int
+) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16]]:
+    """Return the scores of photo i with all later photos of others, NaN = failure, and the two people of each."""
+    others = np.flatnonzero(subjects[i + 1 :] != subjects[i]) + i + 1
+    rest = second[others]
+    scores = score(np.broadcast_to(first[i], rest.shape), rest)
+    scores[np.isnan(rest).all(axis=1) | np.isnan(first[i]).all()] = np.nan
+    return scores, np.full(len(others), subjects[i], dtype=np.uint16), subjects[others].astype(np.uint16)
+
+
+class _Top:
+    """Collects comparisons, and keeps the highest."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16]]] = []
+        self._held = 0
+
+    def add(self, scores: NDArray[np.float32], first: NDArray[np.uint16], second: NDArray[np.uint16]) -> None:
+        self._parts.append((np.where(np.isnan(scores), np.float32(-np.inf), scores), first, second))
+        self._held += len(scores)
+        if self._held > 2 * KEPT:
+            self._cut()
+
+    def sorted(self) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16]]:
+        """Return the highest comparisons, descending."""
+        if self._held > KEPT:
+            self._cut()
+        scores, first, second = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        order = np.argsort(-scores, kind="stable")
+        return scores[order], first[order], second[order]
+
+    def _cut(self) -> None:
+        whole = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
+        self._parts = []
+        chosen = np.argpartition(whole[0], len(whole[0]) - KEPT)[-KEPT:]
+        self._parts = [(whole[0][chosen], whole[1][chosen], whole[2][chosen])]
+        self._held = KEPT
 
 
 def at_fmr(pairs: Comparisons, fmr: float, weights: Float, *, check: bool = True) -> Points:
@@ -130,7 +196,7 @@ def at_fmr(pairs: Comparisons, fmr: float, weights: Float, *, check: bool = True
         Refuse an FMR that allows fewer than 30 false matches in the set as it is.
     """
     if check:
-        check_count(len(pairs.impostor), fmr)
+        check_count(pairs.impostors, fmr)
     thresholds = np.array([_threshold(pairs, w, fmr) for w in weights])
     return at_thresholds(pairs, thresholds, weights)
 
@@ -140,11 +206,65 @@ def at_thresholds(pairs: Comparisons, thresholds: Float, weights: Float) -> Poin
     genuine_weights = weights[:, pairs.genuine_subject]
     total = genuine_weights.sum(axis=1)
     matched = (genuine_weights * (pairs.genuine >= thresholds[:, None])).sum(axis=1)
+    if not pairs.whole and (thresholds <= pairs.impostor[-1]).any():
+        raise DataError(_too_many(pairs))
     # In ascending order of the negated scores: how many lie at or above each threshold.
     above = np.searchsorted(-pairs.impostor, -thresholds, side="right")
     false = np.array([_impostor_weight(pairs, w, stop) for w, stop in zip(weights, above, strict=True)])
     known = np.where(np.isnan(thresholds), np.nan, 1.0)
     return Points(thresholds, known * _share(matched, total), known * _share(false, _impostor_totals(pairs, weights)))
+
+
+def equal_errors(pairs: Comparisons, weights: Float) -> Float:
+    """Return the equal error rate (R,) of each weighting (R, S), see `facepriv.metrics.verification.eer`.
+
+    NaN where no genuine or no impostor comparison was drawn.
+
+    Raises
+    ------
+    DataError
+        If it lies beyond the impostor comparisons that are kept.
+    """
+    real = ~np.isnan(pairs.genuine)
+    steps, place = np.unique(pairs.genuine[real], return_inverse=True)
+    people = pairs.genuine_subject[real]
+    # How many of the impostor comparisons lie above each genuine score, and at it or above; from the highest on.
+    counts = np.stack([np.searchsorted(-pairs.impostor, -steps, side=side) for side in ("left", "right")], axis=1)[::-1]
+    totals = _impostor_totals(pairs, weights)
+    rates = []
+    for w, total in zip(weights, totals, strict=True):
+        drawn = w[pairs.genuine_subject].sum()
+        if not drawn or not total:
+            rates.append(np.nan)
+            continue
+        matched = np.cumsum(np.bincount(place, w[people], len(steps))[::-1]) / drawn
+        rates.append(_crossing(pairs, w, matched, counts, total))
+    return np.array(rates)
+
+
+def _crossing(pairs: Comparisons, weights: Float, matched: Float, counts: NDArray[np.int64], total: float) -> float:
+    """Return the equal error rate of one weighting from the TMR at each genuine score, descending."""
+    false = np.zeros(len(matched) * 2 + 1)
+    true = np.concatenate([[0.0], np.stack([np.append(0.0, matched)[:-1], matched], axis=1).ravel()])
+    kept = len(pairs.impostor)
+    stop = min(kept, 2**16)
+    while True:
+        running = np.append(0.0, np.cumsum(weights[pairs.first[:stop]] * weights[pairs.second[:stop]])) / total
+        within = int((counts[:, 1] <= stop).sum())
+        false[1 : 1 + 2 * within] = running[counts[:within].ravel()]
+        crossed = np.flatnonzero(false[: 1 + 2 * within] + true[: 1 + 2 * within] >= 1)
+        if len(crossed) or stop == kept:
+            break
+        stop = min(kept, 4 * stop)
+    if not len(crossed) and not pairs.whole:
+        raise DataError(_too_many(pairs))
+    ends = 1 + 2 * within
+    points = Curve(np.empty(ends + 1), np.append(false[:ends], 1.0)[None], np.append(true[:ends], true[ends - 1])[None])
+    return float(points.equal_error()[0])
+
+
+def _too_many(pairs: Comparisons) -> str:
+    return f"more false matches than the {len(pairs.impostor)} of {pairs.impostors} comparisons that are kept"
 
 
 def _threshold(pairs: Comparisons, weights: Float, fmr: float) -> float:
@@ -159,6 +279,8 @@ def _threshold(pairs: Comparisons, weights: Float, fmr: float) -> float:
             refused = float(pairs.impostor[over])
             return float(np.nextafter(refused, np.inf))
         if stop == count:
+            if not pairs.whole:
+                raise DataError(_too_many(pairs))
             return float("nan")  # no impostor comparison was drawn
         stop = min(count, 2 * stop)
 

@@ -176,3 +176,43 @@ def test_several_figures_at_once_are_those_one_by_one():
     together = bootstrap.estimates(lambda w: {"mean": mean(w), "square": mean(w) ** 2}, names, replicates=100, seed=4)
     assert together["mean"] == bootstrap.estimate(mean, names, replicates=100, seed=4)
     assert together["square"] == bootstrap.estimate(lambda w: mean(w) ** 2, names, replicates=100, seed=4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_resampled_equal_error_rates_are_those_of_the_written_out_resample(seed):
+    first, index = people(seed)
+    second = first + np.random.default_rng(seed).normal(0, 0.3, first.shape).astype(np.float32)
+    first[2], second[5] = np.nan, np.nan
+    compared = pairs.compare_all(first, second, index, similarity)
+    weights = np.vstack([np.ones(compared.subjects), *bootstrap.draws(compared.subjects, replicates=8, seed=seed)])
+    ours = pairs.equal_errors(compared, weights)
+    for rate, w in zip(ours, weights, strict=True):
+        assert rate == pytest.approx(verification.eer(*brute_force(first, second, index, w)), abs=1e-12)
+    assert compared.stream.eer() == pytest.approx(ours[0], abs=1e-12)
+
+
+def test_a_matcher_that_fails_on_every_photo_always_errs():
+    first, index = people()
+    compared = pairs.compare_all(first * np.nan, first, index, similarity)
+    assert pairs.equal_errors(compared, compared.ones())[0] == 1
+    assert np.isnan(pairs.equal_errors(compared, 0 * compared.ones())[0])
+
+
+def test_what_lies_below_the_kept_comparisons_is_refused_and_all_above_is_exact(monkeypatch):
+    first, index = people(subjects=30)
+    whole = pairs.compare_all(first, first, index, similarity)
+    monkeypatch.setattr(pairs, "KEPT", len(whole.impostor) // 4)
+    monkeypatch.setattr(pairs, "_ROWS", 100)
+    top = pairs.compare_all(first, first, index, similarity)
+    assert whole.whole and not top.whole and top.impostors == whole.impostors
+    assert top.impostor.tolist() == whole.impostor[: len(top.impostor)].tolist()
+    weights = np.vstack([np.ones(whole.subjects), *bootstrap.draws(whole.subjects, replicates=20)])
+    for fmr in (0.01, 0.1):
+        ours, all_of_it = (pairs.at_fmr(p, fmr, weights, check=False) for p in (top, whole))
+        assert ours.threshold.tolist() == all_of_it.threshold.tolist()
+        assert ours.tmr.tolist() == all_of_it.tmr.tolist() and ours.fmr == pytest.approx(all_of_it.fmr)
+    with pytest.raises(DataError, match="kept"):
+        pairs.at_fmr(top, 0.5, top.ones(), check=False)
+    with pytest.raises(DataError, match="kept"):
+        pairs.at_thresholds(top, np.array([-100.0]), top.ones())
+    assert top.stream.auc() == whole.stream.auc() and top.stream.eer() == whole.stream.eer()
