@@ -81,6 +81,14 @@ def check_changeable(methods: Mapping[str, Sequence[str]], hidden: Sequence[str]
             raise UsageError(f"no method here can change '{name}': {can}")
 
 
+def check_neutral(methods: Iterable[Method], targets: Mapping[str, str]) -> None:
+    """Raise `UsageError` if an attribute is to be neutral and a method that changes it cannot show it so."""
+    for name in (name for name, wanted in targets.items() if wanted == "neutral"):
+        for method in methods:
+            if name in method.perturber.attributes and name not in method.perturber.neutral:
+                raise UsageError(f"'{method.name}' cannot make {name} neutral: name a class, same or opposite")
+
+
 def check_device(device: str) -> None:
     """Raise `UsageError` if torch cannot use `device`; the CPU needs no torch."""
     if device == "cpu":

@@ -22,6 +22,8 @@ ClassIndices = dict[str, NDArray[np.int64]]
 Policy = Literal["flip", "random"]
 POLICIES: tuple[Policy, ...] = ("flip", "random")
 UNKNOWN = -1
+#: Targets that name no class: the face's own one, another one as `flip` finds it, or none, as far as a method can.
+RELATIVE_TARGETS = ("same", "opposite", "neutral")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class PrivacyRequest:
     obfuscate : tuple of str
         Attributes to hide; every other attribute is kept (its target is its own label).
     targets : mapping
-        Attribute -> class name, an explicit target; implies that the attribute is hidden.
+        Attribute -> class name, or one of `RELATIVE_TARGETS`; implies that the attribute is hidden. ``neutral`` is for
+        methods that declare it, see `Perturber.neutral`.
     policy : {"flip", "random"}
         ``flip``: another class than the own one, drawn where there are several (the paper's policy). ``random``:
         a class drawn uniformly, the own one included, so that the answer carries nothing.
@@ -130,7 +133,9 @@ class PrivacyRequest:
         for name in (*self.obfuscate, *self.targets):
             attribute(name)
         for name, label in self.targets.items():
-            attribute(name).index(label)
+            if label not in (*attribute(name).classes, *RELATIVE_TARGETS):
+                known = (*attribute(name).classes, *RELATIVE_TARGETS)
+                raise UsageError(f"unknown target '{name}={label}': one of {', '.join(known)}")
         for name, pairs in self.pairs.items():
             spec = attribute(name)
             for own, other in pairs.items():
@@ -160,7 +165,7 @@ class PrivacyRequest:
         -------
         source, target : dict of str to (N,) int64
             For every attribute in `labels`. A kept attribute's target is its source. A hidden attribute of unknown
-            source is drawn from all classes.
+            source is drawn from all classes. The target ``neutral`` is -1.
 
         Raises
         ------
@@ -184,9 +189,14 @@ class PrivacyRequest:
     def _target(self, name: str, own: int, draw: float) -> int:
         """Choose the class of one face, which is of class `own`; `draw` is uniform in [0, 1)."""
         spec = attribute(name)
-        if name in self.targets:
-            return spec.index(self.targets[name])
-        if self.policy == "flip" and own != UNKNOWN:
+        wanted = self.targets.get(name, "")
+        if wanted in spec.classes:
+            return spec.index(wanted)
+        if wanted == "neutral":
+            return UNKNOWN
+        if wanted == "same":
+            return own
+        if (wanted == "opposite" or self.policy == "flip") and own != UNKNOWN:
             paired = self.pairs.get(name, {}).get(spec.classes[own])
             if paired is not None:
                 return spec.index(paired)
@@ -211,6 +221,8 @@ class Perturber(ABC):
     paste: ClassVar[Literal["residual", "replacement"]] = "residual"
     #: Whether `rngs` changes the result.
     stochastic: ClassVar[bool] = False
+    #: Attributes of which it can also show no class: their target is -1 where their source is known.
+    neutral: ClassVar[tuple[str, ...]] = ()
 
     def info(self) -> dict[str, Any]:
         """Return what a manifest records of the method: version, weights hash, evaluators seen in training.

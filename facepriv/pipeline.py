@@ -19,6 +19,7 @@ from facepriv.components import (
     build_method,
     check_changeable,
     check_device,
+    check_neutral,
     wanted_labels,
 )
 from facepriv.contracts import UNKNOWN, FaceBatch, Images, PrivacyRequest
@@ -82,7 +83,7 @@ class Pipeline:
     Raises
     ------
     UsageError
-        If no method can change a hidden attribute.
+        If no method can change a hidden attribute, or one cannot give the target ``neutral`` that is asked for.
     """
 
     methods: Sequence[Method]
@@ -93,6 +94,7 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         check_changeable({m.name: m.perturber.attributes for m in self.methods}, self.request.hidden)
+        check_neutral(self.methods, self.request.targets)
         sizes = [m.perturber.crop_size for m in self.methods]
         self.crop_size = max(sizes) or DEFAULT_CROP
         self.dense = any("landmarks" in m.perturber.needs for m in self.methods)
@@ -234,6 +236,7 @@ def build_pipeline(
     chain = [build_method(registry, name, device) for name in methods]
     # Checked before estimators are loaded: a wrong call should not ask for a package first.
     check_changeable({m.name: m.perturber.attributes for m in chain}, request.hidden)
+    check_neutral(chain, request.targets)
     chosen = dict(estimators or {})
     found = {name: build_estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
     return Pipeline(chain, request, key, found, batch_size)

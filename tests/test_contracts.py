@@ -139,7 +139,10 @@ def test_take_selects_faces_with_their_landmarks_and_labels():
     [
         ({"obfuscate": ("gendre",)}, r"unknown attribute 'gendre' \(did you mean 'gender'\?\)"),
         ({"targets": {"agee": "old"}}, "unknown attribute 'agee'"),
-        ({"targets": {"age": "ancient"}}, "unknown age class 'ancient': one of young, middle, old"),
+        (
+            {"targets": {"age": "ancient"}},
+            "unknown target 'age=ancient': one of young, middle, old, same, opposite, neutral",
+        ),
         ({"policy": "hide"}, "unknown policy 'hide': one of flip, random"),
         ({"strength": 1.5}, "strength must be between 0 and 1, got 1.5"),
         ({"strength": -0.1}, "got -0.1"),
@@ -236,6 +239,26 @@ def test_an_explicit_target_is_given_to_all_faces_those_that_are_it_already_too(
     source, target = request.resolve(labels(age=[0, 2, -1], gender=[0, 1, -1]), rngs(3))
     assert target["age"].tolist() == [2, 2, 2]
     assert target["gender"].tolist() == source["gender"].tolist()
+
+
+@pytest.mark.parametrize("policy", ["flip", "random"])
+@pytest.mark.parametrize(
+    ("word", "expected"), [("same", [0, 1, -1]), ("opposite", [1, 0, None]), ("neutral", [-1, -1, -1])]
+)
+def test_a_relative_target_hangs_on_the_faces_own_class_and_not_on_the_policy(word, expected, policy):
+    request = PrivacyRequest((), targets={"gender": word}, policy=policy)
+    assert request.hidden == ("gender",)
+    source, target = request.resolve(labels(gender=[0, 1, -1], age=[0, 1, 2]), rngs(3))
+    assert [e is None or e == t for e, t in zip(expected, target["gender"].tolist(), strict=True)] == [True] * 3
+    assert source["gender"].tolist() == [0, 1, -1] and target["age"].tolist() == [0, 1, 2]
+
+
+def test_the_opposite_of_one_class_among_several_is_as_flip_finds_it():
+    own, request = labels(race=[0, 1, 2, 3] * 20), PrivacyRequest((), targets={"race": "opposite"})
+    drawn = request.resolve(own, rngs(80))[1]["race"]
+    assert drawn.tolist() == PrivacyRequest(("race",)).resolve(own, rngs(80))[1]["race"].tolist()
+    paired = PrivacyRequest((), targets={"race": "opposite"}, pairs={"race": RACE_PAIRS}).resolve(own, rngs(80))[1]
+    assert paired["race"].tolist() == [1, 0, 3, 2] * 20
 
 
 @pytest.mark.parametrize("policy", ["flip", "random"])

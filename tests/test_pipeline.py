@@ -172,6 +172,11 @@ class TestLabels:
 class TestTargets:
     """Which class a hidden attribute is turned into."""
 
+    @pytest.mark.parametrize("chain", ["paint", "paint darken"])
+    def test_neutral_is_refused_where_a_method_does_not_know_it(self, build, chain):
+        with pytest.raises(UsageError, match="'paint' cannot make gender neutral"):
+            build(chain, PrivacyRequest((), targets={"gender": "neutral"}))
+
     def test_explicit_targets_are_met(self, build, portraits):
         request = PrivacyRequest(targets={"gender": "male", "age": "old"})
         for photo in portraits:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 @click.option("--keep", type=Names(), multiple=True,
               help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
               "against hiding it by mistake.")  # fmt: skip
-@click.option("--target", multiple=True, metavar="ATTR=CLASS", help="Hide by making everyone this class: age=old.")
+@click.option("--target", multiple=True, metavar="ATTR=CLASS",
+              help="Hide by making everyone this class: age=old. Also: same (the own class), opposite (another one), "
+              "neutral (none, for methods that can).")  # fmt: skip
 @click.option("--policy", type=click.Choice(["flip", "random"]), default="flip", show_default=True,
               help="How a hidden attribute's new class is chosen. 'flip', the policy of the PrivacyNet paper: always "
               "another class. It fools classifiers most, but an adversary who knows that faces were flipped can invert "
