@@ -130,7 +130,8 @@ class Discriminator(nn.Module):
     """D of the paper: a shared trunk of strided convolutions, one head for real or changed, one for the attributes.
 
     With `conditional` the critic also asks whether a face looks like photos of its label: a projection of the label on
-    the trunk's features (Miyato and Koyama, ICLR 2018, equation 3) is added to its value.
+    the trunk's features (Miyato and Koyama, ICLR 2018, equation 3) is added to its value. Labels count against the mean
+    of their batch.
     """
 
     def __init__(
@@ -157,7 +158,9 @@ class Discriminator(nn.Module):
         logits = {name: head(h).mean(dim=(2, 3)) for name, head in self.attributes.items()}
         value = self.source(h).squeeze(1)
         if self.project:
-            value = value + (self.project(v) * h.mean(dim=(2, 3))).sum(1)[:, None, None]
+            # About the batch's mean: else it could tell real from changed by which labels are common among them, which
+            # asks nothing of the image, so that no gradient penalty bounds it.
+            value = value + (self.project(v - v.mean(0)) * h.mean(dim=(2, 3))).sum(1)[:, None, None]
         return value, logits
 
 

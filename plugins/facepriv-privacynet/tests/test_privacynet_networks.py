@@ -78,7 +78,7 @@ def test_discriminator_gives_a_critic_map_and_class_logits_and_stays_small():
 
 def test_only_a_conditional_critic_minds_the_label():
     x = torch.rand(2, 3, 112, 112)
-    one, other = (encode({**labels(2), "gender": torch.full((2,), i)}) for i in (0, 1))
+    one, other = (encode({**labels(2), "gender": torch.tensor(genders)}) for genders in ([0, 1], [1, 0]))
     plain, told = Discriminator(112), Discriminator(112, conditional=True)
     nn.init.normal_(told.project.weight)
     assert torch.equal(plain(x, one)[0], plain(x, other)[0])
