@@ -14,7 +14,7 @@ PROJECT = "facepriv"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-Kind = Literal["perturber", "estimator", "matcher", "trainer"]
+Kind = Literal["perturber", "estimator", "matcher", "trainer", "converter"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -24,8 +24,8 @@ class Descriptor:
 
     Parameters
     ----------
-    kind : {"perturber", "estimator", "matcher", "trainer"}
-        What the target is: a class of `facepriv.contracts`, or for a trainer a click command.
+    kind : {"perturber", "estimator", "matcher", "trainer", "converter"}
+        What the target is: a class of `facepriv.contracts`, or for a trainer or converter a click command.
     name : str
         Unique among components of this kind, for example ``privacynet``.
     target : str

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Protect two public-domain portraits and measure the result.",
     "pack": "Turn data sets into an aligned training pack.",
     "train": "Train a method or an estimator that a plugin brings.",
+    "convert": "Turn a published weights file into one of ours.",
 }
 
 

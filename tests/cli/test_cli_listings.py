@@ -73,7 +73,9 @@ def test_plugins_are_listed_with_version_and_components(tiny):
     result = call("plugins")
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines() if line.startswith("tiny-plugin")]
-    assert [(line[1], line[2]) for line in lines] == [("1.5", "method"), ("1.5", "estimator"), ("1.5", "trainer")]
+    assert [(line[1], line[2]) for line in lines] == [
+        ("1.5", kind) for kind in ("method", "estimator", "trainer", "converter")
+    ]
     assert lines[0][3] == "darken,"
     assert lines[2][3:] == ["nothing"]
 
@@ -124,6 +126,10 @@ class TestTrain:
     def test_a_trainer_runs_with_its_options(self, tiny):
         result = call("train", "nothing", "--steps", "3")
         assert (result.exit_code, result.stdout) == (0, "trained 3 steps\n")
+
+    def test_converters_are_listed_and_run_as_trainers_do(self, tiny):
+        assert "converts nothing" in call("convert", "--help").stdout
+        assert call("convert", "nothing").stdout == "converted nothing\n"
 
     def test_an_unknown_trainer_gives_the_nearest(self, tiny):
         result = call("train", "nothin")

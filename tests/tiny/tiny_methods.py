@@ -194,3 +194,9 @@ class FromAFile(AlwaysFemale):
 def train(steps):
     """Train nothing."""
     click.echo(f"trained {steps} steps")
+
+
+@click.command("nothing")
+def convert():
+    """Convert nothing."""
+    click.echo("converted nothing")

@@ -41,4 +41,5 @@ def facepriv_components():
     fixed = Descriptor("estimator", "always-female", "tiny_methods:AlwaysFemale", "test", attributes=("gender",))
     of_a_file = Descriptor("estimator", "from-a-file", "tiny_methods:FromAFile", "test", attributes=("gender",))
     trainer = Descriptor("trainer", "nothing", "tiny_methods:train", "trains nothing")
-    return [*methods, *estimators, fixed, of_a_file, trainer]
+    converter = Descriptor("converter", "nothing", "tiny_methods:convert", "converts nothing")
+    return [*methods, *estimators, fixed, of_a_file, trainer, converter]
