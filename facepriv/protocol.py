@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facepriv.errors import DataError
+from facepriv.matching import ORIGINAL as ORIGINAL
+from facepriv.matching import PAIRINGS as PAIRINGS
+from facepriv.matching import PROTECTED as PROTECTED
+from facepriv.matching import Matching
 from facepriv.metrics import pairs
 from facepriv.metrics.attributes import (
     accuracy,
@@ -26,7 +30,7 @@ from facepriv.metrics.attributes import (
     one_against_one,
     shift_towards,
 )
-from facepriv.metrics.bootstrap import REPLICATES, Estimate, draws, estimate, estimates, subject_index, with_interval
+from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimate, estimates, with_interval
 from facepriv.schema import AGE, RACE
 
 Float = NDArray[np.float64]
@@ -37,10 +41,6 @@ Figures = dict[str, Any]
 STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
 #: The pair of races whose EER the paper gives.
 RACE_PAIR = ("black", "white")
-
-ORIGINAL, PROTECTED = "(X1, X2)", "(X1', X2')"
-#: Pairing -> whether its first and its second photo are protected.
-PAIRINGS = {ORIGINAL: (False, False), PROTECTED: (True, True), "(X1, X2')": (False, True), "(X1', X2)": (True, False)}
 
 
 def counts(attribute: str, on_originals: Estimate) -> bool:
@@ -322,33 +322,27 @@ def matching_figures(
     DataError
         If the impostor comparisons are too few for this FMR.
     """
-    count, index = subject_index(subjects)
-    original = pairs.compare_all(before, before, index, score)
-    blocks = [original.ones(), *draws(count, replicates=replicates, seed=seed, width=len(original.genuine))]
-    reference = [pairs.at_fmr(original, fmr, w) for w in blocks]
+    matching = Matching(before, subjects, score, fmrs=(fmr,), replicates=replicates, seed=seed)
+    if fmr in matching.refused:
+        raise DataError(matching.refused[fmr])
+    base = matching.rates.own[fmr].tmr
     figures: Figures = {}
-    for name, (first, second) in PAIRINGS.items():
-        if name == ORIGINAL:
-            compared, own, fixed = original, reference, reference
-        else:
-            compared = pairs.compare_all(after if first else before, after if second else before, index, score)
-            own = [pairs.at_fmr(compared, fmr, w) for w in blocks]
-            fixed = [pairs.at_thresholds(compared, r.threshold, w) for r, w in zip(reference, blocks, strict=True)]
+    for name, compared in matching.compare(after).items():
+        rates = matching.measure(compared)
         figures[name] = {
-            "genuine": len(compared.genuine),
-            "impostor": len(compared.impostor),
-            "own": _point_figures(own, reference),
-            "fixed": _point_figures(fixed, reference),
+            "genuine": len(compared.pairs.genuine),
+            "impostor": compared.pairs.impostors,
+            "own": _point_figures(rates.own[fmr], base),
+            "fixed": _point_figures(rates.fixed[fmr], base),
         }
     return figures
 
 
-def _point_figures(points: list[pairs.Points], reference: list[pairs.Points]) -> Figures:
-    """Turn the points of the whole set (first) and of the resamples into estimates."""
-    tmr, threshold, fmr = (np.concatenate([getattr(p, n) for p in points]) for n in ("tmr", "threshold", "fmr"))
-    base = np.concatenate([p.tmr for p in reference])
-    kept = np.where(base > 0, tmr / np.where(base > 0, base, 1), np.nan)
-    values = {"tmr": tmr, "fmr": fmr, "threshold": threshold, "tmr_kept": kept, "tmr_change": tmr - base}
+def _point_figures(points: pairs.Points, base: Float) -> Figures:
+    """Turn the points of the whole set (first) and of the resamples into estimates; `base` is the originals' TMR."""
+    kept = np.where(base > 0, points.tmr / np.where(base > 0, base, 1), np.nan)
+    values = {"tmr": points.tmr, "fmr": points.fmr, "threshold": points.threshold, "tmr_kept": kept,
+              "tmr_change": points.tmr - base}  # fmt: skip
     return {name: with_interval(float(value[0]), value[1:]) for name, value in values.items()}
 
 

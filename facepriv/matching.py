@@ -1,0 +1,158 @@
+"""A matcher on originals X and protected photos X', in the four pairings, under resampling of people.
+
+(X1, X2), (X1', X2'), (X1, X2') and (X1', X2) (Mirjalili, Raschka, Ross, IEEE TIP 2020, section 3.1). The originals are
+compared once, and every method's protected photos with them under the same resamples, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.errors import DataError
+from facepriv.metrics import pairs
+from facepriv.metrics.bootstrap import REPLICATES, draws, subject_index
+from facepriv.metrics.identification import cmc, ranks
+
+Float = NDArray[np.float64]
+
+ORIGINAL, PROTECTED = "(X1, X2)", "(X1', X2')"
+#: Pairing -> whether its first (the probe) and its second photo (the gallery) are protected.
+PAIRINGS = {ORIGINAL: (False, False), PROTECTED: (True, True), "(X1, X2')": (False, True), "(X1', X2)": (True, False)}
+#: Ranks of identification that are reported.
+RANKS = (1, 5)
+#: How far a CMC goes.
+DEPTH = 20
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One pairing: its comparisons, and the descriptors (N, D) of both sides."""
+
+    pairs: pairs.Comparisons
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """FMR at which thresholds are set -> points under all weightings (1 + R,): the set as it is, then its resamples.
+
+    Parameters
+    ----------
+    own : dict
+        At the thresholds that this pairing's own impostors set.
+    fixed : dict
+        At those that the originals set; a resample sets its own.
+    """
+
+    own: dict[float, pairs.Points] = field(default_factory=dict)
+    fixed: dict[float, pairs.Points] = field(default_factory=dict)
+
+
+class Matching:
+    """The originals, compared once.
+
+    Parameters
+    ----------
+    before : ndarray
+        (N, D) descriptors of the originals; an all-NaN row where no face was found.
+    subjects : sequence of str
+        (N,) the people.
+    score : callable
+        `FaceMatcher.score`.
+    fmrs : sequence of float
+        False match rates at which thresholds are set; what the comparisons are too few for stands in `refused`.
+
+    Raises
+    ------
+    DataError
+        If there is no genuine or no impostor comparison.
+    """
+
+    def __init__(
+        self,
+        before: NDArray[np.float32],
+        subjects: Sequence[str],
+        score: pairs.Score,
+        *,
+        fmrs: Sequence[float] = (0.001,),
+        replicates: int = REPLICATES,
+        seed: int = 0,
+    ) -> None:
+        self.before = before
+        self.score = score
+        count, self.index = subject_index(subjects)
+        self.original = self._compared(before, before)
+        width = len(self.original.pairs.genuine)
+        self.weights = [self.original.pairs.ones(), *draws(count, replicates=replicates, seed=seed, width=width)]
+        self.refused: dict[float, str] = {}
+        self.reference: dict[float, list[pairs.Points]] = {}
+        for fmr in fmrs:
+            try:
+                self.reference[fmr] = [pairs.at_fmr(self.original.pairs, fmr, w) for w in self.weights]
+            except DataError as error:
+                self.refused[fmr] = str(error)
+        self.rates = self._rates(self.original)
+
+    def compare(self, after: NDArray[np.float32]) -> dict[str, Compared]:
+        """Return pairing -> its comparisons; of photos that did not change those of the originals."""
+        if np.array_equal(after, self.before, equal_nan=True):
+            return dict.fromkeys(PAIRINGS, self.original)
+        sides = (self.before, after)
+        return {
+            name: self.original if name == ORIGINAL else self._compared(sides[first], sides[second])
+            for name, (first, second) in PAIRINGS.items()
+        }
+
+    def measure(self, compared: Compared) -> Rates:
+        """Return the rates of one pairing, at its own thresholds and at the originals'."""
+        return self.rates if compared is self.original else self._rates(compared)
+
+    def of_group(self, compared: Compared, rates: Rates, people: NDArray[np.bool_], fmr: float) -> Rates:
+        """Return the rates of some people (S,) alone, at the thresholds that everybody sets.
+
+        TMR of their genuine comparisons, and FMR of the impostor comparisons among them.
+        """
+        parts: dict[str, list[pairs.Points]] = {"own": [], "fixed": []}
+        start = 0
+        for w in self.weights:
+            rows = slice(start, start + len(w))
+            for kind, found in parts.items():
+                thresholds = getattr(rates, kind)[fmr].threshold[rows]
+                found.append(pairs.at_thresholds(compared.pairs, thresholds, w * people))
+            start += len(w)
+        return Rates(own={fmr: _joined(parts["own"])}, fixed={fmr: _joined(parts["fixed"])})
+
+    def equal_errors(self, compared: Compared) -> Float:
+        """Return the EER (1 + R,); raises `DataError` if it lies beyond the comparisons that are kept."""
+        return np.concatenate([pairs.equal_errors(compared.pairs, w) for w in self.weights])
+
+    def ranks(self, compared: Compared) -> Float:
+        """Return the rank (N,) of each probe, see `facepriv.metrics.identification.ranks`."""
+        return ranks(compared.first, compared.second, self.index, self.score)
+
+    def found(self, ranks: Float, depth: int) -> Float:
+        """Return the shares (1 + R, depth) of probes found within each rank."""
+        return np.concatenate([cmc(ranks, depth, w[:, self.index]) for w in self.weights])
+
+    def _compared(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> Compared:
+        return Compared(pairs.compare_all(first, second, self.index, self.score), first, second)
+
+    def _rates(self, compared: Compared) -> Rates:
+        found = Rates()
+        for fmr, reference in self.reference.items():
+            if compared is self.original:
+                found.own[fmr] = found.fixed[fmr] = _joined(reference)
+                continue
+            found.own[fmr] = _joined([pairs.at_fmr(compared.pairs, fmr, w) for w in self.weights])
+            both = zip(reference, self.weights, strict=True)
+            found.fixed[fmr] = _joined([pairs.at_thresholds(compared.pairs, r.threshold, w) for r, w in both])
+        return found
+
+
+def _joined(points: Sequence[pairs.Points]) -> pairs.Points:
+    return pairs.Points(*(np.concatenate([getattr(p, name) for p in points]) for name in ("threshold", "tmr", "fmr")))
