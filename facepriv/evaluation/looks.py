@@ -134,8 +134,8 @@ def look_at_photos(
     store = store or LookStore()
     hashes = ["" if path is None else file_hash(path) for path in paths]
     places = {h: path for h, path in zip(hashes, paths, strict=True) if path is not None}
-    kinds: dict[str, Kind] = {name: "estimator" for name in judges.estimators}
-    kinds |= {name: "matcher" for name in judges.matchers}
+    kinds: dict[str, Kind] = dict.fromkeys(judges.estimators, "estimator")
+    kinds |= dict.fromkeys(judges.matchers, "matcher")
     keys = {name: judge_key(judges.registry, kind, name) for name, kind in kinds.items()}
     known = {name: store.get(key, places) for name, key in keys.items()}
     todo = [_Task(names, tuple((h, places[h]) for h in some)) for names, some in _missing(known, list(places))]

@@ -45,6 +45,8 @@ FIGURES: Mapping[str, str] = {
     "d_prime": "d' of matching",
     "rank1": "identification at rank 1",
     "rank5": "identification at rank 5",
+    "attack_eer": "EER of an adversary, mean over the classes against the rest",
+    "detection_eer": "EER of telling protected from original faces, 50 % is a guess",
 }
 #: The evaluator of a mean over those that count and were not seen in training.
 UNSEEN_MEAN = "unseen mean"

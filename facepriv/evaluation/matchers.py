@@ -1,0 +1,189 @@
+"""Rows of a face matcher: do originals and protected photos compare as the originals did, in the four pairings?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.errors import DataError
+from facepriv.evaluation.attributes import scaled
+from facepriv.evaluation.rows import Row
+from facepriv.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
+from facepriv.metrics.bootstrap import Estimate, with_interval
+
+Float = NDArray[np.float64]
+
+#: Further false match rates, where the comparisons are enough for them.
+FMRS = (0.01, 0.001, 0.0001)
+#: The false match rates at which a curve is drawn.
+GRID = np.logspace(-5, 0, 101)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A figure of one pairing: on the set as it is and on its resamples, (1 + R,), before and after."""
+
+    before: Float
+    after: Float
+
+    def fill(self, row: Row, scale: float = 100.0) -> Row:
+        """Return the row with values and intervals, or with the reason why it has none."""
+        values = {"before": self.before, "after": self.after, "change": self.after - self.before}
+        try:
+            found = {name: with_interval(float(v[0]), v[1:]) for name, v in values.items()}
+        except DataError as error:
+            return replace(row, note=str(error))
+        return replace(row, **{name: scaled(value, scale) for name, value in found.items()})
+
+
+class _Side:
+    """One pairing, with what takes long kept: arrays, or why there is none."""
+
+    def __init__(self, matching: Matching, compared: Compared) -> None:
+        self.matching = matching
+        self.compared = compared
+
+    @cached_property
+    def eer(self) -> Float | str:
+        return _or_refusal(lambda: self.matching.equal_errors(self.compared))
+
+    @cached_property
+    def cmc(self) -> Float | str:
+        return _or_refusal(lambda: self.matching.found(self.matching.ranks(self.compared), DEPTH))
+
+
+class MatcherRows:
+    """One matcher; the originals are compared when it is built.
+
+    Parameters
+    ----------
+    name : str
+    matching : Matching
+        Built for the main FMR and `FMRS`.
+    fmr : float
+        The main FMR, at which groups are looked at.
+    groups : sequence of (str, ndarray)
+        Name, and which people (S,) are in it.
+    """
+
+    def __init__(
+        self, name: str, matching: Matching, fmr: float, groups: Sequence[tuple[str, NDArray[np.bool_]]] = ()
+    ) -> None:
+        self.name = name
+        self.matching = matching
+        self.fmr = fmr
+        self.groups = groups
+        self._original = _Side(matching, matching.original)
+        self._last: tuple[NDArray[np.float32], dict[str, _Side]] | None = None
+
+    def rows(self, after: NDArray[np.float32]) -> list[Row]:
+        """Return the rows of protected photos, descriptors (N, D)."""
+        rows: list[Row] = []
+        for pairing, side in self._sides(after).items():
+            if pairing != ORIGINAL:
+                rows += self._pairing(pairing, side)
+        return [replace(row, evaluator=self.name) for row in rows]
+
+    def equal_errors(self, after: NDArray[np.float32]) -> tuple[Float, Float] | None:
+        """Return the EER of (X1, X2) and of (X1', X2'), (1 + R,) each; None where there is none."""
+        before, second = self._original.eer, self._sides(after)[PROTECTED].eer
+        return None if isinstance(before, str) or isinstance(second, str) else (before, second)
+
+    def curves(self, after: NDArray[np.float32]) -> dict[str, dict[str, Float]]:
+        """Return pairing -> ``tmr`` at `GRID`, NaN where the comparisons are too few, and ``cmc`` (`DEPTH`,)."""
+        found = {}
+        for pairing, side in self._sides(after).items():
+            comparisons = side.compared.pairs
+            curve = comparisons.stream.curve()
+            last = np.searchsorted(curve.false[0], GRID, side="right") - 1
+            tmr = np.where(GRID * comparisons.impostors >= 1, curve.true[0][last], np.nan)
+            cmc = np.full(DEPTH, np.nan) if isinstance(side.cmc, str) else side.cmc[0]
+            found[pairing] = {"tmr": tmr, "cmc": cmc}
+        return found
+
+    def _sides(self, after: NDArray[np.float32]) -> dict[str, _Side]:
+        """Return pairing -> its side; those of the last photos are kept."""
+        if self._last is None or not np.array_equal(self._last[0], after, equal_nan=True):
+            original = self.matching.original
+            compared = self.matching.compare(after)
+            sides = {
+                name: self._original if one is original else _Side(self.matching, one) for name, one in compared.items()
+            }
+            self._last = after, sides
+        return self._last[1]
+
+    def _pairing(self, pairing: str, side: _Side) -> list[Row]:
+        rows = self._thresholds(pairing, side.compared)
+        rows.append(_filled(Row("eer", pairing=pairing), self._original.eer, side.eer))
+        original, stream = self.matching.original.pairs.stream, side.compared.pairs.stream
+        for figure, unit, scale in (("auc", "percent", 100.0), ("d_prime", "index", 1.0)):
+            rows.append(_point(Row(figure, pairing=pairing, unit=unit), original, stream, scale))
+        for rank in RANKS:
+            column = [r if isinstance(r, str) else r[:, rank - 1] for r in (self._original.cmc, side.cmc)]
+            rows.append(_filled(Row(f"rank{rank}", pairing=pairing), *column))
+        return rows
+
+    def _thresholds(self, pairing: str, compared: Compared) -> list[Row]:
+        """Return the rows of TMR and FMR."""
+        rows = []
+        base = self.matching.rates
+        rates = _or_refusal(lambda: self.matching.measure(compared))
+        for fmr in (self.fmr, *(f for f in FMRS if f != self.fmr)):
+            end = "" if fmr == self.fmr else f"@{100 * fmr:g}%"
+            names = [f"tmr{end}", f"tmr_fixed{end}", f"fmr_fixed{end}"]
+            refusal = rates if isinstance(rates, str) else self.matching.refused.get(fmr)
+            if refusal:
+                rows += [Row(name, pairing=pairing, note=refusal) for name in names]
+                continue
+            rows += _triple(names, pairing, "", base, rates, fmr)
+        if pairing == PROTECTED and not isinstance(rates, str) and self.fmr not in self.matching.refused:
+            for name, people in self.groups:
+                rows += self._group(pairing, compared, rates, name, people)
+        return rows
+
+    def _group(self, pairing: str, compared: Compared, rates: Rates, name: str, people: NDArray[np.bool_]) -> list[Row]:
+        original = self.matching.original
+        try:
+            before = self.matching.of_group(original, self.matching.rates, people, self.fmr)
+            after = before if compared is original else self.matching.of_group(compared, rates, people, self.fmr)
+        except DataError as error:
+            return [Row("tmr", pairing=pairing, group=name, note=str(error))]
+        return _triple(["tmr", "tmr_fixed", "fmr_fixed"], pairing, name, before, after, self.fmr)
+
+
+def _triple(names: Sequence[str], pairing: str, group: str, before: Rates, after: Rates, fmr: float) -> list[Row]:
+    """Return the rows of TMR at the own FMR, TMR at the originals' threshold, and FMR there."""
+    samples = (
+        Sample(before.own[fmr].tmr, after.own[fmr].tmr),
+        Sample(before.fixed[fmr].tmr, after.fixed[fmr].tmr),
+        Sample(before.fixed[fmr].fmr, after.fixed[fmr].fmr),
+    )
+    return [s.fill(Row(name, pairing=pairing, group=group)) for name, s in zip(names, samples, strict=True)]
+
+
+def _filled(row: Row, before: Float | str, after: Float | str) -> Row:
+    if isinstance(before, str) or isinstance(after, str):
+        return replace(row, note=before if isinstance(before, str) else str(after))
+    return Sample(before, after).fill(row)
+
+
+def _point(row: Row, original: object, stream: object, scale: float) -> Row:
+    """Return a row without intervals: all scores are needed for these figures, and they are counted once."""
+    values = [_or_refusal(getattr(scores, row.figure)) for scores in (original, stream)]
+    if any(isinstance(value, str) for value in values):
+        return replace(row, note=next(value for value in values if isinstance(value, str)))
+    before, after = (scale * value for value in values)
+    each = [Estimate(value, np.nan, np.nan) for value in (before, after, after - before)]
+    return replace(row, before=each[0], after=each[1], change=each[2])
+
+
+def _or_refusal(compute: Callable[[], Float]) -> Float | str:
+    """Return what is computed, or why it cannot be."""
+    try:
+        return compute()
+    except DataError as error:
+        return str(error)

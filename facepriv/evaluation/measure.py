@@ -1,0 +1,209 @@
+"""From what judges saw to rows: every attribute, the identity and the faces found, for one method after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.contracts import AttributeEstimator, FaceMatcher
+from facepriv.errors import DataError, UsageError
+from facepriv.evaluate import Judges, Looks
+from facepriv.evaluation.attributes import Figure, Resampling, attribute_rows, error_statistic, groups, mean_rows, weak
+from facepriv.evaluation.matchers import FMRS, GRID, MatcherRows, Sample
+from facepriv.evaluation.rows import Row
+from facepriv.matching import PROTECTED, Matching
+from facepriv.metrics.bootstrap import REPLICATES, subject_index
+from facepriv.metrics.privacy import privacy_identity_coefficient
+from facepriv.outcomes import Truth
+from facepriv.schema import AGE, ATTRIBUTES
+
+Float = NDArray[np.float64]
+
+SEEN = "seen: the weights were trained against it"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What figures are drawn from.
+
+    Parameters
+    ----------
+    fmr : ndarray
+        (T,) the false match rates of every ROC.
+    roc : dict
+        Matcher -> pairing -> (T,) TMR, NaN where the comparisons are too few.
+    cmc : dict
+        Matcher -> pairing -> (20,) share found within rank 1 to 20; NaN where nobody can be identified.
+    """
+
+    fmr: Float
+    roc: dict[str, dict[str, Float]] = field(default_factory=dict)
+    cmc: dict[str, dict[str, Float]] = field(default_factory=dict)
+
+
+class Measure:
+    """The originals, measured once; then `rows` for the protected photos of one method after the other.
+
+    Parameters
+    ----------
+    truth : Truth
+        What is known of the N photos.
+    before : Looks
+        What the judges see in the originals.
+    judges : Judges
+        Those that speak; what the photos' labels cannot measure is left out, and stands in `left_out`.
+    fmr : float
+        The main false match rate.
+    replicates, seed : int
+        Of the resampling of people.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two people, or photos where nobody is named.
+    """
+
+    def __init__(
+        self,
+        truth: Truth,
+        before: Looks,
+        judges: Judges,
+        *,
+        fmr: float = 0.001,
+        replicates: int = REPLICATES,
+        seed: int = 0,
+    ) -> None:
+        if len(np.unique(truth.subjects)) < 2:
+            raise DataError("an evaluation needs photos of at least two people")
+        self.truth = truth
+        self.before = before
+        self.left_out: dict[str, str] = {}
+        self.attributes: dict[str, str] = {}
+        self.matchers: dict[str, MatcherRows] = {}
+        self.how = Resampling(truth.subjects, {"replicates": replicates, "seed": seed})
+        people = _people_groups(truth)
+        fmrs = tuple(dict.fromkeys((fmr, *FMRS)))
+        for name, model in judges.build().items():
+            if isinstance(model, AttributeEstimator):
+                self._take_estimator(name, model.attribute)
+            elif isinstance(model, FaceMatcher) and not truth.named:
+                self.left_out[name] = "the photos name no people, so nothing can be matched"
+            elif isinstance(model, FaceMatcher):
+                try:
+                    matching = Matching(before[name], truth.subjects.tolist(), model.score, fmrs=fmrs,
+                                        replicates=replicates, seed=seed)  # fmt: skip
+                except DataError as error:
+                    self.left_out[name] = str(error)
+                    continue
+                self.matchers[name] = MatcherRows(name, matching, fmr, people)
+
+    def _take_estimator(self, name: str, attribute: str) -> None:
+        if self.truth.knows(attribute):
+            self.attributes[name] = attribute
+        else:
+            what = "age in years" if attribute == AGE.name else attribute
+            self.left_out[name] = f"the photos have no {what} label"
+
+    def rows(self, after: Looks, *, seen: Collection[str] = (), age: str = "") -> list[Row]:
+        """Return all rows of one method's protected photos.
+
+        Parameters
+        ----------
+        after : Looks
+            What the judges see in them; NaN also for a photo that is missing.
+        seen : collection of str
+            Judges that the method's weights were trained against.
+        age : str
+            The age group that was aimed at, or nothing.
+
+        Raises
+        ------
+        UsageError
+            If a judge saw other than these N photos.
+        """
+        for name in ("seen", *self.attributes, *self.matchers):
+            if name not in after or len(after[name]) != len(self.truth.subjects):
+                raise UsageError(f"'{name}' did not look at the {len(self.truth.subjects)} photos")
+        rows = self._found(after)
+        counting: dict[str, list[str]] = {}
+        for name, attribute in self.attributes.items():
+            own = attribute_rows(name, attribute, self.before[name], after[name], self.truth, self.how, age)
+            note = SEEN if name in seen else weak(attribute, own)
+            if not note:
+                counting.setdefault(attribute, []).append(name)
+            rows += _marked(own, note)
+        for attribute, names in counting.items():
+            sides = ([looks[name] for name in names] for looks in (self.before, after))
+            rows += mean_rows(attribute, *sides, self.truth, self.how)
+        for name, matcher in self.matchers.items():
+            note = SEEN if name in seen else ""
+            own = matcher.rows(after[name])
+            for attribute, names in counting.items():
+                if attribute != AGE.name:
+                    own += self._pic(attribute, names, matcher, after)
+            rows += _marked(own, note)
+        return rows
+
+    def curves(self, after: Looks) -> Curves:
+        """Return the curves of every matcher."""
+        found = Curves(GRID)
+        for name, matcher in self.matchers.items():
+            drawn = matcher.curves(after[name])
+            found.roc[name] = {pairing: c["tmr"] for pairing, c in drawn.items()}
+            found.cmc[name] = {pairing: c["cmc"] for pairing, c in drawn.items()}
+        return found
+
+    def _found(self, after: Looks) -> list[Row]:
+        """Return the rows of how many faces are found, of all photos and of each group."""
+        sides = [looks["seen"].astype(np.float64) for looks in (self.before, after)]
+        everybody = np.ones(len(self.truth.subjects), dtype=bool)
+        return [
+            self.how.fill(Figure(Row("found", group=name), lambda said, w, m=mask: _share(said[m], w[:, m])), *sides)
+            for name, mask in (("", everybody), *groups(self.truth))
+        ]
+
+    def _pic(self, attribute: str, names: Sequence[str], matcher: MatcherRows, after: Looks) -> list[Row]:
+        row = Row(f"{attribute}_pic", matcher.name, attribute, pairing=PROTECTED, unit="index")
+        rates = matcher.equal_errors(after[matcher.name])
+        if rates is None:
+            return [replace(row, note="the matcher has no EER here")]
+        error = error_statistic(attribute, self.truth)
+        matching = matcher.matching
+
+        def mean(looks: Looks) -> Float:
+            said = [np.asarray(looks[name], dtype=np.float64) for name in names]
+            return np.concatenate(
+                [np.mean([error(one, w[:, matching.index]) for one in said], axis=0) for w in matching.weights]
+            )
+
+        value = privacy_identity_coefficient(mean(self.before), mean(after), *rates)
+        filled = Sample(np.zeros_like(value), value).fill(row, 1.0)
+        return [replace(filled, before=None, change=None)]
+
+
+def _marked(rows: Sequence[Row], note: str) -> list[Row]:
+    """Mark rows of a judge that is no evidence."""
+    if not note:
+        return list(rows)
+    return [replace(row, counts=False, note=f"{note}; {row.note}" if row.note else note) for row in rows]
+
+
+def _share(values: Float, weights: Float) -> Float:
+    total = weights.sum(axis=1)
+    return np.where(total > 0, weights @ values / np.where(total > 0, total, 1), np.nan)
+
+
+def _people_groups(truth: Truth) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Return name -> people (S,), for the classes of attributes that a person keeps: gender and race."""
+    count, index = subject_index(truth.subjects)
+    found: list[tuple[str, Any]] = []
+    for name, mask in groups(truth):
+        if not name.startswith(AGE.name) and name.partition(":")[0] in ATTRIBUTES:
+            people = np.zeros(count, dtype=bool)
+            people[index[mask]] = True
+            found.append((name, people))
+    return found
