@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -18,12 +17,13 @@ from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
 from facepriv.images import atomic_write
 from facepriv.registry import registry
-from facepriv.schema import nearest
 from facepriv.training.faces import Faces
+from facepriv.training.loop import CHECKPOINT, RunLog
+from facepriv.training.recipes import with_numbers
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import PRESETS, Recipe
 from facepriv_privacynet.method import ARCHITECTURE
-from facepriv_privacynet.training import CHECKPOINT, Trainer
+from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, figures, sample_grid
 
 #: Estimator that fills missing labels, and judges in turn with the learning judges.
@@ -37,22 +37,9 @@ _SAMPLE_FACES = 10
 
 def recipe(preset: str, *, steps: int | None, batch: int | None, changes: Sequence[str]) -> Recipe:
     """Return a preset with some numbers changed (``NAME=NUMBER``); raises `UsageError` naming what is wrong."""
-    chosen = PRESETS[preset]
-    numbers = {f.name: f.type for f in fields(Recipe) if f.type in ("int", "float")}
-    values: dict[str, float] = {}
-    for change in changes:
-        name, _, text = change.partition("=")
-        if name not in numbers:
-            raise UsageError(f"--set {change}: no number '{name}' in the recipe{nearest(name, list(numbers))}")
-        try:
-            values[name] = int(text) if numbers[name] == "int" else float(text)
-        except ValueError:
-            raise UsageError(f"--set {change}: '{text}' is no {numbers[name]}") from None
-    if steps:
-        values["steps"] = steps
-    if batch:
-        values["batch"] = batch
-    return replace(chosen, **values)  # type: ignore[arg-type]
+    chosen = with_numbers(PRESETS[preset], changes)
+    given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
+    return replace(chosen, **given)
 
 
 def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
@@ -116,33 +103,15 @@ class Run:
 
     def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:
         """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        main = self.accelerator.is_main_process
-        writer = SummaryWriter(str(self.out / "tensorboard")) if main else None
-        start = time.monotonic()
-        deadline = start + 60 * minutes if minutes else float("inf")
-
-        def log(step: int, values: dict[str, float]) -> None:
-            if not main or writer is None:
-                return
-            row = {"step": step, "seconds": round(time.monotonic() - start, 1), **values}
-            with (self.out / "log.jsonl").open("a") as file:
-                file.write(json.dumps({k: round(v, 5) for k, v in row.items()}) + "\n")
-            for name, value in values.items():
-                writer.add_scalar(name, value, step)
-            say(f"step {step}  {row['seconds']} s  " + "  ".join(f"{k} {v:.3f}" for k, v in values.items()))
+        deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
 
         def sample(trainer: Trainer) -> None:
             if trainer.step % sample_every == 0:
                 log(trainer.step, self.measure())
                 sample_grid(trainer.average.net, self.validation, self._sample_rows(), self._sample_path(trainer.step))
 
-        try:
-            self.trainer.run(self.out, deadline=deadline, log=log, save_every=200, sample=sample)
-        finally:
-            if writer is not None:
-                writer.close()
+        with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
+            self.trainer.run(self.out, deadline=deadline, log=log, sample=sample)
 
     def measure(self, gain: float = 1.0, looks: nn.Module | None = None) -> dict[str, float]:
         """Measure the averaged generator, its change multiplied by `gain`, on some validation faces.

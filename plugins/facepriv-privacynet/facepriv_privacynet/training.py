@@ -7,9 +7,9 @@ force it to changes that mean something, and those carry over to classifiers tha
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.loop import CHECKPOINT, Log, Loop, load_checkpoint, save_checkpoint
 from facepriv_privacynet import losses
 from facepriv_privacynet.config import Recipe
 from facepriv_privacynet.data import draw_targets
 from facepriv_privacynet.networks import Discriminator, Generator, encode
 
-CHECKPOINT = "checkpoint.pt"
 PROBE = JudgeShape(72, window=0.85, residual=True)
 
 
@@ -220,57 +220,42 @@ class Trainer:
         out: Path,
         *,
         deadline: float = float("inf"),
-        log: Callable[[int, dict[str, float]], None],
+        log: Log,
         log_every: int = 20,
         save_every: int = 200,
         sample: Callable[[Trainer], None] | None = None,
     ) -> None:
         """Train until the recipe's steps or until `deadline` (of `time.monotonic`), saving so that it can go on."""
-        while self.warmed < self.recipe.warm_up and time.monotonic() < deadline:
-            parts = self.warm_up()
-            if self.warmed % log_every == 0:
-                log(self.warmed - self.recipe.warm_up, {k: float(v) for k, v in parts.items()})
-            if self.warmed % save_every == 0:
-                self.save(out / CHECKPOINT)
-        sums: dict[str, list[Tensor]] = {}
-        while self.step < self.recipe.steps and time.monotonic() < deadline:
-            for name, value in self.train_step().items():
-                sums.setdefault(name, []).append(value)
-            if self.step % log_every == 0:
-                log(self.step, {name: float(torch.stack(v).mean()) for name, v in sums.items()})
-                sums = {}
-            if self.step % save_every == 0:
-                self.save(out / CHECKPOINT)
-                if sample and self.accelerator.is_main_process:
-                    sample(self)
-        self.save(out / CHECKPOINT)
+
+        def save() -> None:
+            self.save(out / CHECKPOINT)
+
+        def save_and_sample() -> None:
+            save()
+            if sample and self.accelerator.is_main_process:
+                sample(self)
+
+        before = self.recipe.warm_up
+        loop = Loop(log, save, deadline, log_every, save_every)
+        loop.run(self.warm_up, lambda: self.warmed, before, before=before)
+        replace(loop, save=save_and_sample).run(self.train_step, lambda: self.step, self.recipe.steps)
+        save()
 
     def save(self, path: Path) -> None:
         """Write all state, atomically, from the main process."""
         if not self.accelerator.is_main_process:
             return
-        state = {
+        numbers = {
             "recipe": repr(self.recipe),
             "step": self.step,
             "warmed": self.warmed,
             "updates": self.average.updates,
-            "nets": {name: net.state_dict() for name, net in self._nets().items()},
-            "optimisers": {name: opt.state_dict() for name, opt in self._optimisers().items()},
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        save_checkpoint(path, self._nets(), self._optimisers(), numbers)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-        try:
-            for name, net in self._nets().items():
-                net.load_state_dict(state["nets"][name])
-            for name, optimiser in self._optimisers().items():
-                optimiser.load_state_dict(state["optimisers"][name])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise DataError(f"{path}: belongs to another recipe; choose another --out, or the preset it has") from error
+        state = load_checkpoint(path, self._nets(), self._optimisers(), self.accelerator.device)
         self.step, self.warmed, self.average.updates = state["step"], state["warmed"], state["updates"]
         # Not the same draws again as from the start.
         torch.manual_seed(self.recipe.seed + 1000 * (1 + self.accelerator.process_index) + self.step)

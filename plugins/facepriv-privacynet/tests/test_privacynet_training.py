@@ -10,7 +10,7 @@ from facepriv_privacynet import runs
 from facepriv_privacynet.config import OURS, PAPER
 from facepriv_privacynet.data import TYPICAL_YEARS, draw_targets
 from facepriv_privacynet.networks import GeneratorShape, encode
-from facepriv_privacynet.training import CHECKPOINT, Trainer
+from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import flipped
 from torch import nn
 
@@ -18,6 +18,7 @@ from facepriv.errors import DataError, UsageError
 from facepriv.faces import crop_face, find_faces
 from facepriv.training.faces import Faces
 from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.loop import CHECKPOINT
 
 TINY = replace(
     OURS, generator=GeneratorShape(32, 8, 1), judges=(JudgeShape(16, 8), JudgeShape(16, 8, grey=True)),

@@ -1,0 +1,138 @@
+"""What every training run does besides learning: it repeats a step, writes a log, saves, and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from facepriv.errors import DataError
+
+#: Name of the file that a run goes on from.
+CHECKPOINT = "checkpoint.pt"
+
+Log = Callable[[int, Mapping[str, float]], None]
+Step = Callable[[], Mapping[str, Tensor]]
+
+
+@dataclass
+class Loop:
+    """Repeats steps until there are enough or the time is up.
+
+    Parameters
+    ----------
+    log : callable
+        Given a step and the means of what steps returned since the last time.
+    save : callable
+        Saves, so that the run can go on from here.
+    deadline : float
+        Of `time.monotonic`.
+    log_every, save_every : int
+        In steps.
+    """
+
+    log: Log
+    save: Callable[[], None]
+    deadline: float = float("inf")
+    log_every: int = 20
+    save_every: int = 200
+
+    def run(self, step: Step, done: Callable[[], int], until: int, *, before: int = 0) -> None:
+        """Call `step` while `done()`, which it raises, is below `until`; logged as step ``done() - before``."""
+        values: dict[str, list[Tensor]] = {}
+        while done() < until and time.monotonic() < self.deadline:
+            for name, value in step().items():
+                values.setdefault(name, []).append(value)
+            if done() % self.log_every == 0:
+                self.log(done() - before, {name: float(torch.stack(found).mean()) for name, found in values.items()})
+                values = {}
+            if done() % self.save_every == 0:
+                self.save()
+
+
+class RunLog:
+    """The log of a run: a line of ``log.jsonl`` a call, the files of TensorBoard, and a line for the user.
+
+    Parameters
+    ----------
+    out : Path
+        The run's folder.
+    say : callable
+        Given a line.
+    active : bool
+        False in all processes but the main one: nothing is written.
+    """
+
+    def __init__(self, out: Path, say: Callable[[str], None], *, active: bool = True) -> None:
+        self.out, self.say, self.active = out, say, active
+
+    def __enter__(self) -> RunLog:
+        """Open TensorBoard's file; the clock starts."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.start = time.monotonic()
+        self.writer = SummaryWriter(str(self.out / "tensorboard")) if self.active else None
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close TensorBoard's file."""
+        if self.writer:
+            self.writer.close()
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> None:
+        """Log some values of one step."""
+        if not self.writer:
+            return
+        row = {"step": step, "seconds": round(time.monotonic() - self.start, 1), **values}
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps({k: round(v, 5) for k, v in row.items()}) + "\n")
+        for name, value in values.items():
+            self.writer.add_scalar(name, value, step)
+        self.say(f"step {step}  {row['seconds']} s  " + "  ".join(f"{k} {v:.3f}" for k, v in values.items()))
+
+
+def save_checkpoint(
+    path: Path,
+    nets: Mapping[str, nn.Module],
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    numbers: Mapping[str, Any],
+) -> None:
+    """Write networks, optimisers and `numbers` to a file that is there whole or not at all."""
+    state = {
+        **numbers,
+        "nets": {name: net.state_dict() for name, net in nets.items()},
+        "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path,
+    nets: Mapping[str, nn.Module],
+    optimisers: Mapping[str, torch.optim.Optimizer],
+    device: torch.device,
+) -> dict[str, Any]:
+    """Fill networks and optimisers from a file, and return its numbers.
+
+    Raises
+    ------
+    DataError
+        If the file holds other networks.
+    """
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    try:
+        for name, net in nets.items():
+            net.load_state_dict(state["nets"][name])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise DataError(f"{path}: belongs to another recipe; choose another --out, or the preset it has") from error
+    return {name: value for name, value in state.items() if name not in ("nets", "optimisers")}
