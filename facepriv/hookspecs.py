@@ -14,7 +14,7 @@ PROJECT = "facepriv"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-Kind = Literal["perturber", "estimator", "matcher", "trainer", "converter"]
+Kind = Literal["perturber", "estimator", "matcher", "trainer", "converter", "attack"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -24,8 +24,9 @@ class Descriptor:
 
     Parameters
     ----------
-    kind : {"perturber", "estimator", "matcher", "trainer", "converter"}
-        What the target is: a class of `facepriv.contracts`, or for a trainer or converter a click command.
+    kind : {"perturber", "estimator", "matcher", "trainer", "converter", "attack"}
+        What the target is: a class of `facepriv.contracts`, for a trainer or converter a click command, for an attack a class of
+        `facepriv.attacks.base`.
     name : str
         Unique among components of this kind, for example ``privacynet``.
     target : str

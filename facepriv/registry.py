@@ -15,13 +15,19 @@ from typing import Any
 import pluggy
 
 from facepriv import hookspecs
+from facepriv.attacks.base import Attack
 from facepriv.contracts import CONTRACT_VERSION, AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.hookspecs import KINDS, Descriptor, Kind
 from facepriv.schema import nearest
 
 GROUP = "facepriv"
-_CLASSES: dict[Kind, type] = {"perturber": Perturber, "estimator": AttributeEstimator, "matcher": FaceMatcher}
+_CLASSES: dict[Kind, type] = {
+    "perturber": Perturber,
+    "estimator": AttributeEstimator,
+    "matcher": FaceMatcher,
+    "attack": Attack,
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from facepriv.contracts import PrivacyRequest
 from facepriv.errors import UsageError
-from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, attribute, nearest, selections
+from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, nearest, selections
 
 #: Outputs beside the paper's: a drawn gender, and every face's own labels as targets.
 RANDOM, OWN = "random", "own"
@@ -66,7 +66,6 @@ def named_output(name: str, **options: Any) -> PrivacyRequest:
         if own in targets or own in hidden:
             raise UsageError(f"output '{name}' names {own} twice")
         if equals:
-            attribute(own).index(wanted)
             targets[own] = wanted
         else:
             hidden.append(own)

@@ -1,0 +1,56 @@
+"""Two methods that prove a measurement: one does nothing, the other recolours all faces in one, invertible way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv import __version__
+from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.hookspecs import Descriptor
+from facepriv.registry import Plugin, Registry
+
+
+class Nothing(Perturber):
+    """Leaves every face as it is: whatever an adversary learns from its outputs, it could learn from originals."""
+
+    attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
+
+    def _perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        strength: float,
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[Any]:
+        return faces.images.copy()
+
+
+class Recolour(Perturber):
+    """Puts each channel in another's place, two of them as their negatives: it hides nothing from who learns it."""
+
+    attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
+
+    def _perturb(
+        self,
+        faces: FaceBatch,
+        source: Labels,
+        target: Labels,
+        strength: float,
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[Any]:
+        red, green, blue = np.moveaxis(faces.images, 3, 0)
+        return faces.images + np.float32(strength) * (np.stack([1 - green, blue, 1 - red], axis=3) - faces.images)
+
+
+def with_controls(known: Registry) -> Registry:
+    """Return the registry with `nothing` and `recolour` among its methods."""
+    methods = tuple(
+        Descriptor("perturber", name, f"controls:{name.title()}", summary, attributes=Nothing.attributes)
+        for name, summary in (("nothing", "Changes nothing"), ("recolour", "One invertible change of colours"))
+    )
+    return Registry([*known.plugins, Plugin("controls", "facepriv-benchmarks", __version__, methods)])

@@ -1,0 +1,159 @@
+"""What adversaries recover, in figures: classifiers as they are and turned round, every attack, and the best of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.attacks.siege import Answers, Target
+from facepriv.errors import DataError
+from facepriv.evaluate import Looks
+from facepriv.evaluation.rows import Row
+from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimates
+from facepriv.outcomes import Truth
+from facepriv.schema import attribute
+
+Float = NDArray[np.float64]
+#: Rows of what adversaries recover, and of whether protection can be told.
+ATTACK, DETECTION = "attack_eer", "detection_eer"
+#: What stands before the name of an attack among evaluators.
+PREFIX = "attack: "
+TURNED = ", turned round"
+#: The note of the strongest.
+BEST = "best adversary"
+
+
+def class_eer(scores: Float, classes: NDArray[np.int64], weights: Float) -> Float:
+    """Return (R,) the mean, over the classes that are there, of the EER of telling each from the rest.
+
+    Parameters
+    ----------
+    scores : ndarray
+        (N, K), higher = more likely of that class; NaN where no face was found, an error of every class. Of two
+        classes whose scores mirror each other the mean is the EER.
+    classes : ndarray
+        (N,) class index, none unknown.
+    weights : ndarray
+        (R, N), see `facepriv.metrics.bootstrap`.
+    """
+    there = np.unique(classes)
+    if len(there) < 2:
+        raise DataError("error rates need two classes, the photos show one")
+    return np.mean([binary_eer(scores[:, k], classes == k, weights) for k in there], axis=0)
+
+
+def class_scores(name: str, said: NDArray[Any]) -> Float:
+    """Turn what an estimator says, (N, K) probabilities or (N,) years, into a score for every class (N, K)."""
+    said = np.asarray(said, np.float64)
+    spec = attribute(name)
+    if said.ndim == 2:
+        return said
+    # Of years the middle of a group is likeliest to be of it; the outer groups are open.
+    first, *_, last = spec.thresholds
+    middles = [(a + b) / 2 for a, b in zip(spec.thresholds, spec.thresholds[1:], strict=False)]
+    inner = [-np.abs(said - middle) for middle in middles]
+    return np.stack([first - said, *inner, said - last], axis=1)
+
+
+def adversary_rows(
+    name: str,
+    truth: Truth,
+    before: Looks,
+    after: Looks,
+    counting: Sequence[str],
+    answers: Mapping[Target, Answers],
+    *,
+    replicates: int = REPLICATES,
+) -> list[Row]:
+    """Return a row for every adversary on one attribute of one output.
+
+    Parameters
+    ----------
+    name : str
+        The attribute.
+    before, after : Looks
+        At the originals and at the output.
+    counting : sequence of str
+        Estimators of the attribute that are good enough on the originals. The best of them there is what every
+        adversary is compared with: ``before``.
+    answers : mapping
+        Of the attacks on this output and attribute.
+
+    Returns
+    -------
+    list of Row
+        `ATTACK`, percent: each estimator as it is and turned round, each attack; ``change`` is paired. The strongest
+        has the note "best adversary". `DETECTION` of a detector.
+    """
+    known = truth.classes[name] >= 0
+    classes, people = truth.classes[name][known], truth.subjects[known]
+    options: dict[str, Any] = {"replicates": replicates}
+
+    def alone(scores: Float) -> float:
+        return float(class_eer(scores, classes, np.ones((1, len(classes))))[0])
+
+    originals = {n: class_scores(name, before[n])[known] for n in counting}
+    try:
+        reference = min(originals.values(), key=alone) if originals else None
+    except DataError as error:
+        return [Row(ATTACK, attribute=name, note=str(error))]
+    adversaries: dict[str, Float | str] = {}
+    for estimator in counting:
+        scores = class_scores(name, after[estimator])[known]
+        adversaries[estimator], adversaries[estimator + TURNED] = scores, -scores
+    rows = []
+    for target, said in answers.items():
+        if said.refused:
+            rows.append(Row(ATTACK, PREFIX + target.attack, name, note=said.refused))
+        elif said.original is not None:
+            rows.append(_detection(target, said, truth, options))
+        else:
+            adversaries[PREFIX + target.attack] = said.protected[known]
+    found = []
+    for who, scores in adversaries.items():
+        try:
+            found.append(_recovered(name, who, reference, scores, classes, people, options))
+        except DataError as error:
+            rows.append(Row(ATTACK, who, name, note=str(error)))
+    return [*_best_marked(found), *rows]
+
+
+def _recovered(
+    name: str,
+    who: str,
+    reference: Float | None,
+    scores: Float,
+    classes: NDArray[np.int64],
+    people: NDArray[np.str_],
+    options: dict[str, Any],
+) -> Row:
+    def figures(w: Float) -> dict[str, Float]:
+        after = 100 * class_eer(scores, classes, w)
+        if reference is None:
+            return {"after": after}
+        before = 100 * class_eer(reference, classes, w)
+        return {"before": before, "after": after, "change": after - before}
+
+    said: dict[str, Estimate] = dict(estimates(figures, people, **options))
+    return Row(ATTACK, who, name, before=said.get("before"), after=said["after"], change=said.get("change"))
+
+
+def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, Any]) -> Row:
+    """Return the EER of telling protected from original faces; where no face was found is an error of either."""
+    assert said.original is not None
+    scores = np.concatenate([said.original, said.protected])
+    protected = np.repeat([False, True], len(said.original))
+    people = np.tile(truth.subjects, 2)
+    found = estimates(lambda w: {"after": 100 * binary_eer(scores, protected, w)}, people, **options)
+    return Row(DETECTION, PREFIX + target.attack, "", after=found["after"])
+
+
+def _best_marked(rows: list[Row]) -> list[Row]:
+    """Return the rows, the lowest EER marked: of what was measured it is the least of many, so rather too low."""
+    best = min(rows, key=lambda row: row.after.value if row.after else np.inf, default=None)
+    return [replace(row, note=BEST) if row is best else row for row in rows]

@@ -1,0 +1,62 @@
+"""Inversion: a generator that can turn a class round can turn it back, and everybody has it.
+
+A method that learnt with a cycle (G of G of a face is the face) was even trained to undo itself. So the method is run
+on the protected face with every label, and the classifiers look at what comes out, and at how much it changed: a
+generator has least to do where the face already shows what it is asked for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.attacks.base import Attack, Notes, Tools, evidence
+from facepriv.contracts import FaceBatch, Images
+from facepriv.errors import PluginError, one_line
+from facepriv.seeds import content_hash, face_rng
+
+
+class Inversion(Attack):
+    """Runs the method itself on protected faces, once towards each class."""
+
+    uses_method = True
+
+    def observe(self, images: Images, tools: Tools) -> Notes:
+        """Return the classifiers' evidence on the face and on each of its images, and the size of each change."""
+        faces = _batch(images, tools)
+        notes = {"as it is": evidence(images, tools.estimators)}
+        for wanted in range(tools.classes):
+            turned = _towards(wanted, faces, tools)
+            notes[f"towards {wanted}"] = evidence(turned, tools.estimators)
+            change = np.abs(turned - images).mean(axis=(1, 2, 3))
+            notes[f"change towards {wanted}"] = np.log(change + 1e-4)[:, None]
+        return notes
+
+
+def _batch(images: Images, tools: Tools) -> FaceBatch:
+    """Return the crops as the method is given faces: with landmarks and own classes, where it needs them."""
+    landmarks = None
+    if "landmarks" in tools.method.needs:
+        from facepriv.faces.detect import landmarks_of_crop
+
+        landmarks = np.stack([landmarks_of_crop(np.rint(image * 255).astype(np.uint8)) for image in images])
+    return FaceBatch(images, landmarks, {name: model.classes(images) for name, model in tools.labels.items()})
+
+
+def _towards(wanted: int, faces: FaceBatch, tools: Tools) -> Images:
+    """Ask the method for one class of every face, each from another class than that."""
+    source = {name: own.copy() for name, own in faces.labels.items()}
+    own = source.get(tools.attribute, np.full(len(faces), -1, np.int64))
+    # A method that is asked for the class that a face has already does nothing.
+    other = (wanted + 1) % tools.classes
+    source[tools.attribute] = np.where((own == wanted) | (own < 0), other, own)
+    target = {**source, tools.attribute: np.full(len(faces), wanted, np.int64)}
+    rngs = [_rng(image) for image in faces.images]
+    try:
+        return tools.method.perturb(faces, source, target, rngs=rngs)
+    except Exception as error:  # a plugin may raise anything
+        raise PluginError(f"inversion: the method failed on a protected face: {one_line(error)}") from error
+
+
+def _rng(image: NDArray[np.float32]) -> np.random.Generator:
+    return face_rng(content_hash(image.tobytes()), 0, "inversion", 0)

@@ -1,0 +1,90 @@
+"""Undoing a fixed change of colours: what every colour of protected faces was, on average, in their originals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Steps of each channel in the table.
+LEVELS = 32
+# So many pixels' worth does the smooth guess weigh in a cell of the table.
+_PRIOR = 4.0
+
+
+@dataclass(frozen=True)
+class ColourMap:
+    """From a protected colour to the original one.
+
+    Parameters
+    ----------
+    polynomial : ndarray
+        (10, 3) least squares on the products of up to two channels: the guess where a colour was not met.
+    residual : ndarray
+        (LEVELS, LEVELS, LEVELS, 3) what a cell's colours differ from that, on average.
+    """
+
+    polynomial: NDArray[np.float32]
+    residual: NDArray[np.float32]
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return crops (N, S, S, 3) uint8 in their original colours, as far as they are known."""
+        from scipy.ndimage import map_coordinates
+
+        out = np.empty_like(images)
+        for n, image in enumerate(images):
+            pixels = image.reshape(-1, 3).astype(np.float32) / np.float32(255)
+            # Between the centres of cells the table is read linearly.
+            where = (pixels.T * LEVELS) - 0.5
+            fine = [map_coordinates(self.residual[..., c], where, order=1, mode="nearest") for c in range(3)]
+            restored = _products(pixels) @ self.polynomial + np.stack(fine, axis=1)
+            out[n] = np.rint(np.clip(restored, 0, 1) * 255).astype(np.uint8).reshape(image.shape)
+        return out
+
+
+def learn_colours(protected: NDArray[np.uint8], original: NDArray[np.uint8]) -> ColourMap:
+    """Learn the map from pairs of crops (N, S, S, 3) uint8 that show the same face, pixel by pixel."""
+    from scipy.ndimage import gaussian_filter
+
+    size = _products(np.zeros((1, 3), np.float32)).shape[1]
+    normal, sums = np.zeros((size, size)), np.zeros((size, 3))
+    for one, other in zip(protected, original, strict=True):
+        x = _products(_pixels(one)).astype(np.float64)
+        normal += x.T @ x
+        sums += x.T @ _pixels(other)
+    polynomial = np.linalg.solve(normal + 1e-6 * np.trace(normal) * np.eye(size), sums).astype(np.float32)
+    counts, totals = np.zeros(LEVELS**3), np.zeros((LEVELS**3, 3))
+    for one, other in zip(protected, original, strict=True):
+        pixels = _pixels(one)
+        cell = np.minimum((pixels * LEVELS).astype(np.int64), LEVELS - 1) @ np.array([LEVELS**2, LEVELS, 1])
+        missing = _pixels(other) - _products(pixels) @ polynomial
+        counts += np.bincount(cell, minlength=LEVELS**3)
+        for channel in range(3):
+            totals[:, channel] += np.bincount(cell, missing[:, channel], LEVELS**3)
+    shape = (LEVELS,) * 3
+    # A cell that was hardly met borrows from its neighbours, and where they know nothing stays with the polynomial.
+    near = gaussian_filter(counts.reshape(shape), 1.0, mode="constant")
+    table = np.empty((*shape, 3), np.float32)
+    for channel in range(3):
+        borrowed = gaussian_filter(totals[:, channel].reshape(shape), 1.0, mode="constant") / (near + _PRIOR)
+        own = totals[:, channel].reshape(shape) + _PRIOR * borrowed
+        table[..., channel] = own / (counts.reshape(shape) + _PRIOR)
+    return ColourMap(polynomial, table)
+
+
+def gain(colours: ColourMap, protected: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
+    """Return by what share the map takes protected crops nearer to their originals: 1 all the way, 0 not at all."""
+    before = np.abs(protected.astype(np.float32) - original).mean()
+    after = np.abs(colours(protected).astype(np.float32) - original).mean()
+    return float(1 - after / before) if before > 0 else 0.0
+
+
+def _pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return image.reshape(-1, 3).astype(np.float32) / np.float32(255)
+
+
+def _products(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (N, 10): one, the channels, and the products of two."""
+    r, g, b = pixels.T
+    return np.stack([np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], axis=1)
