@@ -43,11 +43,17 @@ class Faces:
     def __len__(self) -> int:
         return len(self.crops)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """Memory format of the crops, which the faces that are drawn have too."""
+        last = self.crops.is_contiguous(memory_format=torch.channels_last)
+        return torch.channels_last if last else torch.contiguous_format
+
     def take(self, rows: Tensor) -> tuple[Tensor, Labels]:
         """Return the faces `rows` as float32 in [0, 1] with their labels; half of them mirrored."""
         x = self.crops[rows].float().div_(255)
         mirrored = torch.rand(len(rows), 1, 1, 1, device=x.device) < 0.5
-        x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=torch.channels_last)
+        x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=self.layout)
         return x, {name: values[rows] for name, values in self.labels.items()}
 
     def draw(self, count: int) -> tuple[Tensor, Labels]:

@@ -35,6 +35,8 @@ class Loop:
         Of `time.monotonic`.
     log_every, save_every : int
         In steps.
+    agreed : callable
+        Turns one process's wish to stop into what all of them do.
     """
 
     log: Log
@@ -42,11 +44,12 @@ class Loop:
     deadline: float = float("inf")
     log_every: int = 20
     save_every: int = 200
+    agreed: Callable[[bool], bool] = bool
 
     def run(self, step: Step, done: Callable[[], int], until: int, *, before: int = 0) -> None:
         """Call `step` while `done()`, which it raises, is below `until`; logged as step ``done() - before``."""
         values: dict[str, list[Tensor]] = {}
-        while done() < until and time.monotonic() < self.deadline:
+        while done() < until and not self.agreed(time.monotonic() >= self.deadline):
             for name, value in step().items():
                 values.setdefault(name, []).append(value)
             if done() % self.log_every == 0:

@@ -1,7 +1,11 @@
-"""``facepriv train privacynet``: trains a generator from a pack, resumable, and exports its weights file."""
+"""``facepriv train privacynet`` and ``facepriv export privacynet``; other methods of the family make theirs from these.
+
+Nothing heavy is imported before a command runs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,72 +14,91 @@ import click
 from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
-    from facepriv_privacynet.config import Recipe
+    from facepriv_privacynet.config import Recipe, Variant
+
+#: Imports the variant when a command runs: its recipes need torch.
+Load = Callable[[], "Variant"]
 
 
-@click.command("privacynet")
-@click.argument("pack", type=click.Path(path_type=Path))
-@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--matcher", type=click.Path(path_type=Path), required=True, help="MobileFaceNet ONNX file.")
-@click.option("--start", type=click.Path(path_type=Path), help="Weights file that the generator begins with.")
-@click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
-@click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
-@click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
-@click.option("--precision", type=click.Choice(["bf16", "no"]), default="bf16", show_default=True)
-@click.option("--set", "changes", multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe.")
-@click.option("--threads", type=int, help="CPU threads; default: torch's choice.")
-@click.option("--export", is_flag=True, help="Train nothing; write privacynet.safetensors from the run's checkpoint.")
-@click.option(
-    "--gain",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="With --export: multiply what the generator changes.",
-)
-@click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
-def command(
-    pack: Path,
-    out: Path,
-    matcher: Path,
-    start: Path | None,
-    preset: str,
-    steps: int | None,
-    batch: int | None,
-    minutes: float | None,
-    precision: str,
-    changes: tuple[str, ...],
-    threads: int | None,
-    export: bool,
-    gain: float,
-    curve: bool,
-) -> None:
-    """Train PrivacyNet on the training part of PACK (see `facepriv pack`).
+def train_command(load: Load, name: str, title: str, *, matched: bool = True) -> click.Command:
+    """Return the command that trains the method `name`; `matched`: whether it needs a matcher to learn against."""
+    matching = "MobileFaceNet ONNX file" + ("." if matched else "; teaches nothing, only measures.")
 
-    Several processes: accelerate launch -m facepriv train privacynet ...
-    """
-    from facepriv_privacynet import runs
+    @click.command(name, help=f"{title} on the training part of PACK (see `facepriv pack`).\n\nSeveral processes: "
+                   f"accelerate launch -m facepriv train {name} ...")  # fmt: skip
+    @click.argument("pack", type=click.Path(path_type=Path))
+    @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+    @click.option("--matcher", type=click.Path(path_type=Path), required=matched, help=matching)
+    @click.option("--start", type=click.Path(path_type=Path), help="Weights file that the generator begins with.")
+    @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
+    @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
+    @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
+    @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
+    @click.option("--precision", type=click.Choice(["bf16", "no"]), default="bf16", show_default=True)
+    @click.option("--set", "changes", multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe.")
+    @click.option("--threads", type=int, help="CPU threads; default: torch's choice.")
+    @click.option("--export", is_flag=True, help=f"Train nothing; write {name}.safetensors from the run's checkpoint.")
+    @click.option("--gain", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
+                  help="With --export: multiply what the generator changes.")  # fmt: skip
+    @click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
+    def command(
+        pack: Path, out: Path, matcher: Path | None, start: Path | None, preset: str, steps: int | None,
+        batch: int | None, minutes: float | None, precision: str, changes: tuple[str, ...], threads: int | None,
+        export: bool, gain: float, curve: bool,
+    ) -> None:  # fmt: skip
+        from facepriv_privacynet import runs
 
-    if export and curve:
-        raise UsageError("--export and --curve exclude each other: look at the curve first, then export at a --gain")
-    if gain != 1 and not export:
-        raise UsageError("--gain goes with --export: training knows no gain")
-    recipe = runs.recipe(preset, steps=steps, batch=batch, changes=changes)
-    run = runs.Run(out, pack, matcher, recipe, precision=precision, threads=threads, start=start)
-    if curve:
-        for line in run.curve():
-            click.echo(line)
-        return
-    if export:
-        path, figures = run.export(_shown(preset, recipe, changes, gain), gain)
-        click.echo(f"{path}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
-        return
-    run.train(minutes, lambda line: click.echo(line, err=True))
+        if export and curve:
+            raise UsageError("--export and --curve exclude each other: look at the curve, then export at a --gain")
+        if gain != 1 and not export:
+            raise UsageError("--gain goes with --export: training knows no gain")
+        variant = load()
+        recipe = runs.recipe(variant, preset, steps=steps, batch=batch, changes=changes)
+        run = runs.Run.open(
+            variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
+        )
+        if curve:
+            for line in run.curve():
+                click.echo(line)
+            return
+        if export:
+            path, figures = run.export(_shown(variant, preset, recipe, changes, gain), gain)
+            click.echo(f"{path}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+            return
+        run.train(minutes, lambda line: click.echo(line, err=True))
+
+    return command
 
 
-def _shown(preset: str, recipe: Recipe, changes: tuple[str, ...], gain: float) -> str:
+def export_command(load: Load, name: str) -> click.Command:
+    """Return the command that writes the generator of the method `name` for other programs."""
+
+    @click.command(name, help=f"Write the generator of {name} as an ONNX file, any number of faces at a time.")
+    @click.option("--onnx", "out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+    @click.option("--weights", type=click.Path(path_type=Path), help="Weights file. [default: the packaged one]")
+    @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+    def command(out: Path, weights: Path | None, overwrite: bool) -> None:
+        from facepriv_privacynet.onnx_file import export_onnx
+
+        click.echo(export_onnx(load(), out, weights, overwrite=overwrite))
+
+    return command
+
+
+def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], gain: float) -> str:
+    matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
     extra = "".join(f" --set {change}" for change in changes) + (f" --gain {gain:g}" if gain != 1 else "")
     return (
-        f"facepriv train privacynet PACK --matcher MOBILEFACENET --preset {preset}"
+        f"facepriv train {variant.name} PACK{matcher} --preset {preset}"
         f" --steps {recipe.steps} --batch {recipe.batch}{extra}"
     )
+
+
+def _privacynet() -> Variant:
+    from facepriv_privacynet.config import PRIVACYNET
+
+    return PRIVACYNET
+
+
+command = train_command(_privacynet, "privacynet", "Train PrivacyNet")
+export = export_command(_privacynet, "privacynet")

@@ -1,11 +1,13 @@
-"""Hyperparameters: the paper's preset and ours, side by side."""
+"""Hyperparameters: the paper's preset and ours, side by side; and what tells the methods of this family apart."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from facepriv.training.augment import Augmentation
 from facepriv.training.judges import JudgeShape
+from facepriv_privacynet import __version__
 from facepriv_privacynet.networks import GeneratorShape
 
 #: Judges of our preset: low and high resolutions, colour and grey, whole crop and face alone.
@@ -30,18 +32,20 @@ class Recipe:
     judges : tuple of JudgeShape
         Judges that go on learning; none in the paper's preset.
     judges_each_step, fixed_every : int
-        How many of them, drawn by chance, teach G at each step; at every how many steps the trained classifiers do too.
+        How many of them, drawn by chance, teach G at each step; at every how many steps the trained classifiers do too
+        (0: none takes part, and no copy of one).
     warm_up, warm_batch : int
         Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
-        Steps of G, and faces a step.
+        Steps of G, and faces a step and process.
     copies : bool
         Whether copies of the trained classifiers, too, go on learning, at every second step of the judges; they teach G
         when the originals do not.
     rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
     w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_kept, w_roughness, w_colour : float
-        Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors.
+        Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
+        w_alike both 0 no matcher takes part; with w_cycle 0 there is no way back.
     w_gender, w_years : float
         Weights of gender, and of age in ranks, against the others within G's attribute losses.
     ordered : bool
@@ -109,6 +113,15 @@ class Recipe:
     augment: Augmentation | None = field(default_factory=lambda: Augmentation(smallest=0.3))
     seed: int = 0
 
+    @property
+    def matched(self) -> bool:
+        """Whether a matcher teaches G."""
+        return bool(self.w_identity or self.w_alike)
+
+    def unmatched(self) -> Recipe:
+        """Return the same recipe without the matcher's two terms."""
+        return replace(self, w_identity=0.0, w_alike=0.0)
+
 
 OURS = Recipe()
 
@@ -148,4 +161,32 @@ PAPER = replace(
     augment=None,
 )
 
-PRESETS = {"ours": OURS, "paper": PAPER}
+
+@dataclass(frozen=True)
+class Variant:
+    """One method of the family: its names and its recipes. Nothing else may differ, so that methods can be compared.
+
+    Parameters
+    ----------
+    name : str
+        Of the method, its trainer and its weights file.
+    version : str
+        Of the distribution that brings it.
+    package : str
+        Dotted name of the package that holds the shipped weights.
+    presets : mapping of str to Recipe
+        ``ours`` and ``paper``.
+    """
+
+    name: str
+    version: str
+    package: str
+    presets: Mapping[str, Recipe]
+
+    @property
+    def architecture(self) -> str:
+        """What its weights files name as their architecture, so that no method runs with another's."""
+        return f"{self.name}-generator"
+
+
+PRIVACYNET = Variant("privacynet", __version__, "facepriv_privacynet.weights", {"ours": OURS, "paper": PAPER})

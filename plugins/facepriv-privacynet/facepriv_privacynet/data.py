@@ -2,15 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from facepriv.schema import ATTRIBUTES, Schema
-from facepriv.training.faces import Labels
+from facepriv.training.faces import Faces, Labels
 from facepriv.training.ordinal import YEARS
+from facepriv_privacynet.config import Recipe
 
 #: What "young", "middle" and "old" ask for in years: well inside each group, so that the border is left behind.
 TYPICAL_YEARS = (22.0, 38.0, 62.0)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one step of training is about: one process's share of it.
+
+    Parameters
+    ----------
+    faces : Tensor
+        (N, 3, S, S) float32 in [0, 1].
+    own, targets : dict
+        Their classes, and what G shall make of them: see `draw_targets`.
+    kept : Tensor
+        (N,) bool, the faces whose targets are all their own.
+    kept_count : Tensor
+        How many these are, on average over the processes.
+    judges : list of int
+        Which judges teach G.
+    real : tuple of Tensor and dict, or None
+        Other faces and their classes, for the judges; None where there are none.
+    """
+
+    faces: Tensor
+    own: Labels
+    targets: Labels
+    kept: Tensor
+    kept_count: Tensor
+    judges: list[int]
+    real: tuple[Tensor, Labels] | None
+
+
+def seed_step(*parts: int) -> None:
+    """Set torch's chance from whole numbers >= 0: the recipe's seed, the step, and who draws what.
+
+    A run that goes on so draws what it would have drawn, and two recipes or numbers of processes can be compared.
+    """
+    state = np.random.SeedSequence(parts).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]) >> 1)
+
+
+def draw_faces(faces: Faces, count: int, process: int = 0, processes: int = 1) -> tuple[Tensor, Labels]:
+    """Draw `count` faces a process; returns those of this one.
+
+    Every process draws all of them, from the same chance, so that several see what one with all of them would see.
+    """
+    x, own = faces.draw(count * processes)
+    mine = slice(process * count, (process + 1) * count)
+    return x[mine], _rows(own, mine)
+
+
+def draw_work(faces: Faces, recipe: Recipe, process: int = 0, processes: int = 1) -> Work:
+    """Draw one step's faces, targets and judges; see `draw_faces`."""
+    r = recipe
+    x, own = faces.draw(r.batch * processes)
+    targets, kept = draw_targets(own, r.hide, r.own)
+    judges = torch.randperm(len(r.judges))[: r.judges_each_step].tolist()
+    real = draw_faces(faces, r.judges_batch, process, processes) if r.judges else None
+    mine = slice(process * r.batch, (process + 1) * r.batch)
+    return Work(x[mine], _rows(own, mine), _rows(targets, mine), kept[mine], kept.sum() / processes, judges, real)
 
 
 def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = ATTRIBUTES) -> tuple[Labels, Tensor]:
@@ -50,3 +113,7 @@ def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = AT
             typical = torch.tensor(TYPICAL_YEARS, device=device)[other]
             targets[YEARS] = torch.where(hidden, typical, own[YEARS])
     return targets, kept
+
+
+def _rows(labels: Labels, rows: slice) -> Labels:
+    return {name: values[rows] for name, values in labels.items()}

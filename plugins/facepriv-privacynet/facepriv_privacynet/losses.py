@@ -64,11 +64,15 @@ def cycle(image: Tensor, restored: Tensor) -> Tensor:
     return (image - restored).abs().mean()
 
 
-def kept(image: Tensor, changed: Tensor, own: Tensor) -> Tensor:
-    """Ours: L1 change of the faces whose target is their own class in everything; `own` is (N,) bool."""
-    if not own.any():
-        return changed.sum() * 0
-    return (image[own] - changed[own]).abs().mean()
+def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = None) -> Tensor:
+    """Ours: L1 change of the faces whose target is their own class in everything; `own` is (N,) bool.
+
+    `count` is over how many such faces the mean is taken, if not those of this batch: one process of several has its
+    share of all processes' faces.
+    """
+    count = own.sum() if count is None else count
+    each = (image - changed).abs().mean(dim=(1, 2, 3))
+    return (each * own).sum() / torch.where(count > 0, count, 1)
 
 
 def colour(image: Tensor, changed: Tensor) -> Tensor:

@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 
 from facepriv.contracts import FaceBatch, Labels, Perturber
 from facepriv.weights import Weights, load_weights, packaged_weights
+from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
-
-ARCHITECTURE = "privacynet-generator"
-PACKAGE = "facepriv_privacynet.weights"
 
 
 @cache
-def load_generator(path: Path, device: str) -> tuple[Generator, Weights]:
+def load_generator(path: Path, device: str, architecture: str) -> tuple[Generator, Weights]:
     """Return the generator of a weights file on `device`, ready for inference, and the file's content."""
-    weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
+    weights = load_weights(path, framework="torch", architecture=architecture)
     shape = GeneratorShape(**weights.metadata.config["generator"])
     with torch.random.fork_rng(devices=[]):  # a new network draws initial values, which are the caller's to draw
         generator = Generator(shape, weights.metadata.schema)
@@ -43,6 +41,8 @@ class PrivacyNet(Perturber):
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
     crop_size: ClassVar[int] = 112
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
+    #: Whose weights it runs.
+    variant: ClassVar[Variant] = PRIVACYNET
 
     def __init__(self, weights: str | Path | None = None) -> None:
         self.weights = weights
@@ -55,18 +55,16 @@ class PrivacyNet(Perturber):
 
     def info(self) -> dict[str, Any]:
         """Return version, the weights' hash, and the evaluators that they were trained against."""
-        from facepriv_privacynet import __version__
-
         weights = self._loaded()[1]
         seen = list(weights.metadata.provenance.seen)
-        return {"version": __version__, "weights": weights.sha256, "seen": seen}
+        return {"version": self.variant.version, "weights": weights.sha256, "seen": seen}
 
     def weights_path(self) -> Path:
         """Return the path of the weights file in use."""
-        return Path(self.weights) if self.weights else packaged_weights(PACKAGE, "privacynet")
+        return Path(self.weights) if self.weights else packaged_weights(self.variant.package, self.variant.name)
 
     def _loaded(self) -> tuple[Generator, Weights]:
-        return load_generator(self.weights_path(), self.device)
+        return load_generator(self.weights_path(), self.device, self.variant.architecture)
 
     def _perturb(
         self,

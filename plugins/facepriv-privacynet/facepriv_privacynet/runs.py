@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -21,13 +21,13 @@ from facepriv.training.faces import Faces
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
-from facepriv_privacynet.config import PRESETS, Recipe
-from facepriv_privacynet.method import ARCHITECTURE
+from facepriv_privacynet.config import Recipe, Variant
+from facepriv_privacynet.players import Execution
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, figures, sample_grid
 
-#: Estimator that fills missing labels, and judges in turn with the learning judges.
-ESTIMATOR = "family-a-gender"
+#: Fills missing labels, and judges in turn with the learning judges.
+FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
 MATCHER = "mobilefacenet"
 #: Points of the curve of what is hidden against what a matcher pays.
 GAINS = (0.55, 0.7, 0.85, 1.0)
@@ -35,9 +35,9 @@ _VALIDATION_FACES = 384
 _SAMPLE_FACES = 10
 
 
-def recipe(preset: str, *, steps: int | None, batch: int | None, changes: Sequence[str]) -> Recipe:
+def recipe(variant: Variant, preset: str, *, steps: int | None, batch: int | None, changes: Sequence[str]) -> Recipe:
     """Return a preset with some numbers changed (``NAME=NUMBER``); raises `UsageError` naming what is wrong."""
-    chosen = with_numbers(PRESETS[preset], changes)
+    chosen = with_numbers(variant.presets[preset], changes)
     given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
     return replace(chosen, **given)
 
@@ -53,53 +53,114 @@ def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
     atomic_write(kept, save({name: values.cpu().contiguous() for name, values in faces.labels.items()}))
 
 
+@dataclass
+class Material:
+    """What trainings on one pack share.
+
+    Parameters
+    ----------
+    training, validation : Faces
+        The pack's parts, without unknown labels.
+    sets : str
+        Names of the data sets.
+    estimator : Module
+        Family A, age in ranks; it filled the labels, and measures where it did not judge.
+    classifiers : list of Module
+        Trained classifiers that judge, as the recipe wants age.
+    matcher : Module or None
+        MobileFaceNet: teaches where the recipe is matched, and measures.
+    """
+
+    training: Faces
+    validation: Faces
+    sets: str
+    estimator: nn.Module
+    classifiers: list[nn.Module]
+    matcher: nn.Module | None
+
+
+def read_material(
+    pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int, ordered: bool
+) -> Material:
+    """Read a pack and the networks; filled labels are kept in the folder `kept`.
+
+    Raises
+    ------
+    DataError, WeightsError, PluginError
+        If the pack, the matcher's file or family A cannot be read.
+    """
+    device = accelerator.device
+    opened = open_pack(pack)
+    family = registry().create("estimator", FAMILY[0])
+    estimator: nn.Module = family.ranked_module().to(device)
+    judging = estimator if ordered else family.joint_module().to(device)
+    matching = None if matcher is None else registry().create("matcher", MATCHER, path=matcher).torch_module()
+    validation, training = (Faces.from_pack(opened, part, size, device) for part in ("validation", "train"))
+    with accelerator.main_process_first():  # the others read what the first has filled
+        for part, faces in (("validation", validation), ("train", training)):
+            fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
+    sets = ", ".join(sorted(set(opened.columns["set"])))
+    return Material(training, validation, sets, estimator, [judging], matching and matching.to(device))
+
+
 class Run:
-    """A run in the folder `out`, from a pack and a matcher's ONNX file."""
+    """The training of one method in the folder `out`, which goes on where there is a checkpoint."""
 
     def __init__(
         self,
+        variant: Variant,
         out: Path,
-        pack: Path,
-        matcher: Path,
         recipe: Recipe,
-        *,
-        precision: str = "bf16",
-        threads: int | None = None,
+        material: Material,
+        accelerator: Accelerator,
         start: Path | None = None,
     ) -> None:
-        if threads:
-            torch.set_num_threads(threads)
-        self.out, self.recipe = out, recipe
-        out.mkdir(parents=True, exist_ok=True)
-        self.accelerator = Accelerator(mixed_precision=precision)
-        device = self.accelerator.device
-        opened = open_pack(pack)
-        self.sets = ", ".join(sorted(set(opened.columns["set"])))
-        family = registry().create("estimator", ESTIMATOR)
-        self.estimator: nn.Module = family.ranked_module().to(device)
-        self.matcher: nn.Module = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
-        size = recipe.generator.size
-        self.validation = Faces.from_pack(opened, "validation", size, device)
-        training = Faces.from_pack(opened, "train", size, device)
-        for part, faces in (("validation", self.validation), ("train", training)):
-            fill_labels(faces, self.estimator, out / f"labels-{part}.safetensors")
-        judging = self.estimator if recipe.ordered else family.joint_module()
-        fixed = [judging] if recipe.judges else []
-        on_gpu = device.type == "cuda"
+        if recipe.matched and material.matcher is None:
+            raise UsageError(f"--matcher: {variant.name} learns against a matcher; give MobileFaceNet's ONNX file")
+        self.variant, self.out, self.recipe = variant, out, recipe
+        self.material, self.accelerator = material, accelerator
+        on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
             torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not used
             torch.backends.cudnn.benchmark = True
         self.trainer = Trainer(
-            recipe, training, [self.matcher], self.accelerator, fixed, backend="inductor" if on_gpu else None
+            recipe,
+            material.training,
+            [material.matcher] if material.matcher else [],
+            accelerator,
+            material.classifiers,
+            execution=Execution(backend="inductor" if on_gpu else None),
         )
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
         elif start:
-            weights = load_weights(start, framework="torch", architecture=ARCHITECTURE)
+            weights = load_weights(start, framework="torch", architecture=variant.architecture)
             try:
                 self.trainer.start_from(weights.tensors)
             except DataError as error:
                 raise DataError(f"{start}: {error}") from error
+
+    @classmethod
+    def open(
+        cls,
+        variant: Variant,
+        out: Path,
+        pack: Path,
+        recipe: Recipe,
+        *,
+        matcher: Path | None = None,
+        precision: str = "bf16",
+        threads: int | None = None,
+        start: Path | None = None,
+    ) -> Run:
+        """Begin a run, or go on with it, from a pack and, where it learns against one, a matcher's ONNX file."""
+        if threads:
+            torch.set_num_threads(threads)
+        out.mkdir(parents=True, exist_ok=True)
+        accelerator = Accelerator(mixed_precision=precision)
+        size = recipe.generator.size
+        material = read_material(pack, matcher, out, accelerator, size=size, ordered=recipe.ordered)
+        return cls(variant, out, recipe, material, accelerator, start)
 
     def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:
         """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files."""
@@ -108,7 +169,8 @@ class Run:
         def sample(trainer: Trainer) -> None:
             if trainer.step % sample_every == 0:
                 log(trainer.step, self.measure())
-                sample_grid(trainer.average.net, self.validation, self._sample_rows(), self._sample_path(trainer.step))
+                rows, path = self._sample_rows(), self._sample_path(trainer.step)
+                sample_grid(trainer.average.net, self.material.validation, rows, path)
 
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
             self.trainer.run(self.out, deadline=deadline, log=log, sample=sample)
@@ -119,21 +181,21 @@ class Run:
         `looks` estimates; by default the probe, which learns on real faces alone, or where there are no judges, so that
         nothing taught the probe, family A, which then taught nobody.
         """
-        count = min(_VALIDATION_FACES, len(self.validation))
-        rows = torch.linspace(0, len(self.validation) - 1, count).long()
-        default = self.trainer.probe.eval() if self.recipe.judges else self.estimator
+        faces = self.material.validation
+        rows = torch.linspace(0, len(faces) - 1, min(_VALIDATION_FACES, len(faces))).long()
+        default = self.trainer.probe.eval() if self.recipe.judges else self.material.estimator
         generator = Gain(self.trainer.average.net, gain)
-        return figures(generator, self.validation, rows, looks or default, self.matcher)
+        return figures(generator, faces, rows, looks or default, self.material.matcher)
 
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
         self._check_trained()
         for gain in GAINS:
-            found = self.measure(gain, self.estimator)
+            found = self.measure(gain, self.material.estimator)
             yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
-        """Write the averaged generator as ``privacynet.safetensors``; returns its path and validation figures.
+        """Write the averaged generator as ``NAME.safetensors``; returns its path and validation figures.
 
         With `gain` below 1 it changes less: the limit of its residual is multiplied.
         """
@@ -143,19 +205,19 @@ class Run:
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
         measured = self.measure(gain)
         provenance = Provenance(
-            trained_on=f"training part of {self.sets}; missing labels by family A",
+            trained_on=f"training part of {self.material.sets}; missing labels by family A",
             command=shown,
             date=datetime.date.today().isoformat(),
-            seen=(MATCHER, "family-a-gender", "family-a-race", "family-a-age"),
+            seen=((MATCHER,) if self.recipe.matched else ()) + FAMILY,
         )
         config = {
             "generator": asdict(replace(shape, limit=shape.limit * gain)),
             "step": self.trainer.step,
             "validation": {name: round(value, 4) for name, value in measured.items()},
         }
-        path = self.out / "privacynet.safetensors"
+        path = self.out / f"{self.variant.name}.safetensors"
         tensors = half(self.trainer.average.net.state_dict())
-        save_weights(path, tensors, WeightsMetadata(ARCHITECTURE, provenance, config))
+        save_weights(path, tensors, WeightsMetadata(self.variant.architecture, provenance, config))
         return path, measured
 
     def _check_trained(self) -> None:
@@ -163,7 +225,7 @@ class Run:
             raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
 
     def _sample_rows(self) -> torch.Tensor:
-        return torch.linspace(3, len(self.validation) - 4, _SAMPLE_FACES).long()
+        return torch.linspace(3, len(self.material.validation) - 4, _SAMPLE_FACES).long()
 
     def _sample_path(self, step: int) -> Path:
         folder = self.out / "samples"

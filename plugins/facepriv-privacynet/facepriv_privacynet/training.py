@@ -1,196 +1,39 @@
-"""The training loop: G against D, a matcher, and judges that keep learning on changed faces with their true labels.
-
-Judges that stand still are fooled by invisible noise that no other classifier minds. Judges that learn on what G makes
-force it to changes that mean something, and those carry over to classifiers that took no part.
-"""
+"""The training loop: whose turn it is, what chance decides, how a run stops and goes on."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from facepriv.errors import DataError
-from facepriv.training import losses as common
-from facepriv.training.augment import Augmentation
-from facepriv.training.average import MovingAverage
-from facepriv.training.faces import Faces, Labels
-from facepriv.training.judges import Judge, JudgeShape
 from facepriv.training.loop import CHECKPOINT, Log, Loop, load_checkpoint, save_checkpoint
 from facepriv_privacynet import losses
-from facepriv_privacynet.config import Recipe
-from facepriv_privacynet.data import draw_targets
-from facepriv_privacynet.networks import Discriminator, Generator, encode
+from facepriv_privacynet.data import draw_faces, draw_work, seed_step
+from facepriv_privacynet.networks import encode
+from facepriv_privacynet.players import Players
 
-PROBE = JudgeShape(72, window=0.85, residual=True)
+# What a seed decides; after it stand the step and, where each process draws its own, the process.
+_WARM_FACES, _WARMING, _WORK, _GENERATING, _LEARNING = range(5)
 
 
-class Trainer:
-    """One training run.
+class Trainer(Players):
+    """One training run; takes what `Players` takes.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    faces : Faces
-        Training faces on the accelerator's device.
-    matchers : sequence of Module
-        Differentiable matchers, crops in [0, 1] to descriptors; their weights stay as they are.
-    fixed : sequence of Module
-        Trained classifiers, crops to class logits by attribute, that judge in turn with the learning ones.
-    accelerator : Accelerator
-        Device, precision, and the other processes where there are several.
-    backend : str or None
-        Compile all networks with torch.compile and this backend; worth it on a GPU.
+    Chance is seeded anew at each step: a run that goes on draws what it would have drawn, and so do two recipes of one
+    seed, or several processes and one with all of their faces.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        faces: Faces,
-        matchers: Sequence[nn.Module],
-        accelerator: Accelerator,
-        fixed: Sequence[nn.Module] = (),
-        *,
-        backend: str | None = None,
-    ) -> None:
-        self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
-        device = accelerator.device
-        torch.manual_seed(recipe.seed)
-        self.matchers, self.fixed = (
-            [net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False) for net in nets]
-            for nets in (matchers, fixed)
-        )
-
-        def built(net: nn.Module) -> Any:
-            return net.to(device, memory_format=torch.channels_last)
-
-        self.g: Generator = built(Generator(recipe.generator))
-        self.d: Discriminator = built(Discriminator(recipe.generator.size, conditional=recipe.conditional))
-        # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
-        self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []
-        self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
-        # Learns on real faces only and teaches nobody: what it says of G's faces is what strangers will say.
-        self.probe: Judge = built(Judge(PROBE))
-        if backend:
-            # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
-            # compiled code cannot give, and goes round by `forward`.
-            for net in (self.g, self.d, *self.judges, *self.copies, self.probe, *self.matchers, *self.fixed):
-                net.compile(backend=backend)
-        self.average = MovingAverage(self.g, recipe.ema)
-        fused = device.type in ("cuda", "cpu")
-        self.opt_g = torch.optim.Adam(self.g.parameters(), recipe.rate_g, (0.5, 0.999), fused=fused)
-        self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
-        self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
-        copied = [p for net in self.copies for p in net.parameters()]
-        self.opt_c = torch.optim.AdamW(copied, recipe.rate_copies, fused=fused) if copied else None
-        self.jitter = Augmentation(
-            rotate=3,
-            shift=recipe.matcher_shift,
-            scale=0.04,
-            flip=False,
-            smallest=recipe.matcher_smallest,
-            light=recipe.matcher_light,
-            colour=recipe.matcher_light,
-            grey=recipe.matcher_light,
-            noise=0,
-        )
-        self.weights = {"gender": recipe.w_gender, losses.YEARS: recipe.w_years}
-        self.warmed = 0
-        self.step = 0
-        # Each process draws its own faces; weights were drawn alike above.
-        torch.manual_seed(recipe.seed + 1000 * (1 + accelerator.process_index))
-
-    # -- one step of each player -------------------------------------------------------------------------------
-
-    def generator_step(self, x: Tensor, own: Labels) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Update G once; returns the changed faces, detached, the labels that it was given, the parts of its loss."""
-        r = self.recipe
-        targets, kept = draw_targets(own, r.hide, r.own)
-        wanted = encode(targets)
-        with self.accelerator.autocast():
-            y = self.g(x, wanted)
-            realness, logits = self.d(y, wanted)
-            parts = {
-                "source": losses.adversarial(realness),
-                "attribute": losses.attributes(logits, targets, self.weights),
-            }
-            if self.judges:
-                chosen = [self.judges[i] for i in torch.randperm(len(self.judges))[: r.judges_each_step].tolist()]
-                chosen += self.fixed if self.step % r.fixed_every == 0 else self.copies
-                views = [self._judged(judge, self._augmented(y), targets) for judge in chosen]
-                parts["judges"] = torch.stack(views).mean()
-            parts["identity"], parts["alike"] = self._identity(x, y)
-            parts["kept"] = losses.kept(x, y, kept)
-            parts["roughness"] = common.roughness(x, y)
-            parts["colour"] = losses.colour(x, y)
-            if self.step % r.cycle_every == 0:
-                parts["cycle"] = losses.cycle(x, self.g(y, encode(own)))
-        total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
-        self._descend(self.opt_g, total, self.g.parameters())
-        self.average.update(self.g)
-        return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
-
-    def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """Update D once: critic, gradient penalty (not at every step), attributes on real faces.
-
-        `y` are changed faces, `wanted` (N, V) the labels that G was given for them.
-        """
-        r = self.recipe
-        given = encode(own)
-        with self.accelerator.autocast():
-            real, logits = self.d(x, given)
-            changed, _ = self.d(y, wanted)
-        parts = {"critic": losses.critic(real, changed), "d_attribute": losses.attributes(logits, own)}
-        total = parts["critic"] + parts["d_attribute"]
-        if (self.step // r.critic_every) % r.penalty_every == 0:
-            # The double backward runs in float32 and outside any compiled graph.
-            def score(mixed: Tensor, share: Tensor) -> Tensor:
-                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(dim=(1, 2))
-
-            parts["penalty"] = losses.gradient_penalty(score, x, y)
-            total = total + 10 * r.penalty_every * parts["penalty"]
-        self._descend(self.opt_d, total, self.d.parameters())
-        return {name: value.detach() for name, value in parts.items()}
-
-    def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
-        """Update every judge on real and changed faces, all with their true labels; the probe on real ones alone."""
-        # One view for all judges: augmenting costs as much as judging. One batch: half the calls.
-        x, own = self._augmented(real[0]), real[1]
-        views = x if changed is None else torch.cat([x, self._augmented(changed[0])])
-        parts: dict[str, list[Tensor]] = {"judges_real": [], "judges_changed": []}
-        with self.accelerator.autocast():
-            for judge in self.judges:
-                logits = judge(views)
-                parts["judges_real"].append(losses.attributes({k: v[: len(x)] for k, v in logits.items()}, own))
-                if changed is not None:
-                    rest = {k: v[len(x) :] for k, v in logits.items()}
-                    parts["judges_changed"].append(losses.attributes(rest, changed[1]))
-            parts["judges_real"].append(losses.attributes(self.probe(x), own))
-        total = torch.stack([value for values in parts.values() for value in values]).sum()
-        self._descend(self.opt_j, total, self._judging())
-        return {name: torch.stack(values).mean().detach() for name, values in parts.items() if values}
-
-    def copies_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels]) -> dict[str, Tensor]:
-        """Update the copies of the trained classifiers on real and changed faces, all with their true labels."""
-        if self.opt_c is None:
-            return {}
-        views = self._augmented(torch.cat([real[0], changed[0]]).float())
-        own = {name: torch.cat([real[1][name], changed[1][name]]) for name in real[1]}
-        with self._frozen_precision():
-            value = torch.stack([losses.attributes(net(views), own) for net in self.copies]).mean()
-        self._descend(self.opt_c, value, [p for net in self.copies for p in net.parameters()])
-        return {"copies": value.detach()}
+    warmed = 0
 
     def warm_up(self) -> dict[str, Tensor]:
         """Teach judges and D's attribute head on real faces only, before G starts."""
-        x, own = self.faces.draw(self.recipe.warm_batch)
+        self._seed(_WARM_FACES, self.warmed)
+        x, own = draw_faces(self.faces, self.recipe.warm_batch, *self._place())
+        self._seed(_WARMING, self.warmed, self._place()[0])
         with self.accelerator.autocast():
             value = losses.attributes(self.d(x, encode(own))[1], own)
         self._descend(self.opt_d, value, self.d.parameters())
@@ -201,19 +44,21 @@ class Trainer:
         """Do one step of G and what is due of the others; returns the parts of all losses."""
         r = self.recipe
         self._set_rates()
-        x, own = self.faces.draw(r.batch)
-        y, wanted, parts = self.generator_step(x, own)
+        process, processes = self._place()
+        self._seed(_WORK, self.step)
+        work = draw_work(self.faces, r, process, processes)
+        self._seed(_GENERATING, self.step, process)
+        y, wanted, parts = self.generator_step(work)
+        # Anew: whether a matcher took part must not change what D and judges see.
+        self._seed(_LEARNING, self.step, process)
         if self.step % r.critic_every == 0:
-            parts |= self.discriminator_step(x, own, y, wanted)
-        if self.judges and self.step % r.judges_every == 0:
-            real = self.faces.draw(r.judges_batch)
-            parts |= self.judges_step(real, (y, own))
+            parts |= self.discriminator_step(work.faces, work.own, y, wanted)
+        if work.real and self.step % r.judges_every == 0:
+            parts |= self.judges_step(work.real, (y, work.own))
             if self.step % (2 * r.judges_every) == 0:
-                parts |= self.copies_step(real, (y, own))
+                parts |= self.copies_step(work.real, (y, work.own))
         self.step += 1
         return parts
-
-    # -- the run -------------------------------------------------------------------------------------------------
 
     def run(
         self,
@@ -236,7 +81,7 @@ class Trainer:
                 sample(self)
 
         before = self.recipe.warm_up
-        loop = Loop(log, save, deadline, log_every, save_every)
+        loop = Loop(log, save, deadline, log_every, save_every, self._agreed)
         loop.run(self.warm_up, lambda: self.warmed, before, before=before)
         replace(loop, save=save_and_sample).run(self.train_step, lambda: self.step, self.recipe.steps)
         save()
@@ -251,14 +96,12 @@ class Trainer:
             "warmed": self.warmed,
             "updates": self.average.updates,
         }
-        save_checkpoint(path, self._nets(), self._optimisers(), numbers)
+        save_checkpoint(path, self.nets(), self.optimisers(), numbers)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
-        state = load_checkpoint(path, self._nets(), self._optimisers(), self.accelerator.device)
+        state = load_checkpoint(path, self.nets(), self.optimisers(), self.accelerator.device)
         self.step, self.warmed, self.average.updates = state["step"], state["warmed"], state["updates"]
-        # Not the same draws again as from the start.
-        torch.manual_seed(self.recipe.seed + 1000 * (1 + self.accelerator.process_index) + self.step)
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Let G begin with released weights; raises `DataError` if they belong to another shape."""
@@ -268,66 +111,25 @@ class Trainer:
         except RuntimeError as error:
             raise DataError("these weights belong to a generator of another shape than the recipe's") from error
 
-    # -- helpers --------------------------------------------------------------------------------------------------
+    def _place(self) -> tuple[int, int]:
+        """Which process this is, and of how many."""
+        return self.accelerator.process_index, self.accelerator.num_processes
 
-    def _nets(self) -> dict[str, nn.Module]:
-        judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
-        copies = {f"copy{i}": net for i, net in enumerate(self.copies)}
-        return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges, **copies}
+    def _seed(self, *parts: int) -> None:
+        seed_step(self.recipe.seed, *parts)
 
-    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        copies = {"copies": self.opt_c} if self.opt_c else {}
-        return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j, **copies}
-
-    def _judging(self) -> list[nn.Parameter]:
-        return [p for judge in (*self.judges, self.probe) for p in judge.parameters()]
-
-    def _augmented(self, x: Tensor) -> Tensor:
-        return self.recipe.augment(x) if self.recipe.augment else x
-
-    def _judged(self, judge: nn.Module, y: Tensor, targets: Labels) -> Tensor:
-        if judge not in self.fixed and judge not in self.copies:
-            return losses.attributes(judge(y), targets, self.weights)
-        with self._frozen_precision():
-            return losses.attributes(judge(y.float()), targets, self.weights)
-
-    def _identity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """L_m and `common.alike`, means over all matchers, both faces under the same jitter."""
-        if self.recipe.matcher_shift:
-            pairs = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True)
-            pairs = self.jitter.resolution(self.jitter.photometric(pairs, pairs=True)).clamp(0, 1)
-            x, y = pairs.contiguous(memory_format=torch.channels_last).chunk(2)
-        terms = []
-        with self._frozen_precision():
-            for matcher in self.matchers:
-                with torch.no_grad():
-                    before = matcher(x).float()
-                after = matcher(y).float()
-                terms.append(torch.stack([common.identity(before, after), common.alike(before, after)]))
-        identity, alike = torch.stack(terms).mean(0)
-        return identity, alike
-
-    def _frozen_precision(self) -> AbstractContextManager[Any]:
-        # Depthwise convolutions, of which the frozen networks are made, take twice as long in bf16 on a CPU.
-        on_cpu = self.accelerator.device.type == "cpu"
-        return torch.autocast("cpu", enabled=False) if on_cpu else nullcontext()
-
-    def _descend(self, optimiser: torch.optim.Optimizer, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
-        trained = list(parameters)
-        optimiser.zero_grad(set_to_none=True)
-        self.accelerator.backward(total, inputs=trained)
-        if self.accelerator.num_processes > 1:
-            for p in trained:
-                if p.grad is not None:
-                    p.grad = self.accelerator.reduce(p.grad, "mean")
-        nn.utils.clip_grad_norm_(trained, 5.0)
-        optimiser.step()
+    def _agreed(self, stop: bool) -> bool:
+        """Whether any process wants to stop: one that stopped alone would leave the others waiting for it."""
+        if self.accelerator.num_processes == 1:
+            return stop
+        wishes = torch.tensor(float(stop), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(wishes, "sum") > 0)
 
     def _set_rates(self) -> None:
         r = self.recipe
         left = 1 - self.step / max(1, r.steps)
         factor = min(1.0, left / r.decay) if r.decay else 1.0
         rates = {"g": r.rate_g, "d": r.rate_d, "judges": r.rate_judges, "copies": r.rate_copies}
-        for name, optimiser in self._optimisers().items():
+        for name, optimiser in self.optimisers().items():
             for group in optimiser.param_groups:
                 group["lr"] = rates[name] * max(factor, 0.02)

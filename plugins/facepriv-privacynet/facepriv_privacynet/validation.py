@@ -56,7 +56,7 @@ def _batched(function: Callable[..., Tensor], *tensors: Tensor, batch: int = 32)
 
 
 def figures(
-    generator: nn.Module, faces: Faces, rows: Tensor, estimator: nn.Module, matcher: nn.Module
+    generator: nn.Module, faces: Faces, rows: Tensor, estimator: nn.Module, matcher: nn.Module | None
 ) -> dict[str, float]:
     """Measure one generator on some validation faces.
 
@@ -69,8 +69,8 @@ def figures(
         Which faces; gender must be known.
     estimator : Module
         Crops to ``gender`` and ``race`` logits and ``years`` ranks; not one that the generator trains against.
-    matcher : Module
-        Crops to unit descriptors; higher cosine = same person.
+    matcher : Module or None
+        Crops to unit descriptors; higher cosine = same person. None: its two figures are left out.
 
     Returns
     -------
@@ -105,9 +105,6 @@ def figures(
     after = classify(images)
     race = classify(changed(flipped(own, ("race",))))["race"].argmax(1)
     same_race = before["race"].argmax(1)
-    descriptors = [_batched(matcher, part) for part in (x, images)]
-    original, protected = (d @ d.T for d in descriptors)
-    others = ~torch.eye(len(x), dtype=torch.bool)
     found = {
         "eer_original": gender_eer(before),
         "eer_gender": gender_eer(after),
@@ -120,11 +117,18 @@ def figures(
         outside = (own[AGE.name] != index).numpy()
         shift = classify(changed({**own, AGE.name: torch.full_like(own[AGE.name], index)}))[YEARS] - before[YEARS]
         found[f"years_{group}"] = float((np.sign(typical - own[YEARS].numpy())[:, None] * shift)[outside].mean())
+    matched = _matched(matcher, x, images) if matcher else {}
+    return {**found, **matched, "change": float((images - x).abs().mean())}
+
+
+def _matched(matcher: nn.Module, x: Tensor, images: Tensor) -> dict[str, float]:
+    """Return what a matcher says of faces and changed faces: ``cosine`` and ``alike`` of `figures`."""
+    descriptors = [_batched(matcher, part) for part in (x, images)]
+    original, protected = (d @ d.T for d in descriptors)
+    others = ~torch.eye(len(x), dtype=torch.bool)
     return {
-        **found,
         "cosine": float((descriptors[0] * descriptors[1]).sum(1).mean()),
         "alike": float((protected - original)[others].mean()),
-        "change": float((images - x).abs().mean()),
     }
 
 

@@ -72,6 +72,14 @@ def test_kept_counts_only_faces_whose_targets_are_their_own():
     assert losses.kept(x, y, torch.tensor([False, False])).item() == 0
 
 
+def test_kept_faces_of_several_processes_average_to_the_mean_over_all():
+    x, y = torch.zeros(4, 3, 2, 2), torch.arange(1.0, 5)[:, None, None, None].expand(4, 3, 2, 2)
+    own = torch.tensor([True, False, True, True])
+    whole = losses.kept(x, y, own)
+    parts = [losses.kept(x[part], y[part], own[part], own.sum() / 2) for part in (slice(2), slice(2, 4))]
+    assert sum(parts) / 2 == pytest.approx(whole.item()) == pytest.approx(8 / 3)
+
+
 def test_colour_ignores_changes_of_light_and_sees_changes_of_hue():
     x = torch.full((1, 3, 4, 4), 0.5)
     assert losses.colour(x, x + 0.2).item() == pytest.approx(0, abs=1e-9)

@@ -8,10 +8,8 @@ from accelerate import Accelerator
 from click.testing import CliRunner
 from facepriv_privacynet import runs
 from facepriv_privacynet.cli import command
-from facepriv_privacynet.config import OURS, PAPER
-from facepriv_privacynet.method import ARCHITECTURE
+from facepriv_privacynet.config import OURS, PAPER, PRIVACYNET
 from facepriv_privacynet.networks import GeneratorShape
-from facepriv_privacynet.training import Trainer
 from torch import nn
 
 from facepriv.errors import DataError, UsageError
@@ -37,13 +35,10 @@ def run(tmp_path):
     labels = {name: torch.tensor(values) for name, values in classes.items()}
     labels["years"] = torch.tensor([20.0, 40, 60, 20])
     faces = Faces(torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), labels, torch.ones(4, dtype=torch.float64))
-    made = object.__new__(runs.Run)
-    made.out, made.sets, made.validation, made.matcher = tmp_path, "made up", faces, Unit()
-    made.recipe = replace(OURS, generator=SHAPE, judges=(JudgeShape(16, 8),))
-    accelerator = Accelerator(cpu=True, mixed_precision="no")
-    made.trainer = Trainer(made.recipe, faces, [Unit()], accelerator, [Judge(JudgeShape(16, 8))])
-    made.estimator = made.trainer.probe
-    return made
+    classifier = Judge(JudgeShape(16, 8))
+    material = runs.Material(faces, faces, "made up", classifier, [classifier], Unit())
+    recipe = replace(OURS, generator=SHAPE, judges=(JudgeShape(16, 8),), warm_up=1, steps=1, batch=4)
+    return runs.Run(PRIVACYNET, tmp_path, recipe, material, Accelerator(cpu=True, mixed_precision="no"))
 
 
 def test_nothing_is_exported_or_measured_before_training(run):
@@ -56,11 +51,36 @@ def test_nothing_is_exported_or_measured_before_training(run):
 def test_a_gain_scales_the_limit_of_the_exported_generator(run):
     run.trainer.step = 7
     path, figures = run.export("command", gain=0.5)
-    weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
+    weights = load_weights(path, framework="torch", architecture=PRIVACYNET.architecture)
     config = weights.metadata.config
     assert set(weights.tensors) == set(run.trainer.g.state_dict())  # no judge, and no copy of one
     assert config["generator"]["limit"] == pytest.approx(SHAPE.limit / 2) and config["step"] == 7
     assert config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
+
+
+def test_a_run_trains_logs_and_goes_on(run):
+    lines = []
+    run.train(None, lines.append)
+    assert run.trainer.step == 1
+    again = runs.Run(PRIVACYNET, run.out, run.recipe, run.material, run.accelerator)
+    assert again.trainer.step == 1
+
+
+def test_what_taught_the_generator_is_declared(run):
+    run.trainer.step = 1
+    seen = load_weights(run.export("command")[0]).metadata.provenance.seen
+    assert seen == ("mobilefacenet", "family-a-gender", "family-a-race", "family-a-age")
+    run.recipe = run.recipe.unmatched()
+    assert load_weights(run.export("command")[0]).metadata.provenance.seen == seen[1:]
+
+
+def test_a_recipe_that_learns_against_a_matcher_needs_one(run):
+    material = replace(run.material, matcher=None)
+    with pytest.raises(UsageError, match="--matcher"):
+        runs.Run(PRIVACYNET, run.out, run.recipe, material, run.accelerator)
+    without = runs.Run(PRIVACYNET, run.out, run.recipe.unmatched(), material, run.accelerator)
+    assert {"identity", "alike"}.isdisjoint(without.trainer.train_step())
+    assert {"cosine", "alike"}.isdisjoint(without.measure())
 
 
 def test_the_papers_generator_gives_an_image_and_cannot_be_scaled(run):

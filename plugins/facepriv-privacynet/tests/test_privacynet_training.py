@@ -7,9 +7,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 from facepriv_privacynet import runs
-from facepriv_privacynet.config import OURS, PAPER
-from facepriv_privacynet.data import TYPICAL_YEARS, draw_targets
+from facepriv_privacynet.config import OURS, PAPER, PRIVACYNET
+from facepriv_privacynet.data import TYPICAL_YEARS, draw_faces, draw_targets, draw_work, seed_step
 from facepriv_privacynet.networks import GeneratorShape, encode
+from facepriv_privacynet.players import Execution
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import flipped
 from torch import nn
@@ -100,12 +101,71 @@ def test_filled_labels_are_kept_and_read_again(faces, tmp_path):
 
 def test_generator_step_moves_the_generator_alone(faces):
     t = trainer(faces)
-    before = {name: [p.clone() for p in net.parameters()] for name, net in t._nets().items()}
-    x, own = faces.draw(4)
-    t.generator_step(x, own)
-    for name, net in t._nets().items():
+    before = {name: [p.clone() for p in net.parameters()] for name, net in t.nets().items()}
+    t.generator_step(draw_work(faces, t.recipe))
+    for name, net in t.nets().items():
         moved = any(not torch.equal(a, b) for a, b in zip(before[name], net.parameters(), strict=True))
         assert moved == (name in ("g", "average")), name
+
+
+def test_several_processes_draw_together_what_one_draws(faces):
+    def drawn(process, processes, batch):
+        seed_step(0, 7)
+        recipe = replace(TINY, batch=batch, judges_batch=batch)
+        return draw_faces(faces, batch, process, processes), draw_work(faces, recipe, process, processes)
+
+    (x, own), work = drawn(0, 1, 4)
+    parts = [drawn(process, 2, 2) for process in (0, 1)]
+    assert torch.equal(x, torch.cat([part[0][0] for part in parts]))
+    for name, values in own.items():
+        assert torch.equal(values, torch.cat([part[0][1][name] for part in parts])) or values.isnan().any()
+    for name in ("faces", "kept"):
+        assert torch.equal(getattr(work, name), torch.cat([getattr(part[1], name) for part in parts]))
+    assert torch.equal(work.targets["gender"], torch.cat([part[1].targets["gender"] for part in parts]))
+    assert torch.equal(work.real[0], torch.cat([part[1].real[0] for part in parts]))
+    assert all(part[1].judges == work.judges and part[1].kept_count == work.kept_count / 2 for part in parts)
+
+
+def test_a_run_that_went_on_is_the_run_that_never_stopped(faces, tmp_path):
+    whole, first, second = trainer(faces), trainer(faces), trainer(faces)
+    whole.run(tmp_path, log=quiet)
+    first.run(tmp_path, log=quiet, deadline=0)  # stops before its first step, saved
+    assert first.step == first.warmed == 0
+    first.warm_up()
+    first.warm_up()
+    first.train_step()
+    first.save(tmp_path / CHECKPOINT)
+    second.load(tmp_path / CHECKPOINT)
+    second.run(tmp_path, log=quiet)
+    assert second.step == whole.step == TINY.steps
+    for name, net in whole.nets().items():
+        for a, b in zip(net.parameters(), second.nets()[name].parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-6), name
+
+
+def test_without_a_matcher_the_same_faces_targets_and_judges_are_drawn(faces):
+    def seen(recipe):
+        t, kept = trainer(faces, recipe), []
+        t.warm_up()
+        step, learn = t.generator_step, t.judges_step
+        t.generator_step = lambda work: kept.append(work) or step(work)
+        t.judges_step = lambda real, changed: kept.append(torch.rand(3)) or learn(real, changed)
+        for _ in range(2):
+            t.train_step()
+        return kept
+
+    for one, other in zip(seen(TINY), seen(TINY.unmatched()), strict=True):
+        if isinstance(one, torch.Tensor):  # the chance that is left when the judges' turn comes
+            assert torch.equal(one, other)
+        else:
+            assert torch.equal(one.faces, other.faces) and one.judges == other.judges
+            assert all(torch.equal(one.targets[k], other.targets[k]) for k in ("gender", "race", "age"))
+
+
+def test_terms_without_weight_are_left_out(faces):
+    parts = trainer(faces, replace(TINY.unmatched(), w_cycle=0.0)).train_step()
+    assert {"identity", "alike", "cycle"}.isdisjoint(parts) and "source" in parts
+    assert {"identity", "alike", "cycle"} <= set(trainer(faces).train_step())
 
 
 def test_a_run_stops_and_goes_on_where_it_was(faces, tmp_path):
@@ -151,7 +211,7 @@ def test_the_copies_teach_the_generator_where_the_classifiers_do_not(faces):
         net.register_forward_hook(lambda *_, kind=kind: asked.append(kind))
     for step in (1, 2):
         t.step = step
-        t.generator_step(*faces.draw(4))
+        t.generator_step(draw_work(faces, t.recipe))
     assert asked == ["copy", "fixed"]
 
 
@@ -187,9 +247,7 @@ def test_a_run_may_begin_with_released_weights_of_its_own_shape(faces):
 def test_compiled_networks_train_as_plain_ones_do(faces):
     # aot_eager traces and differentiates as the GPU's backend does, without a compiler.
     def parts(backend):
-        t = Trainer(
-            replace(TINY, batch=4), faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"), backend=backend
-        )
+        t = trainer(faces, execution=Execution(backend=backend))
         t.warm_up()
         return t.train_step()
 
@@ -240,9 +298,9 @@ def test_the_papers_preset_steps_without_judges(faces):
 
 
 def test_recipe_changes_are_parsed_and_misspelt_ones_named():
-    changed = runs.recipe("ours", steps=7, batch=None, changes=("w_identity=3.5", "critic_every=4"))
+    changed = runs.recipe(PRIVACYNET, "ours", steps=7, batch=None, changes=("w_identity=3.5", "critic_every=4"))
     assert (changed.steps, changed.w_identity, changed.critic_every) == (7, 3.5, 4)
     with pytest.raises(UsageError, match="did you mean 'w_identity'"):
-        runs.recipe("ours", steps=None, batch=None, changes=("w_identiti=3",))
+        runs.recipe(PRIVACYNET, "ours", steps=None, batch=None, changes=("w_identiti=3",))
     with pytest.raises(UsageError, match="is no int"):
-        runs.recipe("ours", steps=None, batch=None, changes=("cycle_every=often",))
+        runs.recipe(PRIVACYNET, "ours", steps=None, batch=None, changes=("cycle_every=often",))

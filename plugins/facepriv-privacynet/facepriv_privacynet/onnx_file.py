@@ -1,0 +1,109 @@
+"""The generator as an ONNX file, which says of itself what a program needs that has nothing else of ours."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from facepriv.errors import PluginError, UsageError
+from facepriv.faces.align import TEMPLATE
+from facepriv.images import atomic_write
+from facepriv.weights import Weights, packaged_weights
+from facepriv_privacynet.config import Variant
+from facepriv_privacynet.method import load_generator
+from facepriv_privacynet.networks import label_width
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+#: ONNX operator set; the generator needs no newer one.
+OPSET = 17
+IMAGES, LABELS, CHANGED = "images", "labels", "changed"
+
+
+def export_onnx(variant: Variant, out: Path, weights: Path | None = None, *, overwrite: bool = False) -> str:
+    """Write a method's generator as an ONNX file, atomically; returns a line that says what it is.
+
+    The graph takes ``images`` (N, 3, S, S) float32 RGB in [0, 1] and ``labels`` (N, V) float32, a one-hot block for
+    each attribute, and gives ``changed``, of the shape of ``images``; N is free. Its metadata hold the keys of
+    `metadata`.
+
+    Raises
+    ------
+    UsageError
+        If `out` exists (unless `overwrite`) or does not end in ``.onnx``.
+    WeightsError
+        If the weights are missing, damaged, or another method's.
+    PluginError
+        If onnx is not installed.
+    """
+    if out.suffix != ".onnx":
+        raise UsageError(f"{out}: an ONNX file ends in .onnx")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out}: exists already; name another file, or replace it with --overwrite")
+    try:
+        import onnx
+    except ImportError as error:
+        raise PluginError("the export needs onnx: pip install 'facepriv-privacynet[export]'") from error
+    path = weights or packaged_weights(variant.package, variant.name)
+    generator, content = load_generator(path, "cpu", variant.architecture)
+    model = _traced(generator, label_width(content.metadata.schema))
+    onnx.helper.set_model_props(model, metadata(variant, content))
+    onnx.checker.check_model(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    data = model.SerializeToString()
+    atomic_write(out, data)
+    return f"{out}  {len(data) / 2**20:.1f} MiB  weights {content.sha256[:12]}"
+
+
+def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
+    """Return what the file says of itself: texts by key, numbers and lists as JSON.
+
+    ``method``, ``version``, ``weights_sha256``, ``licence``, ``trained_on``, ``seen`` (evaluators that are no unseen
+    evidence), ``size`` (pixels), ``schema`` (attributes and classes, in the order of the label blocks), ``inputs``,
+    ``alignment`` and ``template`` (five points in a crop of side 1, origin top left), ``paste``.
+    """
+    origin, schema = weights.metadata.provenance, weights.metadata.schema
+    shape = weights.metadata.config["generator"]
+    return {
+        "method": variant.name,
+        "version": variant.version,
+        "weights_sha256": weights.sha256,
+        "licence": origin.licence,
+        "trained_on": origin.trained_on,
+        "seen": json.dumps(origin.seen),
+        "size": str(shape["size"]),
+        "schema": json.dumps([{"name": name, "classes": spec.classes} for name, spec in schema.items()]),
+        "inputs": f"{IMAGES}: RGB in [0, 1]; {LABELS}: one-hot blocks in the schema's order, the wanted class of every "
+        "attribute, a kept one's own; a block of zeros is unknown",
+        "alignment": "similarity transform that takes dlib's five landmarks to the template: outer and inner corner of "
+        "the eye on the right of the picture, the same on the left, nose base",
+        "template": json.dumps(np.round(TEMPLATE, 6).tolist()),
+        "paste": "replace the crop"
+        if shape["output"] == "image"
+        else "add the difference to the photo, enlarged; it is 0 at the crop's rim",
+    }
+
+
+def _traced(generator: torch.nn.Module, width: int) -> ModelProto:
+    """Return the graph. Tracing, and no exporter that needs further packages, does for a net without branches."""
+    import onnx
+
+    size: int = generator.shape.size  # type: ignore[assignment,union-attr]
+    # Two faces: with one, a batch of one could be traced into the graph.
+    example: tuple[Any, ...] = (torch.rand(2, 3, size, size), torch.zeros(2, width))
+    free = {name: {0: "N"} for name in (IMAGES, LABELS, CHANGED)}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the exporter is the old one, and that InstanceNorm has no statistics
+        path = str(Path(folder) / "generator.onnx")
+        torch.onnx.export(
+            generator, example, path, dynamo=False, opset_version=OPSET,
+            input_names=[IMAGES, LABELS], output_names=[CHANGED], dynamic_axes=free,
+        )  # fmt: skip
+        return onnx.load(path)

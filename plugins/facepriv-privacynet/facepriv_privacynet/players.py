@@ -1,0 +1,265 @@
+"""The networks that play against each other, and one update of each.
+
+Judges that stand still are fooled by invisible noise that no other classifier minds. Judges that learn on what G makes
+force it to changes that mean something, and those carry over to classifiers that took no part.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from facepriv.training import losses as common
+from facepriv.training.augment import Augmentation
+from facepriv.training.average import MovingAverage
+from facepriv.training.faces import Faces, Labels
+from facepriv.training.judges import Judge, JudgeShape
+from facepriv_privacynet import losses
+from facepriv_privacynet.config import Recipe
+from facepriv_privacynet.data import Work
+from facepriv_privacynet.networks import Discriminator, Generator, encode
+
+PROBE = JudgeShape(72, window=0.85, residual=True)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training is carried out, whatever it computes.
+
+    Parameters
+    ----------
+    channels_last : bool
+        Keep each pixel's channels side by side, as convolutions read them.
+    fused : bool
+        Update all parameters of an optimiser in one kernel.
+    backend : str or None
+        Compile all networks with torch.compile and this backend; worth it on a GPU.
+    """
+
+    channels_last: bool = True
+    fused: bool = True
+    backend: str | None = None
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Memory format of images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+class Players:
+    """Generator, discriminator, judges, copies of trained classifiers, and the optimisers of all.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    faces : Faces
+        Training faces on the accelerator's device.
+    matchers : sequence of Module
+        Differentiable matchers, crops in [0, 1] to descriptors; their weights stay as they are. None are needed where
+        the recipe is not `matched`.
+    fixed : sequence of Module
+        Trained classifiers, crops to class logits by attribute, that judge in turn with the learning ones.
+    accelerator : Accelerator
+        Device, precision, and the other processes where there are several. These draw the same faces and targets as
+        one process with all of them would, each takes its share, and gradients are averaged.
+    execution : Execution
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: Faces,
+        matchers: Sequence[nn.Module],
+        accelerator: Accelerator,
+        fixed: Sequence[nn.Module] = (),
+        *,
+        execution: Execution = Execution(),
+    ) -> None:
+        self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
+        self.layout = execution.layout
+        device, backend = accelerator.device, execution.backend
+        torch.manual_seed(recipe.seed)
+
+        def built(net: nn.Module) -> Any:
+            return net.to(device, memory_format=self.layout)
+
+        self.matchers, self.fixed = (
+            [built(net).eval().requires_grad_(False) for net in nets]
+            for nets in (matchers if recipe.matched else (), fixed if recipe.judges and recipe.fixed_every else ())
+        )
+
+        self.g: Generator = built(Generator(recipe.generator))
+        self.d: Discriminator = built(Discriminator(recipe.generator.size, conditional=recipe.conditional))
+        # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
+        self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []
+        self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
+        # Learns on real faces only and teaches nobody: what it says of G's faces is what strangers will say.
+        self.probe: Judge = built(Judge(PROBE))
+        if backend:
+            # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
+            # compiled code cannot give, and goes round by `forward`.
+            for net in (self.g, self.d, *self.judges, *self.copies, self.probe, *self.matchers, *self.fixed):
+                net.compile(backend=backend)
+        self.average = MovingAverage(self.g, recipe.ema)
+        fused = execution.fused and device.type in ("cuda", "cpu")
+        self.opt_g = torch.optim.Adam(self.g.parameters(), recipe.rate_g, (0.5, 0.999), fused=fused)
+        self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
+        self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
+        copied = [p for net in self.copies for p in net.parameters()]
+        self.opt_c = torch.optim.AdamW(copied, recipe.rate_copies, fused=fused) if copied else None
+        self.jitter = Augmentation(
+            rotate=3,
+            shift=recipe.matcher_shift,
+            scale=0.04,
+            flip=False,
+            smallest=recipe.matcher_smallest,
+            light=recipe.matcher_light,
+            colour=recipe.matcher_light,
+            grey=recipe.matcher_light,
+            noise=0,
+        )
+        self.weights = {"gender": recipe.w_gender, losses.YEARS: recipe.w_years}
+        self.step = 0
+
+    def generator_step(self, work: Work) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Update G once; returns the changed faces, detached, the labels that it was given, the parts of its loss."""
+        r, x, targets = self.recipe, work.faces, work.targets
+        wanted = encode(targets)
+        with self.accelerator.autocast():
+            y = self.g(x, wanted)
+            realness, logits = self.d(y, wanted)
+            parts = {
+                "source": losses.adversarial(realness),
+                "attribute": losses.attributes(logits, targets, self.weights),
+            }
+            if self.judges:
+                chosen = [self.judges[i] for i in work.judges]
+                chosen += self.fixed if r.fixed_every and self.step % r.fixed_every == 0 else self.copies
+                views = [self._judged(judge, self._augmented(y), targets) for judge in chosen]
+                parts["judges"] = torch.stack(views).mean()
+            if r.matched:
+                parts["identity"], parts["alike"] = self._identity(x, y)
+            parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
+            parts["roughness"] = common.roughness(x, y)
+            parts["colour"] = losses.colour(x, y)
+            if r.w_cycle and self.step % r.cycle_every == 0:
+                parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own)))
+        total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
+        self._descend(self.opt_g, total, self.g.parameters())
+        self.average.update(self.g)
+        return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
+
+    def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """Update D once: critic, gradient penalty (not at every step), attributes on real faces.
+
+        `y` are changed faces, `wanted` (N, V) the labels that G was given for them.
+        """
+        r = self.recipe
+        given = encode(own)
+        with self.accelerator.autocast():
+            real, logits = self.d(x, given)
+            changed, _ = self.d(y, wanted)
+        parts = {"critic": losses.critic(real, changed), "d_attribute": losses.attributes(logits, own)}
+        total = parts["critic"] + parts["d_attribute"]
+        if (self.step // r.critic_every) % r.penalty_every == 0:
+            # The double backward runs in float32 and outside any compiled graph.
+            def score(mixed: Tensor, share: Tensor) -> Tensor:
+                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(dim=(1, 2))
+
+            parts["penalty"] = losses.gradient_penalty(score, x, y)
+            total = total + 10 * r.penalty_every * parts["penalty"]
+        self._descend(self.opt_d, total, self.d.parameters())
+        return {name: value.detach() for name, value in parts.items()}
+
+    def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
+        """Update every judge on real and changed faces, all with their true labels; the probe on real ones alone."""
+        # One view for all judges: augmenting costs as much as judging. One batch: half the calls.
+        x, own = self._augmented(real[0]), real[1]
+        views = x if changed is None else torch.cat([x, self._augmented(changed[0])])
+        parts: dict[str, list[Tensor]] = {"judges_real": [], "judges_changed": []}
+        with self.accelerator.autocast():
+            for judge in self.judges:
+                logits = judge(views)
+                parts["judges_real"].append(losses.attributes({k: v[: len(x)] for k, v in logits.items()}, own))
+                if changed is not None:
+                    rest = {k: v[len(x) :] for k, v in logits.items()}
+                    parts["judges_changed"].append(losses.attributes(rest, changed[1]))
+            parts["judges_real"].append(losses.attributes(self.probe(x), own))
+        total = torch.stack([value for values in parts.values() for value in values]).sum()
+        self._descend(self.opt_j, total, self._judging())
+        return {name: torch.stack(values).mean().detach() for name, values in parts.items() if values}
+
+    def copies_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels]) -> dict[str, Tensor]:
+        """Update the copies of the trained classifiers on real and changed faces, all with their true labels."""
+        if self.opt_c is None:
+            return {}
+        views = self._augmented(torch.cat([real[0], changed[0]]).float())
+        own = {name: torch.cat([real[1][name], changed[1][name]]) for name in real[1]}
+        with self._frozen_precision():
+            value = torch.stack([losses.attributes(net(views), own) for net in self.copies]).mean()
+        self._descend(self.opt_c, value, [p for net in self.copies for p in net.parameters()])
+        return {"copies": value.detach()}
+
+    def nets(self) -> dict[str, nn.Module]:
+        """Return all networks that learn, by the names that a checkpoint gives them."""
+        judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
+        copies = {f"copy{i}": net for i, net in enumerate(self.copies)}
+        return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges, **copies}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return the optimisers, by the names that a checkpoint gives them."""
+        copies = {"copies": self.opt_c} if self.opt_c else {}
+        return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j, **copies}
+
+    def _judging(self) -> list[nn.Parameter]:
+        return [p for judge in (*self.judges, self.probe) for p in judge.parameters()]
+
+    def _augmented(self, x: Tensor) -> Tensor:
+        return self.recipe.augment(x) if self.recipe.augment else x
+
+    def _judged(self, judge: nn.Module, y: Tensor, targets: Labels) -> Tensor:
+        if judge not in self.fixed and judge not in self.copies:
+            return losses.attributes(judge(y), targets, self.weights)
+        with self._frozen_precision():
+            return losses.attributes(judge(y.float()), targets, self.weights)
+
+    def _identity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """L_m and `common.alike`, means over all matchers, both faces under the same jitter."""
+        if self.recipe.matcher_shift:
+            pairs = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True)
+            pairs = self.jitter.resolution(self.jitter.photometric(pairs, pairs=True)).clamp(0, 1)
+            x, y = pairs.contiguous(memory_format=self.layout).chunk(2)
+        terms = []
+        with self._frozen_precision():
+            for matcher in self.matchers:
+                with torch.no_grad():
+                    before = matcher(x).float()
+                after = matcher(y).float()
+                terms.append(torch.stack([common.identity(before, after), common.alike(before, after)]))
+        identity, alike = torch.stack(terms).mean(0)
+        return identity, alike
+
+    def _frozen_precision(self) -> AbstractContextManager[Any]:
+        # Depthwise convolutions, of which the frozen networks are made, take twice as long in bf16 on a CPU.
+        on_cpu = self.accelerator.device.type == "cpu"
+        return torch.autocast("cpu", enabled=False) if on_cpu else nullcontext()
+
+    def _descend(self, optimiser: torch.optim.Optimizer, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+        trained = list(parameters)
+        optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(total, inputs=trained)
+        if self.accelerator.num_processes > 1:
+            # In one message: there are a hundred small ones.
+            gradients = [p.grad for p in trained if p.grad is not None]
+            mean = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+            for g, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                g.copy_(part.view_as(g))
+        nn.utils.clip_grad_norm_(trained, 5.0)
+        optimiser.step()

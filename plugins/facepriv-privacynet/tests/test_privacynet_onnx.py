@@ -1,0 +1,105 @@
+"""The exported file: equal to torch on real faces, any batch, and it says what it needs."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import onnxruntime
+import pytest
+from click.testing import CliRunner
+from facepriv_privacynet.config import PRIVACYNET
+from facepriv_privacynet.method import load_generator
+from facepriv_privacynet.networks import Generator, GeneratorShape
+from facepriv_privacynet.onnx_file import export_onnx
+
+from facepriv.cli import main
+from facepriv.demo import portraits
+from facepriv.errors import UsageError, WeightsError
+from facepriv.faces import crop_face, find_faces
+from facepriv.faces.align import Face
+from facepriv.images import read_image
+from facepriv.weights import Provenance, WeightsMetadata, half, packaged_weights, save_weights
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """32 crops (32, 112, 112, 3) of two real faces, each a little off, as alignment errs."""
+    rng, out = np.random.default_rng(0), []
+    for portrait in portraits():
+        rgb = read_image(portrait.path).rgb8()
+        face = find_faces(rgb)[0]
+        for _ in range(16):
+            points = face.points + rng.normal(0, 0.01 * face.scale, face.points.shape)
+            out.append(crop_face(rgb, Face(face.box, points), 112))
+    return np.stack(out)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "privacynet.onnx"
+    export_onnx(PRIVACYNET, path)
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32])
+def test_the_exported_generator_equals_torch_on_real_faces(exported, crops, batch):
+    import torch
+
+    generator, _ = load_generator(packaged_weights(PRIVACYNET.package, "privacynet"), "cpu", PRIVACYNET.architecture)
+    x = np.ascontiguousarray(crops[-batch:].transpose(0, 3, 1, 2))
+    labels = np.zeros((batch, 9), np.float32)
+    labels[np.arange(batch), np.arange(batch) % 2] = 1
+    with torch.inference_mode():
+        wanted = generator(torch.from_numpy(x), torch.from_numpy(labels)).numpy()
+    (changed,) = exported.run(["changed"], {"images": x, "labels": labels})
+    assert np.abs(wanted - x).max() > 0.05  # it does something
+    assert np.abs(changed - wanted).max() < 1e-3
+
+
+def test_the_file_says_what_a_program_needs_to_know(exported):
+    said = exported.get_modelmeta().custom_metadata_map
+    assert said["method"] == "privacynet" and said["licence"] == "research use" and said["size"] == "112"
+    weights = packaged_weights(PRIVACYNET.package, "privacynet")
+    assert said["weights_sha256"] == (weights.parent / f"{weights.name}.sha256").read_text().split()[0]
+    assert [a["name"] for a in json.loads(said["schema"])] == ["gender", "race", "age"]
+    assert json.loads(said["schema"])[0]["classes"] == ["male", "female"]
+    assert np.array(json.loads(said["template"])).shape == (5, 2) and "mobilefacenet" in json.loads(said["seen"])
+
+
+def weights_of(path, shape, architecture=PRIVACYNET.architecture):
+    origin = Provenance("nothing", "a test", "2026-01-01")
+    metadata = WeightsMetadata(architecture, origin, {"generator": asdict(shape)})
+    save_weights(path, half(Generator(shape).state_dict()), metadata)
+    return path
+
+
+def test_the_papers_form_is_exported_too(tmp_path):
+    shape = GeneratorShape(32, 8, 1, "channels", "image")
+    export_onnx(PRIVACYNET, tmp_path / "paper.onnx", weights_of(tmp_path / "paper.safetensors", shape))
+    session = onnxruntime.InferenceSession(str(tmp_path / "paper.onnx"), providers=["CPUExecutionProvider"])
+    feeds = {"images": np.random.rand(5, 3, 32, 32).astype(np.float32), "labels": np.eye(9, dtype=np.float32)[:5]}
+    assert session.run(None, feeds)[0].shape == (5, 3, 32, 32)
+
+
+def test_an_existing_file_another_suffix_and_weights_of_another_method_are_refused(tmp_path):
+    out = tmp_path / "a.onnx"
+    out.write_bytes(b"mine")
+    with pytest.raises(UsageError, match="exists already"):
+        export_onnx(PRIVACYNET, out)
+    assert out.read_bytes() == b"mine"
+    with pytest.raises(UsageError, match=r"\.onnx"):
+        export_onnx(PRIVACYNET, tmp_path / "a.bin")
+    other = weights_of(tmp_path / "other.safetensors", GeneratorShape(32, 8, 1), "other-generator")
+    with pytest.raises(WeightsError, match="other-generator"):
+        export_onnx(PRIVACYNET, tmp_path / "b.onnx", other)
+    assert not (tmp_path / "b.onnx").exists()
+
+
+def test_the_command_exports_and_says_so(tmp_path):
+    weights = weights_of(tmp_path / "small.safetensors", GeneratorShape(32, 8, 1))
+    out = tmp_path / "deep" / "small.onnx"
+    result = CliRunner().invoke(main, ["export", "privacynet", "--onnx", str(out), "--weights", str(weights)])
+    assert result.exit_code == 0, result.output
+    assert out.is_file() and str(out) in result.stdout
+    again = CliRunner().invoke(main, ["export", "privacynet", "--onnx", str(out)])
+    assert again.exit_code == 2 and again.stderr.count("\n") == 1 and "--overwrite" in again.stderr
