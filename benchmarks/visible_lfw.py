@@ -226,7 +226,7 @@ def figures(
     for name in who.matchers:
         try:
             result["matching"][name] = matching_figures(
-                before[name], after[name], subjects, models[name].score, fmr=FMR, replicates=replicates
+                before[name], after[name], subjects, models[name].score_all, fmr=FMR, replicates=replicates
             )
         except DataError as error:
             result["matching"][name] = {"refused": str(error)}

@@ -385,3 +385,14 @@ class FaceMatcher(Evaluator):
         """Return similarities (N,) of rows of `a` and `b`, cosine by default: higher = more likely the same person."""
         norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
         return ((a * b).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
+
+    def score_all(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return similarities (N, M) of every row of `a` with every row of `b`, as `score` gives them up to rounding.
+
+        A matcher with a `score` of its own may say here how to do many at once; else it is asked row by row.
+        """
+        if type(self).score is not FaceMatcher.score:
+            rows = [self.score(np.broadcast_to(row, b.shape), b) for row in a]
+            return np.stack(rows) if rows else np.empty((0, len(b)), dtype=np.float32)
+        units = [side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-6) for side in (a, b)]
+        return (units[0] @ units[1].T).astype(np.float32)

@@ -63,7 +63,7 @@ class Matching:
     subjects : sequence of str
         (N,) the people.
     score : callable
-        `FaceMatcher.score`.
+        `FaceMatcher.score_all`.
     fmrs : sequence of float
         False match rates at which thresholds are set; what the comparisons are too few for stands in `refused`.
 

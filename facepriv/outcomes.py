@@ -118,7 +118,7 @@ class Examiner:
         people = self.truth.subjects
         options: dict[str, Any] = {"replicates": self.replicates}
         if kind == "matching":
-            return matching_figures(before, after, people.tolist(), model.score, fmr=self.fmr, **options)
+            return matching_figures(before, after, people.tolist(), model.score_all, fmr=self.fmr, **options)
         if kind == AGE.name:
             return age_figures(before, after, self.truth.years, people, target=age, **options)
         truth = self.truth.classes[kind]

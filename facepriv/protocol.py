@@ -306,7 +306,7 @@ def matching_figures(
     before, after : ndarray
         (N, D) descriptors of the same N photos; an all-NaN row where no face was found.
     score : callable
-        `FaceMatcher.score`.
+        `FaceMatcher.score_all`.
     fmr : float
         The false match rate at which the thresholds are set.
 

@@ -424,3 +424,23 @@ def test_a_matchers_score_is_the_cosine_higher_for_the_more_alike():
     assert scores[:4].tolist() == [1, 0, -1, 0]
     assert np.isnan(scores[4])
     assert scores.dtype == np.float32
+
+
+def test_all_scores_at_once_are_those_of_the_pairs_also_where_a_matcher_has_its_own():
+    class Matcher(FaceMatcher):
+        def embed(self, images):
+            return images.reshape(len(images), -1)
+
+    class Closeness(Matcher):
+        def score(self, a, b):
+            return -np.linalg.norm(a - b, axis=1)
+
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(4, 3)).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32)
+    a[1], b[2] = 0, np.nan
+    for matcher in (Matcher(), Closeness()):
+        every = matcher.score_all(a, b)
+        assert every.shape == (4, 5) and every.dtype == np.float32
+        pairs = matcher.score(np.repeat(a, 5, axis=0), np.tile(b, (4, 1))).reshape(4, 5)
+        np.testing.assert_allclose(every, pairs, atol=1e-6)
+        assert matcher.score_all(a[:0], b).shape == (0, 5)

@@ -108,7 +108,7 @@ def test_figures_are_those_of_the_protocol(judges, truth):
     assert found["race"]["race"] == race
     age = age_figures(before["age"], after["age"], truth.years, people, target="old", **options)
     assert found["age"]["age"] == age and "shift" in age
-    faces = matching_figures(before["face"], after["face"], people.tolist(), Face().score, fmr=0.01, **options)
+    faces = matching_figures(before["face"], after["face"], people.tolist(), Face().score_all, fmr=0.01, **options)
     assert found["matching"]["face"] == faces
 
 

@@ -94,7 +94,7 @@ class Measure:
                 self.left_out[name] = "the photos name no people, so nothing can be matched"
             elif isinstance(model, FaceMatcher):
                 try:
-                    matching = Matching(before[name], truth.subjects.tolist(), model.score, fmrs=fmrs,
+                    matching = Matching(before[name], truth.subjects.tolist(), model.score_all, fmrs=fmrs,
                                         replicates=replicates, seed=seed)  # fmt: skip
                 except DataError as error:
                     self.left_out[name] = str(error)

@@ -15,7 +15,10 @@ from facepriv.errors import DataError
 from facepriv.metrics.curve import check_weights
 
 Float = NDArray[np.float64]
+#: Compares every row of (K, D) with every row of (M, D), returns (K, M) similarities: `FaceMatcher.score_all`.
 Score = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+#: Scores held at once.
+_BLOCK = 2**20
 
 
 def ranks(
@@ -30,7 +33,7 @@ def ranks(
     subjects : ndarray
         (N,) index of the person. The probe of a person with one photo only has no rank: NaN.
     score : callable
-        Similarity of rows, higher = more likely the same person.
+        Similarity (K, M) of all rows with all rows, higher = more likely the same person.
 
     Raises
     ------
@@ -41,20 +44,20 @@ def ranks(
     people, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
     if len(people) < 2 or counts.max() < 2:
         raise DataError("identification needs two people, one of them with two photos")
-    failed = np.asarray(np.isnan(gallery).all(axis=1))[order]
-    sorted_gallery = gallery[order]
+    failed = np.isnan(gallery).all(axis=1)[order]
+    own = np.searchsorted(people, subjects)
     found = np.full(len(subjects), np.nan)
-    for n in np.flatnonzero(counts[np.searchsorted(people, subjects)] > 1):
-        if np.isnan(probes[n]).all():
-            found[n] = np.inf
-            continue
-        scores = score(np.broadcast_to(probes[n], sorted_gallery.shape), sorted_gallery).astype(np.float64)
-        scores[failed] = -np.inf
-        scores[order == n] = -np.inf
-        best = np.maximum.reduceat(scores, starts)
-        own = best[np.searchsorted(people, subjects[n])]
+    probes_at = np.flatnonzero(counts[own] > 1)
+    height = max(1, _BLOCK // len(subjects))
+    for start in range(0, len(probes_at), height):
+        some = probes_at[start : start + height]
+        scores = np.where(failed, -np.inf, score(probes[some], gallery[order]).astype(np.float64))
+        scores[np.isnan(probes[some]).all(axis=1)] = -np.inf
+        scores[order[None] == some[:, None]] = -np.inf
+        best = np.maximum.reduceat(scores, starts, axis=1)
+        reached = best[np.arange(len(some)), own[some]]
         # Its own person is among those that score as high.
-        found[n] = np.inf if own == -np.inf else (best >= own).sum()
+        found[some] = np.where(reached == -np.inf, np.inf, (best >= reached[:, None]).sum(axis=1))
     return found
 
 

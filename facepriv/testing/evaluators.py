@@ -164,7 +164,10 @@ def embeddings_valid(make: Make) -> None:
 
 
 def scores_valid(make: Make) -> None:
-    """Scores are (N,), symmetric, NaN for a face that was not acquired, and highest for a face with itself."""
+    """Scores are (N,), symmetric, NaN for a face that was not acquired, and highest for a face with itself.
+
+    `score_all` says of every pair what `score` says of it.
+    """
     judge = make()
     first, other = _answer(judge, _images())[:2]
     missing = np.full_like(first, np.nan)
@@ -174,6 +177,11 @@ def scores_valid(make: Make) -> None:
     require(np.allclose(scores, judge.score(b, a), atol=TOLERANCE, equal_nan=True), "score(a, b) is not score(b, a)")
     require(np.isnan(scores[2]), f"a face that was not acquired scores {scores[2]:.4g}, expected NaN")
     require(scores[0] > scores[1], f"a face scores {scores[0]:.4g} with itself and {scores[1]:.4g} with another")
+    every = judge.score_all(a[:2], b)
+    require(every.shape == (2, 3), f"score_all: shape {every.shape} of two with three, expected (2, 3)")
+    # Rounding weighs most in a distance near 0.
+    same = np.allclose(every[0, 1:], scores[1:], atol=TOLERANCE, equal_nan=True)
+    require(same, "score_all differs from score")
 
 
 _COMMON: tuple[Callable[[Make], None], ...] = (

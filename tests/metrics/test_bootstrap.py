@@ -18,7 +18,7 @@ def people(seed=0, subjects=12, most=4, dimensions=6):
 
 def similarity(a, b):
     # Coarse, so that ties occur.
-    return np.round(-np.linalg.norm(a - b, axis=1), 1).astype(np.float32)
+    return np.round(-np.linalg.norm(a[:, None] - b[None], axis=2), 1).astype(np.float32)
 
 
 def brute_force(first, second, index, weights):
@@ -26,7 +26,7 @@ def brute_force(first, second, index, weights):
     genuine, impostor = [], []
     for i in range(len(index)):
         for j in range(i + 1, len(index)):
-            score = float(similarity(first[i : i + 1], second[j : j + 1])[0])
+            score = float(similarity(first[i : i + 1], second[j : j + 1])[0, 0])
             a, b = index[i], index[j]
             if a == b:
                 genuine += [score] * int(weights[a])
@@ -70,7 +70,7 @@ def test_a_long_prefix_is_searched_when_the_top_of_the_list_weighs_nothing():
     index = np.repeat(np.arange(60), 30)
     values = rng.random((len(index), 1)).astype(np.float32)
     values[index == 0] += 10
-    compared = pairs.compare_all(values, values, index, lambda a, b: (a + b)[:, 0])
+    compared = pairs.compare_all(values, values, index, lambda a, b: a + b.T)
     weights = np.ones((1, 60))
     weights[0, 0] = 0
     point = pairs.at_fmr(compared, 0.01, weights)

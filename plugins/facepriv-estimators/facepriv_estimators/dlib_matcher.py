@@ -44,6 +44,12 @@ class DlibMatcher(FaceMatcher):
         """Return ``1 - ||a - b||`` (N,): 1 for the same image, `SAME_PERSON` at dlib's threshold, NaN for NaN."""
         return (1 - np.linalg.norm(a - b, axis=1)).astype(np.float32)
 
+    def score_all(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return `score` (N, M) of every row of `a` with every row of `b`."""
+        squares = [np.square(side).sum(axis=1) for side in (a, b)]
+        apart = squares[0][:, None] + squares[1] - 2 * (a @ b.T)
+        return (1 - np.sqrt(np.maximum(apart, 0))).astype(np.float32)
+
 
 @cache
 def _network() -> DlibResNet:
