@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "pack": "Turn data sets into an aligned training pack.",
     "train": "Train a method or an estimator that a plugin brings.",
     "convert": "Turn a published weights file into one of ours.",
+    "export": "Write a method as a file that other programs run.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Groups of commands that plugins bring: trainers, converters."""
+"""Groups of commands that plugins bring: trainers, converters, exporters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Brought(LazyGroup):
     Parameters
     ----------
     kind : str
-        ``trainer`` or ``converter``.
+        ``trainer``, ``converter`` or ``exporter``.
     name : str
         Of the group.
     about : str

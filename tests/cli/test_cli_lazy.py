@@ -20,6 +20,7 @@ print("HEAVY:", *(m for m in {heavy!r} if m in sys.modules), file=sys.stderr)
 @pytest.mark.parametrize(
     "arguments",
     ["--help", "--version", "methods", "methods --json", "plugins", "plugins --json", "apply --help", "train --help",
+     "export --help", "train privacynet --help", "export privacynet --help",
      "check --help", "doctor --help"],
 )  # fmt: skip
 def test_listing_and_help_import_nothing_heavy(arguments):

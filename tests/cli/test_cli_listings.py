@@ -74,7 +74,7 @@ def test_plugins_are_listed_with_version_and_components(tiny):
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines() if line.startswith("tiny-plugin")]
     assert [(line[1], line[2]) for line in lines] == [
-        ("1.5", kind) for kind in ("method", "estimator", "trainer", "converter")
+        ("1.5", kind) for kind in ("method", "estimator", "trainer", "converter", "exporter")
     ]
     assert lines[0][3] == "darken,"
     assert lines[2][3:] == ["nothing"]
@@ -130,6 +130,10 @@ class TestTrain:
     def test_converters_are_listed_and_run_as_trainers_do(self, tiny):
         assert "converts nothing" in call("convert", "--help").stdout
         assert call("convert", "nothing").stdout == "converted nothing\n"
+
+    def test_exporters_are_listed_and_run_as_trainers_do(self, tiny):
+        assert "exports nothing" in call("export", "--help").stdout
+        assert call("export", "nothing").stdout == "exported nothing\n"
 
     def test_an_unknown_trainer_gives_the_nearest(self, tiny):
         result = call("train", "nothin")

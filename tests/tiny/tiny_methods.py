@@ -197,6 +197,12 @@ def train(steps):
 
 
 @click.command("nothing")
+def export():
+    """Export nothing."""
+    click.echo("exported nothing")
+
+
+@click.command("nothing")
 def convert():
     """Convert nothing."""
     click.echo("converted nothing")

@@ -42,4 +42,5 @@ def facepriv_components():
     of_a_file = Descriptor("estimator", "from-a-file", "tiny_methods:FromAFile", "test", attributes=("gender",))
     trainer = Descriptor("trainer", "nothing", "tiny_methods:train", "trains nothing")
     converter = Descriptor("converter", "nothing", "tiny_methods:convert", "converts nothing")
-    return [*methods, *estimators, fixed, of_a_file, trainer, converter]
+    exporter = Descriptor("exporter", "nothing", "tiny_methods:export", "exports nothing")
+    return [*methods, *estimators, fixed, of_a_file, trainer, converter, exporter]

@@ -11,7 +11,7 @@ _REFERENCE = "Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image P
 
 @hookimpl
 def facepriv_components() -> list[Descriptor]:
-    """Return the method and its trainer."""
+    """Return the method, its trainer and its exporter."""
     return [
         Descriptor(
             kind="perturber",
@@ -26,6 +26,13 @@ def facepriv_components() -> list[Descriptor]:
             name="privacynet",
             target="facepriv_privacynet.cli:command",
             summary="train PrivacyNet's generator from a pack of aligned faces",
+            reference=_REFERENCE,
+        ),
+        Descriptor(
+            kind="exporter",
+            name="privacynet",
+            target="facepriv_privacynet.cli:export",
+            summary="PrivacyNet's generator as an ONNX file",
             reference=_REFERENCE,
         ),
     ]

@@ -1,0 +1,5 @@
+"""``facepriv export``: methods as files that other programs run, brought by plugins."""
+
+from facepriv.cli.brought import Brought
+
+command = Brought("exporter", "export", "Write an installed method's model as a file that other programs run.")
