@@ -1,0 +1,52 @@
+"""A training pack to try trainers with: small, and of real faces."""
+
+from __future__ import annotations
+
+import csv
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from facepriv.datasets.pack import CROPS, FORMAT, INFO, ROWS, CropWriter, new_pack
+
+#: What the faces are called: made up, so that every part holds two of each.
+_LABELS = {"gender": ("male", "female"), "race": ("white", "black"), "age": ("young", "old"), "years": ("25", "60")}
+
+
+def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
+    """Write a training pack of aligned views of the two public-domain portraits of the demonstration; returns `out`.
+
+    Every part (train, validation, test) holds both people `each` times, each time a little off, as alignment errs. The
+    labels are made up.
+
+    Raises
+    ------
+    PluginError
+        If a portrait's package is missing.
+    """
+    from facepriv.demo import portraits
+    from facepriv.faces import crop_face, find_faces
+    from facepriv.faces.align import Face
+    from facepriv.images import read_image
+
+    photos = [read_image(portrait.path).rgb8() for portrait in portraits()]
+    found = [(rgb, find_faces(rgb)[0]) for rgb in photos]
+    rng, rows = np.random.default_rng(0), []
+    with new_pack(out) as folder:
+        with CropWriter(folder / CROPS, size) as crops:
+            for part, view, person in product(("train", "validation", "test"), range(each), range(len(found))):
+                rgb, face = found[person]
+                points = face.points + rng.normal(0, 0.01 * face.scale, face.points.shape)
+                crops.append(np.rint(crop_face(rgb, Face(face.box, points), size) * 255).astype(np.uint8))
+                labels = {name: values[person] for name, values in _LABELS.items()}
+                name = f"{person}-{part}-{view}.png"
+                rows.append({"set": "portraits", "name": name, "subject": f"{part} {person}", "part": part,
+                             "half": "a", **labels})  # fmt: skip
+        with (folder / ROWS).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        (folder / INFO).write_text(json.dumps({"format": FORMAT, "size": size, "crops": len(rows)}), encoding="utf-8")
+    return out

@@ -1,0 +1,29 @@
+"""The baseline GAN as a method: PrivacyNet's code on weights that no matcher taught."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from facepriv_privacynet.config import PRIVACYNET, Variant
+from facepriv_privacynet.method import PrivacyNet
+
+from facepriv_baseline_gan import __version__
+
+BASELINE = Variant(
+    "baseline-gan",
+    __version__,
+    "facepriv_baseline_gan.weights",
+    {name: recipe.unmatched() for name, recipe in PRIVACYNET.presets.items()},
+)
+
+
+class BaselineGan(PrivacyNet):
+    """Hides gender, race or age from classifiers, and does not ask whether a matcher still knows the face.
+
+    Parameters
+    ----------
+    weights : path-like or None
+        A generator's weights file; None: the one that the package ships.
+    """
+
+    variant: ClassVar[Variant] = BASELINE
