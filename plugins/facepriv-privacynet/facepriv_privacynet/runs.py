@@ -24,7 +24,7 @@ from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, sa
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.players import Execution
 from facepriv_privacynet.training import Trainer
-from facepriv_privacynet.validation import Gain, figures, sample_grid
+from facepriv_privacynet.validation import Gain, figures, recognition, sample_grid
 
 #: Fills missing labels, and judges in turn with the learning judges.
 FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
@@ -69,6 +69,8 @@ class Material:
         Trained classifiers that judge, as the recipe wants age.
     matcher : Module or None
         MobileFaceNet: teaches where the recipe is matched, and measures.
+    subjects : sequence of str
+        Who the validation faces are, "" where the set does not say.
     """
 
     training: Faces
@@ -77,6 +79,7 @@ class Material:
     estimator: nn.Module
     classifiers: list[nn.Module]
     matcher: nn.Module | None
+    subjects: Sequence[str] = ()
 
 
 def read_material(
@@ -100,7 +103,8 @@ def read_material(
         for part, faces in (("validation", validation), ("train", training)):
             fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
     sets = ", ".join(sorted(set(opened.columns["set"])))
-    return Material(training, validation, sets, estimator, [judging], matching and matching.to(device))
+    subjects = opened.columns["subject"][opened.where(part="validation")].tolist()
+    return Material(training, validation, sets, estimator, [judging], matching and matching.to(device), subjects)
 
 
 class Run:
@@ -190,8 +194,14 @@ class Run:
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
         self._check_trained()
+        named = [row for row, subject in enumerate(self.material.subjects) if subject]
+        people = [self.material.subjects[row] for row in named]
         for gain in GAINS:
             found = self.measure(gain, self.material.estimator)
+            if named and self.material.matcher:
+                generator = Gain(self.trainer.average.net, gain)
+                faces, rows = self.material.validation, torch.tensor(named)
+                found |= recognition(generator, faces, rows, people, self.material.matcher)
             yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:

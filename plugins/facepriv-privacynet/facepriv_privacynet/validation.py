@@ -6,7 +6,7 @@ evaluators that count are not looked at during training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from facepriv.errors import DataError
 from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.verification import rates_at, tmr_at_fmr
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.ordinal import YEARS, years_from
@@ -129,6 +131,49 @@ def _matched(matcher: nn.Module, x: Tensor, images: Tensor) -> dict[str, float]:
     return {
         "cosine": float((descriptors[0] * descriptors[1]).sum(1).mean()),
         "alike": float((protected - original)[others].mean()),
+    }
+
+
+def recognition(
+    generator: nn.Module, faces: Faces, rows: Tensor, subjects: Sequence[str], matcher: nn.Module, fmr: float = 0.001
+) -> dict[str, float]:
+    """Measure verification of faces whose gender is flipped, each with each: the pairing (X1', X2').
+
+    Parameters
+    ----------
+    subjects : sequence of str
+        (N,) who the faces `rows` are.
+    fmr : float
+        At which false match rate.
+
+    Returns
+    -------
+    dict
+        ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and ``fmr_fixed`` at
+        the originals'. Empty where the pairs are too few for the rate.
+    """
+    x = faces.crops[rows].float().div(255)
+    wanted = encode(flipped({name: values[rows] for name, values in faces.labels.items()}, ("gender",)))
+    people = np.array(subjects)
+    first, second = np.triu_indices(len(people), 1)
+    same = people[first] == people[second]
+
+    def scores(descriptors: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        found = (descriptors @ descriptors.T).numpy()[first, second]
+        return found[same], found[~same]
+
+    before = scores(_batched(matcher, x))
+    try:
+        original = tmr_at_fmr(*before, fmr)
+    except DataError:
+        return {}
+    after = scores(_batched(matcher, _batched(generator, x, wanted)))
+    fixed = rates_at(*after, original.threshold)
+    return {
+        "tmr_original": original.tmr,
+        "tmr": tmr_at_fmr(*after, fmr).tmr,
+        "tmr_fixed": fixed.tmr,
+        "fmr_fixed": fixed.fmr,
     }
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from facepriv_privacynet.networks import Generator, GeneratorShape
-from facepriv_privacynet.validation import Gain, figures, flipped, sample_grid
+from facepriv_privacynet.validation import Gain, figures, flipped, recognition, sample_grid
 from PIL import Image
 from torch import nn
 
@@ -85,3 +85,35 @@ def test_figures_and_grid_of_a_real_generator(faces, tmp_path):
     with Image.open(tmp_path / "grid.png") as grid:
         # Original, own labels, and the seven selections of three attributes.
         assert grid.size == (9 * 32, 3 * 32)
+
+
+def people(count=20):
+    """Two noisy pictures of each of `count` made-up people."""
+    torch.manual_seed(0)
+    base = torch.randint(0, 200, (count, 3, 16, 16)).repeat_interleave(2, 0)
+    crops = (base + torch.randint(0, 40, base.shape)).to(torch.uint8)
+    labels = {"gender": torch.arange(2 * count) // 2 % 2, "race": torch.zeros(2 * count).long()}
+    labels |= {"age": torch.zeros(2 * count).long(), "years": torch.full((2 * count,), 20.0)}
+    return Faces(crops, labels, torch.ones(2 * count)), [str(n // 2) for n in range(2 * count)]
+
+
+class Thumbnail(nn.Module):
+    def forward(self, x):
+        small = nn.functional.adaptive_avg_pool2d(x, 8).flatten(1)
+        return nn.functional.normalize(small - small.mean(1, keepdim=True), dim=1)
+
+
+def test_recognition_is_the_originals_where_nothing_changes_and_falls_where_all_faces_grow_alike():
+    faces, subjects = people()
+    rows = torch.arange(len(faces))
+    same = recognition(lambda x, v: x, faces, rows, subjects, Thumbnail(), fmr=0.1)
+    assert same["tmr_original"] == same["tmr"] == same["tmr_fixed"] > 0.9 and same["fmr_fixed"] <= 0.1
+    common = torch.rand(3, 16, 16)
+    alike = recognition(lambda x, v: 0.1 * x + 0.9 * common, faces, rows, subjects, Thumbnail(), fmr=0.1)
+    assert alike["tmr_original"] == same["tmr_original"]
+    assert alike["fmr_fixed"] > 0.9  # what no own threshold would tell
+
+
+def test_recognition_says_nothing_of_too_few_pairs():
+    faces, subjects = people(3)
+    assert recognition(lambda x, v: x, faces, torch.arange(6), subjects, Thumbnail()) == {}
