@@ -1,4 +1,4 @@
-"""Settings of methods given as text, ``METHOD.NAME=VALUE``: each becomes a keyword of the method's constructor.
+"""Settings given as text, ``METHOD.NAME=VALUE``: each becomes a keyword of the constructor of a method or a model.
 
 What a constructor takes is what a user may set: names and types are read off its signature, so that a plugin declares
 nothing twice. What its descriptor fixes is not for the user to change.
@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from facepriv.errors import UsageError
+from facepriv.hookspecs import Kind
 from facepriv.registry import Registry, load_target
 from facepriv.schema import nearest
 
@@ -20,8 +21,15 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def configured(known: Registry, texts: Sequence[str], methods: Sequence[str]) -> Registry:
-    """Return a registry that builds methods with the settings in `texts`.
+def configured(
+    known: Registry,
+    texts: Sequence[str],
+    methods: Sequence[str],
+    *,
+    estimators: Sequence[str] = (),
+    matchers: Sequence[str] = (),
+) -> Registry:
+    """Return a registry that builds methods, estimators and matchers with the settings in `texts`.
 
     Parameters
     ----------
@@ -30,25 +38,36 @@ def configured(known: Registry, texts: Sequence[str], methods: Sequence[str]) ->
         ``METHOD.NAME=VALUE`` each. A value is read as the type that the constructor's annotation names (bool, int,
         float, str, Path, a Literal's words, a tuple of these with commas; ``none`` where None is allowed), or as that
         of the default.
-    methods : sequence of str
-        The methods of this call: settings of another are refused.
+    methods, estimators, matchers : sequence of str
+        What this call uses: settings of anything else are refused.
 
     Raises
     ------
     UsageError
-        If a text is no setting, a name is unknown or comes twice, or a value is of the wrong type.
+        If a text is no setting, a name is unknown, comes twice or stands for two things, or a value is of the wrong
+        type.
     PluginError
-        If the method cannot be imported.
+        If the method or model cannot be imported.
     """
-    for method, given in _sorted_out(texts, methods).items():
-        descriptor = known.find("perturber", method)
+    kinds: dict[str, list[Kind]] = {}
+    used: tuple[tuple[Kind, Sequence[str]], ...] = (
+        ("perturber", methods), ("estimator", estimators), ("matcher", matchers)
+    )  # fmt: skip
+    for kind, names in used:
+        for name in dict.fromkeys(names):
+            kinds.setdefault(name, []).append(kind)
+    for method, given in _sorted_out(texts, list(kinds)).items():
+        if len(kinds[method]) > 1:
+            raise UsageError(f"--set {method}: both {' and '.join(kinds[method])} are called so: rename one")
+        kind = kinds[method][0]
+        descriptor = known.find(kind, method)
         free = _parameters(load_target(descriptor), descriptor.options)
         for name in given:
             if name not in free:
                 can = f"can be set: {', '.join(free)}" if free else "has nothing to set"
                 raise UsageError(f"--set {method}.{name}: no such setting{nearest(name, list(free))}; {method} {can}")
         values = {name: _read(f"--set {method}.{name}={text}", text, free[name]) for name, text in given.items()}
-        known = known.with_options("perturber", method, values)
+        known = known.with_options(kind, method, values)
     return known
 
 
@@ -61,7 +80,7 @@ def _sorted_out(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[
         if not (equals and dot and method and name):
             raise UsageError(f"--set '{text}': expected METHOD.NAME=VALUE")
         if method not in methods:
-            raise UsageError(f"--set {left}: '{method}' is not among the methods of this call: {', '.join(methods)}")
+            raise UsageError(f"--set {left}: '{method}' is not used in this call, which uses {', '.join(methods)}")
         if name in found.setdefault(method, {}):
             raise UsageError(f"--set {left}: given twice")
         found[method][name] = value.strip()

@@ -109,7 +109,7 @@ def test_the_registry_that_was_given_stays_as_it_is():
         ("one.limit=x", "--set one.limit=x: expected a number"),
         ("one.gallery=", "--set one.gallery=: expected a file or folder"),
         ("one.weights=", "--set one.weights=: expected a file or folder"),
-        ("two.steps=5", "--set two.steps: 'two' is not among the methods of this call: one"),
+        ("two.steps=5", "--set two.steps: 'two' is not used in this call, which uses one"),
         ("steps=5", "--set 'steps=5': expected METHOD.NAME=VALUE"),
         ("one.steps", "--set 'one.steps': expected METHOD.NAME=VALUE"),
     ],

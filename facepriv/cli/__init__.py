@@ -14,11 +14,14 @@ from facepriv.errors import FaceprivError
 #: Command -> one line for the listing; the command is `command` in the module of its name.
 COMMANDS: Mapping[str, str] = {
     "apply": "Protect photos: files, folders, patterns.",
+    "evaluate": "Compare protected photos, made by anything, with their originals.",
     "methods": "List the installed methods.",
     "plugins": "List the installed plugins, and what is wrong with any.",
     "check": "Run the conformance checks on a method.",
     "doctor": "Check this installation, with a self-test on a real face.",
     "demo": "Protect two public-domain portraits and measure the result.",
+    "compare": "Compare methods over a data set, as one report.",
+    "attack": "Ask what adversaries recover from protected photos.",
     "pack": "Turn data sets into an aligned training pack.",
     "train": "Train a method or an estimator that a plugin brings.",
     "convert": "Turn a published weights file into one of ours.",

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--method", "methods", multiple=True, required=True, metavar="NAME",
               help="Method, see 'facepriv methods'. Several are applied in order.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="METHOD.NAME=VALUE",
-              help="A setting of a method, see its page; a wrong name is answered with those there are.")  # fmt: skip
+              help="A setting of a method or of an --estimator, see its page; a wrong name is answered with those "
+              "there are.")  # fmt: skip
 @click.option("--obfuscate", type=Names(), multiple=True, help="Attributes to hide: gender, race, age.")
 @click.option("--keep", type=Names(), multiple=True,
               help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
@@ -71,7 +72,9 @@ def command(ctx: click.Context, **given: Any) -> None:
     from facepriv.settings import configured
 
     options = _options(given)
-    plan = make_plan(options, configured(registry(), given["settings"], options.methods))
+    models = tuple(options.estimators.values())
+    known = configured(registry(), given["settings"], options.methods, estimators=models)
+    plan = make_plan(options, known)
     if given["dry_run"]:
         ctx.exit(_show(plan, given["as_json"]))
     started = time.monotonic()

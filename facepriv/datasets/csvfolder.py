@@ -19,9 +19,15 @@ LABELS = "labels.csv"
 _OLDEST = 130
 
 
-def read(root: Path) -> list[Record]:
-    """Return the records that ``labels.csv`` names; raises `DataError` with the line that is wrong."""
-    table = root / LABELS
+def read(root: Path, table: Path | None = None) -> list[Record]:
+    """Return the records that a table names, ``labels.csv`` in `root` unless it lies elsewhere.
+
+    Raises
+    ------
+    DataError
+        With the line of the table that is wrong.
+    """
+    table = table or root / LABELS
     rows = _rows(table)
     parts = _parts([row["file"] for row in rows], [row.get("subject", "") for row in rows])
     records, seen = [], set()

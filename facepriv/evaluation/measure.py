@@ -181,6 +181,8 @@ class Measure:
             )
 
         value = privacy_identity_coefficient(mean(self.before), mean(after), *rates)
+        if np.isnan(value[0]):
+            return [replace(row, note="an error on the originals is 0, so that no gain or loss is relative to it")]
         filled = Sample(np.zeros_like(value), value).fill(row, 1.0)
         return [replace(filled, before=None, change=None)]
 
@@ -189,7 +191,8 @@ def _marked(rows: Sequence[Row], note: str) -> list[Row]:
     """Mark rows of a judge that is no evidence."""
     if not note:
         return list(rows)
-    return [replace(row, counts=False, note=f"{note}; {row.note}" if row.note else note) for row in rows]
+    both = {row.note: f"{note}; {row.note}" if row.note not in ("", note) else note for row in rows}
+    return [replace(row, counts=False, note=both[row.note]) for row in rows]
 
 
 def _share(values: Float, weights: Float) -> Float:

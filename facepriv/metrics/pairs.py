@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,11 @@ class Comparisons:
     def whole(self) -> bool:
         """Whether all impostor comparisons are kept."""
         return len(self.impostor) == self.impostors
+
+    @cached_property
+    def negated(self) -> NDArray[np.float32]:
+        """`impostor` with the sign turned, ascending."""
+        return -self.impostor
 
     @property
     def subjects(self) -> int:
@@ -225,7 +231,7 @@ def at_thresholds(pairs: Comparisons, thresholds: Float, weights: Float) -> Poin
     if not pairs.whole and (thresholds <= pairs.impostor[-1]).any():
         raise DataError(_too_many(pairs))
     # In ascending order of the negated scores: how many lie at or above each threshold.
-    above = np.searchsorted(-pairs.impostor, -thresholds, side="right")
+    above = np.searchsorted(pairs.negated, -thresholds, side="right")
     false = np.array([_impostor_weight(pairs, w, stop) for w, stop in zip(weights, above, strict=True)])
     known = np.where(np.isnan(thresholds), np.nan, 1.0)
     return Points(thresholds, known * _share(matched, total), known * _share(false, _impostor_totals(pairs, weights)))
@@ -245,7 +251,7 @@ def equal_errors(pairs: Comparisons, weights: Float) -> Float:
     steps, place = np.unique(pairs.genuine[real], return_inverse=True)
     people = pairs.genuine_subject[real]
     # How many of the impostor comparisons lie above each genuine score, and at it or above; from the highest on.
-    counts = np.stack([np.searchsorted(-pairs.impostor, -steps, side=side) for side in ("left", "right")], axis=1)[::-1]
+    counts = np.stack([np.searchsorted(pairs.negated, -steps, side=side) for side in ("left", "right")], axis=1)[::-1]
     totals = _impostor_totals(pairs, weights)
     # Resamples cross near where the set as it is does.
     start = int(1.25 * pairs.stream.eer() * pairs.impostors) + 1024

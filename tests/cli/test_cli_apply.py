@@ -57,7 +57,7 @@ def one_error(result):
             "photos -o out --method tuned --obfuscate gender --set tuned.amount=2",
             "tuned.amount: expected 0 to 1, got 2",
         ),
-        ("photos -o out --method tuned --obfuscate gender --set darken.x=2", "'darken' is not among the methods of"),
+        ("photos -o out --method tuned --obfuscate gender --set darken.x=2", "'darken' is not used in this call"),
         ("missing.jpg -o out --method darken --obfuscate gender", "missing.jpg: no such file or folder"),
         ("empty -o out --method darken --obfuscate gender", "empty: no image file there"),
         (

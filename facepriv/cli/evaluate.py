@@ -1,0 +1,208 @@
+"""``facepriv evaluate``: protected photos made by anything, beside their originals."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facepriv.cli import console
+from facepriv.errors import UsageError
+from facepriv.schema import AGE
+
+if TYPE_CHECKING:
+    from facepriv.evaluation.conditions import Condition, Verdict
+    from facepriv.evaluation.folders import Evaluation
+    from facepriv.evaluation.judges import Panel
+    from facepriv.evaluation.rows import Row
+    from facepriv.metrics.bootstrap import Estimate
+
+#: Exit code where a condition of --fail-if holds, or cannot be judged.
+FAILED = 3
+#: What the first table shows; all else stands in JSON and CSV.
+_MAIN = (
+    "missing", "unreadable", "resized", "identical", "found", "gender_eer", "gender_flip_aware", "gender_suppression",
+    "gender_pic", "race_pair_eer", "race_balanced", "race_suppression", "race_pic", "age_error", "age_moved",
+    "age_shift", "tmr", "tmr_fixed", "fmr_fixed", "eer", "rank1", "ssim", "psnr",
+)  # fmt: skip
+_GROUPS = (
+    "found", "gender_wrong", "gender_eer", "race_eer", "race_accuracy", "age_error", "tmr", "tmr_fixed", "fmr_fixed",
+)  # fmt: skip
+_UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB": (" dB", 1), "index": ("", 2)}
+
+
+@click.command("evaluate", short_help="Compare protected photos, made by anything, with their originals.")
+@click.argument("original", type=click.Path(path_type=Path))
+@click.argument("protected", type=click.Path(path_type=Path), required=False)
+@click.option("--labels", type=click.Path(path_type=Path), metavar="CSV",
+              help="What is known of the originals: columns file, and any of subject, gender, race, age.")  # fmt: skip
+@click.option("--layout", metavar="NAME",
+              help="Instead of --labels: the originals are this data set, in its own layout.")  # fmt: skip
+@click.option("--part", metavar="NAME", default="", help="Of a data set: train, validation or test. [default: all]")
+@click.option("--people", type=click.Choice(["labels", "folder"]), default="labels", show_default=True,
+              help="Where a photo's person stands: in the labels, or the folder that it lies in.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N photos.")
+@click.option("--estimator", "estimators", multiple=True, metavar="NAME",
+              help="Judge of gender, race or age; OWN=NAME calls it OWN. [default: the unseen ones]")  # fmt: skip
+@click.option(
+    "--matcher", "matchers", multiple=True, metavar="NAME", help="Judge of identity, likewise. [default: dlib]"
+)
+@click.option("--set", "settings", multiple=True, metavar="JUDGE.NAME=VALUE", help="A setting of a judge.")
+@click.option("--seen", multiple=True, metavar="NAME",
+              help="A judge that the protection was made against: shown, and in no mean. What a run of facepriv "
+              "records of itself is known.")  # fmt: skip
+@click.option("--aimed-at", "age", type=click.Choice(AGE.classes), help="The age group that was aimed at.")
+@click.option("--fmr", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.001, show_default=True,
+              help="False match rate, a share, at which TMR is given.")  # fmt: skip
+@click.option("--replicates", type=click.IntRange(10), default=1000, show_default=True,
+              help="Resamples of people behind each 95 % interval.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR",
+              help="Keeps there what the judges saw, by content: a repeated or interrupted call is quick. It holds "
+              "descriptors of real faces.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+              help="Writes everything; - is stdout, without the tables.")  # fmt: skip
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
+              help="Writes the rows; - likewise.")  # fmt: skip
+@click.option("--fail-if", "conditions", multiple=True, metavar="CONDITION",
+              help="Exit code 3 if it holds: 'tmr_loss > 2', 'gender_eer[family-b-gender] < 40'; a wrong name "
+              "is answered with those there are.")  # fmt: skip
+@click.pass_context
+def command(ctx: click.Context, original: Path, protected: Path | None, **given: Any) -> None:
+    """Compare protected photos, made by facepriv or anything else, with their originals.
+
+    ORIGINAL and PROTECTED are folders; files pair by their path below them, whatever their suffix. What is missing,
+    damaged, of another size or without a face is counted as an error and named. One folder alone is that of an audited
+    run of 'facepriv apply', which knows its originals.
+
+    Rates are in percent, with 95 % intervals over people. A judge that is too weak on the originals, or that the
+    weights were trained against, is shown and counts nowhere.
+
+    Exit code: 0 done, 1 something is missing, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
+    """
+    from facepriv.evaluation.conditions import judge, read_condition
+    from facepriv.evaluation.judges import panel
+    from facepriv.registry import registry
+
+    conditions = [read_condition(text) for text in given["conditions"]]
+    if str(given["json_path"]) == str(given["csv_path"]) == "-":
+        raise UsageError("--json - and --csv - cannot both go to stdout")
+    who = panel(registry(), given["estimators"], given["matchers"], given["settings"])
+    _check_named(conditions, who)
+    found = _evaluate(original, protected, who, given)
+    verdicts = [judge(condition, found.rows) for condition in conditions]
+    _write(found, verdicts, given)
+    if "-" not in (str(given["json_path"]), str(given["csv_path"])):
+        _show(found)
+    for line in found.problems:
+        console.note(f"warning: {line}")
+    for verdict in verdicts:
+        console.note(verdict.text)
+    if any(verdict.holds is not False for verdict in verdicts):
+        ctx.exit(FAILED)
+
+
+def _check_named(conditions: Sequence[Condition], who: Panel) -> None:
+    """Refuse a condition on a judge that does not judge here, before anything is computed."""
+    from facepriv.evaluation.rows import UNSEEN_MEAN
+    from facepriv.schema import nearest
+
+    known = [*who.components, UNSEEN_MEAN]
+    for condition in conditions:
+        if condition.evaluator and condition.evaluator not in known:
+            close = nearest(condition.evaluator, known)
+            raise UsageError(
+                f"--fail-if '{condition.text}': no judge '{condition.evaluator}' here{close}: {', '.join(known)}"
+            )
+
+
+def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[str, Any]) -> Evaluation:
+    from facepriv.evaluation.folders import evaluate_folders, folder_photos, recorded_originals
+    from facepriv.evaluation.looks import LookStore
+    from facepriv.evaluation.photos import photos_of
+
+    if protected is None:
+        original, protected = recorded_originals(original), original
+    if given["layout"]:
+        if given["labels"]:
+            raise UsageError("--layout has the labels of its data set: leave out --labels")
+        if given["people"] == "folder":
+            raise UsageError("--layout knows the people of its data set: leave out --people")
+        photos = photos_of(given["layout"], original, part=given["part"], limit=given["limit"])
+    else:
+        if given["part"]:
+            raise UsageError("--part belongs to a data set: name its --layout")
+        photos = folder_photos(original, given["labels"], people_by_folder=given["people"] == "folder")
+        photos = photos[: given["limit"]]
+    return evaluate_folders(
+        photos, original, protected, who, seen=given["seen"], age=given["age"] or "",
+        store=LookStore(given["cache"]), workers=given["workers"] or os.cpu_count() or 1, fmr=given["fmr"],
+        replicates=given["replicates"], seed=given["seed"], stage=_stage,
+    )  # fmt: skip
+
+
+@contextmanager
+def _stage(words: str, total: int) -> Iterator[Callable[[int], None]]:
+    with console.progress(total, words) as bar:
+        yield lambda count: bar.advance(count) if count else None
+
+
+def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]) -> None:
+    """Write JSON and CSV where they were asked for; a file is there whole or not at all."""
+    import json
+
+    from facepriv.evaluation.rows import to_csv
+    from facepriv.images import atomic_write
+
+    fails = [{"condition": v.condition.text, "holds": v.holds} for v in verdicts]
+    texts = {
+        "json_path": lambda: json.dumps({**found.plain(), "fail_if": fails}, indent=1) + "\n",
+        "csv_path": lambda: to_csv(found.rows),
+    }
+    for name, text in texts.items():
+        path = given[name]
+        if path is None:
+            continue
+        if str(path) == "-":
+            click.echo(text(), nl=False)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, text().encode())
+
+
+def _show(found: Evaluation) -> None:
+    people = f" of {found.people} people" if found.people else ""
+    click.echo(f"{found.photos} photos{people}; 95 % intervals in brackets, rates in percent\n")
+    rows = [row for row in found.rows if row.figure in _MAIN and not row.group]
+    console.table(("figure", "judge", "originals", "protected", "change", ""), [_line(row) for row in rows])
+    grouped = [row for row in found.rows if row.figure in _GROUPS and row.group]
+    if grouped:
+        click.echo("\nwho pays")
+        head = ("figure", "judge", "of", "originals", "protected", "change", "")
+        grouped.sort(key=lambda row: _GROUPS.index(row.figure))
+        console.table(head, [(*(line := _line(row))[:2], row.group, *line[2:]) for row in grouped])
+    if found.notes:
+        click.echo("\n" + "\n".join(found.notes))
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    words = f"{row.words}, {row.pairing}" if row.pairing else row.words
+    digits = 2 if row.figure.startswith("fmr") else _UNITS[row.unit][1]
+    unit = _UNITS[row.unit][0]
+    before, after = (_text(value, unit, digits) for value in (row.before, row.after))
+    return words, row.evaluator, before, after, _text(row.change, "", digits, "+"), row.note
+
+
+def _text(value: Estimate | None, unit: str, digits: int, sign: str = "") -> str:
+    if value is None:
+        return ""
+    text = f"{value.value:{sign}.{digits}f}{unit}"
+    if math.isnan(value.low):
+        return text
+    return f"{text} ({value.low:{sign}.{digits}f} to {value.high:{sign}.{digits}f})"

@@ -1,0 +1,124 @@
+"""Conditions on rows for ``--fail-if``, such as ``tmr_loss > 2``: read by a small grammar, never run as code.
+
+    condition = name [ "[" evaluator "]" ] comparison number [ "%" ]
+    name      = figure [ "_before" | "_rise" | "_loss" ]
+    comparison = ">" | ">=" | "<" | "<="
+
+A figure alone is its value on the protected photos, in the unit of the tables (rates in percent); ``_before`` is that
+on the originals, ``_rise`` the paired change and ``_loss`` the change turned round. A condition holds if it holds for
+any evaluator that counts, in any pairing that holds a protected photo; figures of single groups are looked at only
+where a figure has no other.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from facepriv.errors import UsageError
+from facepriv.evaluation.rows import FIGURES, UNSEEN_MEAN, Row
+from facepriv.schema import nearest
+
+_ENDS = ("_before", "_rise", "_loss")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+_FORM = re.compile(
+    rf"\s*(?P<name>[A-Za-z_]\w*(?:@[\d.]+%)?)\s*(?:\[(?P<who>[^\[\]]+)\])?\s*"
+    rf"(?P<sign>>=|<=|>|<)\s*(?P<number>{_NUMBER})\s*%?\s*"
+)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition as read.
+
+    Parameters
+    ----------
+    text : str
+        As it was given.
+    figure, end : str
+        A key of `facepriv.evaluation.rows.FIGURES`, perhaps with an FMR, and what of it is meant.
+    evaluator : str
+        Whose; empty for all that count.
+    sign : str
+    number : float
+    """
+
+    text: str
+    figure: str
+    end: str
+    evaluator: str
+    sign: str
+    number: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a condition holds (None: nothing here can be judged by it), and the rows and values for which it does."""
+
+    condition: Condition
+    holds: bool | None
+    where: tuple[tuple[Row, float], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        said = f"--fail-if '{self.condition.text}'"
+        if self.holds is None:
+            return f"{said}: there is no such figure here that counts, so it cannot be judged"
+        if not self.holds:
+            return f"{said}: does not hold"
+        row, value = self.where[0]
+        who = ", ".join(part for part in (row.evaluator, row.group, row.pairing) if part)
+        more = f", and {len(self.where) - 1} more" if len(self.where) > 1 else ""
+        return f"{said}: holds, {row.words} is {value:.4g}{f' ({who})' if who else ''}{more}"
+
+
+def read_condition(text: str) -> Condition:
+    """Read one condition; raises `UsageError` that says what is wrong, and for an unknown name which there are."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise UsageError(f"--fail-if '{text}': expected NAME > NUMBER, such as 'tmr_loss > 2' or 'eer[dlib] >= 5'")
+    name, at, fmr = found["name"].partition("@")
+    end = next((end for end in _ENDS if name.endswith(end)), "")
+    figure = name.removesuffix(end)
+    if figure not in FIGURES:
+        close = nearest(figure, list(FIGURES))
+        ends = ", ".join(_ENDS)
+        raise UsageError(
+            f"--fail-if '{text}': no figure '{figure}'{close}: known are {', '.join(FIGURES)}; each also with {ends}"
+        )
+    who = (found["who"] or "").strip()
+    return Condition(text.strip(), figure + at + fmr, end, who, found["sign"], float(found["number"]))
+
+
+def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
+    """Return whether a condition holds for the worst of the rows that it speaks of."""
+    meant = [row for row in rows if row.figure == condition.figure]
+    if condition.evaluator:
+        meant = [row for row in meant if row.evaluator == condition.evaluator]
+    else:
+        # Who is named may be seen or weak: it was asked for.
+        meant = [row for row in meant if row.counts and row.evaluator != UNSEEN_MEAN]
+    meant = [row for row in meant if not row.group] or meant
+    values = [(row, value) for row in meant if (value := _value(row, condition.end)) is not None]
+    if not values:
+        return Verdict(condition, None)
+    compare = _COMPARE[condition.sign]
+    worst = sorted(values, key=lambda pair: pair[1], reverse=condition.sign.startswith(">"))
+    where = tuple(pair for pair in worst if compare(pair[1], condition.number))
+    return Verdict(condition, bool(where), where)
+
+
+def _value(row: Row, end: str) -> float | None:
+    estimate = {"": row.after, "_before": row.before}.get(end, row.change)
+    if estimate is None or estimate.value != estimate.value:
+        return None
+    return -estimate.value if end == "_loss" else estimate.value

@@ -1,0 +1,297 @@
+"""Two folders, originals and protected, evaluated: what ``facepriv evaluate`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv import __version__
+from facepriv.datasets import csvfolder
+from facepriv.datasets.records import Record
+from facepriv.errors import DataError, UsageError
+from facepriv.evaluation.attributes import Figure, Resampling
+from facepriv.evaluation.judges import Panel
+from facepriv.evaluation.looks import LookStore, look_at_photos
+from facepriv.evaluation.measure import Measure
+from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
+from facepriv.evaluation.rows import Row, to_json
+from facepriv.inputs import discover
+from facepriv.manifest import Run, read_run
+from facepriv.metrics.bootstrap import REPLICATES, Estimate
+from facepriv.outcomes import Truth, fitting
+
+#: Opens a stage of so many photos and gives what is told how many more are done.
+Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+SAID = {"failed": "it failed", "no-face": "no face was found", "copied": "copied unprotected, no face was found"}
+
+
+def _quiet(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    return nullcontext(lambda count: None)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Parameters
+    ----------
+    rows : tuple of Row
+    problems : tuple of str
+        One line for each photo with something wrong, for each protected file without an original, and the like.
+    notes : tuple of str
+        What is left out, and why.
+    photos, people : int
+        People is 0 where nobody is named.
+    judges : dict
+        Judge -> ``kind``, ``component``, ``attribute``, ``trained_on``, ``settings``, ``seen``, ``counts``, ``note``.
+    """
+
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    photos: int
+    people: int
+    judges: dict[str, dict[str, Any]]
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "facepriv": __version__,
+            "photos": self.photos,
+            "people": self.people or None,
+            "judges": self.judges,
+            "rows": to_json(self.rows),
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+        }
+
+
+def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool = False) -> list[Record]:
+    """Return the photos of a folder: those that a table names, or without a table all of them.
+
+    Parameters
+    ----------
+    folder : Path
+    labels : Path or None
+        A table as `facepriv.datasets.csvfolder` reads it.
+    people_by_folder : bool
+        A photo's person is the folder that it lies in; a photo that lies in none of its own is an error.
+
+    Raises
+    ------
+    DataError
+        If the folder or the table is missing or wrong, or there is no photo.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the folder of the originals")
+    if labels is not None:
+        photos = csvfolder.read(folder, labels)
+    else:
+        found = discover([str(folder)])
+        if not found.files:
+            raise DataError("; ".join(found.problems))
+        photos = [Record(file.source, str(file.name), "", "test") for file in found.files]
+    if not photos:
+        raise DataError(f"{labels}: names no photo")
+    if not people_by_folder:
+        return photos
+    named = []
+    for record in photos:
+        person = PurePosixPath(record.name).parent.as_posix()
+        if person == ".":
+            raise DataError(f"{record.path}: lies in no folder of its person, which --people folder needs")
+        named.append(replace(record, subject=person))
+    return named
+
+
+def find_run(folder: Path) -> Run | None:
+    """Return the record of the run that made a folder, if facepriv did; raises `DataError` where it is damaged."""
+    try:
+        return read_run(folder)
+    except DataError:
+        if (folder / "facepriv-run" / "manifest.jsonl").is_file():
+            raise
+        return None
+
+
+def recorded_originals(folder: Path) -> Path:
+    """Return the folder of a run's originals, which only an audited run records.
+
+    Raises
+    ------
+    UsageError
+        If it is not recorded: it must then be named.
+    """
+    run = find_run(folder)
+    if run is None:
+        raise UsageError(f"{folder}: no run of facepriv is recorded there; give two folders, ORIGINAL and PROTECTED")
+    roots = set()
+    for row in run.rows.values():
+        source = Path(str((row.audit or {}).get("input", "")))
+        below = PurePosixPath(row.file).with_suffix("").parts
+        if row.audit and source.with_suffix("").parts[-len(below) :] == below:
+            roots.add(source.parents[len(below) - 1])
+    if len(roots) != 1:
+        why = (
+            "its run did not record the originals' place (only --audit does)" if not roots else "it has several sources"
+        )
+        raise UsageError(f"{folder}: {why}; give two folders: facepriv evaluate ORIGINAL {folder}")
+    return roots.pop()
+
+
+def evaluate_folders(
+    photos: Sequence[Record],
+    originals: Path,
+    protected: Path,
+    panel: Panel,
+    *,
+    seen: Collection[str] = (),
+    age: str = "",
+    store: LookStore | None = None,
+    workers: int = 1,
+    fmr: float = 0.001,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+    stage: Stage = _quiet,
+) -> Evaluation:
+    """Compare protected files with their originals, by what independent models see in both.
+
+    Parameters
+    ----------
+    photos : sequence of Record
+        The originals, below `originals`.
+    originals, protected : Path
+        The two folders.
+    panel : Panel
+        Who judges.
+    seen : collection of str
+        Judges that the protection was made against, besides those that the record of a run names.
+    age : str
+        The age group that was aimed at, or nothing.
+    store : LookStore, optional
+        What is known already, and where what is new is kept.
+    workers : int
+        Processes; 0 works in this one.
+    fmr, replicates, seed
+        See `facepriv.evaluation.measure.Measure`.
+    stage : callable
+        Shows progress.
+
+    Raises
+    ------
+    FaceprivError
+        If a folder, a judge or a label is missing or wrong.
+    """
+    described = panel.describe()
+    store = store or LookStore()
+    run = find_run(protected)
+    all_seen = panel.seen({*seen, *(run.seen if run else ())})
+    pairing = pair(photos, originals, protected)
+    paths = [record.path for record in photos]
+    with stage("files compared", len(paths)) as done:
+        likeness = compare(paths, pairing.protected, store, workers=workers, progress=done)
+    truth = Truth.of(photos)
+    judges = fitting(truth, panel.judges)
+    if not (judges.estimators or judges.matchers):
+        raise UsageError(f"none of {', '.join(described)} can judge here: the photos have no labels and name no people")
+    looks = []
+    for side, words in (("original", "originals looked at"), ("protected", "protected photos looked at")):
+        files = likeness.usable(side, paths if side == "original" else pairing.protected)
+        with stage(words, len(paths)) as done:
+            looks.append(look_at_photos(files, judges, store, workers=workers, progress=done))
+    before, after = looks
+    measure = Measure(truth, before, judges, fmr=fmr, replicates=replicates, seed=seed)
+    with stage("figures", 1) as done:
+        rows = measure.rows(after, seen=all_seen, age=age)
+        done(1)
+    rows = [*_counts(pairing, likeness), *rows, *_quality(likeness, measure.how)]
+    return Evaluation(
+        tuple(rows),
+        tuple(_problems(photos, pairing, likeness, after["seen"] | ~before["seen"], run)),
+        tuple(_notes(photos, described, measure, run)),
+        len(photos),
+        len(np.unique(truth.subjects)) if truth.named else 0,
+        _said(described, measure, rows, all_seen),
+    )
+
+
+def _counts(pairing: Pairing, likeness: Likeness) -> list[Row]:
+    """Return how many protected files are missing, unreadable, resized, identical."""
+    states = likeness.states
+    counted = {
+        "missing": states.count("missing"),
+        "unreadable": states.count("unreadable"),
+        "resized": states.count("resized"),
+        "identical": int(np.isposinf(likeness.psnr).sum()),
+    }
+    return [Row(name, unit="photos", after=Estimate(float(count), np.nan, np.nan)) for name, count in counted.items()]
+
+
+def _quality(likeness: Likeness, how: Resampling) -> list[Row]:
+    """Return mean SSIM, and mean PSNR of the photos that changed."""
+    rows = []
+    psnr = np.where(np.isposinf(likeness.psnr), np.nan, likeness.psnr)
+    for name, values, unit in (("ssim", likeness.ssim, "index"), ("psnr", psnr, "dB")):
+        row = Row(name, unit=unit)
+        known = ~np.isnan(values)
+        if not known.any():
+            rows.append(replace(row, note="no photo can be compared" if name == "ssim" else "no photo changed"))
+            continue
+
+        def mean(w: NDArray[np.float64], v: NDArray[np.float64] = values, k: NDArray[np.bool_] = known) -> Any:
+            total = w[:, k].sum(axis=1)
+            return np.where(total > 0, w[:, k] @ v[k] / np.where(total > 0, total, 1), np.nan)
+
+        rows.append(how.fill_one(Figure(row, lambda said, w: said), mean))
+    return rows
+
+
+def _problems(
+    photos: Sequence[Record], pairing: Pairing, likeness: Likeness, face: NDArray[np.bool_], run: Run | None
+) -> list[str]:
+    """Return one line for each photo or file with something wrong; `face` (N,) is false where a face was lost."""
+    recorded: dict[str, str] = {}
+    for name, row in (run.rows if run else {}).items():
+        if row.status in SAID:
+            recorded[str(PurePosixPath(name).with_suffix(""))] = SAID[row.status]
+    lines = problems(photos, pairing, likeness, recorded)
+    lines += [
+        f"{record.name}: a face was found in the original, none in its protected file"
+        for record, state, found in zip(photos, likeness.states, face, strict=True)
+        if not found and state in ("ok", "resized")
+    ]
+    lines += [f"{name}: has no original, and is not looked at" for name in pairing.extra]
+    return lines
+
+
+def _notes(photos: Sequence[Record], described: Mapping[str, Any], measure: Measure, run: Run | None) -> list[str]:
+    lines = [f"{name} is left out: {why}" for name, why in measure.left_out.items()]
+    unfit = [n for n in described if n not in (*measure.attributes, *measure.matchers, *measure.left_out)]
+    if unfit:
+        lines.append(f"left out, for the originals have no labels for them: {', '.join(unfit)}")
+    nameless = sum(not record.subject for record in photos)
+    if nameless:
+        lines.append(f"{nameless} of {len(photos)} photos name no person: no TMR, and intervals are over photos")
+    copied = [row.file for row in (run.rows.values() if run else ()) if row.status == "copied"]
+    if copied:
+        lines.append(f"{len(copied)} files were copied unprotected by their run, first {copied[0]}")
+    return lines
+
+
+def _said(
+    described: dict[str, dict[str, Any]], measure: Measure, rows: Sequence[Row], seen: Collection[str]
+) -> dict[str, dict[str, Any]]:
+    """Add to each judge whether it was seen in training, whether it counts, and why not."""
+    found = {}
+    for name, own in described.items():
+        doubted: Mapping[str, str] = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts}
+        judged = name in measure.attributes or name in measure.matchers
+        note = measure.left_out.get(name) or doubted.get(name, "") or ("" if judged else "no labels for it")
+        found[name] = {**own, "seen": name in seen, "counts": not note, "note": note}
+    return found

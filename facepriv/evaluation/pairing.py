@@ -1,0 +1,190 @@
+"""Which protected file belongs to which original, and how alike the two look: nothing is dropped, what fails is named.
+
+Files pair by their path below the two folders; the suffix may differ. Where a layout keeps its photos in a folder of
+its own, the name within the set does, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.datasets.records import Record
+from facepriv.errors import DataError, ImageError
+from facepriv.evaluate import spread
+from facepriv.evaluation.looks import CHUNK, LookStore
+from facepriv.fingerprints import CODE, digest, file_hash, package_hash, target_hash
+from facepriv.inputs import discover
+from facepriv.metrics import quality
+
+State = Literal["ok", "missing", "unreadable", "resized", "original unreadable"]
+_STATES: tuple[State, ...] = ("ok", "unreadable", "resized", "original unreadable")
+_WORDS: Mapping[str, str] = {
+    "missing": "has no protected file",
+    "unreadable": "its protected file is no whole image",
+    "resized": "its protected file is of another size; it is judged, and has no SSIM and PSNR",
+    "original unreadable": "the original is no whole image",
+}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The protected file of each photo.
+
+    Parameters
+    ----------
+    protected : tuple of Path or None
+        One a photo, None where there is none.
+    extra : tuple of str
+        Protected files without an original among the photos; nobody looks at them.
+    ambiguous : dict
+        Number of a photo -> the files that could be its protected one.
+    """
+
+    protected: tuple[Path | None, ...]
+    extra: tuple[str, ...] = ()
+    ambiguous: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How each photo's two files compare: what is wrong, and SSIM and PSNR (N,), NaN where they cannot be compared."""
+
+    states: tuple[State, ...]
+    ssim: NDArray[np.float64]
+    psnr: NDArray[np.float64]
+
+    def usable(self, which: Literal["original", "protected"], paths: Sequence[Path | None]) -> list[Path | None]:
+        """Return the paths with None for files of one side that cannot be read."""
+        bad = {"original": {"original unreadable"}, "protected": {"unreadable", "missing"}}[which]
+        return [None if state in bad else path for state, path in zip(self.states, paths, strict=True)]
+
+
+def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
+    """Find the protected file of each photo.
+
+    Parameters
+    ----------
+    photos : sequence of Record
+        Below `originals`.
+    originals, protected : Path
+        The two folders.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing or holds no image.
+    """
+    if not protected.is_dir():
+        raise DataError(f"{protected}: no such folder; give the folder of the protected photos")
+    found = discover([str(protected)])
+    if not found.files:
+        raise DataError("; ".join(found.problems))
+    by_name: dict[str, list[tuple[PurePosixPath, Path]]] = {}
+    for file in found.files:
+        by_name.setdefault(str(file.name.with_suffix("")), []).append((file.name, file.source))
+    chosen: list[Path | None] = []
+    ambiguous: dict[int, tuple[str, ...]] = {}
+    used: set[PurePosixPath] = set()
+    for n, record in enumerate(photos):
+        names = [PurePosixPath(name) for name in (_below(record.path, originals), record.name)]
+        candidates = next((by_name[key] for key in (str(name.with_suffix("")) for name in names) if key in by_name), [])
+        exact = [c for c in candidates if c[0] in names]
+        one = exact or candidates
+        used |= {name for name, _ in one}
+        chosen.append(one[0][1] if len(one) == 1 else None)
+        if len(one) > 1:
+            ambiguous[n] = tuple(str(name) for name, _ in one)
+    extra = tuple(str(file.name) for file in found.files if file.name not in used)
+    return Pairing(tuple(chosen), extra, ambiguous)
+
+
+def compare(
+    originals: Sequence[Path],
+    protected: Sequence[Path | None],
+    store: LookStore | None = None,
+    *,
+    workers: int = 1,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Likeness:
+    """Compare each photo's two files pixel by pixel, unless that was done.
+
+    Parameters
+    ----------
+    originals, protected : sequence of Path
+        N files each; None where there is no protected one.
+    store, workers, progress
+        As for `facepriv.evaluation.looks.look_at_photos`.
+    """
+    store = store or LookStore()
+    places = ("facepriv.images", "facepriv.imageformats", "facepriv.cmyk")
+    key = digest(
+        ["likeness", *(package_hash(name, CODE) for name in places), target_hash("facepriv.metrics.quality:ssim")]
+    )
+    names = ["" if b is None else f"{file_hash(a)} {file_hash(b)}" for a, b in zip(originals, protected, strict=True)]
+    tasks = {name: (a, b) for name, a, b in zip(names, originals, protected, strict=True) if b is not None}
+    known = store.get(key, tasks)
+    todo = [(name, *tasks[name]) for name in tasks if name not in known]
+    progress(len(names) - len(todo))
+    chunks = [todo[n : n + CHUNK] for n in range(0, len(todo), CHUNK)]
+    for chunk, found in zip(chunks, spread(_comparer, chunks, workers), strict=True):
+        fresh = dict(zip((name for name, *_ in chunk), found, strict=True))
+        store.put(key, fresh)
+        known |= fresh
+        progress(len(chunk))
+    table = np.array([[np.nan] * 3 if not name else known[name] for name in names], dtype=np.float64).reshape(-1, 3)
+    states = tuple("missing" if np.isnan(code) else _STATES[int(code)] for code in table[:, 0])
+    return Likeness(states, table[:, 1], table[:, 2])
+
+
+def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, recorded: Mapping[str, str]) -> list[str]:
+    """Return one line for each photo with something wrong.
+
+    Parameters
+    ----------
+    recorded : mapping
+        Name of a photo without its suffix -> what the record of the run says of it, if that was no success.
+    """
+    lines = []
+    for n, (record, state) in enumerate(zip(photos, likeness.states, strict=True)):
+        if n in pairing.ambiguous:
+            lines.append(f"{record.name}: several files could be its protected one: {', '.join(pairing.ambiguous[n])}")
+        elif state != "ok":
+            said = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")
+            lines.append(f"{record.name}: {_WORDS[state]}" + (f" (its run says: {said})" if said else ""))
+    return lines
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _comparer() -> Callable[[list[tuple[str, Path, Path]]], list[NDArray[np.float32]]]:
+    return lambda chunk: [_likeness(original, protected) for _, original, protected in chunk]
+
+
+def _likeness(original: Path, protected: Path) -> NDArray[np.float32]:
+    """Return the place of the state in `_STATES`, SSIM and PSNR."""
+    from facepriv.images import read_image
+
+    def failed(state: State) -> NDArray[np.float32]:
+        return np.array([_STATES.index(state), np.nan, np.nan], dtype=np.float32)
+
+    try:
+        first = read_image(original).rgb8()
+    except ImageError:
+        return failed("original unreadable")
+    try:
+        second = read_image(protected).rgb8()
+    except ImageError:
+        return failed("unreadable")
+    if first.shape != second.shape:
+        return failed("resized")
+    if min(first.shape[:2]) < quality.WINDOW:
+        return np.array([0, np.nan, np.nan], dtype=np.float32)
+    return np.array([0, quality.ssim(first, second), quality.psnr(first, second)], dtype=np.float32)
