@@ -7,8 +7,7 @@ force it to changes that mean something, and those carry over to classifiers tha
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.steps import descend, frozen_precision, matched
 from facepriv_privacynet import losses
 from facepriv_privacynet.config import Recipe
 from facepriv_privacynet.data import Work
@@ -140,21 +140,25 @@ class Players:
                 "attribute": losses.attributes(logits, targets, self.weights),
             }
             if self.judges:
-                chosen = [self.judges[i] for i in work.judges]
-                chosen += self.fixed if r.fixed_every and self.step % r.fixed_every == 0 else self.copies
-                views = [self._judged(judge, self._augmented(y), targets) for judge in chosen]
+                views = [self._judged(judge, self._augmented(y), targets) for judge in self.teachers(work)]
                 parts["judges"] = torch.stack(views).mean()
             if r.matched:
-                parts["identity"], parts["alike"] = self._identity(x, y)
+                jitter = self.jitter if r.matcher_shift else None
+                parts["identity"], parts["alike"] = matched(x, y, self.matchers, jitter)
             parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
             parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
             if r.w_cycle and self.step % r.cycle_every == 0:
                 parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own)))
         total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
-        self._descend(self.opt_g, total, self.g.parameters())
+        descend(self.accelerator, self.opt_g, total, self.g.parameters())
         self.average.update(self.g)
         return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
+
+    def teachers(self, work: Work) -> list[nn.Module]:
+        """Return who teaches G at this step: some judges; trained classifiers and their copies in turns."""
+        every = self.recipe.fixed_every
+        return [self.judges[i] for i in work.judges] + (self.fixed if every and self.step % every == 0 else self.copies)
 
     def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """Update D once: critic, gradient penalty (not at every step), attributes on real faces.
@@ -175,7 +179,7 @@ class Players:
 
             parts["penalty"] = losses.gradient_penalty(score, x, y)
             total = total + 10 * r.penalty_every * parts["penalty"]
-        self._descend(self.opt_d, total, self.d.parameters())
+        descend(self.accelerator, self.opt_d, total, self.d.parameters())
         return {name: value.detach() for name, value in parts.items()}
 
     def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
@@ -193,7 +197,7 @@ class Players:
                     parts["judges_changed"].append(losses.attributes(rest, changed[1]))
             parts["judges_real"].append(losses.attributes(self.probe(x), own))
         total = torch.stack([value for values in parts.values() for value in values]).sum()
-        self._descend(self.opt_j, total, self._judging())
+        descend(self.accelerator, self.opt_j, total, self._judging())
         return {name: torch.stack(values).mean().detach() for name, values in parts.items() if values}
 
     def copies_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels]) -> dict[str, Tensor]:
@@ -202,9 +206,9 @@ class Players:
             return {}
         views = self._augmented(torch.cat([real[0], changed[0]]).float())
         own = {name: torch.cat([real[1][name], changed[1][name]]) for name in real[1]}
-        with self._frozen_precision():
+        with frozen_precision(self.accelerator.device):
             value = torch.stack([losses.attributes(net(views), own) for net in self.copies]).mean()
-        self._descend(self.opt_c, value, [p for net in self.copies for p in net.parameters()])
+        descend(self.accelerator, self.opt_c, value, [p for net in self.copies for p in net.parameters()])
         return {"copies": value.detach()}
 
     def nets(self) -> dict[str, nn.Module]:
@@ -227,39 +231,5 @@ class Players:
     def _judged(self, judge: nn.Module, y: Tensor, targets: Labels) -> Tensor:
         if judge not in self.fixed and judge not in self.copies:
             return losses.attributes(judge(y), targets, self.weights)
-        with self._frozen_precision():
+        with frozen_precision(self.accelerator.device):
             return losses.attributes(judge(y.float()), targets, self.weights)
-
-    def _identity(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """L_m and `common.alike`, means over all matchers, both faces under the same jitter."""
-        if self.recipe.matcher_shift:
-            pairs = self.jitter.geometric(torch.cat([x, y]).float(), pairs=True)
-            pairs = self.jitter.resolution(self.jitter.photometric(pairs, pairs=True)).clamp(0, 1)
-            x, y = pairs.contiguous(memory_format=self.layout).chunk(2)
-        terms = []
-        with self._frozen_precision():
-            for matcher in self.matchers:
-                with torch.no_grad():
-                    before = matcher(x).float()
-                after = matcher(y).float()
-                terms.append(torch.stack([common.identity(before, after), common.alike(before, after)]))
-        identity, alike = torch.stack(terms).mean(0)
-        return identity, alike
-
-    def _frozen_precision(self) -> AbstractContextManager[Any]:
-        # Depthwise convolutions, of which the frozen networks are made, take twice as long in bf16 on a CPU.
-        on_cpu = self.accelerator.device.type == "cpu"
-        return torch.autocast("cpu", enabled=False) if on_cpu else nullcontext()
-
-    def _descend(self, optimiser: torch.optim.Optimizer, total: Tensor, parameters: Iterable[nn.Parameter]) -> None:
-        trained = list(parameters)
-        optimiser.zero_grad(set_to_none=True)
-        self.accelerator.backward(total, inputs=trained)
-        if self.accelerator.num_processes > 1:
-            # In one message: there are a hundred small ones.
-            gradients = [p.grad for p in trained if p.grad is not None]
-            mean = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
-            for g, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
-                g.copy_(part.view_as(g))
-        nn.utils.clip_grad_norm_(trained, 5.0)
-        optimiser.step()

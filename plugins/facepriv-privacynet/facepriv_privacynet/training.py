@@ -11,6 +11,7 @@ from torch import Tensor
 
 from facepriv.errors import DataError
 from facepriv.training.loop import CHECKPOINT, Log, Loop, load_checkpoint, save_checkpoint
+from facepriv.training.steps import descend
 from facepriv_privacynet import losses
 from facepriv_privacynet.data import draw_faces, draw_work, seed_step
 from facepriv_privacynet.networks import encode
@@ -36,7 +37,7 @@ class Trainer(Players):
         self._seed(_WARMING, self.warmed, self._place()[0])
         with self.accelerator.autocast():
             value = losses.attributes(self.d(x, encode(own))[1], own)
-        self._descend(self.opt_d, value, self.d.parameters())
+        descend(self.accelerator, self.opt_d, value, self.d.parameters())
         self.warmed += 1
         return {"d_attribute": value.detach(), **self.judges_step((x, own), None)}
 

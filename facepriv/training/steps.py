@@ -1,0 +1,69 @@
+"""What one update of a network is made of, whichever method it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from facepriv.training.augment import Augmentation
+from facepriv.training.losses import alike, identity
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def descend(
+    accelerator: Accelerator, optimiser: torch.optim.Optimizer, total: Tensor, parameters: Iterable[nn.Parameter]
+) -> None:
+    """Take one step of `optimiser` down the loss `total`; gradients are averaged over processes, and clipped."""
+    trained = list(parameters)
+    optimiser.zero_grad(set_to_none=True)
+    accelerator.backward(total, inputs=trained)
+    if accelerator.num_processes > 1:
+        # In one message: there are a hundred small ones.
+        gradients = [p.grad for p in trained if p.grad is not None]
+        mean = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+        for g, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+            g.copy_(part.view_as(g))
+    nn.utils.clip_grad_norm_(trained, 5.0)
+    optimiser.step()
+
+
+def frozen_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context in which frozen networks run: on a CPU in float32.
+
+    Depthwise convolutions, of which they are made, take twice as long in bfloat16 there.
+    """
+    return torch.autocast("cpu", enabled=False) if device.type == "cpu" else nullcontext()
+
+
+def matched(x: Tensor, y: Tensor, matchers: Sequence[nn.Module], jitter: Augmentation | None) -> tuple[Tensor, Tensor]:
+    """Return `identity` and `alike` of faces x and their changed selves y, means over all matchers.
+
+    Parameters
+    ----------
+    x, y : Tensor
+        (N, 3, S, S) in [0, 1].
+    matchers : sequence of Module
+        Crops to descriptors; differentiable.
+    jitter : Augmentation or None
+        What both faces of a pair go through alike, so that no matcher's alignment is learnt.
+    """
+    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    if jitter:
+        pairs = jitter.geometric(torch.cat([x, y]).float(), pairs=True)
+        pairs = jitter.resolution(jitter.photometric(pairs, pairs=True)).clamp(0, 1)
+        x, y = pairs.contiguous(memory_format=layout).chunk(2)
+    terms = []
+    with frozen_precision(x.device):
+        for matcher in matchers:
+            with torch.no_grad():
+                before = matcher(x).float()
+            after = matcher(y).float()
+            terms.append(torch.stack([identity(before, after), alike(before, after)]))
+    same, others = torch.stack(terms).mean(0)
+    return same, others
