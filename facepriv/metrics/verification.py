@@ -65,7 +65,10 @@ def eer_fvc(genuine: ArrayLike, impostor: ArrayLike) -> float:
     where they do not cross at an observed score: even the highest one accepts more impostors than it rejects genuine.
     """
     points = roc(genuine, impostor)
-    fmr, fnmr = (points.false[0, 1:-1])[::-1], 1 - (points.true[0, 1:-1])[::-1]
+    # Of counts, since 1 - 2/3 is not 1/3 in floating point, and where both are equal matters here.
+    false, true = points.false[0, -2:0:-1], points.true[0, -2:0:-1]
+    fmr = np.rint(false * np.size(impostor)) / np.size(impostor)
+    fnmr = np.rint((1 - true) * np.size(genuine)) / np.size(genuine)
     crossed = np.flatnonzero(fmr <= fnmr)
     if not len(crossed):
         return 1.0
