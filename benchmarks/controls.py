@@ -31,7 +31,7 @@ class Nothing(Perturber):
 
 
 class Recolour(Perturber):
-    """Puts each channel in another's place, two of them as their negatives: it hides nothing from who learns it."""
+    """Puts each channel in another's place, one as its negative: it hides nothing from who learns it."""
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
 
@@ -44,7 +44,7 @@ class Recolour(Perturber):
         rngs: Sequence[np.random.Generator],
     ) -> NDArray[Any]:
         red, green, blue = np.moveaxis(faces.images, 3, 0)
-        return faces.images + np.float32(strength) * (np.stack([1 - green, blue, 1 - red], axis=3) - faces.images)
+        return faces.images + np.float32(strength) * (np.stack([1 - green, blue, red], axis=3) - faces.images)
 
 
 def with_controls(known: Registry) -> Registry:

@@ -24,6 +24,7 @@ from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.crops import Crop, cut_subject
 from facepriv.engines.chunk import use_one_thread
 from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks, spread
+from facepriv.evaluation.looks import judge_key
 from facepriv.faces import find_faces
 from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.images import Photo, decode_image, encode_image, read_image
@@ -72,10 +73,8 @@ class Trial:
 
     def keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides what is seen in it, but the photos; also of `ORIGINAL`."""
-        find = self.registry.find
-        judges = [find("estimator", n) for n in self.judges.estimators]
-        judges += [find("matcher", n) for n in self.judges.matchers]
-        said = [f"{d.name} {sorted(d.options.items())} {target_hash(d.target)}" for d in judges]
+        said = [f"{n} {judge_key(self.registry, 'estimator', n)}" for n in self.judges.estimators]
+        said += [f"{n} {judge_key(self.registry, 'matcher', n)}" for n in self.judges.matchers]
         return {name: digest([*said, crop]) for name, crop in self.crop_keys().items()}
 
     def crop_keys(self) -> dict[str, str]:

@@ -21,7 +21,8 @@ from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.engines.chunk import use_one_thread
 from facepriv.errors import DataError, FaceprivError, PluginError, one_line
 from facepriv.evaluate import Judges, load_looks, save_looks, spread
-from facepriv.fingerprints import digest, target_hash
+from facepriv.evaluation.looks import judge_key
+from facepriv.fingerprints import CODE, digest, package_hash, target_hash
 from facepriv.outcomes import Truth
 from facepriv.trial import ORIGINAL, Plan, load_crops
 
@@ -133,9 +134,9 @@ class Siege:
         """Return a hash of all that decides the notes of an output, but the photos."""
         known = self.plan.trial.registry
         attack = known.find("attack", target.attack)
-        models = [known.find("estimator", name) for name in self.estimators(target.attribute)]
-        models += [known.find("matcher", name) for name in self.judges.matchers]
-        parts = [f"{d.name} {sorted(d.options.items())} {target_hash(d.target)}" for d in (attack, *models)]
+        parts = [f"{attack.name} {sorted(attack.options.items())} {target_hash(attack.target)}"]
+        parts += [f"{name} {judge_key(known, 'estimator', name)}" for name in self.estimators(target.attribute)]
+        parts += [f"{name} {judge_key(known, 'matcher', name)}" for name in self.judges.matchers]
         faces = [self.plan.crops[output].name]
         if self.attack(target).uses_method:
             faces += [self.plan.crops[name].name for name in sorted(self.plan.trial.requests)]
@@ -144,7 +145,7 @@ class Siege:
     def _answers_file(self, target: Target) -> Path:
         places = sorted(str(folder.name) for folder in self.folders(target).values())
         truth = [*self.truth.classes[target.attribute].astype(str), *self.truth.subjects.tolist()]
-        code = [target_hash(f"{__name__}:Siege"), str(FOLDS)]
+        code = [package_hash("facepriv.attacks", CODE), str(FOLDS)]
         return self.place / "answers" / f"{digest([*places, *self.plan.files, *truth, *code])}.npz"
 
     def estimators(self, attribute: str) -> tuple[str, ...]:

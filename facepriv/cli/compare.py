@@ -1,0 +1,201 @@
+"""``facepriv compare``: any set of methods side by side, as one report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from facepriv.cli import console
+from facepriv.cli.values import Names
+from facepriv.errors import UsageError
+
+if TYPE_CHECKING:
+    from facepriv.compare_setup import Setup
+    from facepriv.contracts import PrivacyRequest
+    from facepriv.report.comparison import Comparison
+
+#: All outputs of the paper.
+ALL = "all"
+
+
+def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the arguments and options that ``compare`` and ``attack`` share."""
+    options = [
+        click.argument("data", type=click.Path(path_type=Path)),
+        click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="REPORT",
+                     help="Folder for report.html, rows.csv, result.json and tables.tex."),
+        click.option("--layout", default="", metavar="NAME",
+                     help="How DATA is laid out: celeba, csv, lfw, utkface, visible-lfw, ... [default: found out]"),
+        click.option("--part", default="", metavar="NAME", help="Only this part: train, validation, test."),
+        click.option("--limit", type=click.IntRange(2), metavar="N", help="Only the first N photos."),
+        click.option("--methods", type=Names(), multiple=True, help="[default: all that are installed]"),
+        click.option("--obfuscate", type=Names(), multiple=True,
+                     help="Attributes to hide, together: gender, race, age. [default: gender]"),
+        click.option("--outputs", type=Names(), multiple=True,
+                     help="Several outputs instead, such as gender,race,gender+age=old; 'all': the paper's 15."),
+        click.option("--policy", type=click.Choice(["flip", "random"]), default="flip", show_default=True),
+        click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True),
+        click.option("--seed", type=int, default=0, show_default=True),
+        click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE",
+                     help="A setting of a method or an evaluator; a wrong name is answered with those there are."),
+        click.option("--estimator", "estimators", type=Names(), multiple=True,
+                     help="Who judges attributes: NAME, or OWN=NAME. [default: those no method here was made with]"),
+        click.option("--matcher", "matchers", type=Names(), multiple=True,
+                     help="Who judges identity: NAME, or OWN=NAME. [default: dlib]"),
+        click.option("--fmr", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.001,
+                     show_default=True, help="The false match rate at which matchers are measured."),
+        click.option("--replicates", type=click.IntRange(10), default=1000, show_default=True,
+                     help="Resamples of people, for the intervals."),
+        click.option("--examples", type=click.Path(path_type=Path), metavar="DIR",
+                     help="Photos of your own that the report may show. [default: two public-domain portraits]"),
+        click.option("--work", type=click.Path(path_type=Path), metavar="DIR",
+                     help="Where scores, descriptors and (for attacks) faces of real people are kept between runs. "
+                     "[default: facepriv/compare in the user's cache]"),
+        click.option("--workers", type=click.IntRange(1),
+                     help="Processes; they change no result. [default: one a core]"),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command("compare", short_help="Compare methods over a data set, as one report.")
+@comparing
+@click.option("--attack", "attacks", type=Names(), multiple=True,
+              help="Also let these adversaries try; 'facepriv attack' lets all of them.")  # fmt: skip
+def command(**given: Any) -> None:
+    """Protect the photos of DATA with every method, let independent models judge, and report.
+
+    DATA is a data set in its own layout, or a folder of photos with labels.csv. Every output is made once: what judges
+    saw of it is kept, an interrupted run goes on where it was, and a repeated one takes seconds. A method that cannot
+    hide what is asked is listed as left out. No photo of DATA enters the report.
+    """
+    run(given, Names.joined(given["attacks"]))
+
+
+def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
+    """Run a comparison from the command line's values, write the report and print its first table."""
+    from facepriv.report.page import check_installed, check_place
+
+    check_installed()
+    check_place(given["out"])
+    setup = _setup(given, attacks)
+    from facepriv.compare import compare
+    from facepriv.report.page import write_report
+
+    with Bars() as bars:
+        try:
+            done = compare(setup, bars)
+        except KeyboardInterrupt:
+            text = "interrupted; what is done is kept: run the same command again to go on"
+            raise console.Failure(text, 130) from None
+    page = write_report(done, given["out"])
+    _show(done)
+    console.note(f"the report: {page}")
+
+
+def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
+    from facepriv.compare_setup import Setup, fitting_panel
+    from facepriv.evaluation.judges import panel
+    from facepriv.evaluation.photos import photos_of
+    from facepriv.outcomes import Truth
+    from facepriv.registry import registry
+    from facepriv.report.examples import bundled, of_folder
+    from facepriv.settings import configured
+
+    known = registry()
+    methods = Names.joined(given["methods"]) or tuple(known.descriptors("perturber"))
+    for name in methods:
+        known.find("perturber", name)
+    for name in attacks:
+        known.find("attack", name)
+    requests = _requests(given)
+    of_methods = [text for text in given["settings"] if text.partition("=")[0].rpartition(".")[0].strip() in methods]
+    of_judges = [text for text in given["settings"] if text not in of_methods]
+    known = configured(known, of_methods, methods)
+    judges = panel(known, Names.joined(given["estimators"]), Names.joined(given["matchers"]), of_judges)
+    shown = of_folder(given["examples"]) if given["examples"] else bundled()
+    layout = given["layout"] or layout_of(given["data"])
+    photos = photos_of(layout, given["data"], part=given["part"], limit=given["limit"])
+    fitting, left_out = fitting_panel(judges, Truth.of(photos))
+    part = f", part {given['part']}" if given["part"] else ""
+    first = f", first {given['limit']} files" if given["limit"] else ""
+    return Setup(
+        photos=photos, name=f"{layout}{part}{first}", methods=methods, requests=requests, panel=fitting,
+        place=given["work"] or _cache(), attacks=attacks, examples=shown,
+        workers=given["workers"] or os.cpu_count() or 1, replicates=given["replicates"], fmr=given["fmr"],
+        left_out=left_out,
+    )  # fmt: skip
+
+
+def _requests(given: Mapping[str, Any]) -> dict[str, PrivacyRequest]:
+    """Return the outputs that are asked for."""
+    from facepriv.requests import named_output, paper_outputs
+
+    hidden, outputs = Names.joined(given["obfuscate"]), Names.joined(given["outputs"])
+    if hidden and outputs:
+        raise UsageError("--obfuscate and --outputs exclude each other: one names attributes, the other whole outputs")
+    options = {"policy": given["policy"], "strength": given["strength"], "seed": given["seed"]}
+    found: dict[str, PrivacyRequest] = {}
+    for name in outputs or ("+".join(hidden or ("gender",)),):
+        found |= paper_outputs(**options) if name == ALL else {name: named_output(name, **options)}
+    return found
+
+
+def layout_of(root: Path) -> str:
+    """Find out how a folder is laid out; raises `UsageError` where it cannot be told."""
+    from facepriv.datasets.csvfolder import LABELS
+    from facepriv.evaluation.photos import VISIBLE_LFW, layouts
+
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder; DATA is a data set, or a folder of photos with {LABELS}")
+    signs = {
+        "csv": (root / LABELS).is_file(),
+        "celeba": (root / "list_attr_celeba.txt").is_file(),
+        VISIBLE_LFW: any((place / "lfw_gender.csv").is_file() for place in (root, root.parent)) and "lfw" in root.name,
+        "utkface": next(root.glob("[0-9]*_[01]_[0-4]_*.jpg"), None) is not None,
+    }
+    found = [name for name, there in signs.items() if there]
+    if len(found) != 1:
+        raise UsageError(f"{root}: name its layout with --layout, one of {', '.join(layouts())}")
+    return found[0]
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "compare"
+
+
+def _show(done: Comparison) -> None:
+    """Print the report's first table, and what is left out."""
+    from facepriv.report.tables import glance
+
+    table = glance(done)
+    console.table(table.head, [[f"{c.text} ({c.small})" if c.small else c.text for c in row] for row in table.rows])
+    for item in done.skipped:
+        console.note(f"left out: {item['what']}: {item['why']}")
+
+
+class Bars:
+    """Shows each stage by a bar, or lines, of its own."""
+
+    def __init__(self) -> None:
+        self.open = ExitStack()
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.open.close()
+
+    def stage(self, what: str, total: int) -> Callable[[int], None]:
+        """Begin the next stage; one without steps is not shown."""
+        self.open.close()
+        if not total:
+            return lambda count: None
+        console.note(f"{what}: {total}")
+        return self.open.enter_context(console.progress(total, what)).advance

@@ -1,0 +1,103 @@
+"""The figures of a comparison: every output against the originals, kept under hashes of what decides them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from facepriv.compare_setup import Setup, Watch
+from facepriv.contracts import PrivacyRequest
+from facepriv.evaluate import Looks, spread
+from facepriv.evaluation.measure import Curves, Measure
+from facepriv.fingerprints import CODE, digest, package_hash
+from facepriv.images import atomic_write
+from facepriv.outcomes import Truth
+from facepriv.report.comparison import Output, plain_curves, plain_output, read_curves, read_output
+from facepriv.schema import AGE
+from facepriv.trial import ORIGINAL, Plan
+
+#: The code between what judges saw and figures.
+_FIGURES = ("facepriv.evaluation", "facepriv.metrics", "facepriv.outcomes", "facepriv.matching", "facepriv.protocol",
+            "facepriv.report.comparison")  # fmt: skip
+
+
+def measure_outputs(
+    plans: Mapping[str, Plan],
+    looks: Mapping[str, Mapping[str, Looks]],
+    truth: Truth,
+    setup: Setup,
+    watch: Watch,
+) -> tuple[list[Output], Curves, dict[str, str]]:
+    """Return the figures of every output, the curves of the originals, and the judges that have none."""
+    tasks = {
+        _figures_file(plans[method], output, truth, setup): _Lesson(method, output, request, setup.seen(method))
+        for method, done in plans.items()
+        for output, request in done.trial.requests.items()
+    }
+    first = next(iter(plans))
+    base = _figures_file(plans[first], ORIGINAL, truth, setup)
+    todo = [task for file, task in tasks.items() if not file.is_file()]
+    if not base.is_file() or todo:
+        measurer = partial(_measurer, truth, looks[first][ORIGINAL], setup)
+        advance = watch.stage("figures of an output", len(todo) + 1)
+        if not base.is_file():
+            measure = measurer().measure
+            content = {"curves": plain_curves(measure.curves(looks[first][ORIGINAL])), "left_out": measure.left_out}
+            _keep(base, content)
+        advance(1)
+        hands = min(setup.workers, len(todo)) if len(todo) > 1 else 0
+        work = [(task, looks[task.method][task.output]) for task in todo]
+        for task, output in zip(todo, spread(measurer, work, hands) if work else (), strict=True):
+            _keep(_figures_file(plans[task.method], task.output, truth, setup), output)
+            advance(1)
+    original = json.loads(base.read_bytes())
+    outputs = [read_output(json.loads(file.read_bytes())) for file in tasks]
+    return outputs, read_curves(original["curves"]), dict(original["left_out"])
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """An output to measure."""
+
+    method: str
+    output: str
+    request: PrivacyRequest
+    seen: list[str]
+
+
+@dataclass(frozen=True)
+class _Measurer:
+    """Measures outputs against the originals."""
+
+    measure: Measure
+
+    def __call__(self, task: tuple[_Lesson, Looks]) -> dict[str, Any]:
+        lesson, after = task
+        age = lesson.request.targets.get(AGE.name, "")
+        rows = self.measure.rows(after, seen=lesson.seen, age=age if age in AGE.classes else "")
+        output = Output(lesson.method, lesson.output, lesson.request.hidden, tuple(rows), self.measure.curves(after))
+        return plain_output(output)
+
+
+def _measurer(truth: Truth, before: Looks, setup: Setup) -> _Measurer:
+    return _Measurer(Measure(truth, before, setup.judges, fmr=setup.fmr, replicates=setup.replicates))
+
+
+def _figures_file(of: Plan, output: str, truth: Truth, setup: Setup) -> Path:
+    """Return where the figures of an output are kept."""
+    known = [f"{name} {labels.tolist()}" for name, labels in truth.classes.items()]
+    decided = [
+        of.folders[output].name, of.folders[ORIGINAL].name, *of.files, *truth.subjects.tolist(), *known,
+        str(truth.years.tolist()), f"{setup.fmr} {setup.replicates}", str(setup.seen(of.trial.method)),
+        *(package_hash(name, CODE) for name in _FIGURES),
+    ]  # fmt: skip
+    return setup.place / "figures" / f"{digest(decided)}.json"
+
+
+def _keep(file: Path, content: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(file, json.dumps(content).encode())

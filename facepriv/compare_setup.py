@@ -1,0 +1,116 @@
+"""What is compared, and who is told how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from facepriv.components import build_method
+from facepriv.contracts import PrivacyRequest
+from facepriv.datasets.records import Record
+from facepriv.errors import UsageError
+from facepriv.evaluate import Judges
+from facepriv.evaluation.judges import Panel
+from facepriv.metrics.bootstrap import REPLICATES
+from facepriv.outcomes import Truth
+from facepriv.registry import Registry
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is compared.
+
+    Parameters
+    ----------
+    photos : sequence of Record
+        Of different files.
+    name : str
+        What the photos are called in the report.
+    methods : tuple of str
+    requests : mapping
+        Name of an output -> what is asked; a method makes those that it can.
+    panel : Panel
+        Who judges, see `fitting_panel`; its registry builds the methods too, with their settings.
+    place : Path
+        Where everything is kept.
+    attacks : tuple of str
+    examples : tuple of (str, Path)
+        Caption and file of photos that may be shown.
+    workers, replicates, fmr
+        Processes, which change no result; resamples of the intervals; the main false match rate.
+    left_out : mapping
+        What was not even tried -> why, for the report.
+    """
+
+    photos: Sequence[Record]
+    name: str
+    methods: tuple[str, ...]
+    requests: Mapping[str, PrivacyRequest]
+    panel: Panel
+    place: Path
+    attacks: tuple[str, ...] = ()
+    examples: tuple[tuple[str, Path], ...] = ()
+    workers: int = 1
+    replicates: int = REPLICATES
+    fmr: float = 0.001
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def registry(self) -> Registry:
+        """What builds methods, judges and attacks."""
+        return self.panel.judges.registry
+
+    @property
+    def judges(self) -> Judges:
+        """Who looks at every output."""
+        return self.panel.judges
+
+    def seen(self, method: str) -> list[str]:
+        """Return the judges that a method was made with: no evidence for it."""
+        return sorted(self.panel.seen(build_method(self.registry, method, "cpu").info()["seen"]))
+
+    def telling(self, attribute: str) -> list[str]:
+        """Return the estimators among the judges that tell an attribute."""
+        said = self.panel.describe()
+        return [name for name in self.judges.estimators if said[name]["attribute"] == attribute]
+
+
+def fitting_panel(panel: Panel, truth: Truth) -> tuple[Panel, dict[str, str]]:
+    """Return those of a panel whom the photos' labels can measure, and of the others why not.
+
+    Raises
+    ------
+    UsageError
+        If nobody is left.
+    """
+    kept: dict[str, list[str]] = {"estimator": [], "matcher": []}
+    left_out: dict[str, str] = {}
+    for name, said in panel.describe().items():
+        if said["attribute"] and not truth.knows(said["attribute"]):
+            left_out[name] = f"the photos have no {said['attribute']} label"
+        elif not said["attribute"] and not truth.named:
+            left_out[name] = "the photos name no people, so nothing can be matched"
+        else:
+            kept[said["kind"]].append(name)
+    if not any(kept.values()):
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise UsageError(f"nobody can judge these photos ({reasons or 'no evaluator is installed'})")
+    judges = replace(panel.judges, estimators=tuple(kept["estimator"]), matchers=tuple(kept["matcher"]))
+    return replace(panel, judges=judges), left_out
+
+
+class Watch(Protocol):
+    """Is told how far a comparison is."""
+
+    def stage(self, what: str, total: int) -> Callable[[int], None]:
+        """Begin a stage of so many steps; returns what is told of each number of steps done."""
+
+
+class Unwatched:
+    """Tells nobody."""
+
+    def stage(self, what: str, total: int) -> Callable[[int], None]:
+        """Return a counter that counts nothing."""
+        return lambda count: None

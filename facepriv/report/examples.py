@@ -1,0 +1,129 @@
+"""Figure 4: faces that may be shown, through every method. The default are two public-domain portraits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facepriv.errors import FaceprivError, PluginError, UsageError
+from facepriv.faces import Face, find_faces
+from facepriv.fingerprints import digest, file_hash
+from facepriv.images import IMAGE_SUFFIXES, Photo, read_image
+from facepriv.pipeline import build_pipeline
+from facepriv.report.comparison import Example
+from facepriv.trial import Trial
+
+#: Side of a picture in pixels.
+SIDE = 176
+#: How far the picture reaches from the middle of the face, in sides of its aligned crop.
+_ROOM = 0.55
+
+
+def bundled() -> tuple[tuple[str, Path], ...]:
+    """Return caption and file of the portraits that come with scikit-image and matplotlib; none where they do not."""
+    from facepriv.demo import portraits
+
+    try:
+        return tuple((portrait.caption, portrait.path) for portrait in portraits())
+    except PluginError:
+        return ()
+
+
+def of_folder(folder: Path) -> tuple[tuple[str, Path], ...]:
+    """Return caption (the file's name) and file of the user's own photos; raises `UsageError` where there is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; --examples takes a folder of photos that may be shown")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise UsageError(f"{folder}: holds no photo to show")
+    return tuple((path.stem, path) for path in files)
+
+
+def make_examples(trials: Mapping[str, Trial], shown: Sequence[tuple[str, Path]], place: Path) -> list[Example]:
+    """Protect photos that may be shown, and return the largest face of each, before and after.
+
+    Parameters
+    ----------
+    trials : mapping
+        Method -> what is asked of it.
+    shown : sequence of (str, Path)
+    place : Path
+        Where pictures are kept, under hashes of what decides them.
+
+    Raises
+    ------
+    UsageError
+        If no face is found in a photo.
+    """
+    photos = [(caption, read_image(path)) for caption, path in shown]
+    windows = [_window(photo, path) for (_, photo), (_, path) in zip(photos, shown, strict=True)]
+    outputs: list[dict[tuple[str, str], NDArray[np.uint8] | None]] = [{} for _ in photos]
+    for method, trial in trials.items():
+        for output, key in trial.crop_keys().items():
+            if output not in trial.requests:
+                continue
+            file = (
+                place / f"{digest([key, output, str(SIDE), str(_ROOM), *(file_hash(path) for _, path in shown)])}.npz"
+            )
+            if not file.is_file():
+                _keep(
+                    file, [_protected(trial, output, photo, w) for (_, photo), w in zip(photos, windows, strict=True)]
+                )
+            for n, picture in enumerate(_load(file, len(photos))):
+                outputs[n][method, output] = picture
+    pictures = [_cut(photo, window) for (_, photo), window in zip(photos, windows, strict=True)]
+    return [
+        Example(caption, picture, made) for (caption, _), picture, made in zip(photos, pictures, outputs, strict=True)
+    ]
+
+
+Window = tuple[int, int, int, int]
+
+
+def _window(photo: Photo, path: Path) -> Window:
+    """Return (left, top, right, bottom) of the largest face with its hair, within the photo."""
+    faces = find_faces(photo.rgb8())
+    if not faces:
+        raise UsageError(f"{path}: no face found in it; --examples takes photos with a face")
+    face = max(faces, key=lambda f: f.scale)
+    return _around(face, photo.pixels.shape)
+
+
+def _around(face: Face, shape: tuple[int, ...]) -> Window:
+    middle = face.to_photo @ (0.5, 0.5, 1)  # of the aligned crop, which holds hair and jaw
+    reach = min(_ROOM * face.scale, shape[0] / 2, shape[1] / 2)
+    x = float(np.clip(middle[0], reach, shape[1] - reach))
+    y = float(np.clip(middle[1], reach, shape[0] - reach))
+    return round(x - reach), round(y - reach), round(x + reach), round(y + reach)
+
+
+def _cut(photo: Photo, window: Window) -> NDArray[np.uint8]:
+    left, top, right, bottom = window
+    picture = Image.fromarray(photo.rgb8()[top:bottom, left:right])
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+def _protected(trial: Trial, output: str, photo: Photo, window: Window) -> NDArray[np.uint8] | None:
+    pipeline = build_pipeline(trial.registry, (trial.method,), trial.requests[output], key=trial.key)
+    try:
+        return _cut(pipeline.protect(photo).photo, window)
+    except FaceprivError:
+        return None  # shown as a gap; what the method does on the data set decides the run
+
+
+def _keep(file: Path, pictures: Sequence[NDArray[np.uint8] | None]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{os.getpid()}-{file.name}")
+    made = {str(n): picture for n, picture in enumerate(pictures) if picture is not None}
+    np.savez_compressed(partial, allow_pickle=False, **made)
+    os.replace(partial, file)
+
+
+def _load(file: Path, count: int) -> list[NDArray[np.uint8] | None]:
+    with np.load(file, allow_pickle=False) as kept:
+        return [kept.get(str(n)) for n in range(count)]

@@ -1,0 +1,382 @@
+"""The figures of a report: the paper's 5 to 9, what adversaries recover, and what privacy costs. Figure 4 is pictures.
+
+Every figure comes with the numbers that it shows. Colours stand for methods (0 is the originals), markers for
+evaluators, the same in all figures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from facepriv.attacks.figures import ATTACK, BEST, PREFIX, TURNED
+from facepriv.evaluation.rows import Row
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.protocol import PROTECTED
+from facepriv.report.comparison import TOLD, Comparison, Output
+from facepriv.report.svg import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
+
+#: The pairings that the paper's curves show.
+PAIRINGS = (PROTECTED, "(X1, X2')")
+_WIDTH = 460
+_TITLES = {
+    "gender": "Gender EER",
+    "race": "Race: Black-vs-White EER",
+    "age": "Age: mean absolute error",
+}
+_NUMBERS = {"gender": "Fig. 5", "race": "Fig. 6", "age": "Fig. 7"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend: words, a sign, and the series whose colour it has (None: ink)."""
+
+    words: str
+    sign: str
+    series: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page.
+
+    Parameters
+    ----------
+    name : str
+        Its id on the page.
+    title, caption : str
+    svg : str
+    keys : list of Key
+    head, table : list
+        The numbers that it shows.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    keys: list[Key]
+    head: list[str]
+    table: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """A figure with its interval: who said it, of what line of the plot."""
+
+    line: str
+    method: str
+    evaluator: str
+    said: Estimate
+    hollow: bool = False
+
+
+def figures(of: Comparison) -> list[Figure]:
+    """Return all figures that there are numbers for, in the paper's order."""
+    found = [told(of, attribute) for attribute in of.attributes()]
+    hidden = [a for a in ("gender", "race") if any(a in output.hidden for output in of.outputs)]
+    found += [trade_off(of, attribute) for attribute in hidden]
+    for matcher in sorted({m for output in of.outputs for m in output.curves.roc}):
+        found += [roc(of, matcher, pairing) for pairing in PAIRINGS]
+        found += [cmc(of, matcher, pairing) for pairing in PAIRINGS]
+    attacked = dict.fromkeys(r.attribute for o in of.outputs for r in o.adversaries if r.figure == ATTACK)
+    found += [adversaries(of, attribute) for attribute in attacked]
+    return [figure for figure in found if figure is not None]
+
+
+def series(of: Comparison, method: str) -> int:
+    """Return the colour's number of a method; the originals have 0."""
+    return 1 + [m["name"] for m in of.methods].index(method) % (COLOURS - 1)
+
+
+def label(of: Comparison, output: Output) -> str:
+    """Return what an output is called: its method, and what is hidden where there are several of it."""
+    return output.method if len(of.of(output.method)) == 1 else f"{output.method}: {output.name}"
+
+
+def told(of: Comparison, attribute: str) -> Figure | None:
+    """Return figure 5, 6 or 7: how well an attribute is told in the originals and in what hides it, or keeps it."""
+    figure = TOLD[attribute]
+    evaluators = _evaluators(of, figure)
+    spots = _originals(of, figure)
+    if not spots:
+        return None
+    for method in of.methods:
+        outputs = of.of(method["name"])
+        alone = [o for o in outputs if o.hidden == (attribute,)] or [o for o in outputs if attribute in o.hidden]
+        for output in alone:
+            spots += [_Spot(label(of, output), output.method, row.evaluator, row.after)
+                      for row in output.pick(figure) if row.after]  # fmt: skip
+        kept = [o for o in outputs if attribute not in o.hidden]
+        spots += _worst_kept(of, kept, figure)
+    unit = "years" if attribute == "age" else "%"
+    hides = any(attribute in o.hidden for o in of.outputs)
+    caption = f"{_NUMBERS[attribute]} of the paper. "
+    caption += "Filled: the attribute is hidden, so higher is better. " if hides else ""
+    if any(s.hollow for s in spots):
+        caption += "Hollow: it is kept, so nearer to the originals is better; of several outputs the worst. "
+    caption += "Bars are 95 % intervals over people."
+    if unit == "%":
+        caption += " 50 % is a guess; beyond it the answer could be turned round."
+    return _dots(of, f"told-{attribute}", f"{_TITLES[attribute]}, {unit}", caption, spots, evaluators, unit)
+
+
+def adversaries(of: Comparison, attribute: str) -> Figure | None:
+    """Return what adversaries recover of a hidden attribute: for each method classifiers, attacks, and the best."""
+    spots: list[_Spot] = []
+    for output in of.outputs:
+        rows = [r for r in output.adversaries if r.figure == ATTACK and r.attribute == attribute and r.after]
+        for kind, chosen in _strongest_of(rows).items():
+            assert chosen.after is not None
+            spots.append(_Spot(label(of, output), output.method, kind, chosen.after))
+    if not spots:
+        return None
+    kinds = list(dict.fromkeys(spot.evaluator for spot in spots))
+    caption = (
+        "The EER that an adversary reaches who studied protected faces of other people; lower is worse for privacy. "
+        "The leftmost marker of a line is what the method is worth. Dashed: the best classifier on the originals."
+    )
+    before = [r.before.value for o in of.outputs for r in o.adversaries if r.attribute == attribute and r.before]
+    line = before[0] if before else None
+    title = f"What adversaries recover: {attribute} EER, %"
+    return _dots(of, f"adversaries-{attribute}", title, caption, spots, kinds, "%", line=line)
+
+
+def trade_off(of: Comparison, attribute: str) -> Figure | None:
+    """Return the EER of a hidden attribute against the TMR that is left, a point an output."""
+    points: list[tuple[Output, Estimate, Estimate, Row | None]] = []
+    for output in of.outputs:
+        privacy, cost = output.lead(TOLD[attribute]), output.lead("tmr", pairing=PROTECTED)
+        if attribute in output.hidden and privacy and privacy.after and cost and cost.after:
+            points.append((output, privacy.after, cost.after, output.best_adversary(attribute)))
+    if not points:
+        return None
+    with drawing(_WIDTH, 330) as (figure, axes):
+        first = points[0][0]
+        start = [first.lead(TOLD[attribute]), first.lead("tmr", pairing=PROTECTED)]
+        if all(row and row.before for row in start):
+            x, y = (row.before.value for row in start if row and row.before)
+            axes.plot([x], [y], "*", color=colour(0), markersize=10)
+        for output, x, y, best in points:
+            tint = colour(series(of, output.method))
+            axes.errorbar([x.value], [y.value], xerr=_bar(x), yerr=_bar(y), fmt="o", color=tint, elinewidth=1)
+            if best and best.after:
+                axes.plot([best.after.value, x.value], [y.value] * 2, ":", color=tint, linewidth=1)
+                axes.plot([best.after.value], [y.value], "o", color=tint, markerfacecolor="none")
+        axes.set_xlabel(f"{_TITLES[attribute]}, mean of unseen evaluators, %: more is more private")
+        axes.set_ylabel("TMR of (X1', X2'), %: more is recognisable")
+        axes.set_xlim(left=0)
+        axes.margins(0.08)
+        svg = to_svg(figure, f"trade-{attribute}")
+    caption = "Up and to the right is better. The star: the originals. Bars are 95 % intervals over people."
+    if any(best for *_, best in points):
+        caption += " Hollow: what is left of it against the best adversary."
+    keys = [Key("originals", "★", 0), *_method_keys(of, [output.method for output, *_ in points])]
+    table = [
+        [label(of, o), interval(x), interval(y), interval(best.after) if best and best.after else ""]
+        for o, x, y, best in points
+    ]
+    head = ["output", "EER, %", "TMR, %", "best adversary, %"]
+    title = f"Privacy and its price: {attribute} EER against TMR"
+    return Figure(f"trade-{attribute}", title, caption, svg, keys, head, table)
+
+
+def roc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
+    """Return figure 8 for one matcher and pairing: ROC of the originals and of each method, a band over its outputs."""
+    drawn = _bands(of, matcher, pairing, lambda curves: curves.roc)
+    if drawn is None:
+        return None
+    fmr = of.original.fmr
+    known = ~np.isnan(np.array([drawn.original, *(low for _, low, _ in drawn.bands)])).all(axis=0)
+
+    def finish(axes: Any) -> None:
+        axes.set_xscale("log")
+        axes.set_xlabel("FMR")
+        axes.set_ylabel("TMR, %")
+        if known.any():
+            axes.set_xlim(fmr[known][0], 1)
+
+    title, caption = f"ROC, {matcher}, {pairing}", "Fig. 8 of the paper. " + drawn.words
+    wanted = [n for n in range(len(fmr)) if known[n] and (n % 25 == 0 or n == len(fmr) - 1)]
+    heads = [f"TMR at FMR {100 * fmr[n]:.3g} %" for n in wanted]
+    return _band_figure(of, drawn, fmr, _name("roc", matcher, pairing), title, caption, wanted, heads, finish)
+
+
+def cmc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
+    """Return figure 9 for one matcher and pairing: the share of people found within each rank."""
+    drawn = _bands(of, matcher, pairing, lambda curves: curves.cmc)
+    if drawn is None:
+        return None
+    ranks = np.arange(1, len(drawn.original) + 1, dtype=np.float64)
+
+    def finish(axes: Any) -> None:
+        axes.set_xlabel("rank")
+        axes.set_ylabel("identified, %")
+        axes.set_xlim(1, len(ranks))
+        axes.set_xticks([1, *range(5, len(ranks) + 1, 5)])
+
+    title, caption = f"CMC, {matcher}, {pairing}", "Fig. 9 of the paper. " + drawn.words
+    wanted = [n for n in (0, 4, 9, 19) if n < len(ranks)]
+    heads = [f"rank {n + 1}" for n in wanted]
+    return _band_figure(of, drawn, ranks, _name("cmc", matcher, pairing), title, caption, wanted, heads, finish)
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """Curves in percent: of the originals, and of each method lowest and highest over its outputs."""
+
+    original: Any
+    bands: list[tuple[str, Any, Any]]
+    words: str
+
+
+def _bands(of: Comparison, matcher: str, pairing: str, curve: Callable[[Any], Any]) -> _Bands | None:
+    original = 100 * np.asarray(curve(of.original).get(matcher, {}).get(pairing, ()), np.float64)
+    found = []
+    for method in of.methods:
+        curves = [curve(output.curves).get(matcher, {}).get(pairing) for output in of.of(method["name"])]
+        own = 100 * np.array([c for c in curves if c is not None], np.float64)
+        if len(own):
+            found.append((method["name"], own.min(axis=0), own.max(axis=0)))
+    if not found or not len(original) or np.isnan(original).all():
+        return None
+    several = any(len(of.of(method)) > 1 for method, _, _ in found)
+    words = "Dashed: the originals, in the same pairing." + (
+        " A band spans all outputs of a method, the line is the lowest." if several else ""
+    )
+    return _Bands(original, found, words)
+
+
+def _band_figure(
+    of: Comparison,
+    drawn: _Bands,
+    x: Any,
+    name: str,
+    title: str,
+    caption: str,
+    wanted: Sequence[int],
+    heads: list[str],
+    finish: Callable[[Any], None],
+) -> Figure:
+    with drawing(_WIDTH, 300) as (figure, axes):
+        for method, low, high in drawn.bands:
+            tint = colour(series(of, method))
+            if (low != high).any():
+                axes.fill_between(x, low, high, color=tint, alpha=0.2, linewidth=0)
+            axes.plot(x, low, color=tint)
+        axes.plot(x, drawn.original, "--", color=colour(0))
+        axes.set_ylim(top=100.5)
+        finish(axes)
+        svg = to_svg(figure, name)
+    table = [["originals", *(number(drawn.original[n]) for n in wanted)]]
+    for method, low, high in drawn.bands:
+        same = (low == high) | np.isnan(low)
+        table.append([method, *(number(low[n]) if same[n] else f"{low[n]:.1f} to {high[n]:.1f}" for n in wanted)])
+    keys = [Key("originals", "╌", 0), *_method_keys(of, [m for m, _, _ in drawn.bands], "━")]
+    return Figure(name, title, caption, svg, keys, ["photos", *heads], table)
+
+
+def _dots(
+    of: Comparison,
+    name: str,
+    title: str,
+    caption: str,
+    spots: list[_Spot],
+    evaluators: list[str],
+    unit: str,
+    *,
+    line: float | None = None,
+) -> Figure:
+    """Return a dot plot: a line for each output, a marker for each evaluator, a bar for each interval."""
+    lines = list(dict.fromkeys(spot.line for spot in spots))
+    with drawing(_WIDTH, 74 + 30 * len(lines)) as (figure, axes):
+        shift = {e: 0.5 * ((n + 0.5) / len(evaluators) - 0.5) for n, e in enumerate(evaluators)}
+        for spot in spots:
+            tint = colour(0 if not spot.method else series(of, spot.method))
+            marker = MARKERS[evaluators.index(spot.evaluator) % len(MARKERS)]
+            y = lines.index(spot.line) + shift[spot.evaluator]
+            axes.errorbar(
+                [spot.said.value], [y], xerr=_bar(spot.said), fmt=marker, color=tint, elinewidth=1,
+                markerfacecolor="none" if spot.hollow else tint,
+            )  # fmt: skip
+        if unit == "%" and max(spot.said.value for spot in spots) > 40:
+            axes.axvline(50, color=colour(0), linewidth=0.6)
+        if line is not None:
+            axes.axvline(line, color=colour(0), linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(lines)), lines)
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.grid(False, axis="y")
+        axes.set_xlim(left=0)
+        axes.set_xlabel(unit if unit != "%" else "EER, %")
+        svg = to_svg(figure, name)
+    keys = [Key(e, SIGNS[n % len(SIGNS)]) for n, e in enumerate(evaluators)]
+    table = [[s.line + (" (kept)" if s.hollow else ""), s.evaluator, interval(s.said)] for s in spots]
+    return Figure(name, title, caption, svg, keys, ["photos", "evaluator", unit], table)
+
+
+def _originals(of: Comparison, figure: str) -> list[_Spot]:
+    first = of.outputs[0] if of.outputs else None
+    rows = first.pick(figure) if first else []
+    return [_Spot("originals", "", row.evaluator, row.before) for row in rows if row.before]
+
+
+def _worst_kept(of: Comparison, outputs: Sequence[Output], figure: str) -> list[_Spot]:
+    """Return, for each evaluator, the output that changes most what it should keep."""
+    worst: dict[str, tuple[float, _Spot]] = {}
+    for output in outputs:
+        for row in output.pick(figure):
+            if row.after and row.change and abs(row.change.value) >= worst.get(row.evaluator, (-1.0,))[0]:
+                spot = _Spot(output.method, output.method, row.evaluator, row.after, hollow=True)
+                worst[row.evaluator] = (abs(row.change.value), spot)
+    return [spot for _, spot in worst.values()]
+
+
+def _evaluators(of: Comparison, figure: str) -> list[str]:
+    return list(dict.fromkeys(row.evaluator for output in of.outputs for row in output.pick(figure)))
+
+
+def _strongest_of(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return the strongest classifier as it is, the strongest turned round, and every attack."""
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        turned = row.evaluator.endswith(TURNED)
+        attack = row.evaluator.startswith(PREFIX)
+        kind = row.evaluator.removeprefix(PREFIX) if attack else f"best classifier{TURNED if turned else ''}"
+        kinds.setdefault(kind, []).append(row)
+    return {kind: min(own, key=lambda r: r.after.value if r.after else 100.0) for kind, own in kinds.items()}
+
+
+def _method_keys(of: Comparison, methods: Sequence[str], sign: str = "●") -> list[Key]:
+    return [Key(method, sign, series(of, method)) for method in dict.fromkeys(methods)]
+
+
+def _bar(said: Estimate) -> Any:
+    """Return the error bar of an estimate, (2, 1), none where it has no interval."""
+    low, high = said.value - said.low, said.high - said.value
+    return [[max(0.0, low)], [max(0.0, high)]] if np.isfinite([low, high]).all() else None
+
+
+def interval(said: Estimate | None, digits: int = 1, sign: str = "") -> str:
+    """Return a figure with its interval, such as ``23.2 (21.7 to 25.4)``."""
+    if said is None:
+        return ""
+    value = f"{said.value:{sign}.{digits}f}"
+    if not np.isfinite([said.low, said.high]).all():
+        return value
+    return f"{value} ({said.low:{sign}.{digits}f} to {said.high:{sign}.{digits}f})"
+
+
+def number(value: float) -> str:
+    """Return a percentage, or nothing where there is none."""
+    return "" if np.isnan(value) else f"{value:.1f}"
+
+
+def _name(*parts: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).replace("'", "p").lower()).strip("-")
+
+
+__all__ = ["BEST", "Figure", "Key", "figures", "interval", "label", "number", "series"]

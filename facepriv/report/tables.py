@@ -1,0 +1,219 @@
+"""The tables of a report: at a glance, every evaluator, every group, the judges; and the same in LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from facepriv.attacks.figures import ATTACK, BEST, DETECTION
+from facepriv.evaluation.rows import Row
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.protocol import PROTECTED
+from facepriv.report.comparison import TOLD, Comparison, Output
+from facepriv.report.figures import interval, label, series
+
+_SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
+#: What the table of every evaluator shows; all else stands in the CSV.
+_MAIN = ("gender_eer", "gender_flip_aware", "gender_accuracy", "race_pair_eer", "race_balanced", "age_error",
+         "age_shift", "tmr", "tmr_fixed", "fmr_fixed", "eer", "rank1")  # fmt: skip
+#: What the table of groups shows.
+_GROUPED = ("found", "gender_eer", "gender_wrong", "race_eer", "age_error", "tmr", "tmr_fixed", "fmr_fixed")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is read, what it is sorted by (None: as text), and a smaller second line."""
+
+    text: str
+    value: float | None = None
+    small: str = ""
+    strong: bool = False
+    weak: bool = False
+    series: int | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: a name for its place on the page, words, columns and rows."""
+
+    name: str
+    title: str
+    caption: str
+    head: list[str]
+    rows: list[list[Cell]] = field(default_factory=list)
+
+
+def glance(of: Comparison) -> Table:
+    """Return one line an output: what is hidden, from whom, and what it costs."""
+    attributes = of.attributes()
+    attacked = [a for a in attributes if any(output.best_adversary(a) for output in of.outputs)]
+    head = ["output", *(_SHORT[a] for a in attributes), *(f"best adversary, {a}, %" for a in attacked)]
+    costs = {"TMR, %": "tmr", "TMR, originals' threshold, %": "tmr_fixed", "FMR there, %": "fmr_fixed"}
+    costs = {words: figure for words, figure in costs.items() if any(_cost(o, figure) for o in of.outputs)}
+    head += [*costs, "face found, %"]
+    table = Table(
+        "glance",
+        "At a glance",
+        "Mean of the unseen evaluators that count, with 95 % intervals over people. Bold: hidden in this output. TMR "
+        f"of (X1', X2') at an FMR of {100 * of.settings['fmr']:g} %.",
+        head,
+    )
+    if of.outputs:
+        first = of.outputs[0]
+        cells = [_before(first.lead(TOLD[a])) for a in attributes]
+        cells += [_before(first.best_adversary(a)) for a in attacked]
+        cells += [_before(_cost(first, f), 2 if f == "fmr_fixed" else 1) for f in costs.values()]
+        found = first.pick("found")
+        table.rows.append([Cell("originals", series=0), *cells, _before(found[0] if found else None)])
+    for output in of.outputs:
+        cells = [_after(output.lead(TOLD[a]), strong=a in output.hidden) for a in attributes]
+        cells += [_after(output.best_adversary(a)) for a in attacked]
+        cells += [_after(_cost(output, f), digits=2 if f == "fmr_fixed" else 1) for f in costs.values()]
+        found = output.pick("found")
+        name = Cell(label(of, output), series=series(of, output.method))
+        table.rows.append([name, *cells, _after(found[0] if found else None)])
+    return table
+
+
+def evaluators(of: Comparison) -> Table:
+    """Return what every evaluator says of every output."""
+    head = ["output", "figure", "evaluator", "photos", "originals", "protected", "change", "note"]
+    caption = "Grey: seen in training or too weak on the originals, so in no mean."
+    table = Table("evaluators", "Every evaluator", caption, head)
+    for output in of.outputs:
+        for row in output.rows:
+            if row.figure in _MAIN and not row.group and (row.after or row.note):
+                table.rows.append(_line(of, output, row, [row.evaluator, row.pairing]))
+    return table
+
+
+def groups(of: Comparison) -> Table:
+    """Return the figures of each group: who pays for the privacy."""
+    head = ["output", "figure", "group", "evaluator", "originals", "protected", "change", "note"]
+    caption = "Matching: (X1', X2'). A rate of one gender's photos is against the other's originals."
+    table = Table("groups", "Who pays: every group", caption, head)
+    for output in of.outputs:
+        for row in output.rows:
+            if row.group and row.figure in _GROUPED and row.pairing in ("", PROTECTED) and row.after:
+                table.rows.append(_line(of, output, row, [row.group, row.evaluator]))
+    return table
+
+
+def adversaries(of: Comparison) -> Table:
+    """Return what every adversary recovers, the best in bold, and whether protection can be told."""
+    head = ["output", "asked for", "adversary", "best classifier, originals, %", "EER, protected, %", "change", "note"]
+    caption = (
+        "Every adversary but the classifiers as they are studied protected faces of other people than those it answers "
+        "for. Telling protected from original faces: 50 % is a guess."
+    )
+    table = Table("attacks", "Adversaries", caption, head)
+    for output in of.outputs:
+        for row in sorted(output.adversaries, key=_by_strength):
+            asked = "protected?" if row.figure == DETECTION else row.attribute
+            cells = [Cell(label(of, output), series=series(of, output.method)), Cell(asked), Cell(row.evaluator)]
+            cells += [_before(row), _after(row, strong=row.note == BEST), _cell(row.change, 1, "+"), Cell(row.note)]
+            table.rows.append(cells)
+    return table
+
+
+def judges(of: Comparison) -> Table:
+    """Return who looked, what it was trained on, and how good it is on the originals."""
+    head = ["evaluator", "tells", "on the originals", "seen by", "trained on"]
+    table = Table("judges", "Evaluators", "An evaluator is no evidence for a method that was trained against it.", head)
+    for judge in of.judges:
+        own = [row for output in of.outputs for row in output.rows if row.evaluator == judge["name"]]
+        figure = TOLD.get(judge["attribute"], "tmr")
+        said = next((row for row in own if row.figure == figure and not row.group and row.before), None)
+        unit = "" if said is None else " years" if said.unit == "years" else " %"
+        text = "" if said is None or said.before is None else interval(said.before) + unit
+        seen = [m["name"] for m in of.methods if judge["name"] in m["seen"]]
+        cells = [judge["name"], judge["attribute"] or "identity (TMR)", text, ", ".join(seen), judge["trained_on"]]
+        table.rows.append([Cell(cell) for cell in cells])
+    return table
+
+
+def methods(of: Comparison) -> Table:
+    """Return the methods: version, weights, settings, source."""
+    table = Table("methods", "Methods", "", ["method", "version", "weights", "settings", "what it is"])
+    for method in of.methods:
+        settings = ", ".join(f"{name}={value}" for name, value in method["settings"].items())
+        what = f"{method['summary']}. {method['reference']}".rstrip(". ")
+        cells = [method["version"], method["weights"][:12], settings, what]
+        table.rows.append([Cell(method["name"], series=series(of, method["name"])), *(Cell(cell) for cell in cells)])
+    return table
+
+
+def skipped(of: Comparison) -> Table:
+    """Return what is not there, and why."""
+    rows = [[Cell(item["what"]), Cell(item["why"])] for item in of.skipped]
+    return Table("skipped", "Left out", "", ["what", "why"], rows)
+
+
+def to_latex(tables: Iterable[Table]) -> str:
+    """Return tables as LaTeX, for the package booktabs."""
+    parts = ["% needs \\usepackage{booktabs}"]
+    for table in tables:
+        columns = "l" + "r" * (len(table.head) - 1)
+        lines = [
+            "\\begin{table}", "\\centering", f"\\caption{{{_tex(table.title)}. {_tex(table.caption)}}}",
+            f"\\label{{tab:{table.name}}}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule",
+            _tex_line(table.head), "\\midrule",
+        ]  # fmt: skip
+        lines += [_tex_line([_cell_text(cell) for cell in row], strong=[c.strong for c in row]) for row in table.rows]
+        parts.append("\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(of: Comparison, output: Output, row: Row, words: list[str]) -> list[Cell]:
+    digits = 3 if row.unit == "index" else 2 if row.figure.startswith("fmr") else 1
+    unit = {"percent": ", %", "years": ", years"}.get(row.unit, "")
+    weak = not row.counts
+    first = [Cell(label(of, output), series=series(of, output.method)), Cell(row.words + unit)]
+    values = [_cell(row.before, digits), _cell(row.after, digits), _cell(row.change, digits, "+")]
+    cells = [*first, *(Cell(word) for word in words), *values, Cell(row.note)]
+    return [Cell(c.text, c.value, c.small, c.strong, weak, c.series) for c in cells]
+
+
+def _cost(output: Output, figure: str) -> Row | None:
+    return output.lead(figure, pairing=PROTECTED)
+
+
+def _before(row: Row | None, digits: int = 1) -> Cell:
+    return _cell(row.before if row else None, digits)
+
+
+def _after(row: Row | None, *, digits: int = 1, strong: bool = False) -> Cell:
+    return _cell(row.after if row else None, digits, strong=strong)
+
+
+def _cell(said: Estimate | None, digits: int = 1, sign: str = "", *, strong: bool = False) -> Cell:
+    if said is None or not math.isfinite(said.value):
+        return Cell("", math.inf)
+    small = ""
+    if math.isfinite(said.low) and math.isfinite(said.high):
+        small = f"{said.low:{sign}.{digits}f} to {said.high:{sign}.{digits}f}"
+    return Cell(f"{said.value:{sign}.{digits}f}", said.value, small, strong)
+
+
+def _by_strength(row: Row) -> tuple[bool, str, float]:
+    return row.figure != ATTACK, row.attribute, row.after.value if row.after else math.inf
+
+
+def _cell_text(cell: Cell) -> str:
+    return f"{cell.text} ({cell.small})" if cell.small else cell.text
+
+
+def _tex_line(texts: Sequence[str], strong: Sequence[bool] = ()) -> str:
+    escaped = [_tex(text) for text in texts]
+    marked = [f"\\textbf{{{t}}}" if n < len(strong) and strong[n] else t for n, t in enumerate(escaped)]
+    return " & ".join(marked) + " \\\\"
+
+
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    c: f"\\{c}" for c in "%&#_${}"
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)

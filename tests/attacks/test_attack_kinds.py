@@ -1,0 +1,136 @@
+"""What each attack notes of a face, and what it recovers where there is something to recover."""
+
+import numpy as np
+import pytest
+
+from facepriv.attacks.base import Known, evidence, flat, log_odds, taken
+from facepriv.attacks.detector import Detector
+from facepriv.attacks.inversion import Inversion
+from facepriv.attacks.restoration import Restoration
+from facepriv.attacks.retrained import Retrained
+from facepriv.attacks.siege import cross_fit
+from facepriv.errors import PluginError, UsageError
+from facepriv.metrics.attributes import binary_eer
+from facepriv.outcomes import Truth
+
+
+def truth_of(classes, people):
+    unknown = np.full(len(classes), -1, np.int64)
+    labels = {"gender": classes, "race": unknown, "age": unknown}
+    return Truth(people, True, labels, np.full(len(classes), np.nan))
+
+
+def eer(attack, tools, images, protected, classes, people):
+    before = {**attack.observe(images, tools), "seen": np.ones(len(images), bool)}
+    after = {**attack.observe(protected, tools), "seen": np.ones(len(images), bool)}
+    known = before if attack.needs_originals else None
+    said = cross_fit(attack, tools, known, after, truth_of(classes, people), "gender")
+    if said.original is not None:
+        scores = np.concatenate([said.original, said.protected])
+        return float(binary_eer(scores, np.repeat([False, True], len(images)))[0])
+    return float(binary_eer(said.protected[:, 1], classes == 1)[0])
+
+
+def naive(tools, images, classes):
+    return float(binary_eer(tools.estimators["stripes"].predict(images)[:, 1], classes == 1)[0])
+
+
+ATTRIBUTE_ATTACKS = [Restoration(), Inversion(), Retrained(epochs=0)]
+
+
+@pytest.mark.parametrize("attack", ATTRIBUTE_ATTACKS, ids=lambda a: type(a).__name__)
+def test_where_nothing_was_done_an_attack_tells_what_the_classifier_tells(attack, tools, striped):
+    images, classes, people = striped(80)
+    assert abs(eer(attack, tools, images, images, classes, people) - naive(tools, images, classes)) <= 0.01
+
+
+@pytest.mark.parametrize("attack", ATTRIBUTE_ATTACKS, ids=lambda a: type(a).__name__)
+def test_a_flip_is_turned_round(attack, tools, striped):
+    images, classes, people = striped(80)
+    flipped = images.transpose(0, 2, 1, 3).copy()
+    assert naive(tools, flipped, classes) > 0.9
+    assert eer(attack, tools, images, flipped, classes, people) <= 0.02
+
+
+def test_faces_are_noted_one_by_one(tools, striped):
+    images, *_ = striped(6)
+    for attack in (*ATTRIBUTE_ATTACKS, Detector()):
+        together = attack.observe(images, tools)
+        alone = [attack.observe(images[n : n + 1], tools) for n in range(6)]
+        for name, rows in together.items():
+            assert np.array_equal(rows, np.concatenate([notes[name] for notes in alone])), (attack, name)
+
+
+def test_the_generator_is_asked_for_every_class_and_from_another(tools, striped):
+    images, *_ = striped(4)
+    notes = Inversion().observe(images, tools)
+    assert type(tools.method).asked == (([1] * 4, [0] * 4), ([0] * 4, [1] * 4))
+    # It has least to do where the face shows the class already.
+    own = tools.estimators["stripes"].predict(images).argmax(axis=1)
+    change = np.concatenate([notes["change towards 0"], notes["change towards 1"]], axis=1)
+    assert (change.argmin(axis=1) == own).all()
+
+
+def test_a_generator_that_fails_is_said_in_one_line(tools, striped, monkeypatch):
+    monkeypatch.setattr(type(tools.method), "_perturb", lambda *_: 1 / 0)
+    with pytest.raises(PluginError, match="inversion: the method failed on a protected face: ZeroDivisionError"):
+        Inversion().observe(striped(2)[0], tools)
+
+
+def test_restored_copies_are_smoother_images(striped):
+    images, *_ = striped(2)
+    views = Restoration().views(images)
+    assert set(views) == {"as it is", "blurred", "compressed", "smaller", "denoised"}
+    rough = {name: float(np.abs(np.diff(view, axis=1)).mean()) for name, view in views.items()}
+    for name, view in views.items():
+        assert view.shape == images.shape and view.dtype == np.float32 and view.min() >= 0 and view.max() <= 1
+        assert name == "as it is" or rough[name] < 0.8 * rough["as it is"], name
+
+
+def test_a_detector_guesses_where_nothing_was_done_and_finds_a_trace_where_something_was(tools, striped):
+    images, classes, people = striped(80)
+    assert eer(Detector(), tools, images, images, classes, people) == 0.5
+    traced = np.clip(images + 0.02 * (np.indices((64, 64)).sum(axis=0) % 2)[None, :, :, None], 0, 1).astype(np.float32)
+    assert eer(Detector(), tools, images, traced, classes, people) < 0.05
+
+
+def test_a_fixed_recolouring_does_not_stop_a_retrained_classifier(tools, striped):
+    images, classes, people = striped(160)
+    recoloured = np.stack([1 - images[..., 2], images[..., 0], images[..., 1]], axis=-1)
+    rng = np.random.default_rng(0)
+    # The classifier sees stripes in red alone, where there are now hardly any, and a fixed pattern that speaks for one.
+    recoloured[..., 0] += 0.1 * np.sin(np.arange(64) * 0.7)[None, None] + rng.normal(0, 0.02, images.shape[:3])
+    recoloured = np.clip(recoloured, 0, 1).astype(np.float32)
+    assert naive(tools, recoloured, classes) > 0.2
+    assert eer(Retrained(epochs=0), tools, images, recoloured, classes, people) <= naive(tools, images, classes) + 0.05
+
+
+def test_a_network_that_learns_on_finds_what_no_classifier_at_hand_says(tools, striped):
+    images, classes, people = striped(160)
+    # Other people's stripes, and faint ones aslant whose direction tells the class: no colour takes that back.
+    y, x = np.indices((64, 64))
+    aslant = np.sin(0.35 * np.where(classes[:, None, None] == 1, x + y, x - y))
+    other = images[np.random.default_rng(1).permutation(len(images))]
+    hidden = np.clip(other + 0.1 * aslant[..., None], 0, 1).astype(np.float32)
+    assert naive(tools, hidden, classes) > 0.3
+    frozen = eer(Retrained(epochs=0), tools, images, hidden, classes, people)
+    tuned = eer(Retrained(epochs=12, rate=1e-2), tools, images, hidden, classes, people)
+    assert frozen > 0.3 and tuned < 0.15
+
+
+def test_a_trunk_that_is_not_there_is_an_error(tools, striped):
+    images, classes, people = striped(40)
+    attack = Retrained(trunk="family-z")
+    notes = attack.observe(images, tools)
+    with pytest.raises(UsageError, match="'family-z' is none of stripes"):
+        attack.learn(Known(notes, notes, classes, people), tools)
+
+
+def test_evidence_is_log_odds_one_column_for_two_classes(tools, striped):
+    images, *_ = striped(4)
+    p = tools.estimators["stripes"].predict(images)
+    assert np.allclose(evidence(images, tools.estimators)[:, 0], np.log(p[:, 1] / p[:, 0]), atol=1e-3)
+    assert log_odds(np.array([[0.0, 1.0]])).shape == (1, 1) and np.isfinite(log_odds(np.array([[0.0, 1.0]]))).all()
+    assert log_odds(np.full((2, 4), 0.25)).shape == (2, 4)
+    notes = {"b": np.ones((2, 3)), "a": np.zeros((2, 1))}
+    assert flat(notes).tolist() == [[0, 1, 1, 1]] * 2 and len(taken(notes, np.array([1]))["a"]) == 1

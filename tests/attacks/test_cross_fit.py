@@ -1,0 +1,142 @@
+"""An attack answers for people it never studied, whatever it tries; what it cannot answer is said."""
+
+import numpy as np
+import pytest
+
+from facepriv.attacks.base import Attack
+from facepriv.attacks.figures import ATTACK, BEST, DETECTION, adversary_rows, class_eer, class_scores
+from facepriv.attacks.siege import Answers, Target, cross_fit
+from facepriv.errors import PluginError
+from facepriv.outcomes import Truth
+
+COUNT = 80
+
+
+class Rote(Attack):
+    """Notes who it is, and knows everybody whom it studied by heart; of others it can only guess."""
+
+    needs_originals = True
+
+    def __init__(self, answer=None):
+        self.answer, self.asked = answer, []
+
+    def observe(self, images, tools):
+        """Note nothing: the notes are made by the tests."""
+        return {}
+
+    def learn(self, known, tools):
+        """Remember."""
+        memory = dict(zip(known.after["who"].tolist(), known.classes.tolist(), strict=True))
+
+        def answer(notes):
+            self.asked.append((set(memory), set(notes["who"].tolist())))
+            if self.answer is not None:
+                return self.answer(notes)
+            told = np.array([memory.get(who, 0.5) for who in notes["who"].tolist()])
+            return np.stack([1 - told, told], axis=1)
+
+        return answer
+
+
+@pytest.fixture
+def truth():
+    classes = np.repeat(np.arange(COUNT // 2) % 2, 2).astype(np.int64)
+    years = np.random.default_rng(0).uniform(15, 80, COUNT)
+    race = np.repeat(np.arange(COUNT // 2) // 2 % 3, 2).astype(np.int64)
+    people = np.repeat([f"p{n}" for n in range(COUNT // 2)], 2)
+    return Truth(people, True, {"gender": classes, "race": race, "age": np.full(COUNT, -1, np.int64)}, years)
+
+
+@pytest.fixture
+def notes(truth):
+    who = np.unique(truth.subjects, return_inverse=True)[1]
+    return {"who": who, "seen": np.ones(COUNT, bool)}
+
+
+def test_whom_it_studied_it_is_never_asked_about(truth, notes, tools):
+    attack = Rote()
+    said = cross_fit(attack, tools, notes, notes, truth, "gender")
+    assert len(attack.asked) == 2 and all(not (studied & asked) for studied, asked in attack.asked)
+    assert (said.protected == 0.5).all()  # what it learnt by heart was of no use
+
+
+def test_a_face_that_was_not_found_is_neither_studied_nor_answered(truth, notes, tools):
+    lost = {**notes, "seen": np.arange(COUNT) >= 4}
+    attack = Rote()
+    said = cross_fit(attack, tools, notes, lost, truth, "gender")
+    assert np.isnan(said.protected[:4]).all() and not np.isnan(said.protected[4:]).any()
+    assert all(not ({0, 1} & (studied | asked)) for studied, asked in attack.asked)
+
+
+def test_a_label_that_is_not_known_is_not_studied_but_answered(truth, notes, tools):
+    truth.classes["gender"][:2] = -1
+    attack = Rote()
+    said = cross_fit(attack, tools, notes, notes, truth, "gender")
+    assert not np.isnan(said.protected).any() and not any(0 in studied for studied, _ in attack.asked)
+
+
+def test_too_few_faces_are_a_reason_and_not_a_guess(truth, notes, tools):
+    truth.classes["gender"][:] = 0
+    said = cross_fit(Rote(), tools, notes, notes, truth, "gender")
+    assert "too few faces to learn gender from" in said.refused and np.isnan(said.protected).all()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda notes: np.ones(len(notes["who"])), lambda notes: np.full((len(notes["who"]), 2), np.nan), lambda n: 1 / 0],
+)
+def test_an_answer_that_is_none_is_the_plugins_error(answer, truth, notes, tools):
+    with pytest.raises(PluginError, match="attack"):
+        cross_fit(Rote(answer), tools, notes, notes, truth, "gender")
+
+
+def test_the_error_over_two_classes_is_the_eer_and_years_speak_for_groups():
+    rng = np.random.default_rng(0)
+    classes, weights = rng.integers(0, 2, 200), np.ones((1, 200))
+    p = np.clip(classes + rng.normal(0, 0.7, 200), 0, 1)
+    assert class_eer(np.stack([1 - p, p], axis=1), classes, weights) == pytest.approx(
+        class_eer(np.stack([-p, p], axis=1), classes, weights)
+    )
+    scores = class_scores("age", np.array([20.0, 38.0, 70.0]))
+    assert (
+        scores.argmax(axis=0).tolist() == [0, 1, 2] and class_scores("gender", np.eye(2)).tolist() == np.eye(2).tolist()
+    )
+
+
+def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier(truth):
+    rng = np.random.default_rng(0)
+    right = np.eye(2)[truth.classes["gender"]]
+
+    def looks(noise, turned=False):
+        p = np.clip((1 - right if turned else right) + rng.normal(0, noise, (COUNT, 2)), 0.01, None)
+        return p / p.sum(axis=1, keepdims=True)
+
+    before = {"good": looks(0.3), "bad": looks(1.0)}
+    after = {"good": looks(0.6, turned=True), "bad": looks(1.5, turned=True)}
+    answers = {
+        Target("gender", "gender", "clever"): Answers(looks(0.35)),
+        Target("gender", "gender", "mute"): Answers(np.full((COUNT, 2), np.nan), refused="too few faces"),
+        Target("gender", "gender", "finder"): Answers(right[:, 0] * 0.2, 0.1 + 0 * right[:, 0]),
+    }
+    rows = adversary_rows("gender", truth, before, after, ["good", "bad"], answers, replicates=30)
+    told = {row.evaluator: row for row in rows}
+    assert set(told) == {
+        "good",
+        "good, turned round",
+        "bad",
+        "bad, turned round",
+        "attack: clever",
+        "attack: mute",
+        "attack: finder",
+    }
+    best = [row.evaluator for row in rows if row.note == BEST]
+    assert (
+        best == ["attack: clever"]
+        and told["attack: mute"].note == "too few faces"
+        and told["attack: mute"].after is None
+    )
+    assert told["attack: finder"].figure == DETECTION and told["good"].figure == ATTACK
+    clever = told["attack: clever"]
+    assert clever.before == told["bad"].before  # one reference for all
+    assert clever.change.value == pytest.approx(clever.after.value - clever.before.value)
+    assert told["good"].after.value > 80 > 20 > told["good, turned round"].after.value

@@ -1,0 +1,108 @@
+"""The page in a real browser, headless: it opens, sorts, fits a phone, and asks nothing of the network."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from facepriv.report.page import page
+
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000")  # fmt: skip
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed (apt-get install chromium)")
+
+#: Presses the head of a column and tells what stands in it; the result is read from the page's title.
+PROBE = """
+<script>
+const table = document.getElementById("table-glance");
+const heads = [...table.tHead.rows[0].cells].map((c) => c.textContent.trim());
+const column = heads.indexOf("gender EER, %");
+const read = () => [...table.tBodies[0].rows].map((r) => r.cells[column].dataset.v);
+const names = () => [...table.tBodies[0].rows].map((r) => r.cells[0].textContent.trim());
+const said = { buttons: document.querySelectorAll("th button").length, before: names() };
+const press = (n) => table.tHead.rows[0].cells[n].querySelector("button").click();
+press(column); said.rises = read(); said.sort = table.tHead.rows[0].cells[column].getAttribute("aria-sort");
+press(column); said.falls = read();
+press(0); said.names = names();
+said.fetched = performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !n.startsWith("data:"));
+said.broken = [...document.images].filter((i) => i.complete && !i.naturalWidth).length;
+said.svgs = [...document.querySelectorAll("figure.plot svg")].map((s) => s.getBoundingClientRect().height);
+said.text = getComputedStyle(document.querySelector("figure.plot svg text")).fontFamily;
+said.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+said.ink = getComputedStyle(document.body).color;
+document.querySelector("details").open = true;
+said.opened = document.querySelector("details table").getBoundingClientRect().height;
+parent.postMessage(JSON.stringify(said), "*");
+document.title = "SAID" + JSON.stringify(said);
+</script>
+"""
+#: A phone: the page in a frame 360 pixels wide.
+PHONE = """<!doctype html><title>phone</title><iframe id="f" width="360" height="700" style="border:0"></iframe>
+<script>
+addEventListener("message", (e) => { document.body.append(document.createTextNode("PHONE" + e.data + "END")); });
+document.getElementById("f").src = "page.html";
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def folder(comparison, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "plain.html").write_text(page(comparison))
+    (folder / "page.html").write_text(page(comparison).replace("</body>", PROBE + "</body>"))
+    (folder / "phone.html").write_text(PHONE)
+    return folder
+
+
+def browse(folder, name, *flags):
+    command = [BROWSER, *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", (folder / name).as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def said(folder):
+    title = re.search(r"<title>SAID(.*?)</title>", browse(folder, "page.html", "--dump-dom", "--window-size=1280,900"))
+    assert title, "the page's scripts did not run to their end"
+    return json.loads(title.group(1).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+
+
+def test_it_opens_whole_and_asks_nothing_of_the_network(said):
+    assert said["fetched"] == [] and said["broken"] == 0
+    assert len(said["svgs"]) >= 9 and min(said["svgs"]) > 80 and said["opened"] > 20
+
+
+def test_pressing_a_head_sorts_by_number_then_the_other_way_then_by_name(said):
+    numbers = [float(v) for v in said["rises"]]
+    assert numbers == sorted(numbers) and said["sort"] == "ascending"
+    assert [float(v) for v in said["falls"]] == sorted(numbers, reverse=True)
+    names = [name.lstrip("● ") for name in said["names"]]
+    assert names == sorted(names) and len(names) == 5
+    assert said["before"][0].endswith("originals")
+
+
+def test_it_fits_a_desk_and_a_phone_and_letters_are_the_pages_own(said, folder):
+    assert said["wide"] <= 0 and "DejaVu Sans" in said["text"] and "system-ui" in said["text"]
+    dom = browse(folder, "phone.html", "--dump-dom", "--window-size=800,900", "--allow-file-access-from-files")
+    phone = json.loads(re.search(r"PHONE(.*?)END", dom).group(1).replace("&amp;", "&").replace("&gt;", ">"))
+    assert phone["wide"] <= 0 and min(phone["svgs"]) > 80
+
+
+def test_dark_is_dark_and_print_is_a_document(said, folder):
+    dark = browse(folder, "page.html", "--dump-dom", "--blink-settings=preferredColorScheme=0")
+    found = json.loads(re.search(r"SAID(\{.*?\})</title>", dark).group(1).replace("&amp;", "&"))
+    light_ink, dark_ink = (sum(map(int, re.findall(r"\d+", s["ink"])[:3])) for s in (said, found))
+    assert light_ink < 150 < 500 < dark_ink
+    browse(folder, "plain.html", f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer")
+    assert (folder / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_without_scripts_the_tables_stand(folder):
+    dom = browse(folder, "plain.html", "--dump-dom", "--blink-settings=scriptEnabled=false")
+    assert '<th scope="col">output</th>' in dom and "alpha" in dom
