@@ -26,7 +26,7 @@ _FOUND_BELOW = ("celeba", "utkface")
     "chosen",
     multiple=True,
     metavar="KIND=DIR",
-    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, csv.",
+    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, morph, csv.",
 )
 @click.option(
     "--light",

@@ -45,9 +45,17 @@ class Record:
 
 def readers() -> dict[str, Callable[[Path], list[Record]]]:
     """Return the readers by the name that the command line uses."""
-    from facepriv.datasets import celeba, csvfolder, lfw, utkface
+    from facepriv.datasets import celeba, csvfolder, lfw, morph, muct, rafd, utkface
 
-    return {"celeba": celeba.read, "utkface": utkface.read, "lfw": lfw.read, "csv": csvfolder.read}
+    return {
+        "celeba": celeba.read,
+        "utkface": utkface.read,
+        "lfw": lfw.read,
+        "morph": morph.read,
+        "muct": muct.read,
+        "rafd": rafd.read,
+        "csv": csvfolder.read,
+    }
 
 
 def read(kind: str, root: Path) -> list[Record]:
