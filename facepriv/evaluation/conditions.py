@@ -1,7 +1,7 @@
 """Conditions on rows for ``--fail-if``, such as ``tmr_loss > 2``: read by a small grammar, never run as code.
 
     condition = name [ "[" evaluator "]" ] comparison number [ "%" ]
-    name      = figure [ "_before" | "_rise" | "_loss" ]
+    name      = figure [ "_before" | "_rise" | "_loss" ] [ "@" FMR "%" ]
     comparison = ">" | ">=" | "<" | "<="
 
 A figure alone is its value on the protected photos, in the unit of the tables (rates in percent); ``_before`` is that

@@ -1,0 +1,258 @@
+"""`facepriv evaluate` on folders made by anything, on runs of our own, and on what is wrong with either."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facepriv.cli import main
+
+JUDGES = "--estimator light --matcher tint"
+QUICK = "--fmr 0.5 --replicates 20 --workers 1"
+
+
+@pytest.fixture
+def call(known, tmp_path, monkeypatch):
+    """Return ``call("evaluate options")``, run in ``tmp_path`` with the light judges."""
+    monkeypatch.chdir(tmp_path)
+    # In this process: the judges are installed here, and nothing has to start.
+    monkeypatch.setattr("facepriv.evaluation.looks.spread", inline)
+    monkeypatch.setattr("facepriv.evaluation.pairing.spread", inline)
+
+    def run(line, judges=JUDGES):
+        return CliRunner().invoke(main, ["evaluate", *f"{line} {QUICK} {judges}".split()])
+
+    return run
+
+
+def inline(build, tasks, workers):
+    return map(build(), tasks)
+
+
+def as_json(result, code=0):
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def rows(found, figure, **wanted):
+    return [r for r in found["rows"] if r["figure"] == figure and all(r[k] == v for k, v in wanted.items())]
+
+
+def one_error(result, code=2):
+    assert result.exit_code == code, result.output
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.output
+    return result.stderr
+
+
+def test_doing_nothing_changes_nothing(call, people):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    found = as_json(call("photos same --labels labels.csv --json - --fail-if tmr_loss>0 --fail-if gender_eer_rise>0"))
+    changes = [r for r in found["rows"] if r["change"]]
+    assert len(changes) > 15
+    for row in changes:
+        assert row["change"]["value"] == 0 and row["change"]["low"] in (0, None) and row["change"]["high"] in (0, None)
+        assert row["before"] == row["after"]
+    assert rows(found, "identical")[0]["after"]["value"] == 20
+    assert rows(found, "ssim")[0]["after"]["value"] == 1
+    assert "no photo changed" in rows(found, "psnr")[0]["note"] and not found["problems"]
+    assert [c["holds"] for c in found["fail_if"]] == [False, False]
+    assert found["photos"] == 20 and found["people"] == 10
+
+
+def test_a_tool_that_inverts_gender_and_identity_is_seen(call, people, changed):
+    changed(people(), "dark", lambda pixels: (255 - pixels).mean(axis=2, keepdims=True) * 0.5 + pixels * 0.1)
+    result = call("photos dark --labels labels.csv --csv rows.csv --fail-if tmr_loss>2 --fail-if found_loss>=0")
+    assert result.exit_code == 3, result.output
+    assert "20 photos of 10 people" in result.stdout and "who pays" in result.stdout
+    assert "--fail-if 'tmr_loss>2': holds, TMR at the set's own FMR is" in result.stderr
+    with open("rows.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    (eer,) = [r for r in lines if r["figure"] == "gender_eer" and r["evaluator"] == "light" and not r["group"]]
+    assert float(eer["after"]) > float(eer["before"]) == 0
+
+
+def test_what_is_wrong_with_a_protected_file_is_counted_and_named(call, people, changed):
+    root = people()
+    out = changed(root, "out", lambda pixels: pixels * 0.9)
+    (out / "p0/0.png").unlink()
+    (out / "p1/0.png").write_bytes((out / "p1/0.png").read_bytes()[:200])
+    Image.open(out / "p2/0.png").resize((200, 220)).save(out / "p2/0.png")
+    Image.new("RGB", (100, 110)).save(out / "p3/0.png")
+    Image.open(out / "p4/0.png").save(out / "p4/0.webp")
+    (out / "p4/0.png").unlink()
+    shutil.copy(out / "p5/0.png", out / "p5/9.png")
+    result = call("photos out --labels labels.csv --json -")
+    found = as_json(result)
+    assert [rows(found, name)[0]["after"]["value"] for name in ("missing", "unreadable", "resized", "identical")] == [
+        1, 1, 1, 0
+    ]  # fmt: skip
+    assert found["problems"] == [
+        "p0/0.png: has no protected file",
+        "p1/0.png: its protected file is no whole image",
+        "p2/0.png: its protected file is of another size; it is judged, and has no SSIM and PSNR",
+        "p3/0.png: a face was found in the original, none in its protected file",
+        "p5/9.png: has no original, and is not looked at",
+    ]
+    assert result.stderr.count("warning") == 5
+    # Three of twenty photos have no face any more: errors, in the share found and in every rate.
+    assert rows(found, "found", group="")[0]["after"]["value"] == pytest.approx(85)
+    assert rows(found, "gender_accuracy", evaluator="light")[0]["after"]["value"] <= 85
+
+
+def test_people_come_from_folders_where_the_labels_have_none(call, people):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    found = as_json(call("photos same --people folder --json -", "--matcher tint --estimator light"))
+    assert found["people"] == 10 and rows(found, "tmr", evaluator="tint")
+    assert "left out, for the originals have no labels for them: light" in found["notes"]
+    nobody = call("photos same --json -")
+    assert "none of light, tint can judge here" in one_error(nobody)
+
+
+def test_without_people_there_is_no_tmr_and_one_line_says_so(call, people, tmp_path):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    (tmp_path / "labels.csv").write_text("\n".join(line.split(",")[0] + "," + line.split(",")[2] for line in lines))
+    result = call("photos same --labels labels.csv")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("20 of 20 photos name no person: no TMR, and intervals are over photos") == 1
+    assert "TMR at" not in result.stdout and "gender EER" in result.stdout
+
+
+def test_seen_and_weak_judges_are_shown_and_count_nowhere(call, people):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    judges = "--estimator light --estimator blind --estimator mine=light --set mine.gain=0.5 --matcher tint"
+    found = as_json(call("photos same --labels labels.csv --seen mine --json -", judges))
+    assert {name: own["counts"] for name, own in found["judges"].items()} == {
+        "light": True, "blind": False, "mine": False, "tint": True
+    }  # fmt: skip
+    assert found["judges"]["mine"]["seen"] and found["judges"]["mine"]["settings"] == {"gain": "0.5"}
+    assert "too weak on the originals" in found["judges"]["blind"]["note"]
+    assert (
+        rows(found, "gender_eer", evaluator="unseen mean")[0]["before"]
+        == (rows(found, "gender_eer", evaluator="light", group="")[0]["before"])
+    )
+
+
+def test_a_component_named_in_a_run_is_seen_under_any_name(call, people):
+    root = people()
+    out = root.parent / "out"
+    shutil.copytree(root, out)
+    method = {"name": "m", "version": "1", "weights": "", "seen": ["light"]}
+    (out / "facepriv-run").mkdir()
+    (out / "facepriv-run/run.json").write_text(json.dumps({"format": 1, "methods": [method], "earlier": []}))
+    (out / "facepriv-run/manifest.jsonl").write_text("")
+    found = as_json(call("photos out --labels labels.csv --json -", "--estimator mine=light --matcher tint"))
+    assert found["judges"]["mine"]["seen"] and not rows(found, "gender_eer", evaluator="unseen mean")
+
+
+def test_an_audited_run_knows_its_originals_and_another_asks_for_them(call, tiny, people, tmp_path):
+    people()
+    apply = ["apply", "photos", "-o", "out", "--method", "darken", "--obfuscate", "gender", "--workers", "1"]
+    assert CliRunner().invoke(main, [*apply, "--audit"]).exit_code == 0
+    (tmp_path / "out/p0/0.png").unlink()
+    found = as_json(call("out --labels labels.csv --json -"))
+    assert found["photos"] == 20 and rows(found, "missing")[0]["after"]["value"] == 1
+    apply[3] = "other"
+    assert CliRunner().invoke(main, apply).exit_code == 0
+    text = one_error(call("other --labels labels.csv"))
+    assert "did not record the originals' place (only --audit does)" in text and "ORIGINAL other" in text
+    assert as_json(call("photos other --labels labels.csv --json -"))["photos"] == 20
+    assert "no run of facepriv is recorded there" in one_error(call("photos --labels labels.csv"))
+
+
+def test_what_a_run_says_of_a_missing_file_is_told(call, people):
+    root = people()
+    out = root.parent / "out"
+    shutil.copytree(root, out)
+    (out / "p0/0.png").unlink()
+    (out / "facepriv-run").mkdir()
+    (out / "facepriv-run/run.json").write_text(json.dumps({"format": 1, "methods": [], "earlier": []}))
+    base = {"method": "m", "version": "1", "weights": ""}
+    lines = [{"file": "p0/0.png", "status": "failed", **base}, {"file": "p1/0.png", "status": "copied", **base}]
+    (out / "facepriv-run/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = as_json(call("photos out --labels labels.csv --json -"))
+    assert found["problems"] == ["p0/0.png: has no protected file (its run says: it failed)"]
+    assert "1 files were copied unprotected by their run, first p1/0.png" in found["notes"]
+
+
+def test_a_cache_makes_the_second_call_look_at_nothing(call, people, monkeypatch):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    first = as_json(call("photos same --labels labels.csv --json - --cache kept"))
+    monkeypatch.setattr("facepriv.evaluation.looks.crop_subject", lambda *a: pytest.fail("looked again"))
+    monkeypatch.setattr("facepriv.evaluation.pairing._likeness", lambda *a: pytest.fail("compared again"))
+    assert as_json(call("photos same --labels labels.csv --json - --cache kept")) == first
+
+
+@pytest.mark.parametrize(
+    ("line", "judges", "text"),
+    [
+        ("gone same", JUDGES, "gone: no such folder; give the folder of the originals"),
+        ("photos gone --labels labels.csv", JUDGES, "gone: no such folder; give the folder of the protected photos"),
+        ("photos same --labels none.csv", JUDGES, "none.csv: missing"),
+        ("photos same --labels labels.csv --fail-if tmr_los>2", JUDGES, "no figure 'tmr_los' (did you mean 'tmr'"),
+        ("photos same --labels labels.csv --fail-if tmr_loss[dlb]>2", JUDGES, "no judge 'dlb' here"),
+        ("photos same --labels labels.csv", "--matcher tnt", "unknown matcher 'tnt' (did you mean 'tint'"),
+        ("photos same --labels labels.csv", "--matcher tint --estimator tint=light", "two judges are called 'tint'"),
+        (
+            "photos same --labels labels.csv",
+            "--estimator light --set light.gan=1",
+            "no such setting (did you mean 'gain'",
+        ),
+        ("photos same --labels labels.csv", "--estimator light --set tint.x=1", "'tint' is not used in this call"),
+        ("photos same --layout lwf", JUDGES, "unknown layout 'lwf' (did you mean 'lfw'"),
+        ("photos same --layout lfw --labels labels.csv", JUDGES, "leave out --labels"),
+        ("photos same --part test --labels labels.csv", JUDGES, "--part belongs to a data set"),
+        ("photos same --labels labels.csv --json - --csv -", JUDGES, "cannot both go to stdout"),
+        ("same same --people folder", JUDGES, "lies in no folder of its person"),
+    ],
+)
+def test_a_wrong_call_is_one_line(call, people, line, judges, text):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    if line.startswith("same"):
+        shutil.copy(root / "p0/0.png", root.parent / "same/loose.png")
+    if "--matcher" not in judges and "dlib" not in judges:
+        judges += " --matcher tint"
+    if "tint.x" in line + judges:
+        judges = judges.replace("--matcher tint", "--matcher other=tint")
+    result = call(line, judges)
+    assert result.exit_code in (1, 2) and "Traceback" not in result.output
+    assert text in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_condition_that_nothing_can_be_judged_by_fails(call, people):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    result = call("photos same --labels labels.csv --fail-if race_pair_eer<30")
+    assert result.exit_code == 3 and "cannot be judged" in result.stderr
+
+
+def test_csv_on_stdout_is_csv_alone(call, people):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    result = call("photos same --labels labels.csv --csv -")
+    lines = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert result.exit_code == 0 and len(lines) > 30 and {"figure", "change_low", "note"} <= set(lines[0])
+
+
+def test_a_layout_is_evaluated_in_its_own_folder_structure(call, people, tmp_path):
+    root = people("lfw")
+    for path in root.rglob("*.png"):
+        Image.open(path).save(path.with_suffix(".jpg"), quality=95)
+        path.unlink()
+    lines = ["subject,gender", *(f"p{n},{'female' if n % 2 else 'male'}" for n in range(10))]
+    (tmp_path / "lfw_gender.csv").write_text("\n".join(lines))
+    shutil.copytree(root, tmp_path / "same")
+    found = as_json(call("lfw same --layout visible-lfw --limit 12 --json -"))
+    assert found["photos"] == 12 and found["people"] == 6
+    assert np.isclose(rows(found, "tmr", pairing="(X1', X2')", group="")[0]["change"]["value"], 0)

@@ -1,0 +1,105 @@
+"""Each photo is looked at once by each judge, and what was said stays until the photo or the judge changes."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facepriv.errors import DataError
+from facepriv.evaluate import Judges
+from facepriv.evaluation import looks as looks_module
+from facepriv.evaluation.judges import panel
+from facepriv.evaluation.looks import LookStore, judge_key, look_at_photos
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Return a list that grows by every photo in which a face is searched."""
+    seen = []
+    crop = looks_module.crop_subject
+    monkeypatch.setattr(looks_module, "crop_subject", lambda path, size: seen.append(path) or crop(path, size))
+    return seen
+
+
+def test_judges_see_faces_and_nan_stands_for_what_is_not_there(known, photos, tmp_path):
+    root = photos(2)
+    Image.new("RGB", (100, 110)).save(root / "black.png")
+    paths = [root / "000.png", None, root / "black.png", root / "001.png", root / "000.png"]
+    found = look_at_photos(paths, Judges(known, ("light", "years"), ("tint",)), workers=0)
+    assert found["seen"].tolist() == [True, False, False, True, True]
+    assert found["light"].shape == (5, 2) and found["years"].shape == (5,) and found["tint"].shape == (5, 3)
+    for name in ("light", "years", "tint"):
+        assert np.isnan(found[name][1:3]).all() and not np.isnan(found[name][[0, 3, 4]]).any()
+        assert np.array_equal(found[name][0], found[name][4])
+
+
+def test_nothing_is_looked_at_twice_and_progress_ends_at_all(known, photos, tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(looks_module, "CHUNK", 2)
+    paths = sorted(photos(5).glob("*.png"))
+    done = []
+    first = look_at_photos(paths[:3], Judges(known, ("light",)), LookStore(tmp_path / "c"), workers=0)
+    assert len(counted) == 3
+    again = look_at_photos(paths, Judges(known, ("light",)), LookStore(tmp_path / "c"), workers=0, progress=done.append)
+    assert len(counted) == 5 and sum(done) == 5
+    assert np.array_equal(first["light"], again["light"][:3])
+    look_at_photos(paths, Judges(known, ("light",), ("tint",)), LookStore(tmp_path / "c"), workers=0)
+    assert len(counted) == 10  # the new judge alone looked
+    elsewhere = tmp_path / "elsewhere.png"
+    elsewhere.write_bytes(paths[0].read_bytes())
+    look_at_photos([elsewhere], Judges(known, ("light",), ("tint",)), LookStore(tmp_path / "c"), workers=0)
+    assert len(counted) == 10
+
+
+def test_what_was_seen_stays_when_a_later_photo_ends_the_run(known, photos, tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(looks_module, "CHUNK", 2)
+    paths = sorted(photos(4).glob("*.png"))
+
+    def interrupt(path, size, whole=looks_module.crop_subject):
+        if path == paths[3]:
+            raise KeyboardInterrupt
+        return whole(path, size)
+
+    monkeypatch.setattr(looks_module, "crop_subject", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        look_at_photos(paths, Judges(known, ("light",)), LookStore(tmp_path / "c"), workers=0)
+    kept = LookStore(tmp_path / "c").get(judge_key(known, "estimator", "light"), map(looks_module.file_hash, paths))
+    assert len(kept) == 2
+
+
+def test_a_judges_key_is_its_code_and_settings_and_not_its_name(known, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"1")
+    settings = tmp_path / "model.toml"
+    settings.write_text("a = 1")
+
+    def key(*settings):
+        return judge_key(panel(known, ["mine=light"], (), settings).judges.registry, "estimator", "mine")
+
+    assert key() == judge_key(known, "estimator", "light") != key("mine.gain=2") != key("mine.gain=3")
+    with_file = known.with_options("estimator", "light", {"model": str(model)})
+    first = judge_key(with_file, "estimator", "light")
+    settings.write_text("a = 2")
+    second = judge_key(with_file, "estimator", "light")
+    model.write_bytes(b"2")
+    assert len({first, second, judge_key(with_file, "estimator", "light")}) == 3
+
+
+def test_workers_see_what_one_process_sees(known, photos):
+    paths = sorted(photos(3).glob("*.png"))
+    judges = Judges(known, ("light",), ("tint",))
+    here, there = look_at_photos(paths, judges, workers=0), look_at_photos(paths, judges, workers=2)
+    assert all(np.array_equal(here[name], there[name]) for name in here)
+
+
+def test_photos_without_any_face_have_answers_of_the_right_width(known, tmp_path):
+    Image.new("RGB", (100, 110)).save(tmp_path / "black.png")
+    found = look_at_photos([tmp_path / "black.png", None], Judges(known, ("light",), ("tint",)), workers=0)
+    assert found["light"].shape == (2, 2) and found["tint"].shape == (2, 3) and not found["seen"].any()
+
+
+def test_a_store_that_cannot_be_kept_is_named(tmp_path):
+    (tmp_path / "looks.sqlite").write_bytes(b"this is no database, but a text that is long enough to be told apart")
+    with pytest.raises(DataError, match=r"looks\.sqlite: cannot keep"):
+        LookStore(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="name another folder"):
+        LookStore(tmp_path / "file" / "below")
