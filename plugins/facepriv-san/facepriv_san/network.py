@@ -1,0 +1,96 @@
+"""The semi-adversarial network, in the layout of its authors' published weights.
+
+Mirjalili, Raschka, Namboodiri, Ross: Semi-adversarial networks, ICB 2018, figure 3. Images are (N, 1, S, S) or
+(N, 3, S, S) in [0, 1], S a multiple of four.
+
+Most of the work is a 3x3 convolution of a picture that was doubled by repeating its pixels. Each of its outputs sees
+only 2x2 different pixels, so that four 2x2 convolutions on the small picture give the same with 16 instead of 36
+multiplications; and the 1x1 convolution that follows the last doubling need not run on repeated pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_SLOPE = 0.01
+#: How the three taps of a kernel fall on the two different pixels that they meet, for an even and for an odd output.
+_TAPS = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
+
+
+class San(nn.Module):
+    """Grey face and prototypes to grey faces. The names of its parameters are those of the published weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.autoencoder = nn.Sequential(
+            nn.Conv2d(4, 8, 3, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.AvgPool2d(2),
+            nn.Conv2d(8, 12, 3, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.AvgPool2d(2),
+            nn.Conv2d(12, 256, 3, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            nn.Conv2d(256, 128, 3, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.Upsample(scale_factor=2, mode="nearest"),
+        )
+        self.protocombiner = nn.Sequential(nn.Conv2d(131, 1, 1), nn.Sigmoid())
+
+    def forward(self, grey: Tensor, own: Tensor, *shown: Tensor) -> tuple[Tensor, ...]:
+        """Draw a face towards several prototypes, in one pass.
+
+        Parameters
+        ----------
+        grey : Tensor
+            (N, 1, S, S), the face.
+        own : Tensor
+            (N, 3, S, S), the prototype of its own class.
+        *shown : Tensor
+            (N, 3, S, S) each, the prototypes towards which it is drawn.
+
+        Returns
+        -------
+        tuple of Tensor
+            (N, 1, S, S) for each of `shown`.
+        """
+        x = torch.cat([grey, own], 1).contiguous(memory_format=torch.channels_last)
+        combine = self.protocombiner[0]
+        features, colours = combine.weight.split([128, 3], 1)
+        drawn = F.interpolate(self._doubled(self.autoencoder[:8](x), features), scale_factor=2, mode="nearest")
+        return tuple((drawn + _weighted(p, colours) + combine.bias).sigmoid() for p in shown)
+
+    def plain(self, grey: Tensor, own: Tensor, *shown: Tensor) -> tuple[Tensor, ...]:
+        """The same as `forward`, layer by layer as its authors run it: what the speed is measured against."""
+        drawn = self.autoencoder(torch.cat([grey, own], 1))
+        return tuple(self.protocombiner(torch.cat([drawn, p], 1)) for p in shown)
+
+    def _doubled(self, x: Tensor, features: Tensor) -> Tensor:
+        """Double (N, 256, h, w), convolve, and combine by `features` (1, 128, 1, 1): (N, 1, 2h, 2w)."""
+        convolution = self.autoencoder[9]
+        y = F.conv2d(x, folded(convolution.weight), convolution.bias.repeat(4), padding=1)
+        # Every phase is combined by itself: zeros between them cost less than a convolution in groups.
+        combined = torch.block_diag(*[features.flatten(1)] * 4)[:, :, None, None]
+        y = F.conv2d(F.leaky_relu(y, _SLOPE, inplace=True), combined)
+        height, width = x.shape[2:]
+        # An odd output's window begins one pixel later than an even one's.
+        phases = [y[:, 2 * a + b, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)]
+        return F.pixel_shuffle(torch.stack(phases, 1), 2)
+
+
+def _weighted(x: Tensor, weights: Tensor) -> Tensor:
+    """Sum (N, C, h, w) over C with `weights` (1, C, 1, 1): (N, 1, h, w)."""
+    return (x * weights).sum(1, keepdim=True)
+
+
+def folded(weight: Tensor) -> Tensor:
+    """(O, I, 3, 3), a kernel for a doubled picture, to (4 O, I, 2, 2), those of its four phases, for the small one.
+
+    The phases are in the order even-even, even-odd, odd-even, odd-odd (rows, columns).
+    """
+    taps = _TAPS.to(weight)
+    phases = torch.einsum("apk,bql,oikl->aboipq", taps, taps, weight)
+    return phases.reshape(-1, weight.shape[1], 2, 2).contiguous(memory_format=torch.channels_last)

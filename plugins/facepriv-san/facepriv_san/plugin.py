@@ -1,0 +1,31 @@
+"""What this distribution brings; imports nothing heavy."""
+
+from __future__ import annotations
+
+from facepriv.hookspecs import Descriptor, hookimpl
+
+FACEPRIV_CONTRACT = 1
+
+_SAN = "Mirjalili, Raschka, Namboodiri, Ross: Semi-adversarial networks, ICB 2018"
+_ENSEMBLE = "Mirjalili, Raschka, Ross: Gender privacy, an ensemble of semi adversarial networks, BTAS 2018"
+_FLOW = "Mirjalili, Raschka, Ross: FlowSAN, IEEE Access 2019"
+_METHODS = {
+    "san": ("San", "autoencoder that draws a face towards the other gender, light alone, the person kept", _SAN),
+    "ensemble-san": ("EnsembleSan", "several SANs taught by different judges: their mean, one, or any", _ENSEMBLE),
+    "flow-san": ("FlowSan", "SANs one after the other, each taught on what the ones before left", _FLOW),
+}
+
+
+@hookimpl
+def facepriv_components() -> list[Descriptor]:
+    """Return the methods, their trainers, and the converter of the authors' weights."""
+    found = []
+    for name, (target, summary, reference) in _METHODS.items():
+        method = f"facepriv_san.method:{target}"
+        found.append(Descriptor("perturber", name, method, summary, reference, attributes=("gender",)))
+        trainer = f"facepriv_san.cli:{name.replace('-', '_')}"
+        found.append(Descriptor("trainer", name, trainer, f"train {name} from a pack of aligned faces", reference))
+    averages = "average the aligned faces of a pack by gender, age group and race"
+    found.append(Descriptor("trainer", "san-prototypes", "facepriv_san.cli:prototypes", averages, _SAN))
+    found.append(Descriptor("converter", "san", "facepriv_san.convert:command", "the SAN authors' weights", _SAN))
+    return found

@@ -1,0 +1,268 @@
+"""A training on disk: what all networks begin with, one checkpoint for each network, the log, the weights file."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from facepriv.datasets.pack import open_pack
+from facepriv.errors import DataError
+from facepriv.metrics.attributes import binary_eer
+from facepriv.registry import registry
+from facepriv.schema import GENDER
+from facepriv.training.faces import Faces
+from facepriv.training.loop import Loop, RunLog
+from facepriv.weights import Provenance
+from facepriv_san import family
+from facepriv_san.config import Recipe, member
+from facepriv_san.family import Form, averaged, in_sequence
+from facepriv_san.network import San
+from facepriv_san.prototypes import Prototypes
+from facepriv_san.prototypes import load as load_prototypes
+from facepriv_san.training import KIND, Trainer, adults
+
+#: The trained classifier that stands still, and the matcher.
+FAMILY = "family-a-gender"
+MATCHER = "mobilefacenet"
+#: How a method's networks work together.
+COMPOSED = {"san": in_sequence, "ensemble-san": averaged, "flow-san": in_sequence}
+#: Points of the curve of what is hidden against what a matcher pays.
+GAINS = (0.6, 0.8, 1.0, 1.2)
+_BASE = "base.pt"
+_VALIDATION_FACES = 320
+
+
+@dataclass
+class Material:
+    """What trainings on one pack share.
+
+    Parameters
+    ----------
+    training, validation : Faces
+        The pack's parts, see `facepriv_san.training.adults`.
+    prototypes : Prototypes
+    fixed : Module
+        The trained classifier that stands still, crops to logits by attribute: family A.
+    matcher : Module
+        Crops to descriptors: MobileFaceNet.
+    sets : str
+        Names of the data sets.
+    """
+
+    training: Faces
+    validation: Faces
+    prototypes: Prototypes
+    fixed: nn.Module
+    matcher: nn.Module
+    sets: str
+
+
+def read_material(pack: Path, matcher: Path, prototypes: Path, size: int, accelerator: Accelerator) -> Material:
+    """Read a pack and the networks.
+
+    Raises
+    ------
+    DataError, WeightsError, PluginError
+        If the pack, a file or family A cannot be read.
+    """
+    device = accelerator.device
+    opened, averages = open_pack(pack), load_prototypes(prototypes)
+    fixed = registry().create("estimator", FAMILY).ranked_module().to(device)
+    matching = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
+    parts = (adults(Faces.from_pack(opened, part, size, device), averages) for part in ("train", "validation"))
+    return Material(*parts, averages, fixed, matching, ", ".join(sorted(set(opened.columns["set"]))))
+
+
+class Run:
+    """The training of one method's networks in the folder `out`.
+
+    Parameters
+    ----------
+    method : str
+        ``san``, ``ensemble-san`` or ``flow-san``.
+    out : Path
+    recipe : Recipe
+    material : Material
+    accelerator : Accelerator
+    members : int
+        How many networks.
+    start : Path or None
+        Folder of a run of ``san``: what it began with is taken over, and for ``flow-san`` its network as the first.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        out: Path,
+        recipe: Recipe,
+        material: Material,
+        accelerator: Accelerator,
+        *,
+        members: int = 1,
+        start: Path | None = None,
+    ) -> None:
+        self.method, self.out, self.recipe, self.members = method, out, recipe, members
+        self.material, self.accelerator = material, accelerator
+        out.mkdir(parents=True, exist_ok=True)
+        if start:
+            self._take_over(start)
+
+    def train(self, minutes: float | None, say: Callable[[str], None]) -> None:
+        """Train, or go on training, all networks for at most `minutes`."""
+        deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+        with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
+            base, place = self._trainer(self.recipe), self.out / _BASE
+            if place.is_file():
+                base.load(place)
+            if not base.prepared:
+                base.prepare(Loop(log, lambda: base.save(place), deadline))
+                base.save(place)
+            for number in range(self.members):
+                if time.monotonic() >= deadline:
+                    return
+                trainer, checkpoint = self._begun(number), self._checkpoint(number)
+                before = -number * self.recipe.steps
+                loop = Loop(log, lambda t=trainer, c=checkpoint: t.save(c), deadline)  # type: ignore[misc]
+                loop.run(trainer.learn, lambda t=trainer: t.step, self.recipe.steps, before=before)  # type: ignore[misc]
+                trainer.save(checkpoint)
+                log(trainer.step - before, self.measure(self.nets(number + 1), probes=trainer.probes))
+
+    def nets(self, count: int | None = None) -> list[San]:
+        """Return the averages of the first `count` networks, or of all; raises `DataError` where one is missing."""
+        found = []
+        for number in range(self.members if count is None else count):
+            place = self._checkpoint(number)
+            if not place.is_file():
+                raise DataError(f"{place}: no trained checkpoint; train first")
+            net = San()
+            state = torch.load(place, map_location=self.accelerator.device, weights_only=True)
+            net.load_state_dict(state["nets"]["average"])
+            found.append(net.to(self.accelerator.device).eval().requires_grad_(False))
+        return found
+
+    def curve(self) -> Iterator[str]:
+        """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        nets = self.nets()
+        for gain in GAINS:
+            figures = self.measure(nets, gain=gain)
+            yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+
+    def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
+        """Write the networks as the method's weights file; returns its path and validation figures."""
+        nets = self.nets()
+        figures = self.measure(nets, gain=gain)
+        provenance = Provenance(
+            trained_on=f"training part of {self.material.sets}, faces of 15 years and over",
+            command=shown,
+            date=datetime.date.today().isoformat(),
+            seen=(MATCHER, FAMILY, "family-a-race", "family-a-age"),
+        )
+        extra = {
+            "prototypes": self.material.prototypes.sha256,
+            "validation": {name: round(value, 4) for name, value in figures.items()},
+        }
+        path = self.out / f"{self.method.replace('-', '_')}.safetensors"
+        tensors = family.small(nn.ModuleList(nets).state_dict())
+        family.save(path, tensors, self._diverse(len(nets)), Form(self.recipe.size, gain=gain), provenance, extra)
+        return path, figures
+
+    @torch.inference_mode()
+    def measure(self, nets: list[San], *, gain: float = 1.0, probes: list[nn.Module] | None = None) -> dict[str, float]:
+        """Measure networks together on some validation faces that are shown the other gender's prototype.
+
+        Returns
+        -------
+        dict
+            ``eer_a`` family A's gender EER, ``eer_probes`` that of the probes, where they are given; ``cosine`` of a
+            matcher's descriptors of face and changed face; ``alike``, the mean rise of the cosine between different
+            faces; ``change``, mean absolute; ``cosine_same``, of faces that are shown their own prototype.
+        """
+        rows = self.material.validation.weights.nonzero().flatten()
+        rows = rows[torch.linspace(0, len(rows) - 1, min(_VALIDATION_FACES, len(rows))).long().to(rows.device)]
+        own = {name: values[rows] for name, values in self.material.validation.labels.items()}
+        gender = own[GENDER.name]
+        x = self.material.validation.crops[rows].float().div(255)
+        y, z = (self._composed(nets, x, own, wanted, gain) for wanted in (1 - gender, gender))
+        female = gender.cpu().numpy() == GENDER.index("female")
+
+        def eer(judge: nn.Module) -> float:
+            scores = _batched(lambda part: judge(part)[GENDER.name].float().softmax(1)[:, 1], y)
+            return binary_eer(scores.cpu().numpy(), female).item()
+
+        before, after, kept = (_batched(self.material.matcher, images) for images in (x, y, z))
+        others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+        told = {"eer_probes": float(np.mean([eer(probe) for probe in probes]))} if probes else {}
+        return {
+            "eer_a": eer(self.material.fixed),
+            **told,
+            "cosine": float((before * after).sum(1).mean()),
+            "alike": float((after @ after.T - before @ before.T)[others].mean()),
+            "change": float((y - x).abs().mean()),
+            "cosine_same": float((before * kept).sum(1).mean()),
+        }
+
+    def _composed(self, nets: list[San], x: Tensor, own: dict[str, Tensor], wanted: Tensor, gain: float) -> Tensor:
+        form = Form(self.recipe.size, gain=gain)
+        pairs = []
+        for diverse in self._diverse(len(nets)):
+            shown = family.pictures(self.material.prototypes.sets(diverse=diverse), form.size).to(x.device)
+            kind = own[KIND] if diverse else torch.zeros_like(own[KIND])
+            pairs.append((shown[kind, own[GENDER.name]], shown[kind, wanted]))
+        flat = [image for pair in pairs for image in pair]
+
+        def some(part: Tensor, *shown: Tensor) -> Tensor:
+            return COMPOSED[self.method](nets, part, list(zip(shown[::2], shown[1::2], strict=True)), form)
+
+        return _batched(some, x, *flat)
+
+    def _diverse(self, count: int) -> list[bool]:
+        return [member(self.recipe, self.method, number, self.members).diverse for number in range(count)]
+
+    def _checkpoint(self, number: int) -> Path:
+        return self.out / f"{number + 1}.pt"
+
+    def _trainer(self, recipe: Recipe, before: list[tuple[San, bool]] | None = None) -> Trainer:
+        m = self.material
+        return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, self.accelerator, before or [])
+
+    def _begun(self, number: int) -> Trainer:
+        """Return the trainer of one network, as far as it has come."""
+        recipe = member(self.recipe, self.method, number, self.members)
+        flows = self.method == "flow-san" and number > 0
+        before = list(zip(self.nets(number), self._diverse(number), strict=True)) if flows else []
+        trainer = self._trainer(recipe, before)
+        if self._checkpoint(number).is_file():
+            trainer.load(self._checkpoint(number))
+            return trainer
+        trainer.start_from(self.out / _BASE)
+        if flows:
+            # Judges that know what the networks before do; fooling them takes something else.
+            trainer.start_from(self._checkpoint(number - 1), network=False)
+        return trainer
+
+    def _take_over(self, start: Path) -> None:
+        taken = [_BASE, "1.pt"] if self.method == "flow-san" else [_BASE]
+        for name in taken:
+            if not (start / name).is_file():
+                raise DataError(f"{start / name}: missing; --start takes the folder of a finished 'facepriv train san'")
+            if not (self.out / name).is_file():
+                shutil.copyfile(start / name, self.out / name)
+
+
+def with_steps(recipe: Recipe, steps: int | None, batch: int | None) -> Recipe:
+    """Return a recipe with other steps or another batch, where they are given."""
+    given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
+    return replace(recipe, **given)  # type: ignore[arg-type]
+
+
+def _batched(function: Callable[..., Tensor], *tensors: Tensor, batch: int = 32) -> Tensor:
+    return torch.cat([function(*parts).float() for parts in zip(*(t.split(batch) for t in tensors), strict=True)])

@@ -1,0 +1,283 @@
+"""How one network learns: judges are made, faces rebuilt, then judges and matcher teach.
+
+Judges that stand still are fooled by noise that no other classifier minds. These go on learning, on what the network
+makes, with the true labels; so it must find changes that mean something, and those carry over to classifiers that took
+no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facepriv.schema import ADULT, GENDER
+from facepriv.training.augment import Augmentation
+from facepriv.training.average import MovingAverage
+from facepriv.training.faces import Faces
+from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.loop import Loop, load_checkpoint, save_checkpoint
+from facepriv.training.losses import roughness
+from facepriv.training.ordinal import YEARS
+from facepriv.training.steps import descend, frozen_precision, matched
+from facepriv_san.config import JUDGES, PROBES, Recipe
+from facepriv_san.family import Form, pictures, redrawn
+from facepriv_san.network import San
+from facepriv_san.prototypes import Prototypes, nearest
+
+#: Labels of the training faces: the row of each, and which set of prototypes it is shown, by whether they are diverse.
+_ROW, KIND = "row", "kind"
+#: What a seed decides; after it stands the step.
+_WARMING, _REBUILDING, _LEARNING = range(3)
+
+
+def adults(faces: Faces, prototypes: Prototypes) -> Faces:
+    """Return faces with what the training needs: rows, sets of prototypes; children are never drawn."""
+    labels = faces.labels
+    sets = prototypes.sets(diverse=True)
+    kinds = [
+        nearest(part.permute(0, 2, 3, 1).contiguous().cpu().numpy().astype(np.float32) / 255, own.cpu().numpy(), sets)
+        for part, own in zip(faces.crops.split(512), labels[GENDER.name].split(512), strict=True)
+    ]
+    extra = {
+        _ROW: torch.arange(len(faces)).to(faces.weights.device),
+        KIND: torch.from_numpy(np.concatenate(kinds)).to(faces.weights.device),
+    }
+    drawn = ~(labels[YEARS] < ADULT) & (labels[GENDER.name] >= 0)
+    return replace(faces, labels={**labels, **extra}, weights=faces.weights * drawn)
+
+
+class Trainer:
+    """The training of one network.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    faces : Faces
+        What `adults` returns.
+    prototypes : Prototypes
+    matcher, fixed : Module
+        Crops to descriptors, and crops to logits by attribute; both stay as they are.
+    accelerator : Accelerator
+    before : sequence of (San, bool)
+        The networks whose output this one is given, and whether each is shown diverse prototypes.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: Faces,
+        prototypes: Prototypes,
+        matcher: nn.Module,
+        fixed: nn.Module,
+        accelerator: Accelerator,
+        before: Sequence[tuple[San, bool]] = (),
+    ) -> None:
+        self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
+        self.form = Form(size=recipe.size)
+        device = accelerator.device
+        torch.manual_seed(recipe.seed)
+
+        def built(net: nn.Module) -> nn.Module:
+            return net.to(device, memory_format=torch.channels_last)
+
+        def judge(shape: JudgeShape) -> nn.Module:
+            return built(Judge(shape, {GENDER.name: GENDER}, ordered=False))
+
+        self.matcher, self.fixed = (built(net).eval().requires_grad_(False) for net in (matcher, fixed))
+        self.before = [(net.to(device).eval(), diverse) for net, diverse in before]
+        self.net = built(San())
+        self.judges = {k: judge(JUDGES[k]) for k in recipe.judges}
+        self.probes = [judge(shape) for shape in PROBES]
+        self.pictures = {
+            flag: pictures(prototypes.sets(diverse=flag), recipe.size).to(device) for flag in (True, False)
+        }
+        self.known = {k: self._known(k) for k in recipe.judges}
+        self.average = MovingAverage(self.net, recipe.ema)
+        self.opt = torch.optim.Adam(self.net.parameters(), recipe.rate_rebuild, (0.5, 0.999))
+        self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges)
+        light = recipe.matcher_light
+        self.jitter = Augmentation(
+            rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False, smallest=recipe.matcher_smallest,
+            light=light, colour=light, grey=light, noise=0,
+        )  # fmt: skip
+        self.warmed = self.rebuilt = self.step = 0
+
+    # -- the steps ---------------------------------------------------------------------------------------------
+
+    def warm_up(self) -> dict[str, Tensor]:
+        """Teach judges and probes on real faces."""
+        self._seed(_WARMING, self.warmed)
+        x, own = self.faces.draw(self.recipe.warm_batch)
+        self.warmed += 1
+        x = self.recipe.augment(x)
+        with self.accelerator.autocast():
+            values = [self._verdict(judge, x, self._labels(k, own)) for k, judge in self.judges.items()]
+            values += [self._verdict(probe, x, own[GENDER.name]) for probe in self.probes]
+        descend(self.accelerator, self.opt_j, torch.stack(values).sum(), self._judging())
+        return {"judges_real": torch.stack(values).mean().detach()}
+
+    def rebuild(self) -> dict[str, Tensor]:
+        """First phase: the network learns to draw a face as it is, whatever prototype it is shown."""
+        self._seed(_REBUILDING, self.rebuilt)
+        self.rebuilt += 1
+        x, own = self.faces.draw(self.recipe.batch)
+        gender = own[GENDER.name]
+        wanted = torch.randint(0, len(GENDER.classes), gender.shape, device=gender.device)
+        with self.accelerator.autocast():
+            value = (redrawn(self.net, x, *self._shown(own, wanted), self.form) - x).abs().mean()
+        descend(self.accelerator, self.opt, value, self.net.parameters())
+        self.average.update(self.net)
+        return {"rebuilt": value.detach()}
+
+    def learn(self) -> dict[str, Tensor]:
+        """Second phase: one update of the network, then of the judges that taught it."""
+        r = self.recipe
+        self._set_rates()
+        self._seed(_LEARNING, self.step)
+        x, own = self.faces.draw(r.batch)
+        gender = own[GENDER.name]
+        same = torch.rand(len(x), device=x.device) < r.same
+        wanted = torch.where(same, gender, 1 - gender)
+        start = self.given(x, own, wanted)
+        drawn = [r.judges[i] for i in torch.randperm(len(r.judges))[: r.judges_each_step].tolist()]
+        with self.accelerator.autocast():
+            y = redrawn(self.net, start, *self._shown(own, wanted, diverse=r.diverse), self.form)
+            views = [self._verdict(self.judges[k], r.augment(y), wanted) for k in drawn]
+            if self.step % r.fixed_every == 0:
+                half = slice(0, len(x) // 2)
+                with frozen_precision(x.device):
+                    views.append(self._verdict(self.fixed, r.augment(y[half].float()), wanted[half]))
+            part = slice(0, r.matched)
+            identity, alike = matched(x[part], y[part], [self.matcher], self.jitter)
+            parts = {
+                "judges": torch.stack(views).mean(),
+                "identity": identity,
+                "alike": alike,
+                "same": ((y - x).abs().mean(dim=(1, 2, 3)) * same).sum() / same.sum().clamp(min=1),
+                "roughness": roughness(x, y),
+            }
+        total = torch.stack([getattr(r, f"w_{name}") * value for name, value in parts.items()]).sum()
+        descend(self.accelerator, self.opt, total, self.net.parameters())
+        self.average.update(self.net)
+        self.step += 1
+        return {name: value.detach() for name, value in parts.items()} | self._judges_learn(y.detach(), own, drawn)
+
+    def _judges_learn(self, y: Tensor, own: dict[str, Tensor], drawn: Sequence[int]) -> dict[str, Tensor]:
+        """Update some judges on real faces and on changed ones, all with their true labels; and the probes."""
+        r = self.recipe
+        x, real = self.faces.draw(r.batch)
+        x = r.augment(x)
+        views = torch.cat([x, r.augment(y)])
+        known, found = [], []
+        with self.accelerator.autocast():
+            for k in drawn:
+                scores = self.judges[k](views)[GENDER.name].float()
+                known.append(_cross_entropy(scores[: len(x)], self._labels(k, real)))
+                found.append(_cross_entropy(scores[len(x) :], self._labels(k, own)))
+            probed = [self._verdict(probe, x, real[GENDER.name]) for probe in self.probes if self.step % 4 == 0]
+        taught = [p for k in drawn for p in self.judges[k].parameters()]
+        taught += [p for probe in self.probes if probed for p in probe.parameters()]
+        descend(self.accelerator, self.opt_j, torch.stack([*known, *found, *probed]).sum(), taught)
+        parts = {"judges_real": known, "judges_changed": found}
+        return {name: torch.stack(values).mean().detach() for name, values in parts.items()}
+
+    @torch.no_grad()
+    def given(self, x: Tensor, own: dict[str, Tensor], wanted: Tensor) -> Tensor:
+        """Return faces x as the networks before leave them."""
+        for net, diverse in self.before:
+            with self.accelerator.autocast():
+                x = redrawn(net, x, *self._shown(own, wanted, diverse=diverse), self.form)
+        return x
+
+    # -- the run -----------------------------------------------------------------------------------------------
+
+    def prepare(self, loop: Loop) -> None:
+        """Do what comes before the second phase, and is the same for all networks."""
+        r = self.recipe
+        ahead = r.warm_up + r.rebuild
+        loop.run(self.warm_up, lambda: self.warmed, r.warm_up, before=ahead)
+        loop.run(self.rebuild, lambda: self.rebuilt, r.rebuild, before=r.rebuild)
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the second phase may begin."""
+        return self.warmed >= self.recipe.warm_up and self.rebuilt >= self.recipe.rebuild
+
+    def train(self, loop: Loop) -> None:
+        """Run the second phase."""
+        loop.run(self.learn, lambda: self.step, self.recipe.steps)
+
+    def save(self, path: Path) -> None:
+        """Write all state, atomically, from the main process."""
+        if self.accelerator.is_main_process:
+            numbers = {"updates": self.average.updates, **{name: getattr(self, name) for name in _COUNTS}}
+            save_checkpoint(path, self._nets(), {"net": self.opt, "judges": self.opt_j}, numbers)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
+        optimisers = {"net": self.opt, "judges": self.opt_j}
+        numbers = load_checkpoint(path, self._nets(), optimisers, self.accelerator.device)
+        self.average.updates = numbers["updates"]
+        for name in _COUNTS:
+            setattr(self, name, numbers[name])
+
+    def start_from(self, path: Path, *, network: bool = True) -> None:
+        """Take judges and probes, and the network, from another run's checkpoint: its optimisers stay behind."""
+        nets = self._nets() if network else {n: v for n, v in self._nets().items() if n not in ("net", "average")}
+        load_checkpoint(path, nets, {}, self.accelerator.device)
+        self.warmed, self.rebuilt = self.recipe.warm_up, self.recipe.rebuild
+
+    # -- helpers -----------------------------------------------------------------------------------------------
+
+    def _nets(self) -> dict[str, nn.Module]:
+        judges = {f"judge{k}": judge for k, judge in self.judges.items()}
+        probes = {f"probe{i}": probe for i, probe in enumerate(self.probes)}
+        return {"net": self.net, "average": self.average.net, **judges, **probes}
+
+    def _judging(self) -> list[nn.Parameter]:
+        return [p for judge in (*self.judges.values(), *self.probes) for p in judge.parameters()]
+
+    def _verdict(self, judge: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
+        return _cross_entropy(judge(x)[GENDER.name].float(), labels)
+
+    def _shown(self, own: dict[str, Tensor], wanted: Tensor, *, diverse: bool = False) -> tuple[Tensor, Tensor]:
+        """Return the prototypes of the own and of the wanted class, (N, 3, S, S) each."""
+        kind = own[KIND] if diverse else torch.zeros_like(own[KIND])
+        shown = self.pictures[diverse]
+        return shown[kind, own[GENDER.name]], shown[kind, wanted]
+
+    def _known(self, judge: int) -> Tensor:
+        """Return which training faces a judge may learn on, (N,) bool."""
+        generator = torch.Generator().manual_seed(1000 * self.recipe.seed + judge)
+        return (torch.rand(len(self.faces), generator=generator) < self.recipe.share).to(self.faces.weights.device)
+
+    def _labels(self, judge: int, own: dict[str, Tensor]) -> Tensor:
+        """Return gender (N,), -1 for faces that this judge does not learn on."""
+        return torch.where(self.known[judge][own[_ROW]], own[GENDER.name], -1)
+
+    def _seed(self, *parts: int) -> None:
+        seed = np.random.SeedSequence((self.recipe.seed, *parts, self.accelerator.process_index)).generate_state(1)
+        torch.manual_seed(int(seed[0]))
+
+    def _set_rates(self) -> None:
+        r = self.recipe
+        left = 1 - self.step / max(1, r.steps)
+        factor = max(0.02, min(1.0, left / r.decay) if r.decay else 1.0)
+        for optimiser, rate in ((self.opt, r.rate), (self.opt_j, r.rate_judges)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+
+
+_COUNTS = ("warmed", "rebuilt", "step")
+
+
+def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
+    known = (labels >= 0).sum().clamp(min=1)
+    return F.cross_entropy(scores, labels, ignore_index=-1, reduction="sum") / known

@@ -1,0 +1,1 @@
+"""Weights and prototypes that the package ships."""

@@ -1,0 +1,246 @@
+"""Training: what each phase moves and learns, and that a run stops, goes on, hands over and becomes a weights file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from click.testing import CliRunner
+from facepriv_san import cli, runs
+from facepriv_san.config import JUDGES, MEMBERS, Recipe, member
+from facepriv_san.method import EnsembleSan, FlowSan, San
+from facepriv_san.runs import Material, Run
+from facepriv_san.training import KIND, Trainer, adults
+from torch import nn
+
+from facepriv.contracts import FaceBatch
+from facepriv.errors import DataError, UsageError
+from facepriv.testing import specimens
+from facepriv.training.faces import Faces
+from facepriv.training.loop import Loop
+from facepriv.weights import load_weights
+
+TINY = Recipe(
+    size=32, judges=(0, 1, 6), judges_each_step=2, warm_up=2, warm_batch=6, rebuild=2, steps=2, batch=4, matched=4
+)
+CPU = Accelerator(cpu=True, mixed_precision="no")
+
+
+class Unit(nn.Module):
+    """A stand-in matcher: the face at 4x4 pixels as a unit vector."""
+
+    def forward(self, x):
+        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1) - 0.5, dim=1)
+
+
+class Brightness(nn.Module):
+    """A stand-in classifier: bright faces are female."""
+
+    def forward(self, x):
+        value = 20 * (x.mean(dim=(1, 2, 3)) - 0.3)
+        return {"gender": torch.stack([-value, value], 1)}
+
+
+def made_faces(count=12):
+    """Faces of both genders, women brighter; the last is a child."""
+    crops = np.concatenate([specimens(32, landmarks=False).images] * (count // 3))
+    gender = torch.arange(count) % 2
+    shade = torch.where(gender == 1, 1.0, 0.45)[:, None, None, None]
+    crops = (torch.from_numpy(crops.transpose(0, 3, 1, 2).copy()) * shade * 255).to(torch.uint8)
+    years = torch.full((count,), float("nan"))
+    years[-1] = 5
+    return Faces(crops, {"gender": gender, "years": years}, torch.ones(count, dtype=torch.float64))
+
+
+@pytest.fixture(scope="module")
+def material(averages):
+    faces = adults(made_faces(), averages)
+    return Material(faces, faces, averages, Brightness(), Unit(), "made up")
+
+
+def trainer(material, recipe=TINY, before=()):
+    m = material
+    return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, CPU, before)
+
+
+def quiet(step, values):
+    assert all(np.isfinite(value) for value in values.values())
+
+
+def weights(net):
+    return [p.detach().clone() for p in net.parameters()]
+
+
+def moved(before, net):
+    return any(not torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_children_are_never_drawn_and_every_face_has_its_set(averages):
+    faces = adults(made_faces(), averages)
+    assert faces.weights.tolist() == [1.0] * 11 + [0.0]
+    assert faces.labels[KIND].shape == (12,) and faces.labels[KIND].max() < 12
+
+
+def test_the_first_phase_moves_the_network_alone_and_learns_to_rebuild(material):
+    t = trainer(material, replace(TINY, batch=8))
+    judge = weights(t.judges[0])
+    values = [float(t.rebuild()["rebuilt"]) for _ in range(40)]
+    assert np.mean(values[-5:]) < 0.6 * np.mean(values[:3])
+    assert not moved(judge, t.judges[0])
+
+
+def test_the_second_phase_moves_the_network_and_the_judges_that_taught_it(material):
+    t = trainer(material, replace(TINY, judges_each_step=1))
+    net, judges = weights(t.net), {k: weights(judge) for k, judge in t.judges.items()}
+    fixed = [p.clone() for p in t.fixed.parameters()]
+    t.learn()
+    assert moved(net, t.net)
+    assert sum(moved(before, t.judges[k]) for k, before in judges.items()) == 1
+    assert all(torch.equal(a, b) for a, b in zip(fixed, t.fixed.parameters(), strict=True))
+
+
+def test_a_judge_learns_on_its_own_share_of_the_faces(material):
+    t = trainer(material, replace(TINY, share=0.5))
+    _, own = t.faces.draw(200)
+    for k in t.judges:
+        labels = t._labels(k, own)
+        unknown = labels == -1
+        assert 0.2 < unknown.float().mean() < 0.8
+        assert torch.equal(labels[~unknown], own["gender"][~unknown])
+    assert not torch.equal(t._labels(0, own), t._labels(1, own))
+
+
+def test_the_network_learns_to_turn_what_a_classifier_says(material):
+    recipe = replace(
+        TINY, judges=(0,), judges_each_step=1, rate_judges=0.0, fixed_every=1, w_identity=0.0, w_alike=0.0, w_same=0.0,
+        w_roughness=0.0, same=0.0, batch=12, matched=2, rate=1e-2, rebuild=10, steps=40, decay=0.0,
+    )  # fmt: skip
+    t = trainer(material, recipe)
+    for _ in range(recipe.rebuild):
+        t.rebuild()
+    rows = torch.arange(11)
+    own = {name: values[rows] for name, values in t.faces.labels.items()}
+    x = t.faces.crops[rows].float() / 255
+
+    def right():
+        run = Run.__new__(Run)
+        run.method, run.recipe, run.material, run.members = "san", recipe, material, 1
+        with torch.no_grad():
+            y = run._composed([t.net], x, own, 1 - own["gender"], 1.0)
+            return (t.fixed(y)["gender"].argmax(1) == own["gender"]).float().mean().item()
+
+    before = right()
+    for _ in range(recipe.steps):
+        t.learn()
+    assert before > 0.8 and right() < before - 0.3
+
+
+def test_a_run_stops_goes_on_and_becomes_weights_that_the_method_reads(material, tmp_path, rngs):
+    Run("san", tmp_path, replace(TINY, steps=1), material, CPU).train(None, str)
+    run = Run("san", tmp_path, TINY, material, CPU)
+    assert run._begun(0).step == 1
+    run.train(None, str)
+    assert run._begun(0).step == 2
+    path, figures = run.export("command", gain=0.5)
+    metadata = load_weights(path).metadata
+    assert metadata.config["form"] == {"size": 32, "output": "detail", "gain": 0.5}
+    assert {"mobilefacenet", "family-a-gender"} <= set(metadata.provenance.seen)
+    assert metadata.config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
+    faces = specimens(32, landmarks=False)
+    one, other = {"gender": np.array([1, 1, 0])}, {"gender": np.array([0, 0, 1])}
+    assert np.abs(San(path).perturb(faces, one, other, rngs=rngs(3)) - faces.images).max() > 0
+
+
+def test_a_run_that_stops_in_between_draws_what_it_would_have_drawn(material):
+    whole, first, second = trainer(material), trainer(material), trainer(material)
+    for t in (whole, first):
+        t.learn()
+    second.net.load_state_dict(first.net.state_dict())
+    for k, judge in second.judges.items():
+        judge.load_state_dict(first.judges[k].state_dict())
+    second.opt.load_state_dict(first.opt.state_dict())
+    second.opt_j.load_state_dict(first.opt_j.state_dict())
+    second.step = 1
+    for t in (whole, second):
+        t.learn()
+    assert not moved(weights(whole.net), second.net)
+
+
+def test_an_ensemble_differs_in_judges_prototypes_and_seed():
+    recipes = [member(Recipe(), "ensemble-san", number, 3) for number in range(3)]
+    assert sorted(k for r in recipes for k in r.judges) == list(range(len(JUDGES)))
+    assert [r.diverse for r in recipes] == [False, True, True] and len({r.seed for r in recipes}) == 3
+
+
+def test_an_ensemble_is_trained_from_what_a_san_began_with(material, tmp_path):
+    Run("san", tmp_path / "san", TINY, material, CPU).train(None, str)
+    run = Run("ensemble-san", tmp_path / "e", TINY, material, CPU, members=3, start=tmp_path / "san")
+    begun = run._begun(1)
+    base = torch.load(tmp_path / "san" / "base.pt", weights_only=True)["nets"]
+    assert not moved([base["net"][name] for name, _ in begun.net.named_parameters()], begun.net)
+    run.train(None, str)
+    path, _ = run.export("command")
+    assert len(EnsembleSan(path)._loaded().nets) == 3
+
+
+def test_a_flow_goes_on_from_a_san_and_each_network_is_given_what_the_ones_before_made(material, tmp_path):
+    Run("san", tmp_path / "san", TINY, material, CPU).train(None, str)
+    run = Run("flow-san", tmp_path / "f", TINY, material, CPU, members=2, start=tmp_path / "san")
+    run.train(None, str)
+    second = run._begun(1)
+    x, own = second.faces.draw(4)
+    wanted = 1 - own["gender"]
+    given = second.given(x, own, wanted)
+    assert (given - x).abs().max() > 0
+    first = run._composed(run.nets(1), x, own, wanted, 1.0)
+    torch.testing.assert_close(given, first)
+    path, _ = run.export("command")
+    faces = FaceBatch(x.permute(0, 2, 3, 1).contiguous().numpy())
+    rngs = [np.random.default_rng(0)] * 4
+    source, target = ({"gender": labels.numpy()} for labels in (own["gender"], wanted))
+    drawn = FlowSan(path, depth=1).perturb(faces, source, target, rngs=rngs)
+    np.testing.assert_allclose(drawn.transpose(0, 3, 1, 2), first.numpy(), atol=2e-3)  # eight bits
+
+
+def test_the_judges_of_a_flow_know_the_networks_before(material, tmp_path):
+    run = Run("flow-san", tmp_path, TINY, material, CPU, members=2)
+    run.train(None, str)
+    (tmp_path / "2.pt").unlink()
+    first = torch.load(tmp_path / "1.pt", weights_only=True)["nets"]
+    second = run._begun(1)
+    assert not moved([first["judge0"][name] for name, _ in second.judges[0].named_parameters()], second.judges[0])
+
+
+def test_the_curve_has_a_line_for_each_gain_and_needs_a_trained_run(material, tmp_path):
+    run = Run("san", tmp_path, TINY, material, CPU)
+    for use in (lambda: list(run.curve()), lambda: run.export("command")):
+        with pytest.raises(DataError, match=r"1\.pt: no trained checkpoint; train first"):
+            use()
+    run.train(None, str)
+    assert [line.split()[1] for line in run.curve()] == [f"{gain:.2f}" for gain in runs.GAINS]
+
+
+def test_the_time_that_is_given_ends_a_run_that_can_go_on(material, tmp_path):
+    run = Run("san", tmp_path, TINY, material, CPU)
+    run.train(1e-9, str)
+    assert not (tmp_path / "1.pt").exists()
+    base = trainer(material)
+    base.load(tmp_path / "base.pt")
+    assert not base.prepared
+    base.prepare(Loop(quiet, lambda: None))
+    assert base.prepared
+
+
+def test_a_start_that_is_no_run_is_named(material, tmp_path):
+    with pytest.raises(DataError, match=r"base\.pt: missing; --start takes the folder"):
+        Run("ensemble-san", tmp_path / "e", TINY, material, CPU, start=tmp_path / "none")
+
+
+@pytest.mark.parametrize("command", [cli.san, cli.ensemble_san, cli.flow_san])
+@pytest.mark.parametrize("options", [["--gain", "0.5"], ["--export", "--curve"]])
+def test_options_that_do_not_go_together_are_refused_before_anything_is_read(command, options, tmp_path):
+    result = CliRunner().invoke(command, ["pack", "--matcher", "m.onnx", "-o", str(tmp_path / "run"), *options])
+    assert isinstance(result.exception, UsageError) and "--export" in str(result.exception)
+    assert not (tmp_path / "run").exists()
+    assert ("--members" in [o for p in command.params for o in p.opts]) == (MEMBERS[command.name] > 1)
