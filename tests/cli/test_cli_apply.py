@@ -227,3 +227,10 @@ def test_a_setting_reaches_the_method_in_its_worker_and_stands_in_an_audit_only(
     assert row.audit["settings"] == {"tuned": {"fixed": "2", "amount": "0.5"}}
     assert call("photos -o silent --method tuned --obfuscate gender --set tuned.amount=0.37").exit_code == 0
     assert not [p for p in (tmp_path / "silent" / "facepriv-run").iterdir() if "0.37" in p.read_text()]
+
+
+def test_an_estimator_that_needs_a_file_is_given_it(call, photos):
+    photos(1)
+    line = "photos -o out --method paint --obfuscate gender --estimator gender=from-a-file --workers 1"
+    assert "missing a required argument" in call(line).output or "cannot be built" in call(line).output
+    assert call(f"{line} --set from-a-file.path=model.bin").exit_code == 0
