@@ -41,6 +41,16 @@ def morphing(monkeypatch):
 
 
 @pytest.fixture
+def san_speed(monkeypatch):
+    return load("san_speed", monkeypatch)
+
+
+@pytest.fixture
+def san_family(monkeypatch):
+    return load("san_family", monkeypatch)
+
+
+@pytest.fixture
 def sim_zhang(monkeypatch):
     return load("sim_zhang", monkeypatch)
 

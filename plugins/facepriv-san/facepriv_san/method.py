@@ -41,7 +41,7 @@ class _Drawn(Perturber):
     @property
     def crop_size(self) -> int:  # type: ignore[override]  # the weights say it
         """Side of the crops that the weights were trained on."""
-        return self._loaded().form.size
+        return self.loaded().form.size
 
     def to(self, device: str) -> _Drawn:
         """Run on `device` from now on; returns self."""
@@ -52,7 +52,7 @@ class _Drawn(Perturber):
         """Return version, the weights' hash, and the evaluators that they were trained against."""
         from facepriv_san import __version__
 
-        weights = self._loaded().weights
+        weights = self.loaded().weights
         assert weights is not None  # it was read from a file
         seen = list(weights.metadata.provenance.seen)
         return {"version": __version__, "weights": weights.sha256, "seen": seen}
@@ -61,7 +61,8 @@ class _Drawn(Perturber):
         """Return the path of the weights file in use."""
         return Path(self.weights) if self.weights else packaged_weights(PACKAGE, self.packaged)
 
-    def _loaded(self) -> Family:
+    def loaded(self) -> Family:
+        """Return the networks and their prototypes; raises `WeightsError`."""
         averages = Path(self.prototypes) if self.prototypes else packaged_weights(PACKAGE, "prototypes")
         return family.load(self.weights_path(), averages, self.device)
 
@@ -73,7 +74,7 @@ class _Drawn(Perturber):
         strength: float,
         rngs: Sequence[np.random.Generator],
     ) -> NDArray[np.float32]:
-        loaded = self._loaded()
+        loaded = self.loaded()
         unknown = np.full(len(faces), -1, dtype=np.int64)
         own, shown = (
             np.where(labels.get("gender", unknown) < 0, _NEUTRAL, labels.get("gender", unknown))
@@ -145,7 +146,7 @@ class EnsembleSan(_Drawn):
         return self
 
     def _members(self, rng: np.random.Generator) -> list[int]:
-        count = len(self._loaded().nets)
+        count = len(self.loaded().nets)
         if self.member == "average":
             return list(range(count))
         if self.member == "random":
@@ -188,7 +189,7 @@ class FlowSan(_Drawn):
         return self
 
     def _depth(self) -> int:
-        count = len(self._loaded().nets)
+        count = len(self.loaded().nets)
         if self.depth is not None and not 1 <= self.depth <= count:
             raise UsageError(f"flow-san.depth: expected 1 to {count}, got {self.depth}")
         return self.depth or count

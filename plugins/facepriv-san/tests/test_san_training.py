@@ -181,7 +181,7 @@ def test_an_ensemble_is_trained_from_what_a_san_began_with(material, tmp_path):
     assert not moved([base["net"][name] for name, _ in begun.net.named_parameters()], begun.net)
     run.train(None, str)
     path, _ = run.export("command")
-    assert len(EnsembleSan(path)._loaded().nets) == 3
+    assert len(EnsembleSan(path).loaded().nets) == 3
 
 
 def test_a_flow_goes_on_from_a_san_and_each_network_is_given_what_the_ones_before_made(material, tmp_path):

@@ -1,0 +1,127 @@
+"""The benchmarks of the SAN family: what is told is what was measured."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from facepriv_san import family
+from facepriv_san.network import San
+
+from facepriv.errors import UsageError
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.outcomes import Truth
+from facepriv.registry import registry
+from facepriv.weights import Provenance
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file of three networks of random weights."""
+
+    def make(name="made", **wanted):
+        torch.manual_seed(0)
+        nets = torch.nn.ModuleList(San() for _ in range(3))
+        form = family.Form(**{"size": 32, **wanted})
+        family.save(
+            tmp_path / f"{name}.safetensors", nets.state_dict(), [False] * 3, form, Provenance("a", "b", "c"), {}
+        )
+        return tmp_path / f"{name}.safetensors"
+
+    return make
+
+
+def test_the_speed_is_that_of_the_run(san_speed, weights, monkeypatch, tmp_path):
+    ran = []
+
+    def timed(jobs, rounds):
+        ran.append([job() for job in jobs.values()])
+        return {"ours": 0.01, "plain": 0.03}
+
+    monkeypatch.setattr(san_speed, "timed", timed)
+    path = tmp_path / "result.json"
+    given = ["--weights", str(weights()), "--size", "64", "--threads", "1", "--json", str(path)]
+    done = CliRunner().invoke(san_speed.main, given)
+    assert done.exit_code == 0, done.output
+    result = json.loads(path.read_text())
+    assert result["ratio"] == pytest.approx(3) and result["holds"] and "3.0 times as fast" in done.output
+    (ours,), (plain,) = ran[0]
+    assert ours.shape == (1, 1, 64, 64)
+    assert result["differs"] == pytest.approx(float((ours - plain).abs().max()))
+
+
+def test_timing_takes_turns_and_gives_medians(san_speed, monkeypatch):
+    order, clock = [], iter(np.cumsum([0, 1] * 100))
+    monkeypatch.setattr(san_speed.time, "perf_counter", lambda: float(next(clock)))
+    found = san_speed.timed({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert order == ["a", "b"] * 5 and found == {"a": 1, "b": 1}
+
+
+@pytest.fixture
+def known(weights):
+    path = str(weights().absolute())
+    found = registry()
+    for method in ("san", "ensemble-san", "flow-san"):
+        found = found.with_options("perturber", method, {"weights": path})
+    return found
+
+
+def test_every_way_of_using_the_family_is_compared(san_family, known, tmp_path):
+    names = [output.name for output in san_family.outputs(known, tmp_path / "authors.safetensors", ())]
+    members = [f"ensemble-san:{m}" for m in ("random", 1, 2, 3)]
+    assert names == ["san", "authors", "ensemble-san", *members, "flow-san:1", "flow-san:2", "flow-san:3"]
+    assert [o.settings for o in san_family.outputs(known, None, ("flow-san:2",))] == [{"depth": 2}]
+    with pytest.raises(UsageError, match="--output flow-san:4: there are san, ensemble-san"):
+        san_family.outputs(known, None, ("flow-san:4",))
+
+
+def test_weights_that_are_not_packaged_are_given_by_method(san_family, weights):
+    path = weights()
+    found = san_family.weighted(registry(), (f"san={path}",))
+    assert found.create("perturber", "san").weights_path() == path
+    for bad in ("san", "san=/nowhere.safetensors"):
+        with pytest.raises(UsageError, match="expected METHOD=FILE"):
+            san_family.weighted(registry(), (bad,))
+
+
+def test_diversity_is_the_share_of_photos_on_which_two_members_are_judged_differently(san_family):
+    def said(female):
+        female = np.array(female)
+        return {"judge": np.stack([1 - female, female], 1)}
+
+    looks = {
+        "ensemble-san": said([0.9, 0.9, 0.9, 0.9]),
+        "ensemble-san:random": said([0.9, 0.9, 0.9, 0.9]),
+        "ensemble-san:1": said([0.9, 0.1, 0.9, np.nan]),
+        "ensemble-san:2": said([0.8, 0.9, 0.6, np.nan]),
+        "ensemble-san:3": said([0.1, 0.2, 0.3, 0.4]),
+    }
+    truth = Truth(np.array(list("abcd")), True, {"gender": np.zeros(4, np.int64)}, np.full(4, np.nan))
+    found = san_family.diversity(looks, "judge", truth, 20)
+    assert {pair: share.value for pair, share in found.items()} == {
+        "ensemble-san:1 and ensemble-san:2": 0.25,
+        "ensemble-san:1 and ensemble-san:3": 0.75,
+        "ensemble-san:2 and ensemble-san:3": 1.0,
+    }
+
+
+@pytest.mark.parametrize(("eer", "tmr", "holds"), [(0.4, 0.9, [True] * 3), (0.3, 0.8, [False] * 3)])
+def test_san_beats_its_authors_only_with_a_higher_eer_at_no_lower_tmr(san_family, eer, tmr, holds):
+    def said(eer, tmr):
+        def estimate(value):
+            return Estimate(value, value, value)
+
+        point = {"tmr": estimate(tmr)}
+        judges = {"weak": {"eer_before": estimate(0.2), "eer_after": estimate(0.0)}}
+        judges["strong"] = {"eer_before": estimate(0.02), "eer_after": estimate(eer)}
+        return {"gender": judges, "matching": {"dlib": {"(X1', X2')": {"own": point, "fixed": point}}}}
+
+    found = {"san": said(eer, tmr), "authors": said(0.35, 0.85)}
+    assert list(san_family.against_authors(found, ("strong", "weak"), "dlib").values()) == holds
+
+
+def test_without_a_place_the_call_is_refused(san_family, monkeypatch):
+    monkeypatch.delenv("FACEPRIV_DATA", raising=False)
+    result = CliRunner().invoke(san_family.main, [])
+    assert result.exit_code != 0 and "give --data or FACEPRIV_DATA" in result.output
