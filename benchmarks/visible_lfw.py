@@ -42,7 +42,8 @@ from facepriv.cli.console import note, progress, table
 from facepriv.contracts import POLICIES, PrivacyRequest
 from facepriv.datasets import records
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks, look
+from facepriv.evaluate import Judges, Looks
+from facepriv.evaluation.looks import LookStore, look_at_photos
 from facepriv.fingerprints import digest, package_hash
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import Estimate
@@ -199,14 +200,7 @@ def changed(originals: list[Path], protected: list[Path]) -> int:
 
 def _look(paths: list[Path], who: Judges, workers: int, work: Path) -> Looks:
     with progress(len(paths)) as bar:
-        done = 0
-
-        def told(count: int) -> None:
-            nonlocal done
-            bar.advance(count - done)
-            done = count
-
-        return look(paths, who, workers=workers, cache=work, progress=told)
+        return look_at_photos(paths, who, LookStore(work), workers=workers, progress=bar.advance)
 
 
 def figures(

@@ -17,7 +17,8 @@ import numpy as np
 from facepriv.contracts import UNKNOWN, FaceMatcher, PrivacyRequest
 from facepriv.demo_sheet import Picture, draw_sheet
 from facepriv.errors import NoFaceError, PluginError, UsageError
-from facepriv.evaluate import Judges, Looks, look
+from facepriv.evaluate import Judges, Looks
+from facepriv.evaluation.looks import look_at_photos
 from facepriv.images import atomic_write, read_image, write_image
 from facepriv.pipeline import Pipeline, build_pipeline
 from facepriv.registry import Registry
@@ -140,7 +141,7 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     with TemporaryDirectory() as folder:
         done = [_protect(pipeline, portrait, Path(folder)) for portrait in chosen]
         originals, mirrored = [portrait.path for portrait in chosen], [d.mirrored for d in done]
-        looks = look([*originals, *(d.file for d in done), *mirrored], judges, workers=0)
+        looks = look_at_photos([*originals, *(d.file for d in done), *mirrored], judges, workers=0)
         written = [d.file.read_bytes() for d in done]
     seen = _Seen(models[MATCHER], looks)
     count = len(chosen)

@@ -1,7 +1,7 @@
-"""What independent models see in photos: the step between a folder of photos and the metrics.
+"""What independent models say of aligned faces: the step between photos and the metrics.
 
-Photos are looked at as a stranger would: the face is found and aligned anew in every photo, protected or not. A face
-that is not found, or that a model cannot take, is NaN, which the metrics count as an error.
+A face that is not found, or that a model cannot take, is NaN, which the metrics count as an error.
+`facepriv.evaluation.looks` shows them photos, as a stranger would look at them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
-from facepriv.datasets.crops import Crop, crop_subject
+from facepriv.datasets.crops import Crop
 from facepriv.engines.chunk import use_one_thread
 from facepriv.errors import DataError
-from facepriv.fingerprints import digest, file_hash, package_hash
 from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
 
 #: Side of the crops that judges are given, in pixels.
 JUDGE_SIZE = 224
-_CHUNK = 16
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,55 +50,6 @@ class Judges:
         named: list[tuple[Kind, str]] = [("estimator", n) for n in self.estimators]
         named += [("matcher", n) for n in self.matchers]
         return {name: self.registry.create(kind, name) for kind, name in named}
-
-    def fingerprint(self) -> str:
-        """Return a hash of what decides their words: their packages' files, detection and alignment."""
-        descriptors = [self.registry.find("estimator", n) for n in self.estimators]
-        descriptors += [self.registry.find("matcher", n) for n in self.matchers]
-        packages = {d.target.partition(":")[0].partition(".")[0] for d in descriptors}
-        names = ",".join((*self.estimators, "|", *self.matchers))
-        return digest([names, str(JUDGE_SIZE), *(package_hash(p) for p in sorted({*packages, "facepriv.faces"}))])
-
-
-def look(
-    paths: Sequence[Path],
-    judges: Judges,
-    *,
-    workers: int = 1,
-    cache: Path | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Looks:
-    """Let every judge look at the face nearest the centre of each photo.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-        N photos.
-    workers : int
-        Processes; 0 works in this one. The number changes no result.
-    cache : Path, optional
-        Folder in which results are kept, under a hash of the files and the judges.
-    progress : callable, optional
-        Told how many photos are done, now and then.
-
-    Raises
-    ------
-    DataError
-        If a photo is missing, or a worker process dies.
-    """
-    kept = None if cache is None else cache / f"looks-{digest([judges.fingerprint(), *map(file_hash, paths)])}.npz"
-    if kept is not None and kept.is_file():
-        return load_looks(kept)
-    chunks = [list(paths[start : start + _CHUNK]) for start in range(0, len(paths), _CHUNK)]
-    parts = []
-    for part in spread(_Onlooker(judges), chunks, workers):
-        parts.append(part)
-        if progress:
-            progress(sum(len(p["seen"]) for p in parts))
-    looks = joined(parts, judges)
-    if kept is not None:
-        save_looks(kept, looks)
-    return looks
 
 
 def save_looks(path: Path, looks: Looks) -> None:
@@ -188,17 +137,6 @@ def _end_with_parent() -> None:
 
 def _do(task: Any) -> Any:
     return _worker[0](task)
-
-
-@dataclass(frozen=True)
-class _Onlooker:
-    """Builds the judges, and then lets them look at the photos of a chunk."""
-
-    judges: Judges
-
-    def __call__(self) -> Callable[[list[Path]], Looks]:
-        models = self.judges.build()
-        return lambda chunk: look_at([crop_subject(path, JUDGE_SIZE) for path in chunk], models)
 
 
 def look_at(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Looks:

@@ -9,7 +9,8 @@ from PIL import Image
 from facepriv.apply import Options, make_plan, run_plan
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, PrivacyRequest
 from facepriv.errors import ImageError
-from facepriv.evaluate import Judges, look
+from facepriv.evaluate import Judges
+from facepriv.evaluation.looks import look_at_photos
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry
 from facepriv.trial import ORIGINAL, Trial, load_crops, plan
@@ -104,7 +105,7 @@ def test_an_output_is_seen_as_the_file_that_apply_writes(trial, portraits, tmp_p
     looks, cost = plan(trial, portraits, tmp_path / "kept").run(workers=0)
     assert set(looks) == {ORIGINAL, *REQUESTS} and cost.outputs == 15
     assert looks[ORIGINAL]["seen"].tolist() == [True, True, False]
-    assert same(looks[ORIGINAL], look(portraits, trial.judges, workers=0))
+    assert same(looks[ORIGINAL], look_at_photos(portraits, trial.judges, workers=0))
     for name, request in REQUESTS.items():
         out = tmp_path / name
         options = Options(
@@ -112,7 +113,7 @@ def test_an_output_is_seen_as_the_file_that_apply_writes(trial, portraits, tmp_p
             workers=0, on_no_face="copy",
         )  # fmt: skip
         assert not run_plan(make_plan(options, trial.registry)).errors
-        assert same(looks[name], look([out / path.name for path in portraits], trial.judges, workers=0)), name
+        assert same(looks[name], look_at_photos([out / path.name for path in portraits], trial.judges, workers=0)), name
     assert not same(looks["gender"], looks[ORIGINAL]) and not same(looks["gender"], looks["old"])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.errors import DataError
+from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges
 from facepriv.evaluation import looks as looks_module
 from facepriv.evaluation.judges import panel
@@ -103,3 +103,10 @@ def test_a_store_that_cannot_be_kept_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="name another folder"):
         LookStore(tmp_path / "file" / "below")
+
+
+def test_a_missing_photo_and_an_unknown_judge_are_said(known, photos, tmp_path):
+    with pytest.raises(DataError, match=r"gone\.png"):
+        look_at_photos([tmp_path / "gone.png"], Judges(known, ("light",)), workers=0)
+    with pytest.raises(UsageError, match="unknown estimator 'lihgt'"):
+        look_at_photos([photos(1) / "000.png"], Judges(known, ("lihgt",)), workers=1)
