@@ -182,7 +182,7 @@ def against_authors(found: dict[str, Any], judges: tuple[str, ...], matcher: str
     said = {
         f"EER of {name} is higher": ours["gender"][name]["eer_after"].value > theirs["gender"][name]["eer_after"].value
         for name in judges
-        if counts("gender", ours["gender"][name]["eer_before"])
+        if "refused" not in ours["gender"][name] and counts("gender", ours["gender"][name]["eer_before"])
     }
     if PROTECTED in ours["matching"][matcher]:
         for kind, words in (("own", "its own FMR"), ("fixed", "the originals' threshold")):
@@ -198,6 +198,9 @@ def show(result: dict[str, Any], judges: tuple[str, ...], matcher: str) -> None:
     )
     first = next(iter(result["outputs"].values()))
     for name in judges:
+        if "refused" in first["gender"][name]:
+            print(f"{name}: {first['gender'][name]['refused']}")
+            continue
         before = first["gender"][name]["eer_before"]
         strong = "counts" if counts("gender", before) else "DOES NOT COUNT: errs too much on the originals"
         print(f"{name}: EER on originals {percent(before)}, {strong}")
@@ -208,7 +211,8 @@ def show(result: dict[str, Any], judges: tuple[str, ...], matcher: str) -> None:
         if PROTECTED in matching:
             own, fixed = matching[PROTECTED]["own"], matching[PROTECTED]["fixed"]
             kept = (points(own["tmr_change"]), points(fixed["tmr_change"]), percent(fixed["fmr"], 2))
-        rows.append((output, *(percent(said["gender"][name]["eer_after"]) for name in judges), *kept))
+        genders = (said["gender"][name] for name in judges)
+        rows.append((output, *("too few" if "refused" in g else percent(g["eer_after"]) for g in genders), *kept))
     print()
     head = ("output", *(f"EER, {name}" for name in judges), "TMR, own FMR", "TMR, originals' threshold", "FMR there")
     table(head, rows)

@@ -46,9 +46,10 @@ def test_the_speed_is_that_of_the_run(san_speed, weights, monkeypatch, tmp_path)
     assert done.exit_code == 0, done.output
     result = json.loads(path.read_text())
     assert result["ratio"] == pytest.approx(3) and result["holds"] and "3.0 times as fast" in done.output
-    (ours,), (plain,) = ran[0]
-    assert ours.shape == (1, 1, 64, 64)
-    assert result["differs"] == pytest.approx(float((ours - plain).abs().max()))
+    ours, plain = ran[0]
+    assert [tuple(drawn.shape) for drawn in ours] == [(1, 1, 64, 64)] * 2
+    differs = max(float((a - b).abs().max()) for a, b in zip(ours, plain, strict=True))
+    assert result["differs"] == pytest.approx(differs)
 
 
 def test_timing_takes_turns_and_gives_medians(san_speed, monkeypatch):
@@ -119,6 +120,20 @@ def test_san_beats_its_authors_only_with_a_higher_eer_at_no_lower_tmr(san_family
 
     found = {"san": said(eer, tmr), "authors": said(0.35, 0.85)}
     assert list(san_family.against_authors(found, ("strong", "weak"), "dlib").values()) == holds
+
+
+def test_a_small_set_is_measured_from_end_to_end(san_family, small_lfw, weights, tmp_path):
+    path = tmp_path / "result.json"
+    file = weights()
+    given = ["--data", str(small_lfw), "--work", str(tmp_path / "work"), "--limit", "8", "--workers", "1"]
+    given += [part for method in ("san", "ensemble-san", "flow-san") for part in ("--weights", f"{method}={file}")]
+    given += ["--output", "san", "--judge", "family-b-gender", "--replicates", "10", "--json", str(path)]
+    result = CliRunner().invoke(san_family.main, given, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text())
+    assert found["people"] == 8 and set(found["outputs"]) == {"san"}
+    assert 0 <= found["outputs"]["san"]["gender"]["family-b-gender"]["eer_after"]["value"] <= 1
+    assert "EER, family-b-gender" in result.output
 
 
 def test_without_a_place_the_call_is_refused(san_family, monkeypatch):
