@@ -23,8 +23,8 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-sim-zhang pack \
-	train-estimators train-privacynet clean need-data need-mobilefacenet
+.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-sim-zhang verify-san pack \
+	train-estimators train-privacynet train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
@@ -82,6 +82,11 @@ verify-sim-zhang: need-data $(STAMP)
 verify-estimators: need-data $(STAMP)
 	$(BIN)/python benchmarks/estimators.py --data "$(DATA)" $(ARGS)
 
+# Every way of using the SAN family; beside its authors' weights with ARGS="--authors FILE".
+verify-san: need-data $(STAMP)
+	$(BIN)/python benchmarks/san_family.py --data "$(DATA)" $(ARGS)
+	$(BIN)/python benchmarks/san_speed.py
+
 # The 15 outputs of the paper, a drawn gender and own labels, on three sets: hours; interrupted, it goes on.
 verify-privacynet: need-data $(STAMP)
 	$(BIN)/python benchmarks/all_outputs.py --data "$(DATA)" $(ARGS)
@@ -95,6 +100,13 @@ train-estimators: need-mobilefacenet $(STAMP)
 
 train-privacynet: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train privacynet "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/privacynet $(ARGS)
+
+# One after the other: the second and third start from what the first has made.
+train-san: need-mobilefacenet $(STAMP)
+	$(BIN)/facepriv train san "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/san $(ARGS)
+	for method in ensemble-san flow-san; do \
+		$(BIN)/facepriv train $$method "$(PACK)" --matcher "$(MOBILEFACENET)" --start runs/san -o runs/$$method $(ARGS) || exit; \
+	done
 
 # The environment stays; `rm -r .venv` removes it.
 clean:
