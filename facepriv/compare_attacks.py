@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from facepriv.attacks.figures import adversary_rows
-from facepriv.attacks.siege import Answers, Siege, Target
+from facepriv.attacks.siege import Answers, Target, besiege, learn_all
 from facepriv.compare_setup import Setup, Watch
 from facepriv.evaluate import Looks
 from facepriv.evaluation.measure import SEEN
@@ -19,10 +19,19 @@ def attack_outputs(
     plans: Mapping[str, Plan], truth: Truth, setup: Setup, watch: Watch
 ) -> dict[str, dict[Target, Answers]]:
     """Run what is missing of every attack; returns method -> target -> what it said."""
-    return {method: _besiege(method, done, truth, setup, watch) for method, done in plans.items()}
+    sieges = {}
+    for method, done in plans.items():
+        targets = _targets(done, setup)
+        sieges[method] = besiege(done, truth, targets, setup.judges, setup.place / "attacks")
+        advance = watch.stage(f"{method}: notes of adversaries", len(sieges[method].unnoted))
+        sieges[method].note(workers=setup.workers, progress=advance)
+    advance = watch.stage("lessons of adversaries", sum(len(siege.unlearnt) for siege in sieges.values()))
+    learn_all(list(sieges.values()), workers=setup.workers, progress=advance)
+    return {method: siege.said() for method, siege in sieges.items()}
 
 
-def _besiege(method: str, done: Plan, truth: Truth, setup: Setup, watch: Watch) -> dict[Target, Answers]:
+def _targets(done: Plan, setup: Setup) -> list[Target]:
+    """Return what is attacked in the outputs of a method."""
     targets: list[Target] = []
     for output, request in done.trial.requests.items():
         asked = [name for name in request.hidden if setup.telling(name)]
@@ -30,8 +39,7 @@ def _besiege(method: str, done: Plan, truth: Truth, setup: Setup, watch: Watch) 
             # Whether a face is protected is one question, whatever is hidden in it.
             once = setup.registry.create("attack", attack).asks == "protection"
             targets += [Target(output, name, attack) for name in (asked[:1] if once else asked)]
-    siege = Siege(done, truth, tuple(targets), setup.judges, setup.place / "attacks")
-    return siege.run(workers=setup.workers, progress=watch.stage(f"{method}: steps of attacks", siege.missing))
+    return targets
 
 
 def adversaries_of(

@@ -144,9 +144,10 @@ def _recovered(
 
 
 def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, Any]) -> Row:
-    """Return the EER of telling protected from original faces; where no face was found is an error of either."""
+    """Return the EER of telling protected from original faces; a photo without a face tells neither."""
     assert said.original is not None
     scores = np.concatenate([said.original, said.protected])
+    scores = np.where(np.isnan(scores), 0.5, scores)
     protected = np.repeat([False, True], len(said.original))
     people = np.tile(truth.subjects, 2)
     found = estimates(lambda w: {"after": 100 * binary_eer(scores, protected, w)}, people, **options)

@@ -88,7 +88,8 @@ class Retrained(Attack):
         for name in [self.trunk] if self.trunk else estimators:
             module = estimators[name].torch_module()
             if module is not None:
-                return copy.deepcopy(module).requires_grad_(True)
+                # Statistics of whole batches stay those of its own training: ours are small, and all of one kind.
+                return copy.deepcopy(module).eval().requires_grad_(True)
         if self.trunk:
             raise UsageError(f"retrained.trunk: '{self.trunk}' offers no network to train")
         return None

@@ -62,96 +62,55 @@ class Answers:
 
 @dataclass(frozen=True)
 class Siege:
-    """Attacks on the outputs of a method whose faces are kept; travels to other processes.
+    """Attacks on the outputs of a method whose faces are kept; travels to other processes. See `besiege`.
 
     Parameters
     ----------
     plan : Plan
-        Run already, with `Trial.keep_crops`.
     truth : Truth
-        Of the same photos.
-    targets : tuple of Target
     judges : Judges
-        The classifiers and matchers that the adversary has.
-    place : Path
-        Where notes and answers are kept.
+    notes : dict
+        Target -> output, and `ORIGINAL` where the attack asks for it -> folder of what the attack noted.
+    answers : dict
+        Target -> file of what it answered.
     """
 
     plan: Plan
     truth: Truth
-    targets: tuple[Target, ...]
     judges: Judges
-    place: Path
+    notes: Mapping[Target, Mapping[str, Path]]
+    answers: Mapping[Target, Path]
 
-    def run(self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None) -> dict[Target, Answers]:
-        """Note what is missing, learn what is missing, and return all answers.
-
-        Parameters
-        ----------
-        workers : int
-            Processes; 0 works in this one. The number changes no result.
-        progress : callable, optional
-            Told how many tasks of `missing` are done.
-        """
-        notes = self._missing_notes()
-        for _ in spread(partial(_Observer, self), notes, workers) if notes else ():
+    def note(self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None) -> None:
+        """Let the attacks note what is missing; `workers` processes (0: this one), which change no result."""
+        todo = self.unnoted
+        for _ in spread(partial(_Observer, self), todo, workers) if todo else ():
             progress(1)
-        lessons = [target for target in self.targets if not self._answers_file(target).is_file()]
-        # Alone it needs no other process; more than there are lessons help nobody.
-        hands = min(workers, len(lessons)) if len(lessons) > 1 else 0
-        for _ in spread(partial(_Learner, self), lessons, hands) if lessons else ():
-            progress(1)
-        return {target: _load(self._answers_file(target)) for target in self.targets}
 
     @property
-    def missing(self) -> int:
-        """How many chunks are to be noted and targets to be learnt."""
-        return len(self._missing_notes()) + sum(not self._answers_file(target).is_file() for target in self.targets)
+    def unlearnt(self) -> list[Target]:
+        """The targets of which there is no answer yet."""
+        return [target for target, file in self.answers.items() if not file.is_file()]
+
+    def said(self) -> dict[Target, Answers]:
+        """Return all answers."""
+        return {target: _load(file) for target, file in self.answers.items()}
 
     def attack(self, target: Target) -> Attack:
         """Build the attack of a target."""
         attack: Attack = self.plan.trial.registry.create("attack", target.attack)
         return attack
 
-    def folders(self, target: Target) -> dict[str, Path]:
-        """Return where the notes lie that an attack takes: of the output, and of the originals if it asks for them."""
-        outputs = (target.output, ORIGINAL) if self.attack(target).needs_originals else (target.output,)
-        return {
-            output: self.place / f"notes-{target.attack}-{output}-{self._key(target, output)}" for output in outputs
-        }
-
-    def _missing_notes(self) -> list[_Task]:
-        """Return what is to be noted, each once, however many targets take it."""
+    @property
+    def unnoted(self) -> list[_Task]:
+        """What is to be noted, each once, however many targets take it."""
         wanted = {
             folder / file: _Task(target, output, file)
-            for target in self.targets
-            for output, folder in self.folders(target).items()
+            for target, folders in self.notes.items()
+            for output, folder in folders.items()
             for file in self.plan.files
         }
         return [task for path, task in wanted.items() if not path.is_file()]
-
-    def _key(self, target: Target, output: str) -> str:
-        """Return a hash of all that decides the notes of an output, but the photos."""
-        known = self.plan.trial.registry
-        attack = known.find("attack", target.attack)
-        parts = [f"{attack.name} {sorted(attack.options.items())} {target_hash(attack.target)}"]
-        parts += [f"{name} {judge_key(known, 'estimator', name)}" for name in self.estimators(target.attribute)]
-        parts += [f"{name} {judge_key(known, 'matcher', name)}" for name in self.judges.matchers]
-        faces = [self.plan.crops[output].name]
-        if self.attack(target).uses_method:
-            faces += [self.plan.crops[name].name for name in sorted(self.plan.trial.requests)]
-        return digest([target.attribute, *parts, *faces])
-
-    def _answers_file(self, target: Target) -> Path:
-        places = sorted(str(folder.name) for folder in self.folders(target).values())
-        truth = [*self.truth.classes[target.attribute].astype(str), *self.truth.subjects.tolist()]
-        code = [package_hash("facepriv.attacks", CODE), str(FOLDS)]
-        return self.place / "answers" / f"{digest([*places, *self.plan.files, *truth, *code])}.npz"
-
-    def estimators(self, attribute: str) -> tuple[str, ...]:
-        """Return those of the judges that tell this attribute."""
-        known = self.plan.trial.registry
-        return tuple(name for name in self.judges.estimators if attribute in known.find("estimator", name).attributes)
 
     def tools(self, target: Target) -> Tools:
         """Build what the adversary has."""
@@ -162,20 +121,56 @@ class Siege:
         labels = {name: build_estimator(known, name) for name in wanted_labels([method])}
         return Tools(target.attribute, method.perturber, estimators, matchers, labels)
 
-    def learn(self, target: Target) -> Answers:
-        """Let an attack study one half of the people and answer for the other, in turn."""
+    def learn(self, target: Target) -> None:
+        """Let an attack study one half of the people and answer for the other, in turn; keep what it says."""
         attack, tools = self.attack(target), self.tools(target)
-        folders = self.folders(target)
+        folders = self.notes[target]
         after = _load_notes([folders[target.output] / file for file in self.plan.files])
         before = _load_notes([folders[ORIGINAL] / file for file in self.plan.files]) if ORIGINAL in folders else None
-        return cross_fit(attack, tools, before, after, self.truth, target.attribute)
-
-    def keep(self, target: Target, answers: Answers) -> None:
-        """Keep what an attack said."""
+        answers = cross_fit(attack, tools, before, after, self.truth, target.attribute)
         parts = {"protected": answers.protected, "refused": np.array(answers.refused)}
         if answers.original is not None:
             parts["original"] = answers.original
-        save_looks(self._answers_file(target), parts)
+        save_looks(self.answers[target], parts)
+
+
+def besiege(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> Siege:
+    """Find out where everything of some attacks is kept.
+
+    Parameters
+    ----------
+    plan : Plan
+        Run already, with `Trial.keep_crops`.
+    truth : Truth
+        Of the same photos.
+    judges : Judges
+        The classifiers and matchers that the adversary has.
+    place : Path
+        Where notes and answers are kept, under hashes of all that decides them.
+    """
+    notes: dict[Target, dict[str, Path]] = {}
+    answers: dict[Target, Path] = {}
+    told = {name: f"{name} {judge_key(plan.trial.registry, 'estimator', name)}" for name in judges.estimators}
+    told |= {name: f"{name} {judge_key(plan.trial.registry, 'matcher', name)}" for name in judges.matchers}
+    for target in targets:
+        attack: Attack = plan.trial.registry.create("attack", target.attack)
+        outputs = (target.output, ORIGINAL) if attack.needs_originals else (target.output,)
+        keys = {output: _notes_key(plan, target, attack, output, list(told.values())) for output in outputs}
+        notes[target] = {o: place / f"notes-{target.attack}-{o}-{key}" for o, key in keys.items()}
+        labels = [*truth.classes[target.attribute].astype(str), *truth.subjects.tolist()]
+        decided = [*keys.values(), *plan.files, *labels, package_hash("facepriv.attacks", CODE), str(FOLDS)]
+        answers[target] = place / "answers" / f"{digest([target.attribute, target.attack, *decided])}.npz"
+    return Siege(plan, truth, judges, notes, answers)
+
+
+def _notes_key(plan: Plan, target: Target, attack: Attack, output: str, models: list[str]) -> str:
+    """Return a hash of all that decides the notes of an output, but the photos."""
+    descriptor = plan.trial.registry.find("attack", target.attack)
+    own = f"{descriptor.name} {sorted(descriptor.options.items())} {target_hash(descriptor.target)}"
+    faces = [plan.crops[output].name]
+    if attack.uses_method:
+        faces += [plan.crops[name].name for name in sorted(plan.trial.requests)]
+    return digest([target.attribute, own, *models, *faces])
 
 
 @dataclass(frozen=True)
@@ -247,8 +242,6 @@ class _Observer:
         use_one_thread()
         self.siege = siege
         self.tools: tuple[str, Tools] | None = None
-        for target in siege.targets:  # what cannot be built is said now
-            siege.attack(target)
 
     def __call__(self, task: _Task) -> None:
         siege = self.siege
@@ -264,18 +257,27 @@ class _Observer:
             for name, rows in siege.attack(task.target).observe(images, self.tools[1]).items():
                 notes[name] = np.zeros((len(seen), *rows.shape[1:]), rows.dtype)
                 notes[name][seen] = rows
-        save_looks(siege.folders(task.target)[task.output] / task.file, notes)
+        save_looks(siege.notes[task.target][task.output] / task.file, notes)
+
+
+def learn_all(sieges: Sequence[Siege], *, workers: int, progress: Callable[[int], None]) -> None:
+    """Learn what is missing in several sieges; `workers` processes (0: this one), which change no result."""
+    lessons = [(siege, target) for siege in sieges for target in siege.unlearnt]
+    # Alone a lesson needs no other process.
+    hands = min(workers, len(lessons)) if len(lessons) > 1 else 0
+    for _ in spread(_Learner, lessons, hands) if lessons else ():
+        progress(1)
 
 
 class _Learner:
-    """Learns targets."""
+    """Learns one target after the other."""
 
-    def __init__(self, siege: Siege) -> None:
+    def __init__(self) -> None:
         use_one_thread()
-        self.siege = siege
 
-    def __call__(self, target: Target) -> None:
-        self.siege.keep(target, self.siege.learn(target))
+    def __call__(self, lesson: tuple[Siege, Target]) -> None:
+        siege, target = lesson
+        siege.learn(target)
 
 
 def _load_notes(files: Sequence[Path]) -> Notes:

@@ -20,8 +20,8 @@ class Stripes(AttributeEstimator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = torch.nn.Sequential(
-                torch.nn.AvgPool2d(4), torch.nn.Conv2d(3, 8, 5, 2), torch.nn.ReLU(), torch.nn.Conv2d(8, 16, 3),
-                torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 2),
+                torch.nn.AvgPool2d(2), torch.nn.InstanceNorm2d(3), torch.nn.Conv2d(3, 16, 9, 2), torch.nn.ReLU(),
+                torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 2),
             )  # fmt: skip
         return net
 

@@ -63,6 +63,11 @@ def test_the_page_fetches_nothing_and_links_nowhere_else(text):
     assert "default-src 'none'" in text and "http://" not in text.replace("http-equiv", "") and "https://" not in text
 
 
+def test_the_tables_stand_without_a_script(text):
+    static = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    assert '<th scope="col">output</th>' in static and static.count("<td") > 200 and "<button" not in static
+
+
 def test_what_others_wrote_is_text_and_never_markup(text):
     assert "A &lt;test&gt; &amp; no method" in text and "<test>" not in text
 
@@ -129,7 +134,7 @@ def test_csv_json_and_latex_hold_what_the_page_shows(comparison, tmp_path):
     first = comparison.outputs[0].rows[1]
     assert float(rows[1]["after"]) == first.after.value and rows[1]["figure"] == first.figure
     said = json.loads((out / "result.json").read_text())
-    assert read_output(said["outputs"][0]).rows == comparison.outputs[0].rows
+    assert repr(read_output(said["outputs"][0]).rows) == repr(comparison.outputs[0].rows)
     assert "Eileen" not in (out / "result.json").read_text()
     latex = (out / "tables.tex").read_text()
     assert latex.count("\\begin{tabular}") == 3 and "gender EER, \\%" in latex and "\\textbf{" in latex
@@ -139,17 +144,18 @@ def test_csv_json_and_latex_hold_what_the_page_shows(comparison, tmp_path):
 def test_an_output_outlives_json(comparison):
     output = comparison.outputs[2]
     again = read_output(json.loads(json.dumps(plain_output(output))))
-    assert (again.rows, again.hidden, again.adversaries) == (output.rows, output.hidden, output.adversaries)
+    # In text, as NaN equals nothing.
+    assert repr((again.rows, again.adversaries)) == repr((output.rows, output.adversaries)) and again.hidden == (
+        "race",
+    )
     for matcher, pairings in output.curves.roc.items():
         for pairing, tmr in pairings.items():
             assert np.array_equal(again.curves.roc[matcher][pairing], tmr, equal_nan=True)
 
 
 def test_the_same_comparison_gives_the_same_bytes(comparison, text, tmp_path):
-    assert page(comparison) == text and csv_text(comparison) == csv_text(comparison)
-    one, other = (write_report(comparison, tmp_path / name) for name in "ab")
-    for file in one.parent.iterdir():
-        assert file.read_bytes() == (other.parent / file.name).read_bytes(), file.name
+    assert write_report(comparison, tmp_path / "again").read_text() == text
+    assert csv_text(comparison) == csv_text(comparison) == (tmp_path / "again" / "rows.csv").read_text()
 
 
 def test_six_methods_with_all_outputs_of_the_paper_stay_small(make_comparison, comparison):
@@ -173,14 +179,15 @@ def test_without_attacks_examples_or_matchers_the_rest_stands(make_comparison):
     )
 
 
-def test_a_place_that_is_no_place_for_a_report_is_refused(tmp_path, comparison):
+def test_a_place_that_is_no_place_for_a_report_is_refused(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("mine")
     with pytest.raises(UsageError, match="is a file"):
         check_place(file)
     with pytest.raises(UsageError, match="holds other files than a report"):
         check_place(tmp_path)
-    write_report(comparison, tmp_path / "report")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "result.json").write_text("{}")
     check_place(tmp_path / "report")  # an earlier report may be replaced
     check_place(tmp_path / "new" / "report")
 

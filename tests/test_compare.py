@@ -1,0 +1,234 @@
+"""A comparison: nothing done is exactly nothing, what is done is done once, and what cannot be done is said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facepriv.attacks.figures import ATTACK, DETECTION
+from facepriv.compare import compare, trials_of
+from facepriv.compare_setup import Setup, fitting_panel
+from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
+from facepriv.datasets.records import Record
+from facepriv.errors import UsageError
+from facepriv.evaluation.judges import panel
+from facepriv.hookspecs import Descriptor
+from facepriv.outcomes import Truth
+from facepriv.registry import Plugin, Registry
+from facepriv.requests import named_output, paper_outputs
+
+PEOPLE = 14
+
+
+class Nothing(Perturber):
+    """Does nothing, and counts."""
+
+    attributes = ("gender", "race", "age")
+    calls = 0
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        type(self).calls += len(faces)
+        return faces.images.copy()
+
+
+class Dim(Nothing):
+    """Darkens a face, and stops where it is told to."""
+
+    attributes = ("gender",)
+    stops_after = None
+
+    def info(self):
+        """Say that the judge of redness was seen."""
+        return {"version": "1", "weights": "", "seen": ["redness"]}
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        if self.stops_after is not None and type(self).calls >= self.stops_after:
+            raise KeyboardInterrupt
+        return np.float32(0.9) * super()._perturb(faces, source, target, strength, rngs)
+
+
+class Redness(AttributeEstimator):
+    """Red or not; counts the faces that it looks at."""
+
+    attribute = "gender"
+    trained_on = "nothing"
+    calls = 0
+
+    def predict(self, images):
+        """Return (N, 2)."""
+        type(self).calls += len(images)
+        red = images[..., 0].mean(axis=(1, 2)) - images[..., 2].mean(axis=(1, 2))
+        p = 1 / (1 + np.exp(-20 * red))
+        return np.stack([1 - p, p], axis=1).astype(np.float32)
+
+
+class Greenness(Redness):
+    """Another view of the same."""
+
+    def predict(self, images):
+        """Return (N, 2)."""
+        return super().predict(images[..., [0, 2, 1]])
+
+
+class Patches(FaceMatcher):
+    """A face is its colours in sixteen places."""
+
+    def embed(self, images):
+        """Return (N, 48)."""
+        side = images.shape[1] // 4 * 4
+        cells = images[:, :side, :side].reshape(len(images), 4, side // 4, 4, side // 4, 3).mean(axis=(2, 4))
+        return cells.reshape(len(images), 48).astype(np.float32)
+
+
+@pytest.fixture
+def known(tiny, monkeypatch):
+    for counted in (Nothing, Dim, Redness, Greenness):
+        monkeypatch.setattr(counted, "calls", 0)
+    monkeypatch.setattr(Dim, "stops_after", None)
+    own = [
+        *(Descriptor("perturber", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
+          for n, t in (("nothing", Nothing), ("dim", Dim))),
+        *(Descriptor("estimator", n, f"{__name__}:{n.title()}", "a test's", attributes=("gender",))
+          for n in ("redness", "greenness")),
+        *(Descriptor("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", "a test's", attributes=(n,))
+          for n in ("gender", "race", "age")),
+        Descriptor("matcher", "patches", f"{__name__}:Patches", "a test's"),
+        Descriptor("attack", "restoration", "facepriv.attacks.restoration:Restoration", "a test's"),
+        Descriptor("attack", "detector", "facepriv.attacks.detector:Detector", "a test's"),
+    ]  # fmt: skip
+    return Registry([*tiny.plugins, Plugin("test", "test", "0", tuple(own))])
+
+
+@pytest.fixture
+def photos(tmp_path, small_faces):
+    """Two photos each of some people, red ones and blue ones, each in its own light; the last shows no face."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    records = []
+    for n in range(2 * PEOPLE):
+        person, gender = n // 2, ("male", "female")[n // 2 % 2]
+        tint = np.array([1.0, 0.85, 0.6] if gender == "female" else [0.7, 0.85, 1.0]) * rng.uniform(0.75, 1.0)
+        pixels = small_faces[person % 2] * tint + rng.normal(0, 2, 3)
+        pixels = np.full_like(pixels, 90) if n == 2 * PEOPLE - 1 else pixels
+        path = folder / f"{n:02d}.jpg"
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, quality=92)
+        records.append(Record(path, path.name, f"p{person}", "test", {"gender": gender}))
+    return records
+
+
+@pytest.fixture
+def setup(known, photos, tmp_path, astronaut_file):
+    who, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
+    return Setup(
+        photos=photos, name="made up", methods=("nothing", "dim", "grey"), panel=who, place=tmp_path / "work",
+        requests={"gender": named_output("gender")}, examples=(("an astronaut", astronaut_file),),
+        workers=0, replicates=20, fmr=0.2, left_out=left_out,
+    )  # fmt: skip
+
+
+def numbers(done):
+    return json.dumps(done.plain(), sort_keys=True)
+
+
+def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup):
+    first = compare(setup)
+    (nothing,) = first.of("nothing")
+    told = [row for row in nothing.rows if row.change is not None]
+    assert {row.figure for row in told} >= {
+        "gender_eer",
+        "gender_accuracy",
+        "found",
+        "tmr",
+        "tmr_fixed",
+        "fmr_fixed",
+        "eer",
+    }
+    for row in told:
+        # An AUC and a d' have no interval.
+        bounds = {row.change.low, row.change.high} if np.isfinite(row.change.low) else set()
+        assert {row.change.value} | bounds == {0.0} and repr(row.before) == repr(row.after), row
+    for matcher, pairings in nothing.curves.roc.items():
+        for pairing, tmr in pairings.items():
+            assert np.array_equal(tmr, first.original.roc[matcher][pairing], equal_nan=True)
+    (dim,) = first.of("dim")
+    assert any(row.change.value != 0 for row in dim.rows if row.change)
+    counts = Nothing.calls, Dim.calls, Redness.calls
+    assert numbers(compare(setup)) == numbers(first) and counts == (Nothing.calls, Dim.calls, Redness.calls)
+
+
+def test_a_method_that_cannot_hide_it_is_left_out_by_name(setup):
+    done = compare(setup)
+    assert [m["name"] for m in done.methods] == ["nothing", "dim"]
+    assert {"what": "grey", "why": "cannot hide this: it changes race"} in done.skipped
+    with pytest.raises(UsageError, match=r"no method can make any of the outputs .*it changes race"):
+        compare(replace(setup, methods=("grey",)))
+    with pytest.raises(UsageError, match="unknown method 'dimm'"):
+        trials_of(replace(setup, methods=("dimm",)))
+
+
+def test_of_several_outputs_a_method_makes_those_that_it_can(setup):
+    trials, skipped = trials_of(replace(setup, requests=paper_outputs()))
+    assert len(trials["nothing"].requests) == 15 and list(trials["dim"].requests) == ["gender"]
+    assert list(trials["grey"].requests) == ["race"]
+    assert skipped["dim: race"] == "changes gender only" and len([s for s in skipped if s.startswith("dim: ")]) == 14
+
+
+def test_a_judge_that_was_seen_speaks_for_nobody(setup):
+    done = compare(setup)
+    by_method = {m["name"]: m["seen"] for m in done.methods}
+    assert by_method == {"nothing": [], "dim": ["redness"]}
+    (dim,) = done.of("dim")
+    told = {row.evaluator: row for row in dim.pick("gender_eer")}
+    assert not told["redness"].counts and told["redness"].note.startswith("seen") and told["greenness"].counts
+    assert dim.lead("gender_eer").after == told["greenness"].after
+
+
+def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkeypatch, tmp_path):
+    monkeypatch.setattr("facepriv.trial.CHUNK", 8)
+    whole = compare(replace(setup, place=tmp_path / "other"))
+    made = Dim.calls
+    monkeypatch.setattr(Dim, "calls", 0)
+    monkeypatch.setattr(Dim, "stops_after", 10)
+    with pytest.raises(KeyboardInterrupt):
+        compare(setup)
+    monkeypatch.setattr(Dim, "stops_after", None)
+    assert Dim.calls == 10
+    assert numbers(compare(setup)) == numbers(whole)
+    # Of the 27 faces the eight that were judged before stay done; the example is one more.
+    assert Dim.calls == 10 + (made - 8)
+
+
+def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detector(setup):
+    attacked = replace(setup, attacks=("restoration", "detector"))
+    done = compare(attacked)
+    (nothing,) = done.of("nothing")
+    rows = {row.evaluator: row for row in nothing.adversaries}
+    assert rows["attack: detector"].figure == DETECTION and rows["attack: detector"].after.value == 50.0
+    best = min(row.after.value for row in nothing.pick("gender_eer"))
+    assert rows["attack: restoration"].figure == ATTACK and abs(rows["attack: restoration"].after.value - best) <= 5
+    counts = Dim.calls, Redness.calls
+    assert numbers(compare(attacked)) == numbers(done) and counts == (Dim.calls, Redness.calls)
+    # The figures are those that a comparison without attacks gives, and the faces are kept for one with more.
+    plain = compare(setup)
+    assert [o.rows for o in plain.outputs] == [o.rows for o in done.outputs]
+
+
+def test_an_example_shows_the_face_before_and_after(setup):
+    (example,) = compare(setup).examples
+    before, after = example.original, example.outputs["dim", "gender"]
+    assert example.caption == "an astronaut" and before.shape == after.shape == (176, 176, 3)
+    assert np.array_equal(example.outputs["nothing", "gender"], before) and after.mean() < before.mean()
+
+
+def test_what_the_photos_cannot_measure_is_not_asked(known, photos):
+    who = panel(known, ["redness", "family-a-race"], ["patches"])
+    fitting, left_out = fitting_panel(who, Truth.of(photos))
+    assert fitting.judges.estimators == ("redness",) and left_out == {"family-a-race": "the photos have no race label"}
+    nobody = [replace(record, subject="") for record in photos]
+    fitting, left_out = fitting_panel(who, Truth.of(nobody))
+    assert fitting.judges.matchers == () and "name no people" in left_out["patches"]
+    with pytest.raises(UsageError, match=r"nobody can judge these photos .*no race label"):
+        fitting_panel(panel(known, ["family-a-race"], ["patches"]), Truth.of(nobody))
