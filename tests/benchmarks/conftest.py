@@ -36,6 +36,11 @@ def estimators(monkeypatch):
 
 
 @pytest.fixture
+def scores(monkeypatch):
+    return load("scores", monkeypatch)
+
+
+@pytest.fixture
 def morphing(monkeypatch):
     return load("morphing", monkeypatch)
 
@@ -53,6 +58,21 @@ def san_family(monkeypatch):
 @pytest.fixture
 def sim_zhang(monkeypatch):
     return load("sim_zhang", monkeypatch)
+
+
+@pytest.fixture
+def bench_train(monkeypatch):
+    return load("bench_train", monkeypatch)
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    return load("processes", monkeypatch)
+
+
+@pytest.fixture
+def ablation(monkeypatch):
+    return load("ablation", monkeypatch)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Our rates beside scikit-learn's and pyeer's on a thousand random score sets with ties; streams beside the whole."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from pyeer.eer_stats import calculate_roc, get_eer_values
@@ -112,3 +114,20 @@ def test_det_is_the_curve_in_normal_deviates():
     half = np.flatnonzero(verification.roc([1.0, 2, 3, 4], [0.0, 1, 2, 3]).false[0] == 0.5)[0]
     assert x[0, half] == 0 and y[0, half] == pytest.approx(-0.6744897501960817)
     assert x[0, 0] == -np.inf and y[0, 0] == np.inf
+
+
+def test_memory_does_not_grow_with_the_impostor_scores(monkeypatch):
+    monkeypatch.setattr(stream, "BLOCK", 2**16)
+    rng = np.random.default_rng(6)
+    block = rng.standard_normal(2**16, dtype=np.float32)
+    counted = ScoreStream(rng.normal(2, 1, 1000).astype(np.float32), keep=2**12)
+    peaks = []
+    tracemalloc.start()
+    for _ in range(2):
+        for _ in range(20):
+            counted.add(block)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert counted.impostors == 40 * 2**16
+    # A block of 256 KiB, some copies of it, and nothing that stays.
+    assert peaks[0] == peaks[1] < 4 * 2**20
