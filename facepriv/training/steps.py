@@ -33,6 +33,14 @@ def descend(
     optimiser.step()
 
 
+def agreed(accelerator: Accelerator, stop: bool) -> bool:
+    """Tell whether any process wants to stop: one that stopped alone would leave the others waiting for it."""
+    if accelerator.num_processes == 1:
+        return stop
+    wishes = torch.tensor(float(stop), device=accelerator.device)
+    return bool(accelerator.reduce(wishes, "sum") > 0)
+
+
 def frozen_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Return the context in which frozen networks run: on a CPU in float32.
 

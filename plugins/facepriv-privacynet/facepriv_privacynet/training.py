@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from facepriv.errors import DataError
 from facepriv.training.loop import CHECKPOINT, Log, Loop, load_checkpoint, save_checkpoint
-from facepriv.training.steps import descend
+from facepriv.training.steps import agreed, descend
 from facepriv_privacynet import losses
 from facepriv_privacynet.data import draw_faces, draw_work, seed_step
 from facepriv_privacynet.networks import encode
@@ -82,7 +82,7 @@ class Trainer(Players):
                 sample(self)
 
         before = self.recipe.warm_up
-        loop = Loop(log, save, deadline, log_every, save_every, self._agreed)
+        loop = Loop(log, save, deadline, log_every, save_every, partial(agreed, self.accelerator))
         loop.run(self.warm_up, lambda: self.warmed, before, before=before)
         replace(loop, save=save_and_sample).run(self.train_step, lambda: self.step, self.recipe.steps)
         save()
@@ -118,13 +118,6 @@ class Trainer(Players):
 
     def _seed(self, *parts: int) -> None:
         seed_step(self.recipe.seed, *parts)
-
-    def _agreed(self, stop: bool) -> bool:
-        """Whether any process wants to stop: one that stopped alone would leave the others waiting for it."""
-        if self.accelerator.num_processes == 1:
-            return stop
-        wishes = torch.tensor(float(stop), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(wishes, "sum") > 0)
 
     def _set_rates(self) -> None:
         r = self.recipe

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from facepriv.registry import registry
 from facepriv.schema import GENDER
 from facepriv.training.faces import Faces
 from facepriv.training.loop import Loop, RunLog
+from facepriv.training.steps import agreed
 from facepriv.weights import Provenance
 from facepriv_san import family
 from facepriv_san.config import Recipe, member
@@ -120,20 +122,23 @@ class Run:
         """Train, or go on training, all networks for at most `minutes`."""
         deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
+
+            def loop(trainer: Trainer, place: Path) -> Loop:
+                return Loop(log, lambda: trainer.save(place), deadline, agreed=partial(agreed, self.accelerator))
+
             base, place = self._trainer(self.recipe), self.out / _BASE
             if place.is_file():
                 base.load(place)
             if not base.prepared:
-                base.prepare(Loop(log, lambda: base.save(place), deadline))
-                base.save(place)
+                base.prepare(loop(base, place))
+                self._saved(base, place)
             for number in range(self.members):
-                if time.monotonic() >= deadline:
+                if not base.prepared or agreed(self.accelerator, time.monotonic() >= deadline):
                     return
-                trainer, checkpoint = self._begun(number), self._checkpoint(number)
+                trainer, place = self._begun(number), self._checkpoint(number)
                 before = -number * self.recipe.steps
-                loop = Loop(log, lambda t=trainer, c=checkpoint: t.save(c), deadline)  # type: ignore[misc]
-                loop.run(trainer.learn, lambda t=trainer: t.step, self.recipe.steps, before=before)  # type: ignore[misc]
-                trainer.save(checkpoint)
+                loop(trainer, place).run(trainer.learn, lambda t=trainer: t.step, self.recipe.steps, before=before)  # type: ignore[misc]
+                self._saved(trainer, place)
                 log(trainer.step - before, self.measure(self.nets(number + 1), probes=trainer.probes))
 
     def nets(self, count: int | None = None) -> list[San]:
@@ -249,13 +254,19 @@ class Run:
             trainer.start_from(self._checkpoint(number - 1), network=False)
         return trainer
 
+    def _saved(self, trainer: Trainer, place: Path) -> None:
+        """Save, and wait until every process can read it."""
+        trainer.save(place)
+        self.accelerator.wait_for_everyone()
+
     def _take_over(self, start: Path) -> None:
         taken = [_BASE, "1.pt"] if self.method == "flow-san" else [_BASE]
         for name in taken:
             if not (start / name).is_file():
                 raise DataError(f"{start / name}: missing; --start takes the folder of a finished 'facepriv train san'")
-            if not (self.out / name).is_file():
+            if self.accelerator.is_main_process and not (self.out / name).is_file():
                 shutil.copyfile(start / name, self.out / name)
+        self.accelerator.wait_for_everyone()
 
 
 def with_steps(recipe: Recipe, steps: int | None, batch: int | None) -> Recipe:

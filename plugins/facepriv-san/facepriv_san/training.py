@@ -34,7 +34,7 @@ from facepriv_san.prototypes import Prototypes, nearest
 #: Labels of the training faces: the row of each, and which set of prototypes it is shown, by whether they are diverse.
 _ROW, KIND = "row", "kind"
 #: What a seed decides; after it stands the step.
-_WARMING, _REBUILDING, _LEARNING = range(3)
+_WARMING, _REBUILDING, _LEARNING, _JUDGING = range(4)
 
 
 def adults(faces: Faces, prototypes: Prototypes) -> Faces:
@@ -146,7 +146,7 @@ class Trainer:
         same = torch.rand(len(x), device=x.device) < r.same
         wanted = torch.where(same, gender, 1 - gender)
         start = self.given(x, own, wanted)
-        drawn = [r.judges[i] for i in torch.randperm(len(r.judges))[: r.judges_each_step].tolist()]
+        drawn = self._drawn()
         with self.accelerator.autocast():
             y = redrawn(self.net, start, *self._shown(own, wanted, diverse=r.diverse), self.form)
             views = [self._verdict(self.judges[k], r.augment(y), wanted) for k in drawn]
@@ -210,10 +210,6 @@ class Trainer:
         """Whether the second phase may begin."""
         return self.warmed >= self.recipe.warm_up and self.rebuilt >= self.recipe.rebuild
 
-    def train(self, loop: Loop) -> None:
-        """Run the second phase."""
-        loop.run(self.learn, lambda: self.step, self.recipe.steps)
-
     def save(self, path: Path) -> None:
         """Write all state, atomically, from the main process."""
         if self.accelerator.is_main_process:
@@ -262,7 +258,13 @@ class Trainer:
         """Return gender (N,), -1 for faces that this judge does not learn on."""
         return torch.where(self.known[judge][own[_ROW]], own[GENDER.name], -1)
 
+    def _drawn(self) -> list[int]:
+        """Return the judges of this step: the same in every process, or their gradients could not be averaged."""
+        rng = np.random.default_rng((self.recipe.seed, _JUDGING, self.step))
+        return rng.permutation(self.recipe.judges)[: self.recipe.judges_each_step].tolist()
+
     def _seed(self, *parts: int) -> None:
+        """Seed what is drawn next: a run that goes on draws what it would have drawn."""
         seed = np.random.SeedSequence((self.recipe.seed, *parts, self.accelerator.process_index)).generate_state(1)
         torch.manual_seed(int(seed[0]))
 
