@@ -21,16 +21,13 @@ from facepriv.attacks.figures import ATTACK, DETECTION, PREFIX, TURNED
 from facepriv.cli.compare import Bars
 from facepriv.cli.console import table
 from facepriv.compare import compare
-from facepriv.compare_setup import Setup, fitting_panel
+from facepriv.compare_setup import make_setup
 from facepriv.errors import UsageError
-from facepriv.evaluation.judges import panel
 from facepriv.evaluation.photos import VISIBLE_LFW, photos_of
 from facepriv.evaluation.rows import Row
-from facepriv.outcomes import Truth
 from facepriv.registry import registry
 from facepriv.report.comparison import Comparison, Output
 from facepriv.report.figures import interval
-from facepriv.requests import named_output
 
 #: Points of EER: on nothing done; on a recolouring; against a flip.
 NOTHING, RECOLOURED, FLIPPED = 1.0, 5.0, 2.0
@@ -53,12 +50,10 @@ def main(
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     known = with_controls(registry())
     photos = photos_of(VISIBLE_LFW, data / "lfw", limit=limit)
-    judges, left_out = fitting_panel(panel(known), Truth.of(photos))
-    setup = Setup(
-        photos=photos, name=f"{VISIBLE_LFW}, first {limit} files", methods=("nothing", "recolour", method),
-        requests={"gender": named_output("gender")}, panel=judges, place=cache_folder(work, "compare"),
-        attacks=tuple(known.descriptors("attack")), workers=workers or os.cpu_count() or 1, replicates=replicates,
-        left_out=left_out,
+    setup = make_setup(
+        photos, cache_folder(work, "compare"), name=f"{VISIBLE_LFW}, first {limit} files", known=known,
+        methods=("nothing", "recolour", method), attacks=tuple(known.descriptors("attack")),
+        workers=workers or os.cpu_count() or 1, replicates=replicates,
     )  # fmt: skip
     with Bars() as bars:
         done = compare(setup, bars)

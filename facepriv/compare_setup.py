@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from facepriv.components import build_method
 from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.records import Record
 from facepriv.errors import UsageError
 from facepriv.evaluate import Judges
-from facepriv.evaluation.judges import Panel
+from facepriv.evaluation.judges import Panel, panel
 from facepriv.metrics.bootstrap import REPLICATES
 from facepriv.outcomes import Truth
-from facepriv.registry import Registry
+from facepriv.registry import Registry, registry
+from facepriv.requests import named_output, paper_outputs
+from facepriv.settings import configured
+
+#: All outputs of the paper.
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,62 @@ def fitting_panel(panel: Panel, truth: Truth) -> tuple[Panel, dict[str, str]]:
         raise UsageError(f"nobody can judge these photos ({reasons or 'no evaluator is installed'})")
     judges = replace(panel.judges, estimators=tuple(kept["estimator"]), matchers=tuple(kept["matcher"]))
     return replace(panel, judges=judges), left_out
+
+
+def make_setup(
+    photos: Sequence[Record],
+    place: Path,
+    *,
+    name: str = "photos",
+    methods: Sequence[str] = (),
+    outputs: Sequence[str] = ("gender",),
+    estimators: Sequence[str] = (),
+    matchers: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    attacks: Sequence[str] = (),
+    known: Registry | None = None,
+    request: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Setup:
+    """Return a setup from names, as the command line gives them.
+
+    Parameters
+    ----------
+    photos, place, name, attacks
+        See `Setup`.
+    methods : sequence of str
+        None: all that are installed.
+    outputs : sequence of str
+        As `named_output` reads them, or `ALL` for the paper's 15.
+    estimators, matchers, settings : sequence of str
+        As `facepriv.evaluation.judges.panel` reads them; settings also of methods, ``METHOD.NAME=VALUE``.
+    known : Registry, optional
+        By default what is installed.
+    request : mapping, optional
+        ``policy``, ``strength``, ``seed`` of every output.
+    **more
+        Other fields of `Setup`.
+
+    Raises
+    ------
+    UsageError
+        If a name, a setting or an output is wrong, or nobody can judge these photos.
+    """
+    known = known or registry()
+    chosen = tuple(methods) or tuple(known.descriptors("perturber"))
+    for method in chosen:
+        known.find("perturber", method)
+    for attack in attacks:
+        known.find("attack", attack)
+    requests: dict[str, PrivacyRequest] = {}
+    for output in outputs:
+        options = dict(request or {})
+        requests |= paper_outputs(**options) if output == ALL else {output: named_output(output, **options)}
+    of_methods = [text for text in settings if text.partition("=")[0].rpartition(".")[0].strip() in chosen]
+    of_judges = [text for text in settings if text not in of_methods]
+    judges = panel(configured(known, of_methods, chosen), estimators, matchers, of_judges)
+    fitting, left_out = fitting_panel(judges, Truth.of(photos))
+    return Setup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
 
 
 class Watch(Protocol):

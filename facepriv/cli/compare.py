@@ -16,11 +16,7 @@ from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
     from facepriv.compare_setup import Setup
-    from facepriv.contracts import PrivacyRequest
     from facepriv.report.comparison import Comparison
-
-#: All outputs of the paper.
-ALL = "all"
 
 
 def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,51 +96,27 @@ def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
 
 
 def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
-    from facepriv.compare_setup import Setup, fitting_panel
-    from facepriv.evaluation.judges import panel
+    """Turn the command line into a setup; raises `UsageError` where parts of it contradict one another."""
+    from facepriv.compare_setup import make_setup
     from facepriv.evaluation.photos import photos_of
-    from facepriv.outcomes import Truth
-    from facepriv.registry import registry
     from facepriv.report.examples import bundled, of_folder
-    from facepriv.settings import configured
-
-    known = registry()
-    methods = Names.joined(given["methods"]) or tuple(known.descriptors("perturber"))
-    for name in methods:
-        known.find("perturber", name)
-    for name in attacks:
-        known.find("attack", name)
-    requests = _requests(given)
-    of_methods = [text for text in given["settings"] if text.partition("=")[0].rpartition(".")[0].strip() in methods]
-    of_judges = [text for text in given["settings"] if text not in of_methods]
-    known = configured(known, of_methods, methods)
-    judges = panel(known, Names.joined(given["estimators"]), Names.joined(given["matchers"]), of_judges)
-    shown = of_folder(given["examples"]) if given["examples"] else bundled()
-    layout = given["layout"] or layout_of(given["data"])
-    photos = photos_of(layout, given["data"], part=given["part"], limit=given["limit"])
-    fitting, left_out = fitting_panel(judges, Truth.of(photos))
-    part = f", part {given['part']}" if given["part"] else ""
-    first = f", first {given['limit']} files" if given["limit"] else ""
-    return Setup(
-        photos=photos, name=f"{layout}{part}{first}", methods=methods, requests=requests, panel=fitting,
-        place=given["work"] or _cache(), attacks=attacks, examples=shown,
-        workers=given["workers"] or os.cpu_count() or 1, replicates=given["replicates"], fmr=given["fmr"],
-        left_out=left_out,
-    )  # fmt: skip
-
-
-def _requests(given: Mapping[str, Any]) -> dict[str, PrivacyRequest]:
-    """Return the outputs that are asked for."""
-    from facepriv.requests import named_output, paper_outputs
 
     hidden, outputs = Names.joined(given["obfuscate"]), Names.joined(given["outputs"])
     if hidden and outputs:
         raise UsageError("--obfuscate and --outputs exclude each other: one names attributes, the other whole outputs")
-    options = {"policy": given["policy"], "strength": given["strength"], "seed": given["seed"]}
-    found: dict[str, PrivacyRequest] = {}
-    for name in outputs or ("+".join(hidden or ("gender",)),):
-        found |= paper_outputs(**options) if name == ALL else {name: named_output(name, **options)}
-    return found
+    shown = of_folder(given["examples"]) if given["examples"] else bundled()
+    layout = given["layout"] or layout_of(given["data"])
+    photos = photos_of(layout, given["data"], part=given["part"], limit=given["limit"])
+    part = f", part {given['part']}" if given["part"] else ""
+    first = f", first {given['limit']} files" if given["limit"] else ""
+    return make_setup(
+        photos, given["work"] or _cache(), name=f"{layout}{part}{first}",
+        methods=Names.joined(given["methods"]), outputs=outputs or ("+".join(hidden or ("gender",)),),
+        estimators=Names.joined(given["estimators"]), matchers=Names.joined(given["matchers"]),
+        settings=given["settings"], attacks=attacks, examples=shown, workers=given["workers"] or os.cpu_count() or 1,
+        replicates=given["replicates"], fmr=given["fmr"],
+        request={key: given[key] for key in ("policy", "strength", "seed")},
+    )  # fmt: skip
 
 
 def layout_of(root: Path) -> str:
