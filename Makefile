@@ -24,7 +24,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-sim-zhang verify-san pack \
-	train-estimators train-privacynet train-san clean need-data need-mobilefacenet
+	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
@@ -97,6 +97,21 @@ pack: need-data $(STAMP)
 train-estimators: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train estimators "$(PACK)" --family a --start "$(MOBILEFACENET)" -o runs/estimators $(ARGS)
 	$(BIN)/facepriv train estimators "$(PACK)" --family b -o runs/estimators $(ARGS)
+
+# What each part of PrivacyNet buys: fourteen small trainings; interrupted, it goes on.
+ablation: need-mobilefacenet $(STAMP)
+	$(BIN)/python benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/ablation \
+		--figure runs/ablation.svg --markdown runs/ablation.md --json runs/ablation.json $(ARGS)
+
+# Neither needs a data set.
+bench-train: $(STAMP)
+	$(BIN)/python benchmarks/bench_train.py $(ARGS)
+
+bench-processes: $(STAMP)
+	$(BIN)/python benchmarks/processes.py $(ARGS)
+
+train-baseline-gan: $(STAMP)
+	$(BIN)/facepriv train baseline-gan "$(PACK)" -o runs/baseline-gan $(ARGS)
 
 train-privacynet: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train privacynet "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/privacynet $(ARGS)

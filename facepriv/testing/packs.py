@@ -18,8 +18,8 @@ _LABELS = {"gender": ("male", "female"), "race": ("white", "black"), "age": ("yo
 def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
     """Write a training pack of aligned views of the two public-domain portraits of the demonstration; returns `out`.
 
-    Every part (train, validation, test) holds both people `each` times, each time a little off, as alignment errs. The
-    labels are made up.
+    Every part (train, validation, test) holds both portraits `each` times, each time a little off, as alignment errs.
+    Labels and names are made up: two views pass for one person.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
                 crops.append(np.rint(crop_face(rgb, Face(face.box, points), size) * 255).astype(np.uint8))
                 labels = {name: values[person] for name, values in _LABELS.items()}
                 name = f"{person}-{part}-{view}.png"
-                rows.append({"set": "portraits", "name": name, "subject": f"{part} {person}", "part": part,
+                rows.append({"set": "portraits", "name": name, "subject": f"{part} {person} {view // 2}", "part": part,
                              "half": "a", **labels})  # fmt: skip
         with (folder / ROWS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))

