@@ -119,11 +119,17 @@ def photos(tmp_path, small_faces):
     return records
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A work folder that tests share which only read what comes out: the photos are the same in all of them."""
+    return tmp_path_factory.mktemp("work")
+
+
 @pytest.fixture
-def setup(known, photos, tmp_path, astronaut_file):
+def setup(known, photos, shared, astronaut_file):
     who, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
     return Setup(
-        photos=photos, name="made up", methods=("nothing", "dim", "grey"), panel=who, place=tmp_path / "work",
+        photos=photos, name="made up", methods=("nothing", "dim", "grey"), panel=who, place=shared,
         requests={"gender": named_output("gender")}, examples=(("an astronaut", astronaut_file),),
         workers=0, replicates=20, fmr=0.2, left_out=left_out,
     )  # fmt: skip
@@ -133,7 +139,8 @@ def numbers(done):
     return json.dumps(done.plain(), sort_keys=True)
 
 
-def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup):
+def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup, tmp_path):
+    setup = replace(setup, place=tmp_path / "own")
     first = compare(setup)
     (nothing,) = first.of("nothing")
     told = [row for row in nothing.rows if row.change is not None]
@@ -192,6 +199,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkey
     made = Dim.calls
     monkeypatch.setattr(Dim, "calls", 0)
     monkeypatch.setattr(Dim, "stops_after", 10)
+    setup = replace(setup, place=tmp_path / "own")
     with pytest.raises(KeyboardInterrupt):
         compare(setup)
     monkeypatch.setattr(Dim, "stops_after", None)
@@ -201,8 +209,8 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkey
     assert Dim.calls == 10 + (made - 8)
 
 
-def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detector(setup):
-    attacked = replace(setup, attacks=("restoration", "detector"))
+def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detector(setup, tmp_path):
+    attacked = replace(setup, attacks=("restoration", "detector"), place=tmp_path / "own")
     done = compare(attacked)
     (nothing,) = done.of("nothing")
     rows = {row.evaluator: row for row in nothing.adversaries}

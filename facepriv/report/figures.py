@@ -167,8 +167,8 @@ def trade_off(of: Comparison, attribute: str) -> Figure | None:
             if best and best.after:
                 axes.plot([best.after.value, x.value], [y.value] * 2, ":", color=tint, linewidth=1)
                 axes.plot([best.after.value], [y.value], "o", color=tint, markerfacecolor="none")
-        axes.set_xlabel(f"{_TITLES[attribute]}, mean of unseen evaluators, %: more is more private")
-        axes.set_ylabel("TMR of (X1', X2'), %: more is recognisable")
+        axes.set_xlabel(f"{_TITLES[attribute]}, mean of unseen evaluators, %")
+        axes.set_ylabel("TMR of (X1', X2'), %")
         axes.set_xlim(left=0)
         axes.margins(0.08)
         svg = to_svg(figure, f"trade-{attribute}")

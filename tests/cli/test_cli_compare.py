@@ -1,0 +1,125 @@
+"""`facepriv compare` and `attack` as a user meets them: reports, tables, and one line for each thing that is wrong."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facepriv.cli import main
+from facepriv.cli.compare import layout_of
+from facepriv.errors import UsageError
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def labelled(tmp_path, small_faces, tiny):
+    """A folder of sixteen photos of eight people, bright and dark, with labels.csv."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rows = []
+    for n in range(16):
+        gender = ("male", "female")[n // 2 % 2]
+        light = (0.85 if gender == "female" else 1.0) - 0.01 * n
+        Image.fromarray((small_faces[n // 2 % 2] * light).astype(np.uint8)).save(folder / f"{n:02d}.png")
+        rows.append({"file": f"{n:02d}.png", "subject": f"p{n // 2}", "gender": gender})
+    with (folder / "labels.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["file", "subject", "gender"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+QUICK = (
+    "--methods",
+    "darken,grey",
+    "--estimator",
+    "bright-gender",
+    "--workers",
+    "1",
+    "--replicates",
+    "20",
+    "--fmr",
+    "0.4",
+)
+
+
+def test_a_report_is_written_and_its_first_table_printed(labelled, tmp_path):
+    out = tmp_path / "report"
+    command = ("compare", labelled, "-o", out, "--work", tmp_path / "work", *QUICK)
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in out.iterdir()} == {"report.html", "rows.csv", "result.json", "tables.tex"}
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("output") and lines[1].startswith("originals") and lines[2].startswith("darken")
+    assert "left out: grey: cannot hide this: it changes race" in result.stderr
+    said = json.loads((out / "result.json").read_text())
+    assert [m["name"] for m in said["methods"]] == ["darken"] and said["data"]["people"] == 8
+    assert "16 photos of 8 people (csv)" in (out / "report.html").read_text()
+    files = {p.name: p.read_bytes() for p in out.iterdir()}
+    again = call(*command)
+    assert again.exit_code == 0 and "outputs of a photo" not in again.stderr
+    assert files == {p.name: p.read_bytes() for p in out.iterdir()}
+
+
+def test_attacks_stand_beside_the_method_and_one_can_be_chosen(labelled, tmp_path):
+    out = tmp_path / "report"
+    result = call(
+        "attack", labelled, "-o", out, "--work", tmp_path / "work", "--attack", "detector,restoration", *QUICK
+    )
+    assert result.exit_code == 0, result.output
+    (output,) = json.loads((out / "result.json").read_text())["outputs"]
+    told = {row["evaluator"]: row for row in output["adversaries"]}
+    assert {"attack: detector", "attack: restoration"} <= set(told)
+    assert "Adversaries" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--methods", "darkenn"), "unknown method 'darkenn' (did you mean 'darken'?)"),
+        (("--estimator", "nobody"), "unknown estimator 'nobody'"),
+        (("--outputs", "gendre"), "no attribute 'gendre' (did you mean 'gender'?)"),
+        (("--outputs", "all", "--obfuscate", "gender"), "--obfuscate and --outputs exclude each other"),
+        (("--methods", "grey"), "no method can make any of the outputs (grey: cannot hide this: it changes race)"),
+        (("--methods", "tuned", "--set", "tuned.amount=9"), "expected 0 to 1, got 9"),
+        (("--set", "darken.colour=red"), "darken.colour: no such setting"),
+        (("--examples", "nowhere"), "nowhere: no such folder"),
+        (("--layout", "lwf"), "unknown layout 'lwf' (did you mean 'lfw'?)"),
+        (("--attack", "bribery"), "unknown attack 'bribery'"),
+    ],
+)
+def test_a_wrong_call_is_one_line_before_any_work(arguments, said, labelled, tmp_path):
+    out = tmp_path / "report"
+    given = dict(zip(QUICK[::2], QUICK[1::2], strict=True)) | {"--work": tmp_path / "work"}
+    pairs = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    flat = [text for pair in (given | pairs).items() for text in pair]
+    result = call("compare", labelled, "-o", out, *flat)
+    assert result.exit_code == 2 and said in result.stderr, result.output
+    assert result.stderr.count("error:") == 1 and "Traceback" not in result.output and not out.exists()
+
+
+def test_a_place_with_other_files_is_left_alone(labelled):
+    result = call("compare", labelled, "-o", labelled, *QUICK)
+    assert result.exit_code == 2 and "holds other files than a report" in result.stderr
+    assert not (labelled / "report.html").exists()
+
+
+def test_a_layout_is_found_out_or_asked_for(labelled, tmp_path):
+    assert layout_of(labelled) == "csv"
+    lfw = tmp_path / "lfw"
+    lfw.mkdir()
+    with pytest.raises(UsageError, match="name its layout with --layout"):
+        layout_of(lfw)
+    (tmp_path / "lfw_gender.csv").write_text("subject,gender\n")
+    assert layout_of(lfw) == "visible-lfw"
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "21_0_2_2017.jpg").write_bytes(b"")
+    assert layout_of(tmp_path / "faces") == "utkface"
+    with pytest.raises(UsageError, match="no such folder"):
+        layout_of(tmp_path / "nowhere")
