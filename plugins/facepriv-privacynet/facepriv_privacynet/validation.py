@@ -84,7 +84,7 @@ def figures(
         ``alike`` (mean rise of the cosine between different faces), ``change`` (mean absolute difference).
     """
     x = faces.crops[rows].float().div(255)
-    own = {name: values[rows] for name, values in faces.labels.items()}
+    own = {name: values[rows].cpu() for name, values in faces.labels.items()}
 
     def classify(images: Tensor) -> dict[str, np.ndarray]:
         def joined(part: Tensor) -> Tensor:
@@ -94,10 +94,10 @@ def figures(
 
         widths = [len(ATTRIBUTES[name].classes) for name in _CLASSES]
         parts = _batched(joined, images).split([*widths, 1], 1)
-        return {name: part.numpy() for name, part in zip((*_CLASSES, YEARS), parts, strict=True)}
+        return {name: part.cpu().numpy() for name, part in zip((*_CLASSES, YEARS), parts, strict=True)}
 
     def changed(targets: Labels) -> Tensor:
-        return _batched(generator, x, encode(targets))
+        return _batched(generator, x, encode(targets).to(x.device))
 
     def gender_eer(scores: dict[str, np.ndarray]) -> float:
         return binary_eer(scores["gender"][:, 1], own["gender"].numpy() == 1).item()
@@ -153,13 +153,14 @@ def recognition(
         the originals'. Empty where the pairs are too few for the rate.
     """
     x = faces.crops[rows].float().div(255)
-    wanted = encode(flipped({name: values[rows] for name, values in faces.labels.items()}, ("gender",)))
+    own = {name: values[rows].cpu() for name, values in faces.labels.items()}
+    wanted = encode(flipped(own, ("gender",))).to(x.device)
     people = np.array(subjects)
     first, second = np.triu_indices(len(people), 1)
     same = people[first] == people[second]
 
     def scores(descriptors: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        found = (descriptors @ descriptors.T).numpy()[first, second]
+        found = (descriptors @ descriptors.T).cpu().numpy()[first, second]
         return found[same], found[~same]
 
     before = scores(_batched(matcher, x))
@@ -180,9 +181,9 @@ def recognition(
 def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) -> None:
     """Write a picture: a row a face, its crop, the crop with its own labels, then every selection of attributes."""
     x = faces.crops[rows].float().div(255)
-    own = {name: values[rows] for name, values in faces.labels.items()}
+    own = {name: values[rows].cpu() for name, values in faces.labels.items()}
     wanted = [own, *(flipped(own, chosen) for chosen in selections())]
-    columns = [x, *(_batched(generator, x, encode(targets)) for targets in wanted)]
+    columns = [x, *(_batched(generator, x, encode(targets).to(x.device)) for targets in wanted)]
     grid = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
-    pixels = (grid.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    pixels = (grid.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     Image.fromarray(pixels).save(path)
