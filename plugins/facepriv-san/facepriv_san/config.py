@@ -66,10 +66,10 @@ class Recipe:
     judges_each_step: int = 3
     fixed_every: int = 4
     share: float = 0.6
-    warm_up: int = 400
+    warm_up: int = 300
     warm_batch: int = 48
-    rebuild: int = 400
-    steps: int = 1500
+    rebuild: int = 300
+    steps: int = 1200
     batch: int = 16
     matched: int = 8
     rate_rebuild: float = 2e-3
