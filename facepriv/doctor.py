@@ -18,7 +18,7 @@ import numpy as np
 
 from facepriv import __version__
 from facepriv.contracts import FaceBatch, Perturber, PrivacyRequest
-from facepriv.errors import FaceprivError, PluginError, one_line
+from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Registry, load_target
 from facepriv.schema import ATTRIBUTES
@@ -251,6 +251,8 @@ def _attempt(subject: str, run: Callable[[], str], hint: str) -> Finding:
     """Run one test; whatever it raises is a finding."""
     try:
         return Finding("ok", subject, run())
+    except UntrainedError as error:
+        return Finding("warn", subject, str(error))
     except FaceprivError as error:
         return Finding("fail", subject, str(error))
     except (Exception, SystemExit) as error:  # what is examined may be broken in any way

@@ -40,6 +40,10 @@ class WeightsError(FaceprivError):
     """A weights file is missing, damaged, of another schema, or its hash is wrong."""
 
 
+class UntrainedError(WeightsError):
+    """A method comes without weights: it must be trained first, or be given a file."""
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's text in one line: our own as they are, any other with its type before it."""
     text = " ".join(str(error).split())

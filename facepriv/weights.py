@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.errors import ImageError, WeightsError
+from facepriv.errors import ImageError, UntrainedError, WeightsError
 from facepriv.schema import ATTRIBUTES, Attribute, Schema
 
 #: Version of the metadata below; a file of another version is refused.
@@ -242,6 +242,8 @@ def packaged_weights(package: str, name: str) -> Path:
     ------
     WeightsError
         If the package, the file or its hash file is missing; the text says how to mend it.
+    UntrainedError
+        If the package holds neither: it comes without these weights.
     """
     distribution = package.partition(".")[0].replace("_", "-")
     try:
@@ -253,9 +255,14 @@ def packaged_weights(package: str, name: str) -> Path:
             f"package '{package}' with the weights '{name}' is not installed: pip install {distribution}"
         )
     path = Path(str(files(package) / f"{name}{SUFFIX}"))
-    for wanted in (path, hash_path(path)):
-        if not wanted.is_file():
-            raise WeightsError(f"{wanted}: missing, pip install --force-reinstall {distribution}")
+    missing = [wanted for wanted in (path, hash_path(path)) if not wanted.is_file()]
+    if len(missing) == 2:
+        raise UntrainedError(
+            f"{distribution} comes without the weights '{name}': train them as its page says, and give the file "
+            "with --set METHOD.weights=FILE"
+        )
+    for wanted in missing:
+        raise WeightsError(f"{wanted}: missing, pip install --force-reinstall {distribution}")
     return path
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from facepriv import doctor
 from facepriv.cli import main
 from facepriv.doctor import Finding, examine
-from facepriv.errors import PluginError
+from facepriv.errors import PluginError, UntrainedError
 from facepriv.registry import Plugin, Registry
 
 
@@ -41,6 +41,13 @@ def test_what_is_broken_is_a_failure_and_the_rest_is_examined(tiny, monkeypatch)
               if f.status == "fail"}  # fmt: skip
     assert failed >= {"no-such", "5 landmarks", "device", "method weightless", "method misshapen", "method unloadable"}
     assert "gone" not in failed
+
+
+def test_a_method_that_comes_without_weights_is_a_warning():
+    def untrained():
+        raise UntrainedError("train it")
+
+    assert doctor._attempt("method x", untrained, "a hint") == Finding("warn", "method x", "train it")
 
 
 def test_without_the_portrait_the_self_test_is_left_out_with_a_warning(tiny, monkeypatch):

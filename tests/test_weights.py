@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from facepriv.errors import WeightsError
+from facepriv.errors import UntrainedError, WeightsError
 from facepriv.schema import AGE, ATTRIBUTES, GENDER, Attribute
 from facepriv.weights import (
     FORMAT_VERSION,
@@ -291,6 +291,11 @@ def test_packaged_weights_that_are_not_whole_name_the_file_and_the_mend(package,
     save_weights(package / "net.safetensors", tensors(), META)
     (package / gone).unlink()
     with pytest.raises(WeightsError, match=rf"{gone}: missing, pip install --force-reinstall acme-blur"):
+        packaged_weights("acme_blur.weights", "net")
+
+
+def test_a_package_that_comes_without_weights_says_so_and_the_mend(package):
+    with pytest.raises(UntrainedError, match=r"acme-blur comes without the weights 'net': train them .* --set METHOD"):
         packaged_weights("acme_blur.weights", "net")
 
 
