@@ -19,14 +19,14 @@ def test_both_ways_make_the_same_updates_and_figures_follow_from_the_seconds(ben
     done = CliRunner().invoke(bench_train.main, call, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     result = json.loads(path.read_text())
-    # G at each of 6 steps, D at every third, judges at each, copies at every second.
-    assert result["updates_a_block"] == {"g": 6, "d": 2, "judges": 6, "copies": 3}
+    # G at each of 6 steps, D at every second, judges at each, copies at every second.
+    assert result["updates_a_block"] == {"g": 6, "d": 3, "judges": 6, "copies": 3}
     rows = result["rows"]
     assert len(rows) == 2 and rows[0]["row"].startswith("plain") and "bfloat16" in rows[-1]["row"]
     for row in rows:
         assert len(row["seconds_a_block"]) == 2 and row["least"] <= row["samples_a_second"] <= row["most"]
         assert row["most"] == pytest.approx(12 / min(row["seconds_a_block"]))
-    assert rows[0]["gigaflop_a_sample"] > 1.2 * rows[1]["gigaflop_a_sample"]  # terms in turns leave work out
+    assert rows[0]["gigaflop_a_sample"] > 1.1 * rows[1]["gigaflop_a_sample"]  # terms in turns leave work out
     seconds = [row["seconds_a_block"] for row in (rows[0], rows[-1])]
     ratios = sorted(a / b for a, b in zip(*seconds, strict=True))
     assert [result["ratio_least"], result["ratio_most"]] == pytest.approx(ratios)
@@ -36,7 +36,7 @@ def test_both_ways_make_the_same_updates_and_figures_follow_from_the_seconds(ben
 
 def test_rows_that_make_other_updates_are_no_comparison(bench_train):
     plain, *_, ours = bench_train.rows(bench_train.TINY, "cpu")
-    other = replace(ours, recipe=replace(ours.recipe, critic_every=2))
+    other = replace(ours, recipe=replace(ours.recipe, critic_every=3))
     with pytest.raises(AssertionError, match="different numbers of updates"):
         bench_train.measure([plain, other], "cpu", 2, tiny=True)
 

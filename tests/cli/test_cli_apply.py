@@ -42,7 +42,7 @@ def one_error(result):
             "'age' is both to be hidden and to be",
         ),
         ("photos -o out --method darken --target age=old --keep age", "'age' is both to be hidden and to be kept"),
-        ("photos -o out --method darken --target gender=old", "unknown gender class 'old': one of male, female"),
+        ("photos -o out --method darken --target gender=old", "unknown target 'gender=old': one of male, female, same"),
         ("photos -o out --method darken --target gender", "--target 'gender': expected NAME=VALUE"),
         ("photos -o out --method darken --target gender=male,gender=female", "--target: 'gender' is given twice"),
         ("photos -o out --method darken", "nothing to hide: name attributes with --obfuscate or --target"),
