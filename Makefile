@@ -15,7 +15,9 @@ MOBILEFACENET ?=
 # Further options for the command behind a target, for example: make test ARGS="-k paste"
 ARGS  ?=
 
-PLUGINS  := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+# pip looks for what one of them needs among those named before it.
+FIRST    := plugins/facepriv-estimators plugins/facepriv-privacynet
+PLUGINS  := $(FIRST) $(filter-out $(FIRST),$(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
 EXAMPLES := $(patsubst %/pyproject.toml,%,$(wildcard examples/*/pyproject.toml))
 PROJECTS := . $(PLUGINS) $(EXAMPLES)
 
