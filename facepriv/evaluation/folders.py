@@ -199,7 +199,11 @@ def evaluate_folders(
     truth = Truth.of(photos)
     judges = fitting(truth, panel.judges)
     if not (judges.estimators or judges.matchers):
-        raise UsageError(f"none of {', '.join(described)} can judge here: the photos have no labels and name no people")
+        names = ", ".join(described)
+        raise UsageError(
+            f"none of {names} can judge here: the photos have no labels and name no people; "
+            "give --labels CSV, --layout NAME or --people folder"
+        )
     looks = []
     for side, words in (("original", "originals looked at"), ("protected", "protected photos looked at")):
         files = likeness.usable(side, paths if side == "original" else pairing.protected)

@@ -256,3 +256,10 @@ def test_a_layout_is_evaluated_in_its_own_folder_structure(call, people, tmp_pat
     found = as_json(call("lfw same --layout visible-lfw --limit 12 --json -"))
     assert found["photos"] == 12 and found["people"] == 6
     assert np.isclose(rows(found, "tmr", pairing="(X1', X2')", group="")[0]["change"]["value"], 0)
+
+
+def test_photos_of_which_nothing_is_known_are_refused_with_the_ways_to_say_it(call, people):
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    text = one_error(call("photos same"))
+    assert "no labels and name no people; give --labels CSV, --layout NAME or --people folder" in text
