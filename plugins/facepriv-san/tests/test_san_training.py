@@ -24,7 +24,6 @@ from facepriv.weights import load_weights
 TINY = Recipe(
     size=32, judges=(0, 1, 6), judges_each_step=2, warm_up=2, warm_batch=6, rebuild=2, steps=2, batch=4, matched=4
 )
-CPU = Accelerator(cpu=True, mixed_precision="no")
 
 
 class Unit(nn.Module):
@@ -53,6 +52,10 @@ def made_faces(count=12):
     return Faces(crops, {"gender": gender, "years": years}, torch.ones(count, dtype=torch.float64))
 
 
+def cpu():
+    return Accelerator(cpu=True, mixed_precision="no")
+
+
 @pytest.fixture(scope="module")
 def material(averages):
     faces = adults(made_faces(), averages)
@@ -61,7 +64,7 @@ def material(averages):
 
 def trainer(material, recipe=TINY, before=()):
     m = material
-    return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, CPU, before)
+    return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, cpu(), before)
 
 
 def quiet(step, values):
@@ -137,8 +140,8 @@ def test_the_network_learns_to_turn_what_a_classifier_says(material):
 
 
 def test_a_run_stops_goes_on_and_becomes_weights_that_the_method_reads(material, tmp_path, rngs):
-    Run("san", tmp_path, replace(TINY, steps=1), material, CPU).train(None, str)
-    run = Run("san", tmp_path, TINY, material, CPU)
+    Run("san", tmp_path, replace(TINY, steps=1), material, cpu()).train(None, str)
+    run = Run("san", tmp_path, TINY, material, cpu())
     assert run._begun(0).step == 1
     run.train(None, str)
     assert run._begun(0).step == 2
@@ -174,8 +177,8 @@ def test_an_ensemble_differs_in_judges_prototypes_and_seed():
 
 
 def test_an_ensemble_is_trained_from_what_a_san_began_with(material, tmp_path):
-    Run("san", tmp_path / "san", TINY, material, CPU).train(None, str)
-    run = Run("ensemble-san", tmp_path / "e", TINY, material, CPU, members=3, start=tmp_path / "san")
+    Run("san", tmp_path / "san", TINY, material, cpu()).train(None, str)
+    run = Run("ensemble-san", tmp_path / "e", TINY, material, cpu(), members=3, start=tmp_path / "san")
     begun = run._begun(1)
     base = torch.load(tmp_path / "san" / "base.pt", weights_only=True)["nets"]
     assert not moved([base["net"][name] for name, _ in begun.net.named_parameters()], begun.net)
@@ -185,8 +188,8 @@ def test_an_ensemble_is_trained_from_what_a_san_began_with(material, tmp_path):
 
 
 def test_a_flow_goes_on_from_a_san_and_each_network_is_given_what_the_ones_before_made(material, tmp_path):
-    Run("san", tmp_path / "san", TINY, material, CPU).train(None, str)
-    run = Run("flow-san", tmp_path / "f", TINY, material, CPU, members=2, start=tmp_path / "san")
+    Run("san", tmp_path / "san", TINY, material, cpu()).train(None, str)
+    run = Run("flow-san", tmp_path / "f", TINY, material, cpu(), members=2, start=tmp_path / "san")
     run.train(None, str)
     second = run._begun(1)
     x, own = second.faces.draw(4)
@@ -204,7 +207,7 @@ def test_a_flow_goes_on_from_a_san_and_each_network_is_given_what_the_ones_befor
 
 
 def test_the_judges_of_a_flow_know_the_networks_before(material, tmp_path):
-    run = Run("flow-san", tmp_path, TINY, material, CPU, members=2)
+    run = Run("flow-san", tmp_path, TINY, material, cpu(), members=2)
     run.train(None, str)
     (tmp_path / "2.pt").unlink()
     first = torch.load(tmp_path / "1.pt", weights_only=True)["nets"]
@@ -213,7 +216,7 @@ def test_the_judges_of_a_flow_know_the_networks_before(material, tmp_path):
 
 
 def test_the_curve_has_a_line_for_each_gain_and_needs_a_trained_run(material, tmp_path):
-    run = Run("san", tmp_path, TINY, material, CPU)
+    run = Run("san", tmp_path, TINY, material, cpu())
     for use in (lambda: list(run.curve()), lambda: run.export("command")):
         with pytest.raises(DataError, match=r"1\.pt: no trained checkpoint; train first"):
             use()
@@ -222,7 +225,7 @@ def test_the_curve_has_a_line_for_each_gain_and_needs_a_trained_run(material, tm
 
 
 def test_the_time_that_is_given_ends_a_run_that_can_go_on(material, tmp_path):
-    run = Run("san", tmp_path, TINY, material, CPU)
+    run = Run("san", tmp_path, TINY, material, cpu())
     run.train(1e-9, str)
     assert not (tmp_path / "1.pt").exists()
     base = trainer(material)
@@ -234,7 +237,7 @@ def test_the_time_that_is_given_ends_a_run_that_can_go_on(material, tmp_path):
 
 def test_a_start_that_is_no_run_is_named(material, tmp_path):
     with pytest.raises(DataError, match=r"base\.pt: missing; --start takes the folder"):
-        Run("ensemble-san", tmp_path / "e", TINY, material, CPU, start=tmp_path / "none")
+        Run("ensemble-san", tmp_path / "e", TINY, material, cpu(), start=tmp_path / "none")
 
 
 @pytest.mark.parametrize("command", [cli.san, cli.ensemble_san, cli.flow_san])
