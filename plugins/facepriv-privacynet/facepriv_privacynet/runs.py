@@ -24,7 +24,7 @@ from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, sa
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.players import Execution
 from facepriv_privacynet.training import Trainer
-from facepriv_privacynet.validation import Gain, figures, recognition, sample_grid
+from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
 #: Fills missing labels, and judges in turn with the learning judges.
 FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
@@ -194,14 +194,11 @@ class Run:
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
         self._check_trained()
-        named = [row for row, subject in enumerate(self.material.subjects) if subject]
-        people = [self.material.subjects[row] for row in named]
+        recognition = self._recognition()
         for gain in GAINS:
             found = self.measure(gain, self.material.estimator)
-            if named and self.material.matcher:
-                generator = Gain(self.trainer.average.net, gain)
-                faces, rows = self.material.validation, torch.tensor(named)
-                found |= recognition(generator, faces, rows, people, self.material.matcher)
+            if recognition:
+                found |= recognition(Gain(self.trainer.average.net, gain))
             yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
@@ -229,6 +226,17 @@ class Run:
         tensors = half(self.trainer.average.net.state_dict())
         save_weights(path, tensors, WeightsMetadata(self.variant.architecture, provenance, config))
         return path, measured
+
+    def _recognition(self) -> Recognition | None:
+        """Return what measures recognition of the named validation faces; None where nobody there can be matched."""
+        named = [(row, subject) for row, subject in enumerate(self.material.subjects) if subject]
+        if not named or self.material.matcher is None:
+            return None
+        rows, subjects = zip(*named, strict=True)
+        try:
+            return Recognition(self.material.validation, torch.tensor(rows), subjects, self.material.matcher)
+        except DataError:
+            return None
 
     def _check_trained(self) -> None:
         if not self.trainer.step:

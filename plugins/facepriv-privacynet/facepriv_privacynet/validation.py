@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from facepriv.errors import DataError
+from facepriv.matching import PROTECTED, Matching
 from facepriv.metrics.attributes import binary_eer
-from facepriv.metrics.verification import rates_at, tmr_at_fmr
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.ordinal import YEARS, years_from
@@ -134,48 +133,57 @@ def _matched(matcher: nn.Module, x: Tensor, images: Tensor) -> dict[str, float]:
     }
 
 
-def recognition(
-    generator: nn.Module, faces: Faces, rows: Tensor, subjects: Sequence[str], matcher: nn.Module, fmr: float = 0.001
-) -> dict[str, float]:
-    """Measure verification of faces whose gender is flipped, each with each: the pairing (X1', X2').
+class Recognition:
+    """Verification of named faces whose gender is flipped, each with each: the pairing (X1', X2').
+
+    The originals are looked at and compared once, however many generators follow.
 
     Parameters
     ----------
+    faces : Faces
+    rows : Tensor
+        (N,) which faces; gender must be known.
     subjects : sequence of str
-        (N,) who the faces `rows` are.
+        (N,) who they are.
+    matcher : Module
+        Crops to unit descriptors; higher cosine = same person.
     fmr : float
         At which false match rate.
 
-    Returns
-    -------
-    dict
-        ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and ``fmr_fixed`` at
-        the originals'. Empty where the pairs are too few for the rate.
+    Raises
+    ------
+    DataError
+        If nobody has two photos, or everybody is one person.
     """
-    x = faces.crops[rows].float().div(255)
-    own = {name: values[rows].cpu() for name, values in faces.labels.items()}
-    wanted = encode(flipped(own, ("gender",))).to(x.device)
-    people = np.array(subjects)
-    first, second = np.triu_indices(len(people), 1)
-    same = people[first] == people[second]
 
-    def scores(descriptors: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        found = (descriptors @ descriptors.T).cpu().numpy()[first, second]
-        return found[same], found[~same]
+    def __init__(
+        self, faces: Faces, rows: Tensor, subjects: Sequence[str], matcher: nn.Module, fmr: float = 0.001
+    ) -> None:
+        self.x = faces.crops[rows].float().div(255)
+        own = {name: values[rows].cpu() for name, values in faces.labels.items()}
+        self.wanted = encode(flipped(own, ("gender",))).to(self.x.device)
+        self.matcher, self.fmr = matcher, fmr
+        # No interval is given, and one resample is the least.
+        self.matching = Matching(self._descriptors(self.x), subjects, _cosines, fmrs=(fmr,), replicates=1)
 
-    before = scores(_batched(matcher, x))
-    try:
-        original = tmr_at_fmr(*before, fmr)
-    except DataError:
-        return {}
-    after = scores(_batched(matcher, _batched(generator, x, wanted)))
-    fixed = rates_at(*after, original.threshold)
-    return {
-        "tmr_original": original.tmr,
-        "tmr": tmr_at_fmr(*after, fmr).tmr,
-        "tmr_fixed": fixed.tmr,
-        "fmr_fixed": fixed.fmr,
-    }
+    def __call__(self, generator: nn.Module) -> dict[str, float]:
+        """Return ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and
+        ``fmr_fixed`` at the originals'. Empty where the pairs are too few for the rate.
+        """
+        if self.fmr in self.matching.refused:
+            return {}
+        after = self._descriptors(_batched(generator, self.x, self.wanted))
+        rates = self.matching.measure(self.matching.compare(after)[PROTECTED])
+        original, own, fixed = (r[self.fmr] for r in (self.matching.rates.own, rates.own, rates.fixed))
+        numbers = {"tmr_original": original.tmr, "tmr": own.tmr, "tmr_fixed": fixed.tmr, "fmr_fixed": fixed.fmr}
+        return {name: float(values[0]) for name, values in numbers.items()}
+
+    def _descriptors(self, x: Tensor) -> np.ndarray:
+        return _batched(self.matcher, x).cpu().numpy()
+
+
+def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return first @ second.T
 
 
 def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) -> None:

