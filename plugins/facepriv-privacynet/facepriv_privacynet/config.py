@@ -65,7 +65,7 @@ class Recipe:
         Share of faces whose targets are their own classes in everything.
     matcher_shift, matcher_smallest, matcher_light : float
         Alignment jitter before the matcher, and the smallest side that it is shown, as shares of the crop; how much
-        light, colour and share of grey faces change before it.
+        light, colour and share of grey faces change before it. Without jitter (0) nothing of it is done.
     ema : float
         Decay of the released average.
     augment : Augmentation or None

@@ -184,7 +184,7 @@ class Players:
 
     def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
         """Update every judge on real and changed faces, all with their true labels; the probe on real ones alone."""
-        # One view for all judges: augmenting costs as much as judging. One batch: half the calls.
+        # One view for all judges, and one batch: augmentation and calls are not repeated for each.
         x, own = self._augmented(real[0]), real[1]
         views = x if changed is None else torch.cat([x, self._augmented(changed[0])])
         parts: dict[str, list[Tensor]] = {"judges_real": [], "judges_changed": []}
