@@ -124,7 +124,7 @@ def compare_all(
         missing = "genuine" if photos.max(initial=0) < 2 else "impostor"
         raise DataError(f"{len(first)} photos of {(photos > 0).sum()} people hold no {missing} pair")
     genuine, genuine_subject = _genuine(first, second, subjects, score)
-    stream = ScoreStream(genuine)
+    stream = ScoreStream(genuine, keep=0)  # the highest are kept here, with whose they are
     top = _Top()
     height = max(1, _ROWS // len(first))
     for start in range(0, len(first) - 1, height):

@@ -30,7 +30,8 @@ class ScoreStream:
     genuine : array
         (G,) scores, NaN = failure; float32 is kept as it is, all else becomes float64.
     keep : int
-        How many of the highest impostor scores are kept: the most false matches at which a threshold can be set.
+        How many of the highest impostor scores are kept: the most false matches at which a threshold can be set. With 0
+        there is no threshold, and all other figures.
 
     Raises
     ------
@@ -68,7 +69,7 @@ class ScoreStream:
         self._reached += len(ordered) - np.searchsorted(ordered, self._steps, side="left")
         self._exceeded += len(ordered) - np.searchsorted(ordered, self._steps, side="right")
         self._moments(ordered)
-        floor = self._top.min() if len(self._top) >= self._keep else -np.inf
+        floor = self._top.min(initial=np.inf) if len(self._top) >= self._keep else -np.inf
         fresh = ordered[max(np.searchsorted(ordered, floor, side="right"), len(ordered) - self._keep) :]
         self._dropped |= len(fresh) < len(ordered)
         if len(fresh):

@@ -90,7 +90,13 @@ def test_a_stream_keeps_the_highest_scores_and_no_more(monkeypatch):
     assert few.tmr_at_fmr(0.04) == all_of_them.tmr_at_fmr(0.04) == verification.tmr_at_fmr(genuine, impostor, 0.04)
     with pytest.raises(DataError, match="more than the 1000 kept"):
         few.tmr_at_fmr(0.05)
-    assert few.auc() == all_of_them.auc() and few.eer() == all_of_them.eer()
+    none = ScoreStream(genuine, keep=0)
+    none.add(impostor)
+    assert len(none._top) == 0
+    with pytest.raises(DataError, match="more than the 0 kept"):
+        none.tmr_at_fmr(0.04)
+    for own in (few, none):
+        assert own.auc() == all_of_them.auc() and own.eer() == all_of_them.eer()
 
 
 def test_what_cannot_be_stated_is_refused():
