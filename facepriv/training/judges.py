@@ -24,6 +24,18 @@ class JudgeShape:
     residual: bool = False
 
 
+#: Judges of trainings: low and high resolutions, colour and grey, whole crop and face alone, plain and residual.
+JUDGES = (
+    JudgeShape(32, window=0.7),
+    JudgeShape(32, grey=True, window=0.85),
+    JudgeShape(40, window=1.0, residual=True),
+    JudgeShape(48, grey=True, window=1.0),
+    JudgeShape(56, window=0.75, residual=True),
+    JudgeShape(64, window=0.95),
+    JudgeShape(96, base=16, window=0.9, residual=True),
+)
+
+
 class Judge(nn.Module):
     """A small attribute classifier that stands for classifiers nobody has seen, and goes on learning.
 

@@ -11,11 +11,14 @@ from facepriv.errors import UsageError
 
 
 class Looks:
-    """A stand-in for every judge: brightness tells the gender, sixteen pixels the person."""
+    """A stand-in for every judge: brightness tells the gender, darkness the age, sixteen pixels the person."""
+
+    def __init__(self, name=""):
+        self.name = name
 
     def predict(self, images):
         female = images.mean(axis=(1, 2, 3))
-        return np.stack([1 - female, female], axis=1)
+        return 80 * (1 - female) if self.name.endswith("-age") else np.stack([1 - female, female], axis=1)
 
     def embed(self, images):
         return images[:, ::8, ::8].reshape(len(images), -1)
@@ -24,7 +27,7 @@ class Looks:
         return a @ b.T
 
     def create(self, kind, name):
-        return self
+        return Looks(name)
 
 
 @pytest.fixture
@@ -36,17 +39,19 @@ def small(ablation, monkeypatch, tmp_path):
     from facepriv.datasets.pack import open_pack
     from facepriv.testing.packs import little_pack
     from facepriv.training.faces import Faces
+    from facepriv.training.judges import Judge
 
     pack = little_pack(tmp_path / "pack", size=32, each=8)
     matcher, classifier = stand_ins(tiny=True)
+    grouped = Judge(classifier.shape, ordered=False).eval()
 
     def material(pack, *_, size, **__):
         training, validation = (Faces.from_pack(open_pack(pack), p, size, "cpu") for p in ("train", "validation"))
-        return runs.Material(training, validation, "portraits", classifier, [classifier], matcher)
+        return runs.Material(training, validation, "portraits", classifier, grouped, matcher)
 
     monkeypatch.setattr(ablation, "read_material", material)
     monkeypatch.setattr(ablation, "OURS", TINY)
-    monkeypatch.setattr(ablation, "registry", Looks)
+    monkeypatch.setattr("ablation_bench.registry", Looks)
     monkeypatch.setattr(ablation, "SAVE_EVERY", 1)
 
     def call(*options, out="runs"):
@@ -84,10 +89,25 @@ def test_variants_are_trained_with_every_seed_measured_and_drawn(ablation, small
         if name not in ("originals", "whole"):
             difference = found["cosine"]["all"]["value"] - result["variants"]["whole"]["cosine"]["all"]["value"]
             assert found["cosine"]["less_whole"]["value"] == pytest.approx(difference)
-    rows = (tmp_path / "table.md").read_text().splitlines()
+    rows = (tmp_path / "table.md").read_text().partition("\n\n")[0].splitlines()
     assert len(rows) == 2 + 2 + 2 * 3 and rows[2].startswith("| originals | ")
     assert (tmp_path / "figure.svg").read_text().startswith("<?xml")
     assert "no TMR" in done.output  # two people are too few, and that is said
+
+
+def test_age_is_measured_where_a_recipe_differs_in_it(small, tmp_path):
+    done, place = small("--variant", "age-groups", "--variant", "no-cycle", "--markdown", str(tmp_path / "table.md"))
+    assert done.exit_code == 0, (done.output, done.exception)
+    found = read(place / "runs.json")["variants"]
+    for group in ("young", "middle", "old"):
+        key = f"years family-b-age {group}"
+        whole, groups = found["whole"][key]["all"]["value"], found["age-groups"][key]["all"]["value"]
+        assert found["age-groups"][key]["less_whole"]["value"] == pytest.approx(groups - whole)
+        assert key not in found["no-cycle"] and key not in found["originals"]
+    first, second = (tmp_path / "table.md").read_text().split("\n\n")
+    assert "years towards" not in first and [row.split(" | ")[0] for row in second.splitlines()[2:]] == [
+        "| whole recipe", "| age in three groups", "| less the whole recipe",
+    ]  # fmt: skip
 
 
 def test_an_interrupted_ablation_goes_on_and_ends_as_one_that_was_not(ablation, small, monkeypatch):
@@ -134,4 +154,5 @@ def test_each_variant_changes_only_what_it_says(ablation):
         "no-discriminator": {"w_source"},
         "channels": {"generator"},
         "one-judge": {"judges", "judges_each_step", "fixed_every", "copies"},
+        "age-groups": {"ordered"},
     }

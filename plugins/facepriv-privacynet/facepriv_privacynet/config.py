@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from facepriv.training.augment import Augmentation
-from facepriv.training.judges import JudgeShape
+from facepriv.training.judges import JUDGES, JudgeShape
 from facepriv_privacynet import __version__
 from facepriv_privacynet.networks import GeneratorShape
-
-#: Judges of our preset: low and high resolutions, colour and grey, whole crop and face alone.
-JUDGES = (
-    JudgeShape(32, window=0.7),
-    JudgeShape(32, grey=True, window=0.85),
-    JudgeShape(40, window=1.0, residual=True),
-    JudgeShape(48, grey=True, window=1.0),
-    JudgeShape(56, window=0.75, residual=True),
-    JudgeShape(64, window=0.95),
-    JudgeShape(96, base=16, window=0.9, residual=True),
-)
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ class Material:
         Names of the data sets.
     estimator : Module
         Family A, age in ranks; it filled the labels, and measures where it did not judge.
-    classifiers : list of Module
-        Trained classifiers that judge, as the recipe wants age.
+    grouped : Module
+        The same, age in groups.
     matcher : Module or None
         MobileFaceNet: teaches where the recipe is matched, and measures.
     subjects : sequence of str
@@ -77,14 +77,16 @@ class Material:
     validation: Faces
     sets: str
     estimator: nn.Module
-    classifiers: list[nn.Module]
+    grouped: nn.Module
     matcher: nn.Module | None
     subjects: Sequence[str] = ()
 
+    def classifiers(self, recipe: Recipe) -> list[nn.Module]:
+        """Return the trained classifiers that judge, with age as the recipe wants it."""
+        return [self.estimator if recipe.ordered else self.grouped]
 
-def read_material(
-    pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int, ordered: bool
-) -> Material:
+
+def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int) -> Material:
     """Read a pack and the networks; filled labels are kept in the folder `kept`.
 
     Raises
@@ -95,8 +97,7 @@ def read_material(
     device = accelerator.device
     opened = open_pack(pack)
     family = registry().create("estimator", FAMILY[0])
-    estimator: nn.Module = family.ranked_module().to(device)
-    judging = estimator if ordered else family.joint_module().to(device)
+    estimator, grouped = (module.to(device) for module in (family.ranked_module(), family.joint_module()))
     matching = None if matcher is None else registry().create("matcher", MATCHER, path=matcher).torch_module()
     validation, training = (Faces.from_pack(opened, part, size, device) for part in ("validation", "train"))
     with accelerator.main_process_first():  # the others read what the first has filled
@@ -104,7 +105,7 @@ def read_material(
             fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
     sets = ", ".join(sorted(set(opened.columns["set"])))
     subjects = opened.columns["subject"][opened.where(part="validation")].tolist()
-    return Material(training, validation, sets, estimator, [judging], matching and matching.to(device), subjects)
+    return Material(training, validation, sets, estimator, grouped, matching and matching.to(device), subjects)
 
 
 class Run:
@@ -132,7 +133,7 @@ class Run:
             material.training,
             [material.matcher] if material.matcher else [],
             accelerator,
-            material.classifiers,
+            material.classifiers(recipe),
             execution=Execution(backend="inductor" if on_gpu else None),
         )
         if (out / CHECKPOINT).is_file():
@@ -162,8 +163,7 @@ class Run:
             torch.set_num_threads(threads)
         out.mkdir(parents=True, exist_ok=True)
         accelerator = Accelerator(mixed_precision=precision)
-        size = recipe.generator.size
-        material = read_material(pack, matcher, out, accelerator, size=size, ordered=recipe.ordered)
+        material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
         return cls(variant, out, recipe, material, accelerator, start)
 
     def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:

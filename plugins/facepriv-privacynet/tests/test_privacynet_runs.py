@@ -36,7 +36,7 @@ def run(tmp_path):
     labels["years"] = torch.tensor([20.0, 40, 60, 20])
     faces = Faces(torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), labels, torch.ones(4, dtype=torch.float64))
     classifier = Judge(JudgeShape(16, 8))
-    material = runs.Material(faces, faces, "made up", classifier, [classifier], Unit())
+    material = runs.Material(faces, faces, "made up", classifier, classifier, Unit())
     recipe = replace(OURS, generator=SHAPE, judges=(JudgeShape(16, 8),), warm_up=1, steps=1, batch=4)
     return runs.Run(PRIVACYNET, tmp_path, recipe, material, Accelerator(cpu=True, mixed_precision="no"))
 

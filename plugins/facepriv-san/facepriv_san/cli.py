@@ -26,6 +26,7 @@ def _trainer(method: str, about: str, members: int | None) -> click.Command:
         click.Option(["--prototypes"], type=_PATH, help="What 'facepriv train san-prototypes' wrote, if not ours."),
         click.Option(["--start"], type=_PATH, help="Folder of a run of 'train san' to take judges from, and for "
                      "flow-san the first network, instead of making them anew."),
+        click.Option(["--judges"], type=_PATH, help="Folder of a run of 'train privacynet' to take judges from."),
         click.Option(["--steps"], type=click.IntRange(1), help="Steps of each network."),
         click.Option(["--batch"], type=click.IntRange(2), help="Faces a step."),
         click.Option(["--minutes"], type=float, help="Stop, saved, after so many minutes; the same command goes on."),
@@ -53,6 +54,7 @@ def _train(
     matcher: Path,
     prototypes: Path | None,
     start: Path | None,
+    judges: Path | None,
     steps: int | None,
     batch: int | None,
     minutes: float | None,
@@ -82,7 +84,7 @@ def _train(
     averages = prototypes or packaged_weights(PACKAGE, "prototypes")
     accelerator = Accelerator(mixed_precision=precision)
     material = read_material(pack, matcher, averages, recipe.size, accelerator)
-    run = Run(method, out, recipe, material, accelerator, members=members, start=start)
+    run = Run(method, out, recipe, material, accelerator, members=members, start=start, judges=judges)
     if curve:
         for line in run.curve():
             click.echo(line)
@@ -91,7 +93,8 @@ def _train(
         run.train(minutes, lambda line: click.echo(line, err=True))
         return
     given = [f"--members {members}"] * (members > 1) + [f"--set {change}" for change in changes]
-    given += [f"--start {start.name}"] * (start is not None) + [f"--gain {gain:g}"] * (gain != 1)
+    given += [f"--{name} {folder.name}" for name, folder in (("start", start), ("judges", judges)) if folder]
+    given += [f"--gain {gain:g}"] * (gain != 1)
     options = " ".join([f"--steps {recipe.steps} --batch {recipe.batch}", *given])
     path, figures = run.export(f"facepriv train {method} PACK --matcher MOBILEFACENET {options}", gain)
     click.echo(f"{path}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()))

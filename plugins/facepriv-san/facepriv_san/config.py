@@ -1,25 +1,13 @@
-"""Numbers of a training, and the judges."""
+"""Numbers of a training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
 from facepriv.training.augment import Augmentation
-from facepriv.training.judges import JudgeShape
+from facepriv.training.judges import JUDGES, JudgeShape
 
-#: All judges: low and high resolutions, colour and grey, whole crop and face alone, plain and residual.
-JUDGES = (
-    JudgeShape(32, window=0.7),
-    JudgeShape(32, grey=True, window=0.85),
-    JudgeShape(40, window=0.6, residual=True),
-    JudgeShape(32, window=0.85, residual=True),
-    JudgeShape(40, grey=True, window=1.0),
-    JudgeShape(56, window=0.75, residual=True),
-    JudgeShape(32, grey=True, window=0.6, residual=True),
-    JudgeShape(64, window=0.95),
-    JudgeShape(96, base=16, window=0.9, residual=True),
-)
-#: They learn on real faces only and teach nobody: what they say is what strangers will say.
+#: Judges that learn on real faces only and teach nobody: what they say is what strangers will say.
 PROBES = (JudgeShape(36, window=0.75), JudgeShape(72, window=0.85, residual=True))
 
 
@@ -32,12 +20,12 @@ class Recipe:
     size : int
         Side of the crops.
     judges : tuple of int
-        Which of `JUDGES`.
+        Which of `facepriv.training.judges.JUDGES`.
     diverse : bool
         Whether the network is shown prototypes by age group and race.
-    judges_each_step, fixed_every : int
-        How many judges, drawn by chance, teach at each step, and learn right after on what they saw; at every how many
-        steps the trained classifier teaches, too.
+    judges_each_step : int
+        How many judges, drawn by chance, teach at each step, and learn right after on what they saw. With them, by
+        turns, the trained classifier and a copy of it that learns, too.
     share : float
         Share of the training faces that a judge learns on: each has its own.
     warm_up, warm_batch : int
@@ -46,7 +34,7 @@ class Recipe:
         Steps of the first phase: reconstruction alone.
     steps, batch, matched : int
         Steps of the second phase, with classifiers and matcher; faces a step, and how many of these the matcher sees.
-    rate_rebuild, rate, rate_judges : float
+    rate_rebuild, rate, rate_judges, rate_copy : float
         Adam's learning rates; the second phase's fall linearly to zero over the last `decay` share of its steps.
     w_judges, w_identity, w_alike, w_same, w_roughness : float
         Weights of the losses: classifiers; distance of a matcher's descriptors; different faces growing alike; change
@@ -64,24 +52,24 @@ class Recipe:
     judges: tuple[int, ...] = tuple(range(len(JUDGES)))
     diverse: bool = False
     judges_each_step: int = 3
-    fixed_every: int = 4
     share: float = 0.6
-    warm_up: int = 300
+    warm_up: int = 1000
     warm_batch: int = 48
     rebuild: int = 300
-    steps: int = 1200
+    steps: int = 1000
     batch: int = 16
     matched: int = 8
     rate_rebuild: float = 2e-3
-    rate: float = 6e-4
+    rate: float = 1e-3
     rate_judges: float = 1e-3
+    rate_copy: float = 1e-4
     decay: float = 0.4
-    w_judges: float = 8.0
+    w_judges: float = 12.0
     w_identity: float = 14.0
     w_alike: float = 100.0
     w_same: float = 2.0
     w_roughness: float = 2.0
-    same: float = 0.2
+    same: float = 0.1
     matcher_shift: float = 0.03
     matcher_smallest: float = 0.4
     matcher_light: float = 0.2

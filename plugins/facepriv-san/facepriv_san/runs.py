@@ -21,7 +21,7 @@ from facepriv.metrics.attributes import binary_eer
 from facepriv.registry import registry
 from facepriv.schema import GENDER
 from facepriv.training.faces import Faces
-from facepriv.training.loop import Loop, RunLog
+from facepriv.training.loop import CHECKPOINT, Loop, RunLog
 from facepriv.training.steps import agreed
 from facepriv.weights import Provenance
 from facepriv_san import family
@@ -99,6 +99,8 @@ class Run:
         How many networks.
     start : Path or None
         Folder of a run of ``san``: what it began with is taken over, and for ``flow-san`` its network as the first.
+    judges : Path or None
+        Folder of a run of PrivacyNet, whose judges have learnt for long, to begin with.
     """
 
     def __init__(
@@ -111,8 +113,10 @@ class Run:
         *,
         members: int = 1,
         start: Path | None = None,
+        judges: Path | None = None,
     ) -> None:
         self.method, self.out, self.recipe, self.members = method, out, recipe, members
+        self.judges = judges
         self.material, self.accelerator = material, accelerator
         out.mkdir(parents=True, exist_ok=True)
         if start:
@@ -129,6 +133,8 @@ class Run:
             base, place = self._trainer(self.recipe), self.out / _BASE
             if place.is_file():
                 base.load(place)
+            elif self.judges:
+                base.take_judges(self.judges / CHECKPOINT)
             if not base.prepared:
                 base.prepare(loop(base, place))
                 self._saved(base, place)

@@ -7,6 +7,7 @@ no part.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,22 +18,25 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from facepriv.errors import DataError
 from facepriv.schema import ADULT, GENDER
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces
-from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.judges import JUDGES, Judge, JudgeShape
 from facepriv.training.loop import Loop, load_checkpoint, save_checkpoint
 from facepriv.training.losses import roughness
 from facepriv.training.ordinal import YEARS
 from facepriv.training.steps import descend, frozen_precision, matched
-from facepriv_san.config import JUDGES, PROBES, Recipe
+from facepriv_san.config import PROBES, Recipe
 from facepriv_san.family import Form, pictures, redrawn
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes, nearest
 
 #: Labels of the training faces: the row of each, and which set of prototypes it is shown, by whether they are diverse.
 _ROW, KIND = "row", "kind"
+#: Faces and their labels.
+Labelled = tuple[Tensor, dict[str, Tensor]]
 #: What a seed decides; after it stands the step.
 _WARMING, _REBUILDING, _LEARNING, _JUDGING = range(4)
 
@@ -94,6 +98,8 @@ class Trainer:
         self.before = [(net.to(device).eval(), diverse) for net, diverse in before]
         self.net = built(San())
         self.judges = {k: judge(JUDGES[k]) for k in recipe.judges}
+        # The trained classifier once more, which goes on learning: a strong judge that stands still is fooled, too.
+        self.copy = copy.deepcopy(self.fixed).requires_grad_(True)
         self.probes = [judge(shape) for shape in PROBES]
         self.pictures = {
             flag: pictures(prototypes.sets(diverse=flag), recipe.size).to(device) for flag in (True, False)
@@ -102,6 +108,7 @@ class Trainer:
         self.average = MovingAverage(self.net, recipe.ema)
         self.opt = torch.optim.Adam(self.net.parameters(), recipe.rate_rebuild, (0.5, 0.999))
         self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges)
+        self.opt_c = torch.optim.AdamW(self.copy.parameters(), recipe.rate_copy)
         light = recipe.matcher_light
         self.jitter = Augmentation(
             rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False, smallest=recipe.matcher_smallest,
@@ -149,15 +156,15 @@ class Trainer:
         drawn = self._drawn()
         with self.accelerator.autocast():
             y = redrawn(self.net, start, *self._shown(own, wanted, diverse=r.diverse), self.form)
-            views = [self._verdict(self.judges[k], r.augment(y), wanted) for k in drawn]
-            if self.step % r.fixed_every == 0:
-                half = slice(0, len(x) // 2)
-                with frozen_precision(x.device):
-                    views.append(self._verdict(self.fixed, r.augment(y[half].float()), wanted[half]))
+            small = [self._verdict(self.judges[k], r.augment(y), wanted) for k in drawn]
+            half = slice(0, len(x) // 2)
+            with frozen_precision(x.device):
+                trained = self.fixed if self.step % 2 == 0 else self.copy
+                large = self._verdict(trained, r.augment(y[half].float()), wanted[half])
             part = slice(0, r.matched)
             identity, alike = matched(x[part], y[part], [self.matcher], self.jitter)
             parts = {
-                "judges": torch.stack(views).mean(),
+                "judges": (torch.stack(small).mean() + large) / 2,
                 "identity": identity,
                 "alike": alike,
                 "same": ((y - x).abs().mean(dim=(1, 2, 3)) * same).sum() / same.sum().clamp(min=1),
@@ -167,12 +174,15 @@ class Trainer:
         descend(self.accelerator, self.opt, total, self.net.parameters())
         self.average.update(self.net)
         self.step += 1
-        return {name: value.detach() for name, value in parts.items()} | self._judges_learn(y.detach(), own, drawn)
+        told = {name: value.detach() for name, value in parts.items()}
+        y, (x, real) = y.detach(), self.faces.draw(r.batch)
+        told |= self._judges_learn((x, real), (y, own), drawn)
+        return told | self._copy_learns((x[half], real[GENDER.name][half]), (y[half], gender[half]))
 
-    def _judges_learn(self, y: Tensor, own: dict[str, Tensor], drawn: Sequence[int]) -> dict[str, Tensor]:
+    def _judges_learn(self, faces: Labelled, changed: Labelled, drawn: Sequence[int]) -> dict[str, Tensor]:
         """Update some judges on real faces and on changed ones, all with their true labels; and the probes."""
         r = self.recipe
-        x, real = self.faces.draw(r.batch)
+        (x, real), (y, own) = faces, changed
         x = r.augment(x)
         views = torch.cat([x, r.augment(y)])
         known, found = [], []
@@ -187,6 +197,16 @@ class Trainer:
         descend(self.accelerator, self.opt_j, torch.stack([*known, *found, *probed]).sum(), taught)
         parts = {"judges_real": known, "judges_changed": found}
         return {name: torch.stack(values).mean().detach() for name, values in parts.items()}
+
+    def _copy_learns(self, faces: tuple[Tensor, Tensor], changed: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Update the trained classifier's copy as the judges are; its labels are gender alone."""
+        if self.step % 2:
+            return {}
+        views = self.recipe.augment(torch.cat([faces[0], changed[0]]).float())
+        with frozen_precision(views.device):
+            value = self._verdict(self.copy, views, torch.cat([faces[1], changed[1]]))
+        descend(self.accelerator, self.opt_c, value, self.copy.parameters())
+        return {"copy": value.detach()}
 
     @torch.no_grad()
     def given(self, x: Tensor, own: dict[str, Tensor], wanted: Tensor) -> Tensor:
@@ -214,12 +234,11 @@ class Trainer:
         """Write all state, atomically, from the main process."""
         if self.accelerator.is_main_process:
             numbers = {"updates": self.average.updates, **{name: getattr(self, name) for name in _COUNTS}}
-            save_checkpoint(path, self._nets(), {"net": self.opt, "judges": self.opt_j}, numbers)
+            save_checkpoint(path, self._nets(), self._optimisers(), numbers)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
-        optimisers = {"net": self.opt, "judges": self.opt_j}
-        numbers = load_checkpoint(path, self._nets(), optimisers, self.accelerator.device)
+        numbers = load_checkpoint(path, self._nets(), self._optimisers(), self.accelerator.device)
         self.average.updates = numbers["updates"]
         for name in _COUNTS:
             setattr(self, name, numbers[name])
@@ -230,12 +249,34 @@ class Trainer:
         load_checkpoint(path, nets, {}, self.accelerator.device)
         self.warmed, self.rebuilt = self.recipe.warm_up, self.recipe.rebuild
 
+    def take_judges(self, path: Path) -> None:
+        """Take judges from the checkpoint of a run of PrivacyNet: what these say of gender; and its copy of family A.
+
+        Raises
+        ------
+        DataError
+            If there is no such checkpoint, or its judges are others.
+        """
+        if not path.is_file():
+            raise DataError(f"{path}: missing; --judges takes the folder of a run of 'facepriv train privacynet'")
+        nets = torch.load(path, map_location=self.accelerator.device, weights_only=True)["nets"]
+        try:
+            for k, judge in self.judges.items():
+                learnt = nets[f"judge{k}"]
+                judge.load_state_dict({name: learnt[name] for name in judge.state_dict()})
+            self.copy.load_state_dict(nets["copy0"])
+        except (KeyError, RuntimeError) as error:
+            raise DataError(f"{path}: holds no such judges as 'facepriv train privacynet' makes") from error
+
     # -- helpers -----------------------------------------------------------------------------------------------
 
     def _nets(self) -> dict[str, nn.Module]:
         judges = {f"judge{k}": judge for k, judge in self.judges.items()}
         probes = {f"probe{i}": probe for i, probe in enumerate(self.probes)}
-        return {"net": self.net, "average": self.average.net, **judges, **probes}
+        return {"net": self.net, "average": self.average.net, "copy": self.copy, **judges, **probes}
+
+    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"net": self.opt, "judges": self.opt_j, "copy": self.opt_c}
 
     def _judging(self) -> list[nn.Parameter]:
         return [p for judge in (*self.judges.values(), *self.probes) for p in judge.parameters()]
@@ -272,7 +313,7 @@ class Trainer:
         r = self.recipe
         left = 1 - self.step / max(1, r.steps)
         factor = max(0.02, min(1.0, left / r.decay) if r.decay else 1.0)
-        for optimiser, rate in ((self.opt, r.rate), (self.opt_j, r.rate_judges)):
+        for optimiser, rate in ((self.opt, r.rate), (self.opt_j, r.rate_judges), (self.opt_c, r.rate_copy)):
             for group in optimiser.param_groups:
                 group["lr"] = rate * factor
 
