@@ -12,6 +12,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def main(weights: Path | None, size: int, rounds: int, threads: int | None, json
 
     from facepriv.training.augment import luminance
 
-    male, female = pictures(loaded.sets[0], size)[0, :2][:, None]
+    male, female = pictures(loaded.sets[0], replace(loaded.form, size=size))[0, :2][:, None]
     net, given = loaded.nets[0], (luminance(face), female, female, male)
     with torch.inference_mode():
         jobs = {"ours": lambda: net(*given), "plain": lambda: net.plain(*given)}

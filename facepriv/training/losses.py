@@ -29,3 +29,18 @@ def roughness(image: Tensor, changed: Tensor) -> Tensor:
     across = (delta[..., :, 1:] - delta[..., :, :-1]).abs().mean()
     down = (delta[..., 1:, :] - delta[..., :-1, :]).abs().mean()
     return across + down
+
+
+def faded(image: Tensor, changed: Tensor) -> Tensor:
+    """Ours: how much weaker the edges of the changed face are: one that is flat or dim tells a classifier less of
+    anything, which hides nothing in particular.
+    """
+    return torch.stack(
+        [F.relu(a.abs() - b.abs()).mean() for a, b in zip(*map(_edges, (image, changed)), strict=True)]
+    ).sum()
+
+
+def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the steps across and down between blocks of two by two pixels."""
+    small = F.avg_pool2d(image.mean(1, keepdim=True), 2)
+    return small[..., :, 1:] - small[..., :, :-1], small[..., 1:, :] - small[..., :-1, :]

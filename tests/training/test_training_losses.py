@@ -26,3 +26,10 @@ def test_roughness_of_an_even_change_is_zero_and_of_a_step_is_not():
     stepped = x.clone()
     stepped[..., 2:] += 0.5
     assert losses.roughness(x, stepped).item() > 0.1
+
+
+def test_a_face_fades_where_its_edges_grow_weaker_and_not_where_they_grow_stronger():
+    x = torch.zeros(1, 3, 8, 8)
+    x[..., 4:] = 0.4
+    assert losses.faded(x, 0.5 + 0.5 * x).item() == pytest.approx(0.2 / 3)  # one of three steps across is half as high
+    assert losses.faded(x, 2 * x).item() == losses.faded(x, x + 0.3).item() == 0

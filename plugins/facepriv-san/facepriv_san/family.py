@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,15 +38,20 @@ class Form:
         Side of the crops that it works on, a multiple of four.
     output : {"detail", "face"}
         ``detail``: the network draws at half of its input's size, so its drawing and the face are compared at that
-        size, and the difference is added, smoothly enlarged, under the paste mask: the face keeps its fine detail.
+        size, and the difference is added, smoothly enlarged, under the paste mask: the face keeps its fine detail. The
+        difference has no mean, so that nobody is hidden by being in the dark.
         ``face``: as published, the drawing takes the place of the grey face.
     gain : float
         Multiplies the difference.
+    caricature : float
+        How many times a network is shown what a prototype differs in from the neutral one: averages of women and of
+        men look so alike that a network makes little of them.
     """
 
     size: int = 112
     output: str = "detail"
     gain: float = 1.0
+    caricature: float = 1.0
 
 
 def redrawn(net: San, x: Tensor, own: Tensor, shown: Tensor, form: Form) -> Tensor:
@@ -67,7 +74,8 @@ def redrawn(net: San, x: Tensor, own: Tensor, shown: Tensor, form: Form) -> Tens
     change = drawing.float() - grey
     if form.output == "detail":
         mask = torch.tensor(feather_mask(x.shape[-1]), device=x.device)
-        change = F.interpolate(F.avg_pool2d(change, 2), scale_factor=2, mode="bilinear", align_corners=False) * mask
+        change = F.interpolate(F.avg_pool2d(change, 2), scale_factor=2, mode="bilinear", align_corners=False)
+        change = (change - (change * mask).sum(dim=(2, 3), keepdim=True) / mask.sum()) * mask
     return (x + form.gain * change).clamp(0, 1)
 
 
@@ -113,7 +121,7 @@ class Family:
         sets = [prototypes.sets(diverse=flag) for flag in diverse]
         #: For each net (K, 3, SIZE, SIZE, 3), to choose from; and the same as (K, 3, 3, S, S) to be shown.
         self.sets = sets
-        self.pictures = [pictures(each, form.size) for each in sets]
+        self.pictures = [pictures(each, form) for each in sets]
 
     def to(self, device: str) -> Family:
         """Move to `device`; returns self."""
@@ -122,10 +130,12 @@ class Family:
         return self
 
 
-def pictures(sets: Any, size: int) -> Tensor:
-    """Turn prototypes (K, 3, SIZE, SIZE, 3) into (K, 3, 3, size, size)."""
-    flat = torch.from_numpy(sets).flatten(0, 1).permute(0, 3, 1, 2)
-    shown = F.interpolate(flat, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+def pictures(sets: NDArray[np.float32], form: Form) -> Tensor:
+    """Turn prototypes (K, 3, SIZE, SIZE, 3), the last of three neutral, into what is shown, (K, 3, 3, S, S)."""
+    drawn = sets[:, -1:] + form.caricature * (sets - sets[:, -1:])
+    flat = torch.from_numpy(drawn).float().flatten(0, 1).permute(0, 3, 1, 2)
+    size = (form.size, form.size)
+    shown = F.interpolate(flat, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
     return shown.unflatten(0, sets.shape[:2]).contiguous()
 
 

@@ -26,7 +26,7 @@ from facepriv.training.steps import agreed
 from facepriv.weights import Provenance
 from facepriv_san import family
 from facepriv_san.config import Recipe, member
-from facepriv_san.family import Form, averaged, in_sequence
+from facepriv_san.family import averaged, in_sequence
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes
 from facepriv_san.prototypes import load as load_prototypes
@@ -183,7 +183,7 @@ class Run:
         }
         path = self.out / f"{self.method.replace('-', '_')}.safetensors"
         tensors = family.small(nn.ModuleList(nets).state_dict())
-        family.save(path, tensors, self._diverse(len(nets)), Form(self.recipe.size, gain=gain), provenance, extra)
+        family.save(path, tensors, self._diverse(len(nets)), self.recipe.form(gain), provenance, extra)
         return path, figures
 
     @torch.inference_mode()
@@ -222,10 +222,10 @@ class Run:
         }
 
     def _composed(self, nets: list[San], x: Tensor, own: dict[str, Tensor], wanted: Tensor, gain: float) -> Tensor:
-        form = Form(self.recipe.size, gain=gain)
+        form = self.recipe.form(gain)
         pairs = []
         for diverse in self._diverse(len(nets)):
-            shown = family.pictures(self.material.prototypes.sets(diverse=diverse), form.size).to(x.device)
+            shown = family.pictures(self.material.prototypes.sets(diverse=diverse), form).to(x.device)
             kind = own[KIND] if diverse else torch.zeros_like(own[KIND])
             pairs.append((shown[kind, own[GENDER.name]], shown[kind, wanted]))
         flat = [image for pair in pairs for image in pair]

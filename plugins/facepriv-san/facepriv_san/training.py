@@ -20,16 +20,16 @@ from torch.nn import functional as F
 
 from facepriv.errors import DataError
 from facepriv.schema import ADULT, GENDER
-from facepriv.training.augment import Augmentation
+from facepriv.training.augment import Augmentation, luminance
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces
 from facepriv.training.judges import JUDGES, Judge, JudgeShape
 from facepriv.training.loop import Loop, load_checkpoint, save_checkpoint
-from facepriv.training.losses import roughness
+from facepriv.training.losses import faded, roughness
 from facepriv.training.ordinal import YEARS
 from facepriv.training.steps import descend, frozen_precision, matched
 from facepriv_san.config import PROBES, Recipe
-from facepriv_san.family import Form, pictures, redrawn
+from facepriv_san.family import pictures, redrawn
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes, nearest
 
@@ -84,7 +84,7 @@ class Trainer:
         before: Sequence[tuple[San, bool]] = (),
     ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
-        self.form = Form(size=recipe.size)
+        self.form = recipe.form()
         device = accelerator.device
         torch.manual_seed(recipe.seed)
 
@@ -101,9 +101,7 @@ class Trainer:
         # The trained classifier once more, which goes on learning: a strong judge that stands still is fooled, too.
         self.copy = copy.deepcopy(self.fixed).requires_grad_(True)
         self.probes = [judge(shape) for shape in PROBES]
-        self.pictures = {
-            flag: pictures(prototypes.sets(diverse=flag), recipe.size).to(device) for flag in (True, False)
-        }
+        self.pictures = {flag: pictures(prototypes.sets(diverse=flag), self.form).to(device) for flag in (True, False)}
         self.known = {k: self._known(k) for k in recipe.judges}
         self.average = MovingAverage(self.net, recipe.ema)
         self.opt = torch.optim.Adam(self.net.parameters(), recipe.rate_rebuild, (0.5, 0.999))
@@ -131,14 +129,17 @@ class Trainer:
         return {"judges_real": torch.stack(values).mean().detach()}
 
     def rebuild(self) -> dict[str, Tensor]:
-        """First phase: the network learns to draw a face as it is, whatever prototype it is shown."""
+        """First phase: the network learns to draw a face as it is, moved by what its prototypes differ in."""
+        r = self.recipe
         self._seed(_REBUILDING, self.rebuilt)
         self.rebuilt += 1
-        x, own = self.faces.draw(self.recipe.batch)
+        x, own = self.faces.draw(r.batch)
         gender = own[GENDER.name]
         wanted = torch.randint(0, len(GENDER.classes), gender.shape, device=gender.device)
+        mine, shown = self._shown(own, wanted)
+        aim = (x + r.towards / r.caricature * luminance(shown - mine)).clamp(0, 1)
         with self.accelerator.autocast():
-            value = (redrawn(self.net, x, *self._shown(own, wanted), self.form) - x).abs().mean()
+            value = (redrawn(self.net, x, mine, shown, self.form) - aim).abs().mean()
         descend(self.accelerator, self.opt, value, self.net.parameters())
         self.average.update(self.net)
         return {"rebuilt": value.detach()}
@@ -168,6 +169,8 @@ class Trainer:
                 "identity": identity,
                 "alike": alike,
                 "same": ((y - x).abs().mean(dim=(1, 2, 3)) * same).sum() / same.sum().clamp(min=1),
+                "change": (y - x).abs().mean(),
+                "faded": faded(x, y),
                 "roughness": roughness(x, y),
             }
         total = torch.stack([getattr(r, f"w_{name}") * value for name, value in parts.items()]).sum()
@@ -176,6 +179,8 @@ class Trainer:
         self.step += 1
         told = {name: value.detach() for name, value in parts.items()}
         y, (x, real) = y.detach(), self.faces.draw(r.batch)
+        if self.step % r.judges_every:
+            return told
         told |= self._judges_learn((x, real), (y, own), drawn)
         return told | self._copy_learns((x[half], real[GENDER.name][half]), (y[half], gender[half]))
 
@@ -191,17 +196,15 @@ class Trainer:
                 scores = self.judges[k](views)[GENDER.name].float()
                 known.append(_cross_entropy(scores[: len(x)], self._labels(k, real)))
                 found.append(_cross_entropy(scores[len(x) :], self._labels(k, own)))
-            probed = [self._verdict(probe, x, real[GENDER.name]) for probe in self.probes if self.step % 4 == 0]
+            probed = [self._verdict(probe, x, real[GENDER.name]) for probe in self.probes]
         taught = [p for k in drawn for p in self.judges[k].parameters()]
-        taught += [p for probe in self.probes if probed for p in probe.parameters()]
+        taught += [p for probe in self.probes for p in probe.parameters()]
         descend(self.accelerator, self.opt_j, torch.stack([*known, *found, *probed]).sum(), taught)
         parts = {"judges_real": known, "judges_changed": found}
         return {name: torch.stack(values).mean().detach() for name, values in parts.items()}
 
     def _copy_learns(self, faces: tuple[Tensor, Tensor], changed: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Update the trained classifier's copy as the judges are; its labels are gender alone."""
-        if self.step % 2:
-            return {}
         views = self.recipe.augment(torch.cat([faces[0], changed[0]]).float())
         with frozen_precision(views.device):
             value = self._verdict(self.copy, views, torch.cat([faces[1], changed[1]]))
