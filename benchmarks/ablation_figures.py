@@ -90,8 +90,8 @@ def figures(
     matching = Matching(
         original[MATCHER], truth.people[truth.named], matcher.score_all, fmrs=(FMR,), replicates=replicates
     )
-    if FMR in matching.refused:
-        note(f"no TMR: {matching.refused[FMR]}")
+    if FMR in matching.rates.refused:
+        note(f"no TMR: {matching.rates.refused[FMR]}")
     else:
         found |= _verification(matching, runs)
     result: dict[str, Any] = {}

@@ -44,7 +44,7 @@ from facepriv.datasets import records
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks
 from facepriv.evaluation.looks import LookStore, look_at_photos
-from facepriv.fingerprints import digest, package_hash
+from facepriv.fingerprints import digest, package_hash, target_hash
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, STRONG, counts, gender_figures, matching_figures
@@ -187,7 +187,8 @@ def stale_key(setting: Setting) -> str:
     hashes = [known.create("perturber", name).info().get("weights") for name in setting.methods]
     settings = [sorted(known.find("perturber", name).options.items()) for name in setting.methods]
     asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}{settings if any(settings) else ''}"
-    return digest([asked, *(package_hash(package) for package in (*packages, *PIPELINE))])
+    code = [target_hash(target) for target in targets]
+    return digest([asked, *code, *(package_hash(package) for package in (*packages, *PIPELINE))])
 
 
 def changed(originals: list[Path], protected: list[Path]) -> int:

@@ -96,7 +96,7 @@ def fitting_panel(panel: Panel, truth: Truth) -> tuple[Panel, dict[str, str]]:
         if said["attribute"] and not truth.knows(said["attribute"]):
             left_out[name] = f"the photos have no {said['attribute']} label"
         elif not said["attribute"] and not truth.named:
-            left_out[name] = "the photos name no people, so nothing can be matched"
+            left_out[name] = "not all photos name people, so nothing can be matched"
         else:
             kept[said["kind"]].append(name)
     if not any(kept.values()):
@@ -155,9 +155,10 @@ def make_setup(
     for output in outputs:
         options = dict(request or {})
         requests |= paper_outputs(**options) if output == ALL else {output: named_output(output, **options)}
-    of_methods = [text for text in settings if text.partition("=")[0].rpartition(".")[0].strip() in chosen]
+    ours = (*chosen, *attacks)
+    of_methods = [text for text in settings if text.partition("=")[0].rpartition(".")[0].strip() in ours]
     of_judges = [text for text in settings if text not in of_methods]
-    judges = panel(configured(known, of_methods, chosen), estimators, matchers, of_judges)
+    judges = panel(configured(known, of_methods, chosen, attacks=attacks), estimators, matchers, of_judges)
     fitting, left_out = fitting_panel(judges, Truth.of(photos))
     return Setup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
 

@@ -61,7 +61,9 @@ def target_hash(target: str, data: Collection[str] = DATA) -> str:
         name = todo.pop()
         if name not in found and (path := _source(name)):
             found[name] = file_hash(path)
-            todo += [n for n in _imports(path, name) if n.partition(".")[0] in (package, "facepriv")]
+            # A plugin may build on another: facepriv_baseline_gan is facepriv_privacynet's code.
+            tops = [(n, n.partition(".")[0]) for n in _imports(path, name)]
+            todo += [n for n, top in tops if top in (package, "facepriv") or top.startswith("facepriv_")]
     return digest([target, *(f"{name} {found[name]}" for name in sorted(found)), package_hash(package, data)])
 
 

@@ -47,10 +47,18 @@ class Rates:
         At the thresholds that this pairing's own impostors set.
     fixed : dict
         At those that the originals set; a resample sets its own.
+    refused : dict
+        FMR that is in neither -> why: too few comparisons, or more false matches than are kept.
     """
 
     own: dict[float, pairs.Points] = field(default_factory=dict)
     fixed: dict[float, pairs.Points] = field(default_factory=dict)
+    refused: dict[float, str] = field(default_factory=dict)
+
+    def check(self, fmr: float) -> None:
+        """Raise `DataError` with the reason where there are no points for this FMR."""
+        if fmr in self.refused:
+            raise DataError(self.refused[fmr])
 
 
 class Matching:
@@ -65,7 +73,7 @@ class Matching:
     score : callable
         `FaceMatcher.score_all`.
     fmrs : sequence of float
-        False match rates at which thresholds are set; what the comparisons are too few for stands in `refused`.
+        False match rates at which thresholds are set.
 
     Raises
     ------
@@ -89,14 +97,15 @@ class Matching:
         self.original = self._compared(before, before)
         width = len(self.original.pairs.genuine)
         self.weights = [self.original.pairs.ones(), *draws(count, replicates=replicates, seed=seed, width=width)]
-        self.refused: dict[float, str] = {}
+        refused: dict[float, str] = {}
         self.reference: dict[float, list[pairs.Points]] = {}
         for fmr in fmrs:
             try:
                 self.reference[fmr] = [pairs.at_fmr(self.original.pairs, fmr, w) for w in self.weights]
             except DataError as error:
-                self.refused[fmr] = str(error)
-        self.rates = self._rates(self.original)
+                refused[fmr] = str(error)
+        found = {fmr: _joined(points) for fmr, points in self.reference.items()}
+        self.rates = Rates(own=found, fixed=found, refused=refused)
 
     def compare(self, after: NDArray[np.float32]) -> dict[str, Compared]:
         """Return pairing -> its comparisons; of photos that did not change those of the originals."""
@@ -110,7 +119,19 @@ class Matching:
 
     def measure(self, compared: Compared) -> Rates:
         """Return the rates of one pairing, at its own thresholds and at the originals'."""
-        return self.rates if compared is self.original else self._rates(compared)
+        if compared is self.original:
+            return self.rates
+        found = Rates(refused=dict(self.rates.refused))
+        for fmr, reference in self.reference.items():
+            both = list(zip(reference, self.weights, strict=True))
+            try:
+                own = _joined([pairs.at_fmr(compared.pairs, fmr, w) for w in self.weights])
+                fixed = _joined([pairs.at_thresholds(compared.pairs, r.threshold, w) for r, w in both])
+            except DataError as error:  # others can still be told
+                found.refused[fmr] = str(error)
+            else:
+                found.own[fmr], found.fixed[fmr] = own, fixed
+        return found
 
     def of_group(self, compared: Compared, rates: Rates, people: NDArray[np.bool_], fmr: float) -> Rates:
         """Return the rates of some people (S,) alone, at the thresholds that everybody sets.
@@ -141,17 +162,6 @@ class Matching:
 
     def _compared(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> Compared:
         return Compared(pairs.compare_all(first, second, self.index, self.score), first, second)
-
-    def _rates(self, compared: Compared) -> Rates:
-        found = Rates()
-        for fmr, reference in self.reference.items():
-            if compared is self.original:
-                found.own[fmr] = found.fixed[fmr] = _joined(reference)
-                continue
-            found.own[fmr] = _joined([pairs.at_fmr(compared.pairs, fmr, w) for w in self.weights])
-            both = zip(reference, self.weights, strict=True)
-            found.fixed[fmr] = _joined([pairs.at_thresholds(compared.pairs, r.threshold, w) for r, w in both])
-        return found
 
 
 def _joined(points: Sequence[pairs.Points]) -> pairs.Points:

@@ -32,9 +32,9 @@ class Truth:
     Parameters
     ----------
     subjects : ndarray
-        (N,) people; each photo its own name where the set names nobody.
+        (N,) people; a photo that names nobody is a person of its own.
     named : bool
-        Whether it names people, so that matchers can be measured.
+        Whether all photos name people, so that matchers can be measured.
     classes : dict
         Attribute -> (N,) int64 class index, -1 unknown.
     years : ndarray
@@ -55,7 +55,7 @@ class Truth:
         }
         years = np.array([np.nan if r.years is None else r.years for r in records], dtype=np.float64)
         named = all(r.subject for r in records)
-        return cls(np.array([r.subject if named else r.name for r in records]), named, classes, years)
+        return cls(np.array([r.subject or f"file/{r.name}" for r in records]), named, classes, years)
 
     def knows(self, attribute: str) -> bool:
         """Tell whether an estimator of this attribute can be measured here; age takes years, not groups."""

@@ -320,15 +320,15 @@ def matching_figures(
     Raises
     ------
     DataError
-        If the impostor comparisons are too few for this FMR.
+        If the impostor comparisons are too few for this FMR, or falsely match beyond what is kept of them.
     """
     matching = Matching(before, subjects, score, fmrs=(fmr,), replicates=replicates, seed=seed)
-    if fmr in matching.refused:
-        raise DataError(matching.refused[fmr])
+    matching.rates.check(fmr)
     base = matching.rates.own[fmr].tmr
     figures: Figures = {}
     for name, compared in matching.compare(after).items():
         rates = matching.measure(compared)
+        rates.check(fmr)
         figures[name] = {
             "genuine": len(compared.pairs.genuine),
             "impostor": compared.pairs.impostors,

@@ -28,8 +28,9 @@ def configured(
     *,
     estimators: Sequence[str] = (),
     matchers: Sequence[str] = (),
+    attacks: Sequence[str] = (),
 ) -> Registry:
-    """Return a registry that builds methods, estimators and matchers with the settings in `texts`.
+    """Return a registry that builds methods, estimators, matchers and attacks with the settings in `texts`.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def configured(
         ``METHOD.NAME=VALUE`` each. A value is read as the type that the constructor's annotation names (bool, int,
         float, str, Path, a Literal's words, a tuple of these with commas; ``none`` where None is allowed), or as that
         of the default.
-    methods, estimators, matchers : sequence of str
+    methods, estimators, matchers, attacks : sequence of str
         What this call uses: settings of anything else are refused.
 
     Raises
@@ -51,7 +52,7 @@ def configured(
     """
     kinds: dict[str, list[Kind]] = {}
     used: tuple[tuple[Kind, Sequence[str]], ...] = (
-        ("perturber", methods), ("estimator", estimators), ("matcher", matchers)
+        ("perturber", methods), ("estimator", estimators), ("matcher", matchers), ("attack", attacks)
     )  # fmt: skip
     for kind, names in used:
         for name in dict.fromkeys(names):

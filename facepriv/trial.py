@@ -24,7 +24,7 @@ from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.crops import Crop, cut_subject
 from facepriv.engines.chunk import use_one_thread
 from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks, spread
-from facepriv.evaluation.looks import judge_key
+from facepriv.evaluation.looks import LOOKING, judge_key, option_parts
 from facepriv.faces import find_faces
 from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.images import Photo, decode_image, encode_image, read_image
@@ -37,9 +37,7 @@ ORIGINAL = "original"
 #: Photos done, judged and kept at once; what an interruption costs at most, for each process.
 CHUNK = 32
 #: The code between a photo and its protected copy, method and estimators aside.
-PIPELINE = ("facepriv.faces", "facepriv.pipeline", "facepriv.images", "facepriv.contracts", "facepriv.seeds")
-#: The code between a photo and the crop that judges are given.
-LOOKING = ("facepriv.faces", "facepriv.images", "facepriv.datasets.crops")
+PIPELINE = (*LOOKING, "facepriv.pipeline", "facepriv.components", "facepriv.contracts", "facepriv.seeds")
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Trial:
         """Return output -> hash of all that decides what is seen in it, but the photos; also of `ORIGINAL`."""
         said = [f"{n} {judge_key(self.registry, 'estimator', n)}" for n in self.judges.estimators]
         said += [f"{n} {judge_key(self.registry, 'matcher', n)}" for n in self.judges.matchers]
-        return {name: digest([*said, crop]) for name, crop in self.crop_keys().items()}
+        return {name: digest([*sorted(said), crop]) for name, crop in self.crop_keys().items()}
 
     def crop_keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides its faces, but the photos; also of `ORIGINAL`."""
@@ -85,8 +83,8 @@ class Trial:
         weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
         # Where the weights in use are known, others that the package holds do not matter.
         data = DATA - WEIGHTS if weights else DATA
-        options = sorted((name, value) for name, value in method.options.items() if name != "weights" or not weights)
-        made = [self.method, weights, str(options), self.key.hex(), target_hash(method.target, data)]
+        options = {name: value for name, value in method.options.items() if name != "weights" or not weights}
+        made = [self.method, weights, *option_parts(options), self.key.hex(), target_hash(method.target, data)]
         known = self.registry.descriptors("estimator")
         labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]

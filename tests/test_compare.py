@@ -238,6 +238,6 @@ def test_what_the_photos_cannot_measure_is_not_asked(known, photos):
     assert fitting.judges.estimators == ("redness",) and left_out == {"family-a-race": "the photos have no race label"}
     nobody = [replace(record, subject="") for record in photos]
     fitting, left_out = fitting_panel(who, Truth.of(nobody))
-    assert fitting.judges.matchers == () and "name no people" in left_out["patches"]
+    assert fitting.judges.matchers == () and "not all photos name people" in left_out["patches"]
     with pytest.raises(UsageError, match=r"nobody can judge these photos .*no race label"):
         fitting_panel(panel(known, ["family-a-race"], ["patches"]), Truth.of(nobody))

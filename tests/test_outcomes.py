@@ -81,7 +81,9 @@ def looks(truth, seed):
 
 def test_labels_become_indices_and_what_is_unknown_stays_unknown():
     truth = Truth.of([photo(1, gender="female", age="old"), photo(2, years=20.0, race="indian")])
-    assert truth.subjects.tolist() == ["1.jpg", "2.jpg"] and not truth.named
+    assert truth.subjects.tolist() == ["file/1.jpg", "file/2.jpg"] and not truth.named
+    some = Truth.of([photo(1, "Ann"), photo(2, "Ann"), photo(3)])
+    assert some.subjects.tolist() == ["Ann", "Ann", "file/3.jpg"] and not some.named
     assert truth.classes["gender"].tolist() == [1, -1] and truth.classes["race"].tolist() == [-1, 3]
     assert truth.knows("gender") and truth.knows("race") and truth.knows("age")
     named = Truth.of([photo(1, "Ann", gender="female", age="old")])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from facepriv.errors import DataError
+from facepriv.matching import Matching
 from facepriv.metrics import verification
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import Estimate
@@ -115,6 +116,18 @@ def test_faces_that_become_alike_keep_the_rate_at_their_own_fmr_but_not_at_the_o
     assert found["own"]["tmr_kept"].value == 1
     assert found["fixed"]["tmr"].value == 1
     assert found["fixed"]["fmr"].value > 0.5
+
+
+def test_a_rate_that_cannot_be_told_leaves_the_others(people, monkeypatch):
+    *_, subjects = people
+    before = descriptors(subjects)
+    monkeypatch.setattr("facepriv.metrics.pairs.KEPT", 1500)
+    matching = Matching(before, subjects, closeness, fmrs=(0.002, 0.02), replicates=20)
+    rates = matching.measure(matching.compare(before * 0.9)[PROTECTED])
+    assert list(rates.refused) == [0.02] and "that are kept" in rates.refused[0.02]
+    assert list(rates.own) == list(rates.fixed) == [0.002]
+    with pytest.raises(DataError, match="that are kept"):
+        rates.check(0.02)
 
 
 def test_too_few_photos_for_the_fmr_are_refused(people):

@@ -162,6 +162,20 @@ def test_a_key_follows_all_that_decides_an_output_and_nothing_else(trial):
         assert changed[ORIGINAL] == keys[ORIGINAL] and changed["gender"] != keys["gender"]
     fewer = replace(trial, judges=Judges(trial.registry, ("redness",))).keys()
     assert not set(fewer.values()) & set(keys.values())
+    names = ("redness", "bright-gender") if "bright-gender" in trial.registry.descriptors("estimator") else ("redness",)
+    one, other = (replace(trial, judges=Judges(trial.registry, order)).keys() for order in (names, names[::-1]))
+    assert one == other
+
+
+def test_a_file_that_a_setting_names_decides_by_its_content(trial, monkeypatch, tmp_path):
+    monkeypatch.setattr(Tint, "__init__", lambda self, amount=0.2, table=None: setattr(self, "amount", amount))
+    file = tmp_path / "table.csv"
+    found = []
+    for text in ("one", "two", "one"):
+        file.write_text(text)
+        known = trial.registry.with_options("perturber", "tint", {"table": str(file)})
+        found.append(replace(trial, registry=known).keys()["gender"])
+    assert found[0] == found[2] != found[1]
 
 
 def test_weights_in_use_decide_and_not_where_they_lie(trial, monkeypatch):

@@ -16,7 +16,7 @@ from facepriv.evaluation.rows import Row
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimates
 from facepriv.outcomes import Truth
-from facepriv.schema import attribute
+from facepriv.schema import ADULT, attribute
 
 Float = NDArray[np.float64]
 #: Rows of what adversaries recover, and of whether protection can be told.
@@ -90,7 +90,7 @@ def adversary_rows(
         `ATTACK`, percent: each estimator as it is and turned round, each attack; ``change`` is paired. The strongest
         has the note "best adversary". `DETECTION` of a detector.
     """
-    known = truth.classes[name] >= 0
+    known = (truth.classes[name] >= 0) & ~(truth.years < ADULT)  # as in all attribute figures
     classes, people = truth.classes[name][known], truth.subjects[known]
     options: dict[str, Any] = {"replicates": replicates}
 

@@ -19,7 +19,7 @@ from facepriv.attacks.logistic import people_folds
 from facepriv.components import build_estimator, build_method, wanted_labels
 from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.engines.chunk import use_one_thread
-from facepriv.errors import DataError, FaceprivError, PluginError, one_line
+from facepriv.errors import FaceprivError, PluginError, one_line
 from facepriv.evaluate import Judges, load_looks, save_looks, spread
 from facepriv.evaluation.looks import judge_key
 from facepriv.fingerprints import CODE, digest, package_hash, target_hash
@@ -281,11 +281,11 @@ class _Learner:
 
 
 def _load_notes(files: Sequence[Path]) -> Notes:
-    """Join the notes of chunks; one without any face has none but ``seen``, and is filled up."""
+    """Join the notes of chunks; one without any face has none but ``seen``, and is filled up where others have more."""
     parts = [load_looks(file) for file in files]
     full = next((part for part in parts if len(part) > 1), None)
-    if full is None:
-        raise DataError("no face was found in any photo: there is nothing to attack")
+    if full is None:  # no face in any photo: too few to learn from, which is the answer
+        return {"seen": np.concatenate([part["seen"] for part in parts])}
     joined: Notes = {}
     for name, rows in full.items():
         empty = {id(p): np.zeros((len(p["seen"]), *rows.shape[1:]), rows.dtype) for p in parts if name not in p}

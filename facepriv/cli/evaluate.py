@@ -84,7 +84,8 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
     Rates are in percent, with 95 % intervals over people. A judge that is too weak on the originals, or that the
     weights were trained against, is shown and counts nowhere.
 
-    Exit code: 0 done, 1 something is missing, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
+    Exit code: 0 done (--fail-if 'missing > 0' minds photos without a protected file), 1 a folder, a table or a model is
+    missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
     """
     from facepriv.evaluation.conditions import judge, read_condition
     from facepriv.evaluation.judges import panel
@@ -178,7 +179,8 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
 
 def _show(found: Evaluation) -> None:
     people = f" of {found.people} people" if found.people else ""
-    click.echo(f"{found.photos} photos{people}; 95 % intervals in brackets, rates in percent\n")
+    fmr = f"TMR at FMR {100 * found.settings['fmr']:g} % unless it says another"
+    click.echo(f"{found.photos} photos{people}; {fmr}; 95 % intervals in brackets, rates in percent\n")
     rows = [row for row in found.rows if row.figure in _MAIN and not row.group]
     console.table(("figure", "judge", "originals", "protected", "change", ""), [_line(row) for row in rows])
     grouped = [row for row in found.rows if row.figure in _GROUPS and row.group]

@@ -61,7 +61,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a condition holds (None: nothing here can be judged by it), and the rows and values for which it does."""
+    """Whether a condition holds (None: for lack of some figure it cannot be judged), and for which rows and values."""
 
     condition: Condition
     holds: bool | None
@@ -72,7 +72,7 @@ class Verdict:
         """One line for people."""
         said = f"--fail-if '{self.condition.text}'"
         if self.holds is None:
-            return f"{said}: there is no such figure here that counts, so it cannot be judged"
+            return f"{said}: cannot be judged, for not every judge and pairing has such a figure that counts"
         if not self.holds:
             return f"{said}: does not hold"
         row, value = self.where[0]
@@ -109,11 +109,11 @@ def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
         meant = [row for row in meant if row.counts and row.evaluator != UNSEEN_MEAN]
     meant = [row for row in meant if not row.group] or meant
     values = [(row, value) for row in meant if (value := _value(row, condition.end)) is not None]
-    if not values:
-        return Verdict(condition, None)
     compare = _COMPARE[condition.sign]
     worst = sorted(values, key=lambda pair: pair[1], reverse=condition.sign.startswith(">"))
     where = tuple(pair for pair in worst if compare(pair[1], condition.number))
+    if not where and (not values or len(values) < len(meant)):
+        return Verdict(condition, None)  # what could not be measured may be the worst
     return Verdict(condition, bool(where), where)
 
 

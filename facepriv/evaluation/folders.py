@@ -58,6 +58,7 @@ class Evaluation:
     photos: int
     people: int
     judges: dict[str, dict[str, Any]]
+    settings: dict[str, float]
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -66,6 +67,7 @@ class Evaluation:
             "photos": self.photos,
             "people": self.people or None,
             "judges": self.judges,
+            "settings": self.settings,
             "rows": to_json(self.rows),
             "problems": list(self.problems),
             "notes": list(self.notes),
@@ -217,11 +219,12 @@ def evaluate_folders(
     rows = [*_counts(pairing, likeness), *rows, *_quality(likeness, measure.how)]
     return Evaluation(
         tuple(rows),
-        tuple(_problems(photos, pairing, likeness, after["seen"] | ~before["seen"], run)),
+        tuple(_problems(photos, pairing, likeness, (before["seen"], after["seen"]), run)),
         tuple(_notes(photos, described, measure, run)),
         len(photos),
         len(np.unique(truth.subjects)) if truth.named else 0,
         _said(described, measure, rows, all_seen),
+        {"fmr": fmr, "replicates": replicates, "seed": seed},
     )
 
 
@@ -257,21 +260,27 @@ def _quality(likeness: Likeness, how: Resampling) -> list[Row]:
 
 
 def _problems(
-    photos: Sequence[Record], pairing: Pairing, likeness: Likeness, face: NDArray[np.bool_], run: Run | None
+    photos: Sequence[Record],
+    pairing: Pairing,
+    likeness: Likeness,
+    seen: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    run: Run | None,
 ) -> list[str]:
-    """Return one line for each photo or file with something wrong; `face` (N,) is false where a face was lost."""
+    """Return one line for each photo or file with something wrong; `seen` (N,) is true where a face was found, in the
+    originals and in the protected files.
+    """
     recorded: dict[str, str] = {}
     for name, row in (run.rows if run else {}).items():
         if row.status in SAID:
             recorded[str(PurePosixPath(name).with_suffix(""))] = SAID[row.status]
     lines = problems(photos, pairing, likeness, recorded)
-    lines += [
-        f"{record.name}: a face was found in the original, none in its protected file"
-        for record, state, found in zip(photos, likeness.states, face, strict=True)
-        if not found and state in ("ok", "resized")
-    ]
+    for record, state, before, after in zip(photos, likeness.states, *seen, strict=True):
+        if state in ("ok", "resized") and not before:
+            lines.append(f"{record.name}: no face was found in the original")
+        elif state in ("ok", "resized") and not after:
+            lines.append(f"{record.name}: a face was found in the original, none in its protected file")
     lines += [f"{name}: has no original, and is not looked at" for name in pairing.extra]
-    return lines
+    return [*lines, *pairing.unread]
 
 
 def _notes(photos: Sequence[Record], described: Mapping[str, Any], measure: Measure, run: Run | None) -> list[str]:
@@ -281,7 +290,9 @@ def _notes(photos: Sequence[Record], described: Mapping[str, Any], measure: Meas
         lines.append(f"left out, for the originals have no labels for them: {', '.join(unfit)}")
     nameless = sum(not record.subject for record in photos)
     if nameless:
-        lines.append(f"{nameless} of {len(photos)} photos name no person: no TMR, and intervals are over photos")
+        lines.append(
+            f"{nameless} of {len(photos)} photos name no person: no TMR, and intervals take each for its own person"
+        )
     copied = [row.file for row in (run.rows.values() if run else ()) if row.status == "copied"]
     if copied:
         lines.append(f"{len(copied)} files were copied unprotected by their run, first {copied[0]}")

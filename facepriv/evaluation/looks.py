@@ -23,7 +23,7 @@ from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 
 #: The code between a photo and the crop that judges are given.
-LOOKING = ("facepriv.faces", "facepriv.images", "facepriv.datasets.crops")
+LOOKING = ("facepriv.faces", "facepriv.images", "facepriv.imageformats", "facepriv.cmyk", "facepriv.datasets.crops")
 #: Photos looked at and kept at once; what an interruption costs at most, for each process.
 CHUNK = 16
 _BESIDE = (".toml", ".json")
@@ -90,13 +90,19 @@ def judge_key(known: Registry, kind: Kind, name: str) -> str:
     """
     descriptor = known.find(kind, name)
     parts = [str(JUDGE_SIZE), *(package_hash(package, CODE) for package in LOOKING), target_hash(descriptor.target)]
-    for option, value in sorted(descriptor.options.items()):
+    return digest([*parts, *option_parts(descriptor.options)])
+
+
+def option_parts(options: Mapping[str, Any]) -> list[str]:
+    """Return what must be hashed of a component's options: of a file that one names, its content."""
+    parts = []
+    for option, value in sorted(options.items()):
         parts.append(f"{option}={value}")
         path = Path(str(value))
         if isinstance(value, str | Path) and path.is_file():
             parts[-1] = f"{option}={file_hash(path)}"
             parts += [file_hash(p) for p in (path.with_suffix(s) for s in _BESIDE) if p.is_file() and p != path]
-    return digest(parts)
+    return parts
 
 
 def look_at_photos(

@@ -131,16 +131,15 @@ class MatcherRows:
         """Return the rows of TMR and FMR."""
         rows = []
         base = self.matching.rates
-        rates = _or_refusal(lambda: self.matching.measure(compared))
+        rates = self.matching.measure(compared)
         for fmr in (self.fmr, *(f for f in FMRS if f != self.fmr)):
             end = "" if fmr == self.fmr else f"@{100 * fmr:g}%"
             names = [f"tmr{end}", f"tmr_fixed{end}", f"fmr_fixed{end}"]
-            refusal = rates if isinstance(rates, str) else self.matching.refused.get(fmr)
-            if refusal:
-                rows += [Row(name, pairing=pairing, note=refusal) for name in names]
-                continue
-            rows += _triple(names, pairing, "", base, rates, fmr)
-        if pairing == PROTECTED and not isinstance(rates, str) and self.fmr not in self.matching.refused:
+            if fmr in rates.refused:
+                rows += [Row(name, pairing=pairing, note=rates.refused[fmr]) for name in names]
+            else:
+                rows += _triple(names, pairing, "", base, rates, fmr)
+        if pairing == PROTECTED and self.fmr not in rates.refused:
             for name, people in self.groups:
                 rows += self._group(pairing, compared, rates, name, people)
         return rows

@@ -91,7 +91,7 @@ class Measure:
             if isinstance(model, AttributeEstimator):
                 self._take_estimator(name, model.attribute)
             elif isinstance(model, FaceMatcher) and not truth.named:
-                self.left_out[name] = "the photos name no people, so nothing can be matched"
+                self.left_out[name] = "not all photos name people, so nothing can be matched"
             elif isinstance(model, FaceMatcher):
                 try:
                     matching = Matching(before[name], truth.subjects.tolist(), model.score_all, fmrs=fmrs,

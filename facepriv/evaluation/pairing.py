@@ -44,11 +44,14 @@ class Pairing:
         Protected files without an original among the photos; nobody looks at them.
     ambiguous : dict
         Number of a photo -> the files that could be its protected one.
+    unread : tuple of str
+        What was found in the folder of the protected files and cannot be read, in words.
     """
 
     protected: tuple[Path | None, ...]
     extra: tuple[str, ...] = ()
     ambiguous: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,23 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     chosen: list[Path | None] = []
     ambiguous: dict[int, tuple[str, ...]] = {}
     used: set[PurePosixPath] = set()
-    for n, record in enumerate(photos):
-        names = [PurePosixPath(name) for name in (_below(record.path, originals), record.name)]
+    every = [[PurePosixPath(name) for name in (_below(record.path, originals), record.name)] for record in photos]
+    # A file of the very name of one photo is not the protected one of another that differs in its suffix.
+    taken = {name for names in every for name in names}
+    for n, names in enumerate(every):
         candidates = next((by_name[key] for key in (str(name.with_suffix("")) for name in names) if key in by_name), [])
         exact = [c for c in candidates if c[0] in names]
-        one = exact or candidates
+        one = exact or [c for c in candidates if c[0] not in taken]
         used |= {name for name, _ in one}
         chosen.append(one[0][1] if len(one) == 1 else None)
         if len(one) > 1:
             ambiguous[n] = tuple(str(name) for name, _ in one)
-    extra = tuple(str(file.name) for file in found.files if file.name not in used)
-    return Pairing(tuple(chosen), extra, ambiguous)
+    # Photos that nobody asked about (--limit, --part) have their protected files, too.
+    there = {file.name.with_suffix("") for file in discover([str(originals)]).files}
+    extra = tuple(
+        str(file.name) for file in found.files if file.name not in used and file.name.with_suffix("") not in there
+    )
+    return Pairing(tuple(chosen), extra, ambiguous, tuple(found.problems))
 
 
 def compare(

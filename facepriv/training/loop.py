@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -128,9 +129,12 @@ def load_checkpoint(
     Raises
     ------
     DataError
-        If the file holds other networks.
+        If the file is damaged or holds other networks.
     """
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise DataError(f"{path}: is no checkpoint, or damaged: copy it again, or choose another --out") from error
     try:
         for name, net in nets.items():
             net.load_state_dict(state["nets"][name])

@@ -41,10 +41,15 @@ def agreed(accelerator: Accelerator, stop: bool) -> bool:
     return bool(accelerator.reduce(wishes, "sum") > 0)
 
 
+def fast_in_bfloat16(kind: str) -> bool:
+    """Tell whether bfloat16 is faster than float32 on this kind of device: on CUDA, and on CPUs with tiles for it."""
+    return kind == "cuda" or (kind == "cpu" and torch.cpu._is_amx_tile_supported())
+
+
 def frozen_precision(device: torch.device) -> AbstractContextManager[Any]:
     """Return the context in which frozen networks run: on a CPU in float32.
 
-    Depthwise convolutions, of which they are made, take twice as long in bfloat16 there.
+    They are made of depthwise convolutions, for which there are no fast bfloat16 kernels.
     """
     return torch.autocast("cpu", enabled=False) if device.type == "cpu" else nullcontext()
 

@@ -31,6 +31,8 @@ ROWS = [
     row("tmr", 92, 91, evaluator="dlib", pairing="(X1', X2')"),
     row("tmr", 92, 85, evaluator="dlib", pairing="(X1, X2')"),
     row("tmr@1%", 99, 98, evaluator="dlib", pairing="(X1', X2')"),
+    row("tmr_fixed", 92, 90, evaluator="dlib", pairing="(X1, X2')"),
+    Row("tmr_fixed", evaluator="dlib", pairing="(X1', X2')", note="refused"),
     Row("rank1", evaluator="dlib", note="refused"),
     Row("missing", unit="photos", after=Estimate(2, float("nan"), float("nan"))),
 ]
@@ -54,6 +56,8 @@ ROWS = [
         ("missing > 1e0", True, 1),
         ("missing > 2", False, 0),
         ("rank1 < 5", None, 0),
+        ("tmr_fixed < 80", None, 0),  # the refused one may be worse
+        ("tmr_fixed < 91", True, 1),
         ("ssim < 0.5", None, 0),
         ("missing_rise > 0", None, 0),
     ],

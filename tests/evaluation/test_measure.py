@@ -244,7 +244,7 @@ def test_curves_hold_the_rates_of_the_rows(measure, after, rows):
 def test_what_cannot_be_measured_is_left_out_with_the_reason(truth, before, after, judges):
     nameless = replace(truth, named=False, years=np.full(PHOTOS, np.nan))
     measure = Measure(nameless, before, judges, replicates=20)
-    assert "name no people" in measure.left_out["face"] and "age in years" in measure.left_out["age"]
+    assert "not all photos name people" in measure.left_out["face"] and "age in years" in measure.left_out["age"]
     found = measure.rows(after)
     assert not [row for row in found if row.evaluator in ("face", "age")]
     with pytest.raises(DataError, match="two people"):

@@ -52,6 +52,22 @@ def test_of_several_files_the_one_of_the_same_suffix_is_meant_else_none(two):
     assert found.ambiguous == {1: ("a/two.jpg", "a/two.webp")}
 
 
+def test_the_protected_file_of_another_photo_stands_in_for_none(tmp_path):
+    records = [photo(tmp_path / "original" / name, name) for name in ("one.png", "one.webp")]
+    save(tmp_path / "protected" / "one.png", records[0].path)
+    assert pair(records, tmp_path / "original", tmp_path / "protected").protected == (
+        tmp_path / "protected" / "one.png", None
+    )  # fmt: skip
+
+
+def test_protected_files_of_photos_that_were_not_asked_about_are_not_called_strange(two):
+    records, original, protected = two
+    for record in records:
+        save(protected / record.name, record.path)
+    save(protected / "c/new.png", records[0].path)
+    assert pair(records[:2], original, protected).extra == ("c/new.png",)
+
+
 def test_a_name_within_its_set_pairs_where_the_path_does_not(tmp_path):
     record = photo(tmp_path / "celeba" / "img_align_celeba" / "000001.png", "000001.png")
     save(tmp_path / "protected" / "000001.jpg", record.path)

@@ -73,14 +73,22 @@ def test_a_checkpoint_of_other_networks_is_refused_by_name(tmp_path):
         load_checkpoint(tmp_path / "a.pt", {"net": nn.Linear(3, 2)}, {}, torch.device("cpu"))
 
 
-def test_a_checkpoint_runs_no_code(tmp_path):
+def test_a_checkpoint_runs_no_code(tmp_path, capsys):
     class Evil:
         def __reduce__(self):
             return print, ("run",)
 
     torch.save({"nets": Evil()}, tmp_path / "a.pt")
-    with pytest.raises(Exception, match="weights_only"):
+    with pytest.raises(DataError, match="is no checkpoint, or damaged"):
         load_checkpoint(tmp_path / "a.pt", {}, {}, torch.device("cpu"))
+    assert "run" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_was_cut_short_is_named(tmp_path):
+    save_checkpoint(tmp_path / "a.pt", {"net": nn.Linear(2, 2)}, {}, {})
+    (tmp_path / "a.pt").write_bytes((tmp_path / "a.pt").read_bytes()[:200])
+    with pytest.raises(DataError, match=r"a\.pt: is no checkpoint, or damaged"):
+        load_checkpoint(tmp_path / "a.pt", {"net": nn.Linear(2, 2)}, {}, torch.device("cpu"))
 
 
 def test_what_is_no_recipe_cannot_be_changed():

@@ -34,7 +34,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
     @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
-    @click.option("--precision", type=click.Choice(["bf16", "no"]), default="bf16", show_default=True)
+    @click.option("--precision", type=click.Choice(["bf16", "no"]), help="[default: bf16 where it is fast, else no]")
     @click.option("--set", "changes", multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe.")
     @click.option("--threads", type=int, help="CPU threads; default: torch's choice.")
     @click.option("--export", is_flag=True, help=f"Train nothing; write {name}.safetensors from the run's checkpoint.")
@@ -43,7 +43,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
     def command(
         pack: Path, out: Path, matcher: Path | None, start: Path | None, preset: str, steps: int | None,
-        batch: int | None, minutes: float | None, precision: str, changes: tuple[str, ...], threads: int | None,
+        batch: int | None, minutes: float | None, precision: str | None, changes: tuple[str, ...], threads: int | None,
         export: bool, gain: float, curve: bool,
     ) -> None:  # fmt: skip
         from facepriv_privacynet import runs
@@ -62,7 +62,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
                 click.echo(line)
             return
         if export:
-            path, figures = run.export(_shown(variant, preset, recipe, changes, gain), gain)
+            path, figures = run.export(_shown(variant, preset, recipe, changes, start, gain), gain)
             click.echo(f"{path}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
             return
         run.train(minutes, lambda line: click.echo(line, err=True))
@@ -85,9 +85,12 @@ def export_command(load: Load, name: str) -> click.Command:
     return command
 
 
-def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], gain: float) -> str:
+def _shown(
+    variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: Path | None, gain: float
+) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
-    extra = "".join(f" --set {change}" for change in changes) + (f" --gain {gain:g}" if gain != 1 else "")
+    extra = f" --start {start.name}" if start else ""
+    extra += "".join(f" --set {change}" for change in changes) + (f" --gain {gain:g}" if gain != 1 else "")
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"
         f" --steps {recipe.steps} --batch {recipe.batch}{extra}"

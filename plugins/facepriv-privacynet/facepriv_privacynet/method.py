@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.training.steps import fast_in_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
@@ -39,7 +40,6 @@ class PrivacyNet(Perturber):
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
-    crop_size: ClassVar[int] = 112
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
     #: Whose weights it runs.
     variant: ClassVar[Variant] = PRIVACYNET
@@ -47,6 +47,11 @@ class PrivacyNet(Perturber):
     def __init__(self, weights: str | Path | None = None) -> None:
         self.weights = weights
         self.device = "cpu"
+
+    @property
+    def crop_size(self) -> int:  # type: ignore[override]  # the weights say it
+        """Side of the crops that the weights were trained on."""
+        return int(self._loaded()[1].metadata.config["generator"]["size"])
 
     def to(self, device: str) -> PrivacyNet:
         """Run on `device` from now on; returns self."""
@@ -87,10 +92,8 @@ class PrivacyNet(Perturber):
 
 
 def _precision(device: str) -> AbstractContextManager[Any]:
-    """bfloat16 on CUDA and on CPUs whose tiles multiply it, where it is faster; else float32."""
     kind = torch.device(device).type
-    fast = kind == "cuda" or (kind == "cpu" and torch.cpu._is_amx_tile_supported())
-    return torch.autocast(kind, torch.bfloat16) if fast else nullcontext()
+    return torch.autocast(kind, torch.bfloat16) if fast_in_bfloat16(kind) else nullcontext()
 
 
 def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import nn
 
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
+from facepriv.fingerprints import digest
 from facepriv.images import atomic_write
 from facepriv.registry import registry
 from facepriv.training.faces import Faces
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
+from facepriv.training.steps import fast_in_bfloat16
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.players import Execution
@@ -43,14 +46,19 @@ def recipe(variant: Variant, preset: str, *, steps: int | None, batch: int | Non
 
 
 def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
-    """Fill in missing labels, and keep them in the file `kept`: estimating them anew takes minutes on a CPU."""
+    """Fill in missing labels, and keep them in the file `kept`: estimating them anew takes minutes on a CPU.
+
+    What is kept counts for faces with the same labels alone, which another pack does not have.
+    """
+    of = digest(str(values.cpu().tolist()) for values in faces.labels.values())
     if kept.is_file():
-        labels = load_file(kept, device=str(faces.weights.device))
-        if all(len(values) == len(faces) for values in labels.values()):
-            faces.labels.update(labels)
-            return
+        with safe_open(kept, "pt", device=str(faces.weights.device)) as file:
+            if (file.metadata() or {}).get("of") == of:
+                faces.labels.update({name: file.get_tensor(name) for name in faces.labels})
+                return
     faces.fill_unknown(estimator)
-    atomic_write(kept, save({name: values.cpu().contiguous() for name, values in faces.labels.items()}))
+    labels = {name: values.cpu().contiguous() for name, values in faces.labels.items()}
+    atomic_write(kept, save(labels, {"of": of}))
 
 
 @dataclass
@@ -154,7 +162,7 @@ class Run:
         recipe: Recipe,
         *,
         matcher: Path | None = None,
-        precision: str = "bf16",
+        precision: str | None = None,
         threads: int | None = None,
         start: Path | None = None,
     ) -> Run:
@@ -162,7 +170,8 @@ class Run:
         if threads:
             torch.set_num_threads(threads)
         out.mkdir(parents=True, exist_ok=True)
-        accelerator = Accelerator(mixed_precision=precision)
+        fast = fast_in_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
+        accelerator = Accelerator(mixed_precision=precision or ("bf16" if fast else "no"))
         material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
         return cls(variant, out, recipe, material, accelerator, start)
 

@@ -170,10 +170,10 @@ class Recognition:
         """Return ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and
         ``fmr_fixed`` at the originals'. Empty where the pairs are too few for the rate.
         """
-        if self.fmr in self.matching.refused:
-            return {}
         after = self._descriptors(_batched(generator, self.x, self.wanted))
         rates = self.matching.measure(self.matching.compare(after)[PROTECTED])
+        if self.fmr in rates.refused:
+            return {}
         original, own, fixed = (r[self.fmr] for r in (self.matching.rates.own, rates.own, rates.fixed))
         numbers = {"tmr_original": original.tmr, "tmr": own.tmr, "tmr_fixed": fixed.tmr, "fmr_fixed": fixed.fmr}
         return {name: float(values[0]) for name, values in numbers.items()}
