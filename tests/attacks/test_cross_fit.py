@@ -5,8 +5,9 @@ import pytest
 
 from facepriv.attacks.base import Attack
 from facepriv.attacks.figures import ATTACK, BEST, DETECTION, adversary_rows, class_eer, class_scores
-from facepriv.attacks.siege import Answers, Target, cross_fit
+from facepriv.attacks.siege import Answers, Target, _load_notes, cross_fit
 from facepriv.errors import PluginError
+from facepriv.evaluate import save_looks
 from facepriv.outcomes import Truth
 
 COUNT = 80
@@ -140,3 +141,12 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
     assert clever.before == told["bad"].before  # one reference for all
     assert clever.change.value == pytest.approx(clever.after.value - clever.before.value)
     assert told["good"].after.value > 80 > 20 > told["good, turned round"].after.value
+
+
+def test_outputs_without_a_single_face_are_refused_and_stop_nobody(truth, tools, tmp_path):
+    files = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for file in files:
+        save_looks(file, {"seen": np.zeros(COUNT // 2, bool)})
+    nobody = _load_notes(files)
+    said = cross_fit(Rote(), tools, nobody, nobody, truth, "gender")
+    assert "too few faces to learn gender from" in said.refused and np.isnan(said.protected).all()

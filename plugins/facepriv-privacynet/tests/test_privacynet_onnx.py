@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from click.testing import CliRunner
 from facepriv_privacynet.config import PRIVACYNET
-from facepriv_privacynet.method import load_generator
+from facepriv_privacynet.method import PrivacyNet, load_generator
 from facepriv_privacynet.networks import Generator, GeneratorShape
 from facepriv_privacynet.onnx_file import export_onnx
 
@@ -71,6 +71,12 @@ def weights_of(path, shape, architecture=PRIVACYNET.architecture):
     metadata = WeightsMetadata(architecture, origin, {"generator": asdict(shape)})
     save_weights(path, half(Generator(shape).state_dict()), metadata)
     return path
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_weights_say_at_which_size_they_run(tmp_path, size):
+    method = PrivacyNet(weights_of(tmp_path / "own.safetensors", GeneratorShape(size, 8, 1, "channels", "image")))
+    assert method.crop_size == size
 
 
 def test_the_papers_form_is_exported_too(tmp_path):

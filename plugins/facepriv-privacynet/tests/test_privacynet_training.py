@@ -97,6 +97,10 @@ def test_filled_labels_are_kept_and_read_again(faces, tmp_path):
     runs.fill_labels(second, None, tmp_path / "labels")  # nobody is asked
     for name, values in first.labels.items():
         assert torch.equal(second.labels[name], values)
+    third = copy_of(faces)
+    third.labels["gender"] = 1 - third.labels["gender"]  # another pack
+    runs.fill_labels(third, asian_of_fifty, tmp_path / "labels")
+    assert not torch.equal(third.labels["gender"], first.labels["gender"])
 
 
 def test_generator_step_moves_the_generator_alone(faces):
