@@ -6,7 +6,8 @@ The adversary protects photos of people whose class is known, with the public me
 2. a logistic regression on what every classifier and matcher at hand says of the protected faces: what misleads a
    classifier in a steady way informs this one, and a descriptor that tells people apart tells their gender;
 3. a classifier's network is trained on, all of it, on the protected faces;
-4. people left out of 2 and 3 decide how much each is believed.
+4. people left out of 2 and 3 decide how much each is believed; where these are too few to show every class, 2 stands
+   alone.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ class Retrained(Attack):
         """Undo colours, train, and weigh; see the module."""
         left_out = people_folds(known.subjects, known.classes, _FOLDS) == 0
         study, rest = known.take(~left_out), known.take(left_out)
+        if any(len(np.unique(part.classes)) < len(np.unique(known.classes)) for part in (study, rest)):
+            alone = _frozen(known.after, known, tools.classes)
+            return lambda notes: alone(notes)
         colours = _colours(study, rest)
         prepare = partial(_prepared, colours=colours, estimators=tools.estimators)
         study_notes, rest_notes = prepare(study.after), prepare(rest.after)

@@ -117,6 +117,14 @@ def test_a_network_that_learns_on_finds_what_no_classifier_at_hand_says(tools, s
     assert frozen > 0.3 and tuned < 0.15
 
 
+def test_a_few_people_with_many_photos_are_enough_to_see_what_a_classifier_sees(tools, striped):
+    images, classes, _ = striped(260)
+    rows = np.concatenate([np.flatnonzero(classes == 0)[:100], np.flatnonzero(classes == 1)[:60]])
+    people = np.repeat([f"p{n:02}" for n in range(16)], 10)
+    found = eer(Retrained(epochs=0.1), tools, images[rows], images[rows], classes[rows], people)
+    assert found <= naive(tools, images[rows], classes[rows]) + 0.02
+
+
 def test_a_trunk_that_is_not_there_is_an_error(tools, striped):
     images, classes, people = striped(40)
     attack = Retrained(trunk="family-z")
