@@ -76,6 +76,11 @@ def ablation(monkeypatch):
 
 
 @pytest.fixture
+def attacks(monkeypatch):
+    return load("attacks", monkeypatch)
+
+
+@pytest.fixture
 def small_lfw(tmp_path):
     """Eight "people", each two photos of the astronaut in another light; the last of them has no face."""
     from skimage import data
