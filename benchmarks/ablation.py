@@ -14,6 +14,10 @@ the whole recipe are paired. This is a report: nothing may be chosen by it, or t
 
     python benchmarks/ablation.py PACK --matcher MOBILEFACENET -o OUT
 
+Small trainings from nothing show little in a few hundred steps: `--from RUN`, the folder of a run of `facepriv train
+privacynet`, lets all variants go on from where that run is, with its generator, judges and discriminator (heads that a
+variant needs and the run has not are learnt in the warm-up). Its own channels (`--base`) are then needed.
+
 Interrupted, the same command goes on; with more `--seeds` or variants it does what is missing.
 """
 
@@ -42,6 +46,7 @@ from facepriv import __version__
 from facepriv.cli.console import note
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import UsageError
+from facepriv.fingerprints import file_hash
 from facepriv.images import atomic_write
 from facepriv.schema import AGE
 from facepriv.training.judges import JudgeShape
@@ -77,6 +82,7 @@ SAVE_EVERY = 50
 @click.argument("pack", type=click.Path(path_type=Path))
 @click.option("--matcher", type=click.Path(path_type=Path), required=True, help="MobileFaceNet ONNX file.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
+@click.option("--from", "begin", type=click.Path(path_type=Path), help="Folder of a run to go on from.")
 @click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)), default=tuple(VARIANTS),
               help="Only these, and the whole recipe. [default: all]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=2, show_default=True)
@@ -95,7 +101,8 @@ SAVE_EVERY = 50
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write the table as a page has it.")
 @json_option
 def main(
-    pack: Path, matcher: Path, out: Path, variants: tuple[str, ...], seeds: int, steps: int, warm_up: int, batch: int,
+    pack: Path, matcher: Path, out: Path, begin: Path | None, variants: tuple[str, ...], seeds: int, steps: int,
+    warm_up: int, batch: int,
     base: int, blocks: int, named: int, others: int, precision: str, threads: int | None, replicates: int,
     figure: Path | None, markdown: Path | None, json_path: Path | None,
 ) -> None:  # fmt: skip
@@ -109,8 +116,12 @@ def main(
     opened = open_pack(pack)
     held = choose(opened, named, others)
     chosen = [name for name in VARIANTS if name in {WHOLE, *variants}]
+    for name in [n for n in chosen if begin and VARIANTS[n][1](recipe).generator != recipe.generator]:
+        note(f"{name} is left out: its generator is built otherwise, and cannot go on from {begin}")
+        chosen.remove(name)
     out.mkdir(parents=True, exist_ok=True)
-    check_settings(out, {"recipe": repr(recipe), "precision": precision, "named": named, "others": others})
+    known = {"recipe": repr(recipe), "precision": precision, "named": named, "others": others}
+    check_settings(out, known | ({"from": file_hash(begin / CHECKPOINT)} if begin else {}))
     own = accelerator(precision, cpu=not torch.cuda.is_available())
     material = read_material(pack, matcher, out, own, size=recipe.generator.size)
     judges = Bench(held, material)
@@ -121,14 +132,15 @@ def main(
         for name in chosen:
             wanted = replace(VARIANTS[name][1](recipe), seed=seed)
             place = out / f"{name}-{seed}"
-            train(wanted, place, warmed(wanted, out, material, own), material, own)
+            train(wanted, place, warmed(wanted, out, material, own, begin), material, own, begin is not None)
             changed = partial(judges.changed, place, wanted)
             runs[name].append(judges.seen(place, changed, AGE.classes if name in AGED else ()))
     found = figures(original, runs, judges.truth, judges.matcher, replicates)
     for name, figure_of in found.items():
         figure_of["label"] = VARIANTS[name][0] if name in VARIANTS else name
     result = {
-        "facepriv": __version__, "recipe": repr(recipe), "seeds": seeds, "faces": len(held.rows),
+        "facepriv": __version__, "recipe": repr(recipe), "from": begin and begin.name, "seeds": seeds,
+        "faces": len(held.rows),
         "people": len(set(held.people)), "faces_of_named": int(held.named.sum()), "replicates": replicates,
         "variants": found,
     }  # fmt: skip
@@ -150,8 +162,11 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
     atomic_write(path, text.encode())
 
 
-def warmed(recipe: Recipe, out: Path, material: Material, own: Any) -> Path:
-    """Return the checkpoint of warmed-up judges and discriminator of this seed and kind of judges; makes it once."""
+def warmed(recipe: Recipe, out: Path, material: Material, own: Any, begin: Path | None) -> Path:
+    """Return the checkpoint of warmed-up judges and discriminator of this seed and kind of judges; makes it once.
+
+    They begin with what the run in the folder `begin` has learnt, and so does the generator.
+    """
     kind = f"{len(recipe.judges)}-judges-{'plain' if recipe.augment is None else 'augmented'}"
     kind += f"{'' if recipe.ordered else '-groups'}-{recipe.seed}"
     place = out / f"{WARMED}-{kind}"
@@ -165,13 +180,30 @@ def warmed(recipe: Recipe, out: Path, material: Material, own: Any) -> Path:
         )
         if path.is_file():
             trainer.load(path)
+        elif begin:
+            take_over(trainer.nets(), begin / CHECKPOINT)
         trainer.run(place, log=_quiet, save_every=SAVE_EVERY)
         done.touch()
     return path
 
 
-def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any) -> None:
-    """Train one run to its end, from where it stands; keeps only the averaged generator when it is done."""
+def take_over(nets: dict[str, nn.Module], path: Path) -> None:
+    """Fill networks with those of a checkpoint that are built alike, heads aside; raises `UsageError` for another G."""
+    learnt = torch.load(path, map_location="cpu", weights_only=True)["nets"]
+    for name, net in nets.items():
+        given = learnt.get(name, {})
+        fits = {k: given[k] for k, v in net.state_dict().items() if k in given and given[k].shape == v.shape}
+        if all(".heads." in f".{k}" for k in net.state_dict().keys() - fits.keys()):
+            net.load_state_dict(fits, strict=False)
+        elif name in ("g", "average"):
+            raise UsageError(f"{path}: holds a generator of another shape; give its --base and --blocks")
+
+
+def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any, begun: bool) -> None:
+    """Train one run to its end, from where it stands; keeps only the averaged generator when it is done.
+
+    Judges and discriminator are those in the checkpoint `warm`; with `begun`, the generator is, too.
+    """
     if (place / GENERATOR).is_file():
         return
     place.mkdir(exist_ok=True)
@@ -181,7 +213,7 @@ def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any)
         trainer.load(path)
         note(f"{place.name}: goes on at step {trainer.step}")
     else:
-        taught = {name: net for name, net in trainer.nets().items() if name in ("d", "probe") or "judge" in name}
+        taught = {n: net for n, net in trainer.nets().items() if begun or n in ("d", "probe") or "judge" in n}
         learning = {name: trainer.optimisers()[name] for name in ("d", "judges")}
         load_checkpoint(warm, taught, learning, own.device)
         trainer.warmed = recipe.warm_up

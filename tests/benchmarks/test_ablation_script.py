@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from facepriv.errors import UsageError
@@ -130,6 +131,24 @@ def test_an_interrupted_ablation_goes_on_and_ends_as_one_that_was_not(ablation, 
     again, _ = small(*only, out="cut")
     assert again.exit_code == 0 and "no-cycle-0: goes on at step 1" in again.output and len(made) == 4
     assert read(place / "cut.json")["variants"] == read(place / "whole.json")["variants"]
+
+
+def test_variants_go_on_from_a_run_with_what_is_built_alike(ablation, small, tmp_path):
+    first, place = small("--variant", "whole", "--seeds", "1", "--warm-up", "2", out="first")
+    assert first.exit_code == 0, (first.output, first.exception)
+    run = place / "first" / "warmed-2-judges-augmented-0"  # as good a checkpoint as any
+    done, _ = small("--from", str(run), "--variant", "age-groups", "--seeds", "1", "--warm-up", "0", out="second")
+    assert done.exit_code == 0, (done.output, done.exception)
+    learnt = torch.load(run / ablation.CHECKPOINT, weights_only=True)["nets"]
+    for kind in ("", "-groups"):
+        begun = torch.load(place / f"second/warmed-2-judges-augmented{kind}-0" / ablation.CHECKPOINT, weights_only=True)
+        for net in ("g", "average", "d", "judge0", "judge1"):
+            same = {k for k, v in begun["nets"][net].items() if k in learnt[net] and torch.equal(v, learnt[net][k])}
+            assert {k for k in begun["nets"][net] if not k.startswith("heads.age")} == same, (kind, net)
+    other, _ = small("--from", str(run), "--variant", "channels", "--seeds", "1", "--warm-up", "0", out="second")
+    assert other.exit_code == 0 and "channels is left out" in other.stderr
+    wide, _ = small("--from", str(run), "--variant", "whole", "--base", "16", out="third")
+    assert wide.exit_code == UsageError.exit_code and "a generator of another shape" in wide.stderr
 
 
 def test_runs_of_other_settings_are_not_mixed(small):
