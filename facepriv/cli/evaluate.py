@@ -179,8 +179,9 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
 
 def _show(found: Evaluation) -> None:
     people = f" of {found.people} people" if found.people else ""
-    fmr = f"TMR at FMR {100 * found.settings['fmr']:g} % unless it says another"
-    click.echo(f"{found.photos} photos{people}; {fmr}; 95 % intervals in brackets, rates in percent\n")
+    matched = any(row.figure == "tmr" for row in found.rows)
+    fmr = f" TMR at FMR {100 * found.settings['fmr']:g} % unless it says another;" if matched else ""
+    click.echo(f"{found.photos} photos{people};{fmr} 95 % intervals in brackets, rates in percent\n")
     rows = [row for row in found.rows if row.figure in _MAIN and not row.group]
     console.table(("figure", "judge", "originals", "protected", "change", ""), [_line(row) for row in rows])
     grouped = [row for row in found.rows if row.figure in _GROUPS and row.group]
