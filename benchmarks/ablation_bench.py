@@ -82,10 +82,9 @@ class Bench:
         self.x = faces.crops[rows].float().div(255)
         own = {name: values[rows].cpu() for name, values in faces.labels.items()}
         group = {name: {**own, AGE.name: torch.full_like(own[AGE.name], k)} for k, name in enumerate(AGE.classes)}
+        aims = {GENDER.name: flipped(own, (GENDER.name,)), **group}
         #: What is aimed at -> label vectors (N, V).
-        self.wanted = {
-            aim: encode(labels) for aim, labels in {GENDER.name: flipped(own, (GENDER.name,)), **group}.items()
-        }
+        self.wanted = {aim: encode(labels) for aim, labels in aims.items()}
         female = own[GENDER.name].numpy() == GENDER.index("female")
         self.truth = Truth(female, own[YEARS].numpy().astype(np.float64), held.people, held.named)
         self.teacher = material.matcher

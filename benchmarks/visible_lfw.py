@@ -183,12 +183,10 @@ def stale_key(setting: Setting) -> str:
     known = setting.registry
     targets = [known.find("perturber", name).target for name in setting.methods]
     targets += [d.target for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
-    packages = sorted({target.partition(":")[0].partition(".")[0] for target in targets})
     hashes = [known.create("perturber", name).info().get("weights") for name in setting.methods]
     settings = [sorted(known.find("perturber", name).options.items()) for name in setting.methods]
     asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}{settings if any(settings) else ''}"
-    code = [target_hash(target) for target in targets]
-    return digest([asked, *code, *(package_hash(package) for package in (*packages, *PIPELINE))])
+    return digest([asked, *map(target_hash, targets), *map(package_hash, PIPELINE)])
 
 
 def changed(originals: list[Path], protected: list[Path]) -> int:

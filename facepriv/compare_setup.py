@@ -156,9 +156,9 @@ def make_setup(
         options = dict(request or {})
         requests |= paper_outputs(**options) if output == ALL else {output: named_output(output, **options)}
     ours = (*chosen, *attacks)
-    of_methods = [text for text in settings if text.partition("=")[0].rpartition(".")[0].strip() in ours]
-    of_judges = [text for text in settings if text not in of_methods]
-    judges = panel(configured(known, of_methods, chosen, attacks=attacks), estimators, matchers, of_judges)
+    of_those = [text for text in settings if text.partition("=")[0].rpartition(".")[0].strip() in ours]
+    of_judges = [text for text in settings if text not in of_those]
+    judges = panel(configured(known, of_those, chosen, attacks=attacks), estimators, matchers, of_judges)
     fitting, left_out = fitting_panel(judges, Truth.of(photos))
     return Setup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
 

@@ -70,8 +70,7 @@ class Retrained(Attack):
         left_out = people_folds(known.subjects, known.classes, _FOLDS) == 0
         study, rest = known.take(~left_out), known.take(left_out)
         if any(len(np.unique(part.classes)) < len(np.unique(known.classes)) for part in (study, rest)):
-            alone = _frozen(known.after, known, tools.classes)
-            return lambda notes: alone(notes)
+            return _frozen(known.after, known, tools.classes)
         colours = _colours(study, rest)
         prepare = partial(_prepared, colours=colours, estimators=tools.estimators)
         study_notes, rest_notes = prepare(study.after), prepare(rest.after)

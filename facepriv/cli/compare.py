@@ -38,7 +38,7 @@ def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True),
         click.option("--seed", type=int, default=0, show_default=True),
         click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE",
-                     help="A setting of a method or an evaluator; a wrong name is answered with those there are."),
+                     help="A setting of a method, evaluator or attack; a wrong name is answered with those there are."),
         click.option("--estimator", "estimators", type=Names(), multiple=True,
                      help="Who judges attributes: NAME, or OWN=NAME. [default: those no method here was made with]"),
         click.option("--matcher", "matchers", type=Names(), multiple=True,

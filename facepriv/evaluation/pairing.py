@@ -105,11 +105,10 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
         chosen.append(one[0][1] if len(one) == 1 else None)
         if len(one) > 1:
             ambiguous[n] = tuple(str(name) for name, _ in one)
+    over = [file.name for file in found.files if file.name not in used]
     # Photos that nobody asked about (--limit, --part) have their protected files, too.
-    there = {file.name.with_suffix("") for file in discover([str(originals)]).files}
-    extra = tuple(
-        str(file.name) for file in found.files if file.name not in used and file.name.with_suffix("") not in there
-    )
+    there = {file.name.with_suffix("") for file in discover([str(originals)]).files} if over else set()
+    extra = tuple(str(name) for name in over if name.with_suffix("") not in there)
     return Pairing(tuple(chosen), extra, ambiguous, tuple(found.problems))
 
 

@@ -118,6 +118,17 @@ def save_checkpoint(
     partial.replace(path)
 
 
+def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return what `save_checkpoint` wrote; raises `DataError` if the file is missing, damaged or another."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such checkpoint; train first, or name the folder of another run") from error
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise DataError(f"{path}: is no checkpoint, or damaged: copy it again, or choose another --out") from error
+    return state
+
+
 def load_checkpoint(
     path: Path,
     nets: Mapping[str, nn.Module],
@@ -131,10 +142,7 @@ def load_checkpoint(
     DataError
         If the file is damaged or holds other networks.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise DataError(f"{path}: is no checkpoint, or damaged: copy it again, or choose another --out") from error
+    state = read_checkpoint(path, device)
     try:
         for name, net in nets.items():
             net.load_state_dict(state["nets"][name])

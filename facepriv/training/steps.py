@@ -41,16 +41,18 @@ def agreed(accelerator: Accelerator, stop: bool) -> bool:
     return bool(accelerator.reduce(wishes, "sum") > 0)
 
 
-def fast_in_bfloat16(kind: str) -> bool:
-    """Tell whether bfloat16 is faster than float32 on this kind of device: on CUDA, and on CPUs with tiles for it."""
+def multiplies_bfloat16(kind: str) -> bool:
+    """Tell whether this kind of device has units that multiply bfloat16: CUDA, and CPUs with tiles for it."""
     return kind == "cuda" or (kind == "cpu" and torch.cpu._is_amx_tile_supported())
 
 
-def frozen_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context in which frozen networks run: on a CPU in float32.
+def mixed_precision(chosen: str | None) -> str:
+    """Return Accelerate's name of the precision to train in: the chosen one, else bfloat16 where there are units."""
+    return chosen or ("bf16" if multiplies_bfloat16("cuda" if torch.cuda.is_available() else "cpu") else "no")
 
-    They are made of depthwise convolutions, for which there are no fast bfloat16 kernels.
-    """
+
+def frozen_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context in which frozen networks run: on a CPU in float32."""
     return torch.autocast("cpu", enabled=False) if device.type == "cpu" else nullcontext()
 
 

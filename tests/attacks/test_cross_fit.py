@@ -143,6 +143,15 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
     assert told["good"].after.value > 80 > 20 > told["good, turned round"].after.value
 
 
+def test_children_are_no_more_judged_by_an_adversary_than_by_a_classifier(truth, tools):
+    truth.years[:10] = 7
+    said = np.stack([1.0 - truth.classes["gender"], truth.classes["gender"]], axis=1)
+    wrong = said.copy()
+    wrong[:10] = 1 - said[:10]
+    rows = adversary_rows("gender", truth, {"g": said}, {"g": wrong}, ["g"], {}, replicates=20)
+    assert next(row for row in rows if row.evaluator == "g").after.value == 0
+
+
 def test_outputs_without_a_single_face_are_refused_and_stop_nobody(truth, tools, tmp_path):
     files = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for file in files:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from facepriv.datasets.records import Record
 from facepriv.errors import DataError
-from facepriv.evaluation import pairing
+from facepriv.evaluation import folders, pairing
 from facepriv.evaluation.looks import LookStore
 from facepriv.evaluation.pairing import compare, pair, problems
 
@@ -89,6 +89,20 @@ def test_every_state_is_counted_and_named(two, tmp_path):
     assert [line.partition(":")[0] for line in lines] == ["a/two.png", "b/one.png", "b/three.png"]
     assert "another size" in lines[0] and "no whole image" in lines[1] and "its run says: it failed" in lines[2]
     assert alike.usable("protected", found.protected)[1:] == [found.protected[1], None, None]
+
+
+def test_a_face_that_no_detector_finds_is_named_on_whichever_side(two):
+    records, original, protected = two
+    for record in records:
+        save(protected / record.name, record.path)
+    found = pair(records, original, protected)
+    alike = compare([record.path for record in records], found.protected, workers=0)
+    before, after = np.array([True, True, False, False]), np.array([True, False, True, False])
+    assert folders._problems(records, found, alike, (before, after), None) == [
+        "a/two.png: a face was found in the original, none in its protected file",
+        "b/one.png: no face was found in the original",
+        "b/three.png: no face was found in the original",
+    ]
 
 
 def test_a_damaged_original_is_told_from_a_damaged_protected_file(two):

@@ -34,7 +34,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
     @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
-    @click.option("--precision", type=click.Choice(["bf16", "no"]), help="[default: bf16 where it is fast, else no]")
+    @click.option("--precision", type=click.Choice(["bf16", "no"]), help="[default: bf16 where the processor has it]")
     @click.option("--set", "changes", multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe.")
     @click.option("--threads", type=int, help="CPU threads; default: torch's choice.")
     @click.option("--export", is_flag=True, help=f"Train nothing; write {name}.safetensors from the run's checkpoint.")

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from facepriv.contracts import FaceBatch, Labels, Perturber
-from facepriv.training.steps import fast_in_bfloat16
+from facepriv.training.steps import multiplies_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
@@ -93,7 +93,7 @@ class PrivacyNet(Perturber):
 
 def _precision(device: str) -> AbstractContextManager[Any]:
     kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16) if fast_in_bfloat16(kind) else nullcontext()
+    return torch.autocast(kind, torch.bfloat16) if multiplies_bfloat16(kind) else nullcontext()
 
 
 def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:

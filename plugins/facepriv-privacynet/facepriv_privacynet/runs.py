@@ -22,7 +22,7 @@ from facepriv.registry import registry
 from facepriv.training.faces import Faces
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
-from facepriv.training.steps import fast_in_bfloat16
+from facepriv.training.steps import mixed_precision
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.players import Execution
@@ -170,8 +170,7 @@ class Run:
         if threads:
             torch.set_num_threads(threads)
         out.mkdir(parents=True, exist_ok=True)
-        fast = fast_in_bfloat16("cuda" if torch.cuda.is_available() else "cpu")
-        accelerator = Accelerator(mixed_precision=precision or ("bf16" if fast else "no"))
+        accelerator = Accelerator(mixed_precision=mixed_precision(precision))
         material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
         return cls(variant, out, recipe, material, accelerator, start)
 

@@ -30,7 +30,8 @@ def _trainer(method: str, about: str, members: int | None) -> click.Command:
         click.Option(["--steps"], type=click.IntRange(1), help="Steps of each network."),
         click.Option(["--batch"], type=click.IntRange(2), help="Faces a step."),
         click.Option(["--minutes"], type=float, help="Stop, saved, after so many minutes; the same command goes on."),
-        click.Option(["--precision"], type=click.Choice(["bf16", "no"]), default="bf16", show_default=True),
+        click.Option(["--precision"], type=click.Choice(["bf16", "no"]),
+                     help="[default: bf16 where the processor has it]"),
         click.Option(["--set", "changes"], multiple=True, metavar="NAME=NUMBER",
                      help="Change one number of the recipe."),
         click.Option(["--threads"], type=click.IntRange(1), help="CPU threads; default: torch's choice."),
@@ -58,7 +59,7 @@ def _train(
     steps: int | None,
     batch: int | None,
     minutes: float | None,
-    precision: str,
+    precision: str | None,
     changes: tuple[str, ...],
     threads: int | None,
     export: bool,
@@ -73,6 +74,7 @@ def _train(
     from accelerate import Accelerator
 
     from facepriv.training.recipes import with_numbers
+    from facepriv.training.steps import mixed_precision
     from facepriv.weights import packaged_weights
     from facepriv_san.config import Recipe
     from facepriv_san.method import PACKAGE
@@ -82,7 +84,7 @@ def _train(
         torch.set_num_threads(threads)
     recipe = with_steps(with_numbers(Recipe(), changes), steps, batch)
     averages = prototypes or packaged_weights(PACKAGE, "prototypes")
-    accelerator = Accelerator(mixed_precision=precision)
+    accelerator = Accelerator(mixed_precision=mixed_precision(precision))
     material = read_material(pack, matcher, averages, recipe.size, accelerator)
     run = Run(method, out, recipe, material, accelerator, members=members, start=start, judges=judges)
     if curve:

@@ -28,8 +28,7 @@ class Recipe:
         Whether the network is shown prototypes by age group and race.
     judges_each_step, judges_every : int
         How many judges, drawn by chance, teach at each step; with them, by turns, the trained classifier and a copy of
-        it. At every how many steps those that taught, and the copy, learn on what they saw: at each, and they would
-        see through every change before the network has found one that means something.
+        it. At every how many steps those that taught, and the copy, learn on what they saw.
     share : float
         Share of the training faces that a judge learns on: each has its own.
     warm_up, warm_batch : int
@@ -37,8 +36,8 @@ class Recipe:
     rebuild : int
         Steps of the first phase: reconstruction.
     towards : float
-        Share of what the shown prototype differs in from the own that the first phase adds: a network that may ignore
-        its prototypes there hardly learns from them later.
+        How much of what the shown prototype differs in from the own the first phase adds, so that the network begins by
+        making use of it.
     steps, batch, matched : int
         Steps of the second phase, with classifiers and matcher; faces a step, and how many of these the matcher sees.
     rate_rebuild, rate, rate_judges, rate_copy : float

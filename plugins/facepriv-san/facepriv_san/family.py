@@ -44,8 +44,7 @@ class Form:
     gain : float
         Multiplies the difference.
     caricature : float
-        How many times a network is shown what a prototype differs in from the neutral one: averages of women and of
-        men look so alike that a network makes little of them.
+        How many times a network is shown what a prototype differs in from the neutral one; 1 shows it as it is.
     """
 
     size: int = 112

@@ -21,7 +21,7 @@ from facepriv.metrics.attributes import binary_eer
 from facepriv.registry import registry
 from facepriv.schema import GENDER
 from facepriv.training.faces import Faces
-from facepriv.training.loop import CHECKPOINT, Loop, RunLog
+from facepriv.training.loop import CHECKPOINT, Loop, RunLog, read_checkpoint
 from facepriv.training.steps import agreed
 from facepriv.weights import Provenance
 from facepriv_san import family
@@ -155,7 +155,7 @@ class Run:
             if not place.is_file():
                 raise DataError(f"{place}: no trained checkpoint; train first")
             net = San()
-            state = torch.load(place, map_location=self.accelerator.device, weights_only=True)
+            state = read_checkpoint(place, self.accelerator.device)
             net.load_state_dict(state["nets"]["average"])
             found.append(net.to(self.accelerator.device).eval().requires_grad_(False))
         return found

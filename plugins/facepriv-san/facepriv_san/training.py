@@ -24,7 +24,7 @@ from facepriv.training.augment import Augmentation, luminance
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces
 from facepriv.training.judges import JUDGES, Judge, JudgeShape
-from facepriv.training.loop import Loop, load_checkpoint, save_checkpoint
+from facepriv.training.loop import Loop, load_checkpoint, read_checkpoint, save_checkpoint
 from facepriv.training.losses import faded, roughness
 from facepriv.training.ordinal import YEARS
 from facepriv.training.steps import descend, frozen_precision, matched
@@ -178,9 +178,9 @@ class Trainer:
         self.average.update(self.net)
         self.step += 1
         told = {name: value.detach() for name, value in parts.items()}
-        y, (x, real) = y.detach(), self.faces.draw(r.batch)
         if self.step % r.judges_every:
             return told
+        y, (x, real) = y.detach(), self.faces.draw(r.batch)
         told |= self._judges_learn((x, real), (y, own), drawn)
         return told | self._copy_learns((x[half], real[GENDER.name][half]), (y[half], gender[half]))
 
@@ -260,16 +260,17 @@ class Trainer:
         DataError
             If there is no such checkpoint, or its judges are others.
         """
-        if not path.is_file():
-            raise DataError(f"{path}: missing; --judges takes the folder of a run of 'facepriv train privacynet'")
-        nets = torch.load(path, map_location=self.accelerator.device, weights_only=True)["nets"]
+        state = read_checkpoint(path, self.accelerator.device)
         try:
+            nets = state["nets"]
             for k, judge in self.judges.items():
                 learnt = nets[f"judge{k}"]
                 judge.load_state_dict({name: learnt[name] for name in judge.state_dict()})
             self.copy.load_state_dict(nets["copy0"])
         except (KeyError, RuntimeError) as error:
-            raise DataError(f"{path}: holds no such judges as 'facepriv train privacynet' makes") from error
+            raise DataError(
+                f"{path}: holds no such judges as 'facepriv train privacynet' makes, whose run --judges takes"
+            ) from error
 
     # -- helpers -----------------------------------------------------------------------------------------------
 

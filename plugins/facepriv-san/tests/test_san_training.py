@@ -23,17 +23,9 @@ from facepriv.training.loop import Loop
 from facepriv.weights import load_weights
 
 TINY = Recipe(
-    size=32,
-    judges=(0, 1, 6),
-    judges_each_step=2,
-    judges_every=1,
-    warm_up=2,
-    warm_batch=6,
-    rebuild=2,
-    steps=2,
-    batch=4,
+    size=32, judges=(0, 1, 6), judges_each_step=2, judges_every=1, warm_up=2, warm_batch=6, rebuild=2, steps=2, batch=4,
     matched=4,
-)
+)  # fmt: skip
 
 
 class Unit(nn.Module):
@@ -131,7 +123,7 @@ def test_judges_of_another_run_are_where_a_network_begins(material, tmp_path):
     assert t.copy.border.item() == pytest.approx(0.4) and t.fixed.border.item() == pytest.approx(0.3)
     del nets["judge1"]
     torch.save({"nets": nets}, tmp_path / "checkpoint.pt")
-    for path, said in (("checkpoint.pt", "holds no such judges"), ("none.pt", "missing; --judges takes the folder")):
+    for path, said in (("checkpoint.pt", "holds no such judges"), ("none.pt", "no such checkpoint")):
         with pytest.raises(DataError, match=said):
             t.take_judges(tmp_path / path)
 
