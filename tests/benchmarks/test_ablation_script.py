@@ -89,7 +89,7 @@ def test_variants_are_trained_with_every_seed_measured_and_drawn(ablation, small
                 assert found[key]["all"]["value"] == pytest.approx(mean) and len(found[key]["seeds"]) == 2
         if name not in ("originals", "whole"):
             difference = found["cosine"]["all"]["value"] - result["variants"]["whole"]["cosine"]["all"]["value"]
-            assert found["cosine"]["less_whole"]["value"] == pytest.approx(difference)
+            assert found["cosine"]["less"]["value"] == pytest.approx(difference)
     rows = (tmp_path / "table.md").read_text().partition("\n\n")[0].splitlines()
     assert len(rows) == 2 + 2 + 2 * 3 and rows[2].startswith("| originals | ")
     assert (tmp_path / "figure.svg").read_text().startswith("<?xml")
@@ -103,11 +103,11 @@ def test_age_is_measured_where_a_recipe_differs_in_it(small, tmp_path):
     for group in ("young", "middle", "old"):
         key = f"years family-b-age {group}"
         whole, groups = found["whole"][key]["all"]["value"], found["age-groups"][key]["all"]["value"]
-        assert found["age-groups"][key]["less_whole"]["value"] == pytest.approx(groups - whole)
+        assert found["age-groups"][key]["less"]["value"] == pytest.approx(groups - whole)
         assert key not in found["no-cycle"] and key not in found["originals"]
     first, second = (tmp_path / "table.md").read_text().split("\n\n")
     assert "years towards" not in first and [row.split(" | ")[0] for row in second.splitlines()[2:]] == [
-        "| whole recipe", "| age in three groups", "| less the whole recipe",
+        "| whole recipe", "| age in three groups", "| less whole recipe",
     ]  # fmt: skip
 
 
@@ -145,10 +145,42 @@ def test_variants_go_on_from_a_run_with_what_is_built_alike(ablation, small, tmp
         for net in ("g", "average", "d", "judge0", "judge1"):
             same = {k for k, v in begun["nets"][net].items() if k in learnt[net] and torch.equal(v, learnt[net][k])}
             assert {k for k in begun["nets"][net] if not k.startswith("heads.age")} == same, (kind, net)
-    other, _ = small("--from", str(run), "--variant", "channels", "--seeds", "1", "--warm-up", "0", out="second")
-    assert other.exit_code == 0 and "channels is left out" in other.stderr
     wide, _ = small("--from", str(run), "--variant", "whole", "--base", "16", out="third")
     assert wide.exit_code == UsageError.exit_code and "a generator of another shape" in wide.stderr
+
+
+def test_labels_as_channels_go_on_from_a_run_beside_labels_learnt_anew(ablation, small):
+    _, place = small("--variant", "whole", "--seeds", "1", "--warm-up", "2", out="first")
+    run = place / "first" / "warmed-2-judges-augmented-0"
+    learnt = torch.load(run / ablation.CHECKPOINT, weights_only=True)
+    for name in ("g", "average"):  # a warm-up teaches neither
+        learnt["nets"][name] = {key: value + 0.01 for key, value in learnt["nets"][name].items()}
+    torch.save(learnt, run / ablation.CHECKPOINT)
+    learnt = learnt["nets"]["g"]
+    begun = []
+    step = ablation.Trainer.train_step
+
+    def seen(self):
+        if self.step == 0:
+            begun.append({name: value.clone() for name, value in self.g.state_dict().items()})
+        return step(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ablation.Trainer, "train_step", seen)
+        done, _ = small("--from", str(run), "--variant", "channels", "--seeds", "1", "--warm-up", "0", out="second")
+    assert done.exit_code == 0, (done.output, done.exception)
+    whole, anew, channels = begun
+    assert all(torch.equal(value, learnt[name]) for name, value in whole.items())
+    conditioned = {name for name in anew if not torch.equal(anew[name], learnt[name])}
+    assert conditioned == {name for name in learnt if ".affine." in name}
+    entering = channels.pop("enter.0.weight")
+    assert torch.equal(entering[:, :3], learnt["enter.0.weight"]) and not entering[:, 3:].any()
+    assert all(torch.equal(value, learnt[name]) for name, value in channels.items() if ".norm" not in name)
+    variants = read(place / "second.json")["variants"]
+    assert list(variants) == ["originals", "whole", "labels-anew", "channels"]
+    cosines = {name: found["cosine"] for name, found in variants.items() if "cosine" in found}
+    less = cosines["channels"]["all"]["value"] - cosines["labels-anew"]["all"]["value"]
+    assert cosines["channels"]["less"]["value"] == pytest.approx(less)
 
 
 def test_runs_of_other_settings_are_not_mixed(small):
@@ -171,6 +203,7 @@ def test_each_variant_changes_only_what_it_says(ablation):
         "no-augmentation": {"augment"},
         "no-cycle": {"w_cycle"},
         "no-discriminator": {"w_source"},
+        "labels-anew": set(),
         "channels": {"generator"},
         "one-judge": {"judges", "judges_each_step", "fixed_every", "copies"},
         "age-groups": {"ordered"},
