@@ -29,7 +29,8 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.argument("pack", type=click.Path(path_type=Path))
     @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
     @click.option("--matcher", type=click.Path(path_type=Path), required=matched, help=matching)
-    @click.option("--start", type=click.Path(path_type=Path), help="Weights file that the generator begins with.")
+    @click.option("--start", type=click.Path(path_type=Path),
+                  help="Begin with this weights file, or with the folder of another run, at its step.")  # fmt: skip
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
@@ -57,15 +58,16 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         run = runs.Run.open(
             variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
         )
+        shown = _shown(variant, preset, recipe, changes, start)
         if curve:
             for line in run.curve():
                 click.echo(line)
             return
         if export:
-            path, figures = run.export(_shown(variant, preset, recipe, changes, start, gain), gain)
+            path, figures = run.export(shown, gain)
             click.echo(f"{path}  " + "  ".join(f"{k} {v:.3f}" for k, v in figures.items()))
             return
-        run.train(minutes, lambda line: click.echo(line, err=True))
+        run.train(minutes, lambda line: click.echo(line, err=True), shown=shown)
 
     return command
 
@@ -85,12 +87,10 @@ def export_command(load: Load, name: str) -> click.Command:
     return command
 
 
-def _shown(
-    variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: Path | None, gain: float
-) -> str:
+def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: Path | None) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
     extra = f" --start {start.name}" if start else ""
-    extra += "".join(f" --set {change}" for change in changes) + (f" --gain {gain:g}" if gain != 1 else "")
+    extra += "".join(f" --set {change}" for change in changes)
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"
         f" --steps {recipe.steps} --batch {recipe.batch}{extra}"

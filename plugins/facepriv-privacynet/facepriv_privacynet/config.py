@@ -10,6 +10,10 @@ from facepriv.training.judges import JUDGES, JudgeShape
 from facepriv_privacynet import __version__
 from facepriv_privacynet.networks import GeneratorShape
 
+#: The matcher that teaches, and the estimators: they fill missing labels, and judge in turn with the learning judges.
+MATCHER = "mobilefacenet"
+FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -106,6 +110,11 @@ class Recipe:
     def matched(self) -> bool:
         """Whether a matcher teaches G."""
         return bool(self.w_identity or self.w_alike)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of the evaluators that teach: no unseen evidence for what comes out."""
+        return ((MATCHER,) if self.matched else ()) + FAMILY
 
     def unmatched(self) -> Recipe:
         """Return the same recipe without the matcher's two terms."""

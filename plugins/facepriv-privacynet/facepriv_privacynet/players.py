@@ -83,6 +83,8 @@ class Players:
         execution: Execution = Execution(),
     ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
+        #: Names of the evaluators that have taught these networks, in this run or before.
+        self.seen = recipe.teachers
         self.layout = execution.layout
         device, backend = accelerator.device, execution.backend
         torch.manual_seed(recipe.seed)

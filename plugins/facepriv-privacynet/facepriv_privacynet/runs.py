@@ -24,14 +24,11 @@ from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
 from facepriv.training.steps import mixed_precision
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
-from facepriv_privacynet.config import Recipe, Variant
+from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant
 from facepriv_privacynet.players import Execution
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
-#: Fills missing labels, and judges in turn with the learning judges.
-FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
-MATCHER = "mobilefacenet"
 #: Points of the curve of what is hidden against what a matcher pays.
 GAINS = (0.55, 0.7, 0.85, 1.0)
 _VALIDATION_FACES = 384
@@ -117,7 +114,11 @@ def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Acc
 
 
 class Run:
-    """The training of one method in the folder `out`, which goes on where there is a checkpoint."""
+    """The training of one method in the folder `out`, which goes on where there is a checkpoint.
+
+    Where there is none, it begins with `start`: a weights file for the generator, or the folder of another run of this
+    family, with all its networks and at its step.
+    """
 
     def __init__(
         self,
@@ -146,10 +147,15 @@ class Run:
         )
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
+        elif start and start.is_dir():
+            self.trainer.load(start / CHECKPOINT)
+            if self.trainer.step >= recipe.steps:
+                raise UsageError(f"--steps: {start} stands at step {self.trainer.step}; ask for more than that")
         elif start:
             weights = load_weights(start, framework="torch", architecture=variant.architecture)
             try:
                 self.trainer.start_from(weights.tensors)
+                self.trainer.saw(weights.metadata.provenance.seen)
             except DataError as error:
                 raise DataError(f"{start}: {error}") from error
 
@@ -174,8 +180,14 @@ class Run:
         material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
         return cls(variant, out, recipe, material, accelerator, start)
 
-    def train(self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400) -> None:
-        """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files."""
+    def train(
+        self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400, *, shown: str = ""
+    ) -> None:
+        """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files.
+
+        `shown` is the command, which the weights will name.
+        """
+        self.trainer.command = shown
         deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
 
         def sample(trainer: Trainer) -> None:
@@ -212,7 +224,8 @@ class Run:
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
         """Write the averaged generator as ``NAME.safetensors``; returns its path and validation figures.
 
-        With `gain` below 1 it changes less: the limit of its residual is multiplied.
+        With `gain` below 1 it changes less: the limit of its residual is multiplied. The file names the command that
+        trained it, or `shown` where the checkpoint does not say.
         """
         self._check_trained()
         shape = self.recipe.generator
@@ -221,9 +234,9 @@ class Run:
         measured = self.measure(gain)
         provenance = Provenance(
             trained_on=f"training part of {self.material.sets}; missing labels by family A",
-            command=shown,
+            command=(self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""),
             date=datetime.date.today().isoformat(),
-            seen=((MATCHER,) if self.recipe.matched else ()) + FAMILY,
+            seen=self.trainer.seen,
         )
         config = {
             "generator": asdict(replace(shape, limit=shape.limit * gain)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from facepriv.errors import DataError
 from facepriv.training.loop import CHECKPOINT, Log, Loop, load_checkpoint, save_checkpoint
 from facepriv.training.steps import agreed, descend
 from facepriv_privacynet import losses
+from facepriv_privacynet.config import FAMILY, MATCHER
 from facepriv_privacynet.data import draw_faces, draw_work, seed_step
 from facepriv_privacynet.networks import encode
 from facepriv_privacynet.players import Players
@@ -29,6 +30,8 @@ class Trainer(Players):
     """
 
     warmed = 0
+    #: What the run was started with.
+    command = ""
 
     def warm_up(self) -> dict[str, Tensor]:
         """Teach judges and D's attribute head on real faces only, before G starts."""
@@ -96,6 +99,8 @@ class Trainer(Players):
             "step": self.step,
             "warmed": self.warmed,
             "updates": self.average.updates,
+            "seen": list(self.seen),
+            "command": self.command,
         }
         save_checkpoint(path, self.nets(), self.optimisers(), numbers)
 
@@ -103,6 +108,13 @@ class Trainer(Players):
         """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
         state = load_checkpoint(path, self.nets(), self.optimisers(), self.accelerator.device)
         self.step, self.warmed, self.average.updates = state["step"], state["warmed"], state["updates"]
+        # A checkpoint that does not say may have seen everybody who can teach.
+        self.saw(state.get("seen", (MATCHER, *FAMILY)))
+        self.command = state.get("command", "")
+
+    def saw(self, names: Iterable[str]) -> None:
+        """Note evaluators that have taught these networks before."""
+        self.seen = tuple(dict.fromkeys((*self.seen, *names)))
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Let G begin with released weights; raises `DataError` if they belong to another shape."""

@@ -70,8 +70,53 @@ def test_what_taught_the_generator_is_declared(run):
     run.trainer.step = 1
     seen = load_weights(run.export("command")[0]).metadata.provenance.seen
     assert seen == ("mobilefacenet", "family-a-gender", "family-a-race", "family-a-age")
-    run.recipe = run.recipe.unmatched()
-    assert load_weights(run.export("command")[0]).metadata.provenance.seen == seen[1:]
+    unmatched = runs.Run(PRIVACYNET, run.out, run.recipe.unmatched(), run.material, run.accelerator)
+    unmatched.trainer.step = 1
+    assert load_weights(unmatched.export("command")[0]).metadata.provenance.seen == seen[1:]
+
+
+def begun(run, out, start, recipe=None):
+    return runs.Run(PRIVACYNET, out, recipe or run.recipe, run.material, run.accelerator, start)
+
+
+def test_a_run_begins_with_all_networks_of_another_and_declares_what_taught_those(run, tmp_path):
+    run.train(None, lambda line: None, shown="how it was trained")
+    further = replace(run.recipe.unmatched(), steps=2)
+    other = begun(run, tmp_path / "other", run.out, further)
+    assert other.trainer.step == 1
+    for name, net in run.trainer.nets().items():
+        taught = other.trainer.nets()[name].state_dict()
+        assert all(torch.equal(value, taught[key]) for key, value in net.state_dict().items()), name
+    (tmp_path / "other").mkdir()
+    other.train(None, lambda line: None, shown="and further")
+    assert (run.trainer.step, other.trainer.step) == (1, 2)
+    provenance = load_weights(other.export("command", gain=0.5)[0]).metadata.provenance
+    assert "mobilefacenet" in provenance.seen and provenance.command == "and further --gain 0.5"
+    # It goes on by itself, whatever it began with, and still knows.
+    again = begun(run, tmp_path / "other", tmp_path / "gone", further)
+    assert again.trainer.step == 2 and "mobilefacenet" in again.trainer.seen
+    with pytest.raises(UsageError, match="stands at step 1; ask for more"):
+        begun(run, tmp_path / "third", run.out)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no such checkpoint"):
+        begun(run, tmp_path / "third", tmp_path / "empty")
+
+
+def test_a_checkpoint_that_does_not_say_what_taught_it_may_have_seen_all(run):
+    run.train(None, lambda line: None)
+    state = torch.load(run.out / "checkpoint.pt", weights_only=True)
+    del state["seen"], state["command"]
+    torch.save(state, run.out / "checkpoint.pt")
+    again = runs.Run(PRIVACYNET, run.out, run.recipe.unmatched(), run.material, run.accelerator)
+    assert set(again.trainer.seen) == {runs.MATCHER, *runs.FAMILY}
+    assert load_weights(again.export("command")[0]).metadata.provenance.command == "command"
+
+
+def test_weights_to_start_with_bring_what_they_have_seen(run, tmp_path):
+    run.trainer.step = 1
+    path, _ = run.export("command")
+    out = tmp_path / "begun"
+    assert "mobilefacenet" in begun(run, out, path, run.recipe.unmatched()).trainer.seen
 
 
 def test_a_recipe_that_learns_against_a_matcher_needs_one(run):
