@@ -91,7 +91,7 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
     from facepriv.evaluation.judges import panel
     from facepriv.registry import registry
 
-    conditions = [read_condition(text) for text in given["conditions"]]
+    conditions = [read_condition(text, given["fmr"]) for text in given["conditions"]]
     if str(given["json_path"]) == str(given["csv_path"]) == "-":
         raise UsageError("--json - and --csv - cannot both go to stdout")
     who = panel(registry(), given["estimators"], given["matchers"], given["settings"])

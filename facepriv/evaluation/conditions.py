@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from facepriv.errors import UsageError
-from facepriv.evaluation.rows import FIGURES, UNSEEN_MEAN, Row
+from facepriv.evaluation.rows import AT_FMR, FIGURES, FMRS, UNSEEN_MEAN, Row
 from facepriv.schema import nearest
 
 _ENDS = ("_before", "_rise", "_loss")
@@ -81,12 +81,15 @@ class Verdict:
         return f"{said}: holds, {row.words} is {value:.4g}{f' ({who})' if who else ''}{more}"
 
 
-def read_condition(text: str) -> Condition:
-    """Read one condition; raises `UsageError` that says what is wrong, and for an unknown name which there are."""
+def read_condition(text: str, fmr: float = FMRS[1]) -> Condition:
+    """Read one condition; raises `UsageError` that says what is wrong, and for an unknown name which there are.
+
+    `fmr` is the main false match rate, which figures do not name.
+    """
     found = _FORM.fullmatch(text)
     if found is None:
         raise UsageError(f"--fail-if '{text}': expected NAME > NUMBER, such as 'tmr_loss > 2' or 'eer[dlib] >= 5'")
-    name, at, fmr = found["name"].partition("@")
+    name, at, share = found["name"].partition("@")
     end = next((end for end in _ENDS if name.endswith(end)), "")
     figure = name.removesuffix(end)
     if figure not in FIGURES:
@@ -96,7 +99,23 @@ def read_condition(text: str) -> Condition:
             f"--fail-if '{text}': no figure '{figure}'{close}: known are {', '.join(FIGURES)}; each also with {ends}"
         )
     who = (found["who"] or "").strip()
-    return Condition(text.strip(), figure + at + fmr, end, who, found["sign"], float(found["number"]))
+    rate = _rate(text, figure, share, fmr) if at else ""
+    return Condition(text.strip(), figure + rate, end, who, found["sign"], float(found["number"]))
+
+
+def _rate(text: str, figure: str, share: str, fmr: float) -> str:
+    """Return what the name of a figure at an FMR, ``NUMBER%``, ends with; the main one is not named."""
+    if figure not in AT_FMR:
+        raise UsageError(f"--fail-if '{text}': {figure} hangs on no FMR; those that do: {', '.join(AT_FMR)}")
+    known = {f"{100 * rate:g}": rate for rate in (fmr, *FMRS)}
+    try:
+        rate = known[f"{float(share.removesuffix('%')):g}"]
+    except (KeyError, ValueError):
+        named = ", ".join(f"{figure}@{percent}%" for percent in known)
+        raise UsageError(
+            f"--fail-if '{text}': no figure at that FMR; there are {named}, and another by --fmr"
+        ) from None
+    return "" if rate == fmr else f"@{100 * rate:g}%"
 
 
 def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.attributes import scaled
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.rows import FMRS, Row
 from facepriv.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
 from facepriv.metrics.bootstrap import Estimate, with_interval
 
 Float = NDArray[np.float64]
 
-#: Further false match rates, where the comparisons are enough for them.
-FMRS = (0.01, 0.001, 0.0001)
 #: The false match rates at which a curve is drawn.
 GRID = np.logspace(-5, 0, 101)
 

@@ -13,8 +13,8 @@ from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks
 from facepriv.evaluation.attributes import Figure, Resampling, attribute_rows, error_statistic, groups, mean_rows, weak
-from facepriv.evaluation.matchers import FMRS, GRID, MatcherRows, Sample
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.matchers import GRID, MatcherRows, Sample
+from facepriv.evaluation.rows import FMRS, Row
 from facepriv.matching import PROTECTED, Matching
 from facepriv.metrics.bootstrap import REPLICATES, subject_index
 from facepriv.metrics.privacy import privacy_identity_coefficient

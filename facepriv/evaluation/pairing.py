@@ -6,6 +6,7 @@ its own, the name within the set does, too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -43,7 +44,7 @@ class Pairing:
     extra : tuple of str
         Protected files without an original among the photos; nobody looks at them.
     ambiguous : dict
-        Number of a photo -> the files that could be its protected one.
+        Number of a photo -> the files that could be its protected one; a single one could be another photo's, too.
     unread : tuple of str
         What was found in the folder of the protected files and cannot be read, in words.
     """
@@ -105,6 +106,11 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
         chosen.append(one[0][1] if len(one) == 1 else None)
         if len(one) > 1:
             ambiguous[n] = tuple(str(name) for name, _ in one)
+    uses = Counter(chosen)
+    for n, path in enumerate(chosen):
+        if path and uses[path] > 1:  # photos that differ in their suffix, and a file with neither's: it may be any's
+            ambiguous[n] = (_below(path, protected),)
+    chosen = [None if n in ambiguous else path for n, path in enumerate(chosen)]
     over = [file.name for file in found.files if file.name not in used]
     # Photos that nobody asked about (--limit, --part) have their protected files, too.
     there = {file.name.with_suffix("") for file in discover([str(originals)]).files} if over else set()
@@ -161,7 +167,9 @@ def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, rec
     lines = []
     for n, (record, state) in enumerate(zip(photos, likeness.states, strict=True)):
         if n in pairing.ambiguous:
-            lines.append(f"{record.name}: several files could be its protected one: {', '.join(pairing.ambiguous[n])}")
+            several = pairing.ambiguous[n]
+            why = "several files could be its protected one" if len(several) > 1 else "another photo's, too, could be"
+            lines.append(f"{record.name}: {why}: {', '.join(several)}")
         elif state != "ok":
             said = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")
             lines.append(f"{record.name}: {_WORDS[state]}" + (f" (its run says: {said})" if said else ""))

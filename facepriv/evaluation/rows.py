@@ -48,6 +48,9 @@ FIGURES: Mapping[str, str] = {
     "attack_eer": "EER of an adversary, mean over the classes against the rest",
     "detection_eer": "EER of telling protected from original faces, 50 % is a guess",
 }
+#: False match rates at which figures are given besides the main one, and the figures that hang on one.
+FMRS = (0.01, 0.001, 0.0001)
+AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed")
 #: The evaluator of a mean over those that count and were not seen in training.
 UNSEEN_MEAN = "unseen mean"
 

@@ -48,6 +48,8 @@ ROWS = [
         ("tmr_before < 92", False, 0),
         ("tmr_rise < -5 %", True, 1),
         ("tmr_loss@1% >= 1", True, 1),
+        ("tmr_loss@1.0% >= 1", True, 1),
+        ("tmr_loss@0.1% > 2", True, 1),  # the main FMR, which figures do not name
         ("gender_eer < 50", True, 1),
         ("gender_eer > 80", False, 0),
         ("gender_eer[weak] > 80", True, 1),
@@ -88,6 +90,9 @@ def test_the_worst_row_is_named_first():
         ("", "expected NAME > NUMBER"),
         ("__import__('os').system('true') > 1", "expected NAME > NUMBER"),
         ("tmr > 1e999x", "expected NAME > NUMBER"),
+        ("tmr@5% > 2", r"no figure at that FMR; tmr@0.1%, tmr@1%, tmr@0.01% or --fmr"),
+        ("tmr@1.2.3% > 2", "no figure at that FMR"),
+        ("rank1@1% > 2", "rank1 hangs on no FMR"),
     ],
 )
 def test_what_is_no_condition_is_refused_in_one_line(text, message):

@@ -60,6 +60,15 @@ def test_the_protected_file_of_another_photo_stands_in_for_none(tmp_path):
     )  # fmt: skip
 
 
+def test_a_file_that_could_be_the_protected_one_of_two_photos_is_neithers(tmp_path):
+    records = [photo(tmp_path / "original" / name, name) for name in ("one.png", "one.webp", "two.png")]
+    for name in ("one.jpg", "two.jpg"):
+        save(tmp_path / "protected" / name, records[0].path)
+    found = pair(records, tmp_path / "original", tmp_path / "protected")
+    assert found.protected == (None, None, tmp_path / "protected" / "two.jpg")
+    assert found.ambiguous == {0: ("one.jpg",), 1: ("one.jpg",)} and not found.extra
+
+
 def test_protected_files_of_photos_that_were_not_asked_about_are_not_called_strange(two):
     records, original, protected = two
     for record in records:
