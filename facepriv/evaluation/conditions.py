@@ -112,9 +112,7 @@ def _rate(text: str, figure: str, share: str, fmr: float) -> str:
         rate = known[f"{float(share.removesuffix('%')):g}"]
     except (KeyError, ValueError):
         named = ", ".join(f"{figure}@{percent}%" for percent in known)
-        raise UsageError(
-            f"--fail-if '{text}': no figure at that FMR; there are {named}, and another by --fmr"
-        ) from None
+        raise UsageError(f"--fail-if '{text}': no figure at that FMR; {named} or --fmr") from None
     return "" if rate == fmr else f"@{100 * rate:g}%"
 
 
