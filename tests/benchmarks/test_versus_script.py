@@ -1,0 +1,92 @@
+"""Two methods beside each other: the difference is that of the two, on the same faces and the same resamples."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from facepriv.errors import UsageError
+from facepriv.evaluate import Judges
+from facepriv.outcomes import Truth
+from facepriv.protocol import binary_figures, matching_figures
+from facepriv.registry import registry
+
+
+class Dot:
+    """Stands in for a matcher that compares descriptors by their product."""
+
+    def score_all(self, a, b):
+        return a @ b.T
+
+
+@pytest.fixture
+def measured(versus, monkeypatch):
+    """Sixty photos of thirty people, seen as they are and in two outputs; and `paired.less` of the latter."""
+    rng = np.random.default_rng(0)
+    people = np.repeat(np.arange(30), 2)
+    base = rng.normal(size=(30, 16))[people]
+
+    def looks(noise, hidden):
+        female = np.clip((people % 2) * (1 - 2 * hidden) + hidden + 0.2 * rng.normal(size=60), 0, 1)
+        vectors = base + noise * rng.normal(size=(60, 16))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return {"judge": np.stack([1 - female, female], 1), "matcher": vectors.astype(np.float32)}
+
+    original, first, second = looks(0.3, 0.0), looks(1.2, 0.4), looks(0.6, 0.2)
+    first["judge"][3] = np.nan  # a face that is not found
+    who = Judges(registry(), ("judge",), ("matcher",))
+    monkeypatch.setattr(Judges, "build", lambda self: {"matcher": Dot()})
+    truth = Truth(np.array([f"p{p}" for p in people]), True, {"gender": people % 2}, np.full(60, np.nan))
+
+    def measure(a, b, fmr=0.05):
+        monkeypatch.setattr("paired.FMR", fmr)
+        return versus.less(b, a, original, truth, who, 50)
+
+    return measure, original, first, second, truth
+
+
+def test_a_difference_is_that_of_both_outputs_figures(measured):
+    measure, original, first, second, truth = measured
+    found = measure(first, second)
+    eers, tmrs = [], []
+    for looks in (first, second):
+        scores = [side["judge"][:, 1] for side in (original, looks)]
+        eers.append(binary_figures(*scores, truth.classes["gender"] == 1, truth.subjects, replicates=50)["eer_after"])
+        vectors = [side["matcher"] for side in (original, looks)]
+        matching = matching_figures(*vectors, truth.subjects, Dot().score_all, fmr=0.05, replicates=50)
+        tmrs.append({kind: matching["(X1', X2')"][kind]["tmr"].value for kind in ("own", "fixed")})
+    assert found["judge"]["eer"].value == pytest.approx(eers[1].value - eers[0].value) and eers[0].value > eers[1].value
+    for kind in ("own", "fixed"):
+        apart = found["matcher"][kind]
+        assert apart.value == pytest.approx(tmrs[1][kind] - tmrs[0][kind]) and apart.low <= apart.value <= apart.high
+    assert found["matcher"]["own"].low > 0  # the less noisy one keeps more
+
+
+def test_an_output_lies_at_no_distance_from_itself(measured):
+    measure, _, first, *_ = measured
+    for apart in measure(first, first).values():
+        assert all((e.value, e.low, e.high) == (0, 0, 0) for e in apart.values())
+
+
+def test_where_impostors_are_too_few_no_tmr_is_compared(measured):
+    measure, _, first, second, _ = measured
+    found = measure(first, second, fmr=1e-6)
+    assert found["matcher"] == {} and set(found["judge"]) == {"eer"}
+
+
+def test_two_methods_are_measured_from_end_to_end(versus, small_lfw, tmp_path):
+    path = tmp_path / "result.json"
+    given = ["pixelate", "k-attribute", "--data", str(small_lfw), "--work", str(tmp_path / "work"), "--limit", "8"]
+    given += ["--workers", "1", "--judge", "family-b-gender", "--replicates", "10", "--json", str(path)]
+    result = CliRunner().invoke(versus.main, given, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text())
+    eers = [found["outputs"][name]["gender"]["family-b-gender"]["eer_after"]["value"] for name in given[:2]]
+    assert found["second_less_first"]["family-b-gender"]["eer"]["value"] == pytest.approx(eers[1] - eers[0])
+    assert "second less first" in result.output and [m["name"] for m in found["methods"]] == given[:2]
+
+
+def test_a_method_is_not_compared_with_itself(versus, tmp_path):
+    result = CliRunner().invoke(versus.main, ["pixelate", "pixelate", "--data", str(tmp_path)])
+    assert result.exit_code == UsageError.exit_code and "name two methods" in result.output
