@@ -25,7 +25,7 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-sim-zhang verify-san pack \
+.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
 	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
@@ -89,6 +89,10 @@ verify-san: need-data $(STAMP)
 	$(BIN)/python benchmarks/san_family.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/san_speed.py
 
+# PrivacyNet beside its control experiment, on the same faces.
+verify-baseline-gan: need-data $(STAMP)
+	$(BIN)/python benchmarks/versus.py --data "$(DATA)" baseline-gan privacynet $(ARGS)
+
 # The 15 outputs of the paper, a drawn gender and own labels, on three sets: hours; interrupted, it goes on.
 verify-privacynet: need-data $(STAMP)
 	$(BIN)/python benchmarks/all_outputs.py --data "$(DATA)" $(ARGS)
@@ -100,7 +104,7 @@ train-estimators: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train estimators "$(PACK)" --family a --start "$(MOBILEFACENET)" -o runs/estimators $(ARGS)
 	$(BIN)/facepriv train estimators "$(PACK)" --family b -o runs/estimators $(ARGS)
 
-# What each part of PrivacyNet buys: fourteen small trainings; interrupted, it goes on.
+# What each part of PrivacyNet buys: small trainings that differ in one part; interrupted, it goes on.
 ablation: need-mobilefacenet $(STAMP)
 	$(BIN)/python benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/ablation \
 		--figure runs/ablation.svg --markdown runs/ablation.md --json runs/ablation.json $(ARGS)
