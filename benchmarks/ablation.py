@@ -186,17 +186,19 @@ def warmed(recipe: Recipe, out: Path, material: Material, own: Any, begin: Path 
         if path.is_file():
             trainer.load(path)
         elif begin:
-            take_over(trainer.nets(), begin / CHECKPOINT)
+            take_over(trainer.nets(), recipe, begin / CHECKPOINT)
         trainer.run(place, log=_quiet, save_every=SAVE_EVERY)
         done.touch()
     return path
 
 
-def take_over(nets: dict[str, nn.Module], path: Path) -> None:
+def take_over(nets: dict[str, nn.Module], recipe: Recipe, path: Path) -> None:
     """Fill networks with those of a checkpoint that are built alike, heads aside; raises `UsageError` for another G."""
     learnt = read_checkpoint(path)["nets"]
+    # A judge is known by its shape, not by its place among the others.
+    places = {f"judge{i}": OURS.judges.index(shape) for i, shape in enumerate(recipe.judges) if shape in OURS.judges}
     for name, net in nets.items():
-        given = learnt.get(name, {})
+        given = learnt.get(f"judge{places[name]}" if name in places else name, {})
         fits = {k: given[k] for k, v in net.state_dict().items() if k in given and given[k].shape == v.shape}
         if all(".heads." in f".{k}" for k in net.state_dict().keys() - fits.keys()):
             net.load_state_dict(fits, strict=False)

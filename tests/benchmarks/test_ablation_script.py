@@ -1,7 +1,7 @@
 """The ablation, end to end on two faces: every variant trained and measured, and an interrupted one goes on."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from facepriv.errors import UsageError
+from facepriv.training.judges import Judge
 
 
 class Looks:
@@ -181,6 +182,18 @@ def test_labels_as_channels_go_on_from_a_run_beside_labels_learnt_anew(ablation,
     cosines = {name: found["cosine"] for name, found in variants.items() if "cosine" in found}
     less = cosines["channels"]["all"]["value"] - cosines["labels-anew"]["all"]["value"]
     assert cosines["channels"]["less"]["value"] == pytest.approx(less)
+
+
+def test_one_judge_is_the_one_of_its_shape_among_several(ablation, small, tmp_path):
+    _, place = small("--variant", "whole", "--seeds", "1", "--warm-up", "2", out="first")
+    learnt = place / "first" / "warmed-2-judges-augmented-0" / ablation.CHECKPOINT
+    last = ablation.OURS.judges[-1]
+    assert last != ablation.OURS.judges[0]
+    built = replace(ablation.OURS, judges=(last,), judges_each_step=1, fixed_every=0, copies=False)
+    nets = {"judge0": Judge(last)}
+    ablation.take_over(nets, built, learnt)
+    given = torch.load(learnt, weights_only=True)["nets"][f"judge{len(ablation.OURS.judges) - 1}"]
+    assert all(torch.equal(value, given[name]) for name, value in nets["judge0"].state_dict().items())
 
 
 def test_runs_of_other_settings_are_not_mixed(small):
