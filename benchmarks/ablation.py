@@ -35,7 +35,7 @@ from typing import Any
 import click
 import torch
 from ablation_bench import GENERATOR, Bench, choose
-from ablation_figures import ANEW, ORIGINALS, REFERENCES, WHOLE, Seen, draw, figures, page, show
+from ablation_figures import ANEW, ORIGINALS, REFERENCES, WHOLE, Seen, draw, figures, page, reference, show
 from facepriv_privacynet.config import OURS, Recipe
 from facepriv_privacynet.runs import Material, read_material
 from facepriv_privacynet.training import Trainer
@@ -90,7 +90,7 @@ SAVE_EVERY = 50
 @click.option("--matcher", type=click.Path(path_type=Path), required=True, help="MobileFaceNet ONNX file.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
 @click.option("--from", "begin", type=click.Path(path_type=Path), help="Folder of a run to go on from.")
-@click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)), default=tuple(VARIANTS),
+@click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)),
               help="Only these, and the whole recipe. [default: all]")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=150, show_default=True, help="Updates of the generator.")
@@ -121,7 +121,10 @@ def main(
     )  # fmt: skip
     opened = open_pack(pack)
     held = choose(opened, named, others)
-    asked = {WHOLE, *variants, *([REFERENCES[name] for name in variants if name in REFERENCES])}
+    if ANEW in variants and not begin:
+        raise UsageError(f"--variant {ANEW}: from nothing everything is learnt anew; it goes with --from")
+    asked = {WHOLE, *(variants or VARIANTS)}
+    asked |= {REFERENCES[name] for name in asked & REFERENCES.keys()}
     chosen = [name for name in VARIANTS if name in asked and (begin or name != ANEW)]
     out.mkdir(parents=True, exist_ok=True)
     known = {"recipe": repr(recipe), "precision": precision, "named": named, "others": others}
@@ -143,6 +146,7 @@ def main(
     found = figures(original, runs, judges.truth, judges.matcher, replicates)
     for name, figure_of in found.items():
         figure_of["label"] = VARIANTS[name][0] if name in VARIANTS else name
+        figure_of["compared_with"] = reference(name, found)
     result = {
         "facepriv": __version__, "recipe": repr(recipe), "from": begin and begin.name, "seeds": seeds,
         "faces": len(held.rows),
@@ -196,9 +200,12 @@ def take_over(nets: dict[str, nn.Module], recipe: Recipe, path: Path) -> None:
     """Fill networks with those of a checkpoint that are built alike, heads aside; raises `UsageError` for another G."""
     learnt = read_checkpoint(path)["nets"]
     # A judge is known by its shape, not by its place among the others.
-    places = {f"judge{i}": OURS.judges.index(shape) for i, shape in enumerate(recipe.judges) if shape in OURS.judges}
+    same = {
+        f"judge{i}": f"judge{OURS.judges.index(shape)}" if shape in OURS.judges else ""
+        for i, shape in enumerate(recipe.judges)
+    }
     for name, net in nets.items():
-        given = learnt.get(f"judge{places[name]}" if name in places else name, {})
+        given = learnt.get(same.get(name, name), {})
         fits = {k: given[k] for k, v in net.state_dict().items() if k in given and given[k].shape == v.shape}
         if all(".heads." in f".{k}" for k in net.state_dict().keys() - fits.keys()):
             net.load_state_dict(fits, strict=False)

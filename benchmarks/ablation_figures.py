@@ -1,4 +1,4 @@
-"""The ablation's figures: means over seeds with intervals over people, and paired differences from the whole recipe."""
+"""The ablation's figures: means over seeds with intervals over people, and paired differences (`REFERENCES`)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class Truth:
 def figures(
     original: Seen, runs: dict[str, list[Seen]], truth: Truth, matcher: FaceMatcher, replicates: int
 ) -> dict[str, Any]:
-    """Return variant -> figure -> ``all``, the mean over the seeds, ``seeds``, each alone, and ``less``.
+    """Return variant -> figure -> ``all``, the mean over the seeds, ``seeds``, each alone, and ``less``, its
+    paired difference from what the variant is compared with.
 
     The figures: ``eer NAME`` of each gender estimator; ``tmr`` of dlib, (X1', X2') at its own threshold, where there
     are enough impostors; ``cosine`` of MobileFaceNet between a face and the changed face; ``years NAME GROUP`` where
@@ -168,7 +169,7 @@ _AGE_COLUMNS: _Columns = {
 
 
 def lines(result: dict[str, Any], columns: _Columns) -> list[tuple[str, ...]]:
-    """Return a row a variant that has any of the figures, and below it how far it lies from the whole recipe's."""
+    """Return a row a variant that has any of the figures, below it how far it lies from what it is compared with."""
     rows = []
     for variant, found in result["variants"].items():
         if not any(key in found for key in columns):

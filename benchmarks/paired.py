@@ -15,7 +15,7 @@ from shared import FMR, KEY
 from facepriv.cli.console import progress
 from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.records import Record
-from facepriv.errors import UsageError
+from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks
 from facepriv.matching import PROTECTED, Matching
 from facepriv.metrics.attributes import binary_eer
@@ -71,28 +71,34 @@ def less(
     -------
     dict
         Estimator -> ``eer``; matcher -> ``own`` and ``fixed``, the TMR of protected against protected photos at the
-        threshold that each output's own impostors set, and at the originals'; nothing where the impostors are too few.
+        threshold that each output's own impostors set, and at the originals'. Nothing where the photos are too few.
     """
     subjects = truth.subjects.tolist()
     female = truth.classes[GENDER.name] == GENDER.index("female")
     column = GENDER.index("female")
-    found: dict[str, dict[str, Estimate]] = {}
-    for name in who.estimators:
+    models = who.build()
+
+    def errors(name: str) -> dict[str, Estimate]:
         a, b = (np.asarray(looks[name][:, column], dtype=np.float64) for looks in (first, second))
-        found[name] = {
+        return {
             "eer": estimate(
-                lambda w, a=a, b=b: binary_eer(b, female, w) - binary_eer(a, female, w), subjects, replicates=replicates
+                lambda w: binary_eer(b, female, w) - binary_eer(a, female, w), subjects, replicates=replicates
             )
         }
-    models = who.build()
-    for name in who.matchers:
+
+    def matches(name: str) -> dict[str, Estimate]:
         matching = Matching(original[name], subjects, models[name].score_all, fmrs=(FMR,), replicates=replicates)
         rates = [matching.measure(matching.compare(looks[name])[PROTECTED]) for looks in (first, second)]
-        if any(FMR in rate.refused for rate in rates):
-            found[name] = {}
-            continue
-        found[name] = {}
-        for kind in ("own", "fixed"):
-            a, b = (getattr(rate, kind)[FMR].tmr for rate in rates)
-            found[name][kind] = with_interval(float((b - a)[0]), (b - a)[1:])
+        for rate in rates:
+            rate.check(FMR)
+        apart = {kind: np.subtract(*(getattr(r, kind)[FMR].tmr for r in reversed(rates))) for kind in ("own", "fixed")}
+        return {kind: with_interval(float(values[0]), values[1:]) for kind, values in apart.items()}
+
+    found: dict[str, dict[str, Estimate]] = {}
+    for names, figures in ((who.estimators, errors), (who.matchers, matches)):
+        for name in names:
+            try:
+                found[name] = figures(name)
+            except DataError:
+                found[name] = {}
     return found

@@ -60,15 +60,18 @@ def main(
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     if first == second:
         raise UsageError(f"{first} is as far from itself as anything: name two methods")
+    for text in files:
+        if text.partition("=")[0] not in (first, second):
+            raise UsageError(f"--weights {text}: neither {first} nor {second}")
     known = weighted(registry(), files)
     described = refuse_seen(known, (first, second), (*judges, matcher))
     photos = visible(data / "lfw", limit)
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
     looks = {}
+    place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
     for name in (first, second):
         note(f"{name}: {len(photos)} photos")
-        place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
         looks[name], original = seen(Output(name, name), known, who, photos, place, hands)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result = {
@@ -95,9 +98,9 @@ def show(result: dict[str, Any], first: str, second: str) -> None:
             before, *after = _values(outputs, judge, kind)
             rows.append((f"{FIGURES[kind]}, {judge}", percent(before), *map(percent, after), points(difference)))
     table(("", "originals", first, second, "second less first"), rows)
-    for name, matching in outputs[0]["matching"].items():
-        if "refused" in matching:
-            print(f"{name}: {matching['refused']}")
+    for name, found in {**outputs[1]["gender"], **outputs[1]["matching"]}.items():
+        if not result["second_less_first"][name]:
+            print(f"{name}: {found.get('refused', 'too few photos')}")
 
 
 def _values(outputs: list[dict[str, Any]], judge: str, kind: str) -> list[Estimate]:

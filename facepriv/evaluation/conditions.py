@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from facepriv.errors import UsageError
-from facepriv.evaluation.rows import AT_FMR, FIGURES, FMRS, UNSEEN_MEAN, Row
+from facepriv.evaluation.rows import AT_FMR, FIGURES, FMRS, MAIN_FMR, UNSEEN_MEAN, Row, at_fmr
 from facepriv.schema import nearest
 
 _ENDS = ("_before", "_rise", "_loss")
@@ -81,7 +81,7 @@ class Verdict:
         return f"{said}: holds, {row.words} is {value:.4g}{f' ({who})' if who else ''}{more}"
 
 
-def read_condition(text: str, fmr: float = FMRS[1]) -> Condition:
+def read_condition(text: str, fmr: float = MAIN_FMR) -> Condition:
     """Read one condition; raises `UsageError` that says what is wrong, and for an unknown name which there are.
 
     `fmr` is the main false match rate, which figures do not name.
@@ -99,21 +99,20 @@ def read_condition(text: str, fmr: float = FMRS[1]) -> Condition:
             f"--fail-if '{text}': no figure '{figure}'{close}: known are {', '.join(FIGURES)}; each also with {ends}"
         )
     who = (found["who"] or "").strip()
-    rate = _rate(text, figure, share, fmr) if at else ""
-    return Condition(text.strip(), figure + rate, end, who, found["sign"], float(found["number"]))
+    named = at_fmr(figure, _rate(text, found["name"], figure, share, fmr), fmr) if at else figure
+    return Condition(text.strip(), named, end, who, found["sign"], float(found["number"]))
 
 
-def _rate(text: str, figure: str, share: str, fmr: float) -> str:
-    """Return what the name of a figure at an FMR, ``NUMBER%``, ends with; the main one is not named."""
+def _rate(text: str, name: str, figure: str, share: str, fmr: float) -> float:
+    """Return the FMR that stands in the name of a figure as ``NUMBER%``."""
     if figure not in AT_FMR:
         raise UsageError(f"--fail-if '{text}': {figure} hangs on no FMR; those that do: {', '.join(AT_FMR)}")
     known = {f"{100 * rate:g}": rate for rate in (fmr, *FMRS)}
     try:
-        rate = known[f"{float(share.removesuffix('%')):g}"]
+        return known[f"{float(share.removesuffix('%')):g}"]
     except (KeyError, ValueError):
-        named = ", ".join(f"{figure}@{percent}%" for percent in known)
-        raise UsageError(f"--fail-if '{text}': no figure at that FMR; {named} or --fmr") from None
-    return "" if rate == fmr else f"@{100 * rate:g}%"
+        others = ", ".join(f"{name.partition('@')[0]}@{percent}%" for percent in known)
+        raise UsageError(f"--fail-if '{text}': not computed; there are {others}; --fmr sets the first") from None
 
 
 def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:

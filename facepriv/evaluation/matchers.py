@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.attributes import scaled
-from facepriv.evaluation.rows import FMRS, Row
+from facepriv.evaluation.rows import AT_FMR, FMRS, Row, at_fmr
 from facepriv.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
 from facepriv.metrics.bootstrap import Estimate, with_interval
 
@@ -131,8 +131,7 @@ class MatcherRows:
         base = self.matching.rates
         rates = self.matching.measure(compared)
         for fmr in (self.fmr, *(f for f in FMRS if f != self.fmr)):
-            end = "" if fmr == self.fmr else f"@{100 * fmr:g}%"
-            names = [f"tmr{end}", f"tmr_fixed{end}", f"fmr_fixed{end}"]
+            names = [at_fmr(figure, fmr, self.fmr) for figure in AT_FMR]
             if fmr in rates.refused:
                 rows += [Row(name, pairing=pairing, note=rates.refused[fmr]) for name in names]
             else:

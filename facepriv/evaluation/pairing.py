@@ -96,25 +96,25 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     ambiguous: dict[int, tuple[str, ...]] = {}
     used: set[PurePosixPath] = set()
     every = [[PurePosixPath(name) for name in (_below(record.path, originals), record.name)] for record in photos]
+    # Photos that nobody asked about (--limit, --part) have their protected files, too.
+    originally = {PurePosixPath(file.name) for file in discover([str(originals)]).files}
     # A file of the very name of one photo is not the protected one of another that differs in its suffix.
-    taken = {name for names in every for name in names}
+    taken = originally.union(*every)
+    # Of photos that differ in their suffix alone, those whose protected file has another one: it may be any of theirs.
+    there = {name for same in by_name.values() for name, _ in same}
+    rivals = Counter(name.with_suffix("") for name in originally if name not in there)
     for n, names in enumerate(every):
         candidates = next((by_name[key] for key in (str(name.with_suffix("")) for name in names) if key in by_name), [])
         exact = [c for c in candidates if c[0] in names]
         one = exact or [c for c in candidates if c[0] not in taken]
         used |= {name for name, _ in one}
         chosen.append(one[0][1] if len(one) == 1 else None)
-        if len(one) > 1:
+        if len(one) > 1 or (one and not exact and rivals[names[0].with_suffix("")] > 1):
             ambiguous[n] = tuple(str(name) for name, _ in one)
-    uses = Counter(chosen)
-    for n, path in enumerate(chosen):
-        if path and uses[path] > 1:  # photos that differ in their suffix, and a file with neither's: it may be any's
-            ambiguous[n] = (_below(path, protected),)
-    chosen = [None if n in ambiguous else path for n, path in enumerate(chosen)]
+            chosen[n] = None
     over = [file.name for file in found.files if file.name not in used]
-    # Photos that nobody asked about (--limit, --part) have their protected files, too.
-    there = {file.name.with_suffix("") for file in discover([str(originals)]).files} if over else set()
-    extra = tuple(str(name) for name in over if name.with_suffix("") not in there)
+    asked_or_not = {name.with_suffix("") for name in originally}
+    extra = tuple(str(name) for name in over if name.with_suffix("") not in asked_or_not)
     return Pairing(tuple(chosen), extra, ambiguous, tuple(found.problems))
 
 
@@ -168,7 +168,8 @@ def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, rec
     for n, (record, state) in enumerate(zip(photos, likeness.states, strict=True)):
         if n in pairing.ambiguous:
             several = pairing.ambiguous[n]
-            why = "several files could be its protected one" if len(several) > 1 else "another photo's, too, could be"
+            one = "its protected file could be another photo's, too"
+            why = "several files could be its protected one" if len(several) > 1 else one
             lines.append(f"{record.name}: {why}: {', '.join(several)}")
         elif state != "ok":
             said = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")

@@ -51,6 +51,8 @@ FIGURES: Mapping[str, str] = {
 #: False match rates at which figures are given besides the main one, and the figures that hang on one.
 FMRS = (0.01, 0.001, 0.0001)
 AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed")
+#: The main FMR unless another is asked for.
+MAIN_FMR = 0.001
 #: The evaluator of a mean over those that count and were not seen in training.
 UNSEEN_MEAN = "unseen mean"
 
@@ -109,6 +111,11 @@ class Row:
 
 
 _VALUES = ("before", "after", "change")
+
+
+def at_fmr(figure: str, fmr: float, main: float) -> str:
+    """Return the name of a figure at an FMR; the main one is not named."""
+    return figure if fmr == main else f"{figure}@{100 * fmr:g}%"
 
 
 def to_csv(rows: Iterable[Row], **columns: str) -> str:

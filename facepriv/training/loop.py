@@ -125,7 +125,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such checkpoint; train first, or name the folder of another run") from error
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise DataError(f"{path}: is no checkpoint, or damaged: copy it again, or choose another --out") from error
+        raise DataError(f"{path}: is no checkpoint, or damaged: copy it again, or name another folder") from error
     return state
 
 
@@ -149,5 +149,7 @@ def load_checkpoint(
         for name, optimiser in optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
     except (KeyError, RuntimeError, ValueError) as error:
-        raise DataError(f"{path}: belongs to another recipe; choose another --out, or the preset it has") from error
+        raise DataError(
+            f"{path}: belongs to another recipe: give the options that it had, or name another folder"
+        ) from error
     return {name: value for name, value in state.items() if name not in ("nets", "optimisers")}

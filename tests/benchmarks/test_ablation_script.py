@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from facepriv_privacynet.config import OURS
 
 from facepriv.errors import UsageError
 from facepriv.training.judges import Judge
@@ -187,6 +188,7 @@ def test_labels_as_channels_go_on_from_a_run_beside_labels_learnt_anew(ablation,
 def test_one_judge_is_the_one_of_its_shape_among_several(ablation, small, tmp_path):
     _, place = small("--variant", "whole", "--seeds", "1", "--warm-up", "2", out="first")
     learnt = place / "first" / "warmed-2-judges-augmented-0" / ablation.CHECKPOINT
+    assert ablation.ONE_JUDGE in OURS.judges  # a run of the recipe has it
     last = ablation.OURS.judges[-1]
     assert last != ablation.OURS.judges[0]
     built = replace(ablation.OURS, judges=(last,), judges_each_step=1, fixed_every=0, copies=False)
@@ -194,6 +196,11 @@ def test_one_judge_is_the_one_of_its_shape_among_several(ablation, small, tmp_pa
     ablation.take_over(nets, built, learnt)
     given = torch.load(learnt, weights_only=True)["nets"][f"judge{len(ablation.OURS.judges) - 1}"]
     assert all(torch.equal(value, given[name]) for name, value in nets["judge0"].state_dict().items())
+
+
+def test_labels_cannot_be_learnt_anew_from_nothing(small):
+    done, _ = small("--variant", "labels-anew")
+    assert done.exit_code == UsageError.exit_code and "it goes with --from" in done.stderr
 
 
 def test_runs_of_other_settings_are_not_mixed(small):

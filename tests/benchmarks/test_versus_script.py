@@ -75,6 +75,16 @@ def test_where_impostors_are_too_few_no_tmr_is_compared(measured):
     assert found["matcher"] == {} and set(found["judge"]) == {"eer"}
 
 
+def test_too_few_people_are_said_and_the_rest_is_told(versus, small_lfw, tmp_path):
+    given = ["pixelate", "k-attribute", "--data", str(small_lfw), "--work", str(tmp_path / "work"), "--limit", "2"]
+    given += ["--workers", "1", "--judge", "family-b-gender", "--replicates", "10"]
+    result = CliRunner().invoke(versus.main, [*given, "--weights", f"san={__file__}"])
+    assert result.exit_code == UsageError.exit_code and "neither pixelate nor k-attribute" in result.output
+    result = CliRunner().invoke(versus.main, given, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "family-b-gender: " in result.output and "dlib: " in result.output and "too few" in result.output
+
+
 def test_two_methods_are_measured_from_end_to_end(versus, small_lfw, tmp_path):
     path = tmp_path / "result.json"
     given = ["pixelate", "k-attribute", "--data", str(small_lfw), "--work", str(tmp_path / "work"), "--limit", "8"]

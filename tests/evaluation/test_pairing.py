@@ -67,6 +67,17 @@ def test_a_file_that_could_be_the_protected_one_of_two_photos_is_neithers(tmp_pa
     found = pair(records, tmp_path / "original", tmp_path / "protected")
     assert found.protected == (None, None, tmp_path / "protected" / "two.jpg")
     assert found.ambiguous == {0: ("one.jpg",), 1: ("one.jpg",)} and not found.extra
+    likeness = compare([r.path for r in records], found.protected, workers=0)
+    assert problems(records, found, likeness, {})[0] == (
+        "one.png: its protected file could be another photo's, too: one.jpg"
+    )
+
+
+@pytest.mark.parametrize("protected", ["one.jpg", "one.webp"])
+def test_the_photos_that_nobody_asked_about_count_too(tmp_path, protected):
+    records = [photo(tmp_path / "original" / name, name) for name in ("one.png", "one.webp")]
+    save(tmp_path / "protected" / protected, records[0].path)
+    assert pair(records[:1], tmp_path / "original", tmp_path / "protected").protected == (None,)
 
 
 def test_protected_files_of_photos_that_were_not_asked_about_are_not_called_strange(two):

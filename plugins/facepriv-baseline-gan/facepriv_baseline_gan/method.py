@@ -1,4 +1,4 @@
-"""The baseline GAN as a method: PrivacyNet's code on weights that no matcher taught."""
+"""The baseline GAN as a method: PrivacyNet's code, on weights of its recipe without the matcher."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
     @click.option("--matcher", type=click.Path(path_type=Path), required=matched, help=matching)
     @click.option("--start", type=click.Path(path_type=Path),
-                  help="Begin with this weights file, or with the folder of another run, at its step.")  # fmt: skip
+                  help="Begin with this weights file, or with the folder of another run, at its step, from which "
+                  "the learning rate follows.")  # fmt: skip
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
@@ -58,7 +59,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         run = runs.Run.open(
             variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
         )
-        shown = _shown(variant, preset, recipe, changes, start)
+        shown = _shown(variant, preset, recipe, changes, run.start)
         if curve:
             for line in run.curve():
                 click.echo(line)
@@ -89,7 +90,7 @@ def export_command(load: Load, name: str) -> click.Command:
 
 def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: Path | None) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
-    extra = f" --start {start.name}" if start else ""
+    extra = f" --start {start.resolve().name}" if start else ""
     extra += "".join(f" --set {change}" for change in changes)
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"

@@ -132,6 +132,8 @@ class Run:
         if recipe.matched and material.matcher is None:
             raise UsageError(f"--matcher: {variant.name} learns against a matcher; give MobileFaceNet's ONNX file")
         self.variant, self.out, self.recipe = variant, out, recipe
+        #: What it began with, where `start` was used, and at which step.
+        self.start, self.began = None, 0
         self.material, self.accelerator = material, accelerator
         on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
@@ -145,19 +147,14 @@ class Run:
             material.classifiers(recipe),
             execution=Execution(backend="inductor" if on_gpu else None),
         )
+        own = f"training part of {material.sets}; missing labels by family A"
+        self.trainer.trained_on = own
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
-        elif start and start.is_dir():
-            self.trainer.load(start / CHECKPOINT)
-            if self.trainer.step >= recipe.steps:
-                raise UsageError(f"--steps: {start} stands at step {self.trainer.step}; ask for more than that")
         elif start:
-            weights = load_weights(start, framework="torch", architecture=variant.architecture)
-            try:
-                self.trainer.start_from(weights.tensors)
-                self.trainer.saw(weights.metadata.provenance.seen)
-            except DataError as error:
-                raise DataError(f"{start}: {error}") from error
+            self.start = start
+            before = self._begin_with(start)
+            self.trainer.trained_on = own if before in ("", own) else f"{own}; begun with networks of: {before}"
 
     @classmethod
     def open(
@@ -180,14 +177,33 @@ class Run:
         material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
         return cls(variant, out, recipe, material, accelerator, start)
 
+    def _begin_with(self, start: Path) -> str:
+        """Take the networks of a weights file or of another run; returns what those were trained on."""
+        trainer = self.trainer
+        if not start.is_dir():
+            weights = load_weights(start, framework="torch", architecture=self.variant.architecture)
+            try:
+                trainer.start_from(weights.tensors)
+            except DataError as error:
+                raise DataError(f"{start}: {error}") from error
+            trainer.saw(weights.metadata.provenance.seen)
+            return weights.metadata.provenance.trained_on
+        trainer.trained_on = ""
+        trainer.load(start / CHECKPOINT)
+        if trainer.step >= self.recipe.steps:
+            raise UsageError(f"--steps: {start} stands at step {trainer.step}; ask for more than that")
+        trainer.command, self.began = "", trainer.step
+        return trainer.trained_on
+
     def train(
         self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400, *, shown: str = ""
     ) -> None:
         """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files.
 
-        `shown` is the command, which the weights will name.
+        `shown` is the command, which the weights will name, after those that made the steps before.
         """
-        self.trainer.command = shown
+        if self.trainer.step < self.recipe.steps:
+            self.trainer.commanded(shown)
         deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
 
         def sample(trainer: Trainer) -> None:
@@ -233,7 +249,7 @@ class Run:
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
         measured = self.measure(gain)
         provenance = Provenance(
-            trained_on=f"training part of {self.material.sets}; missing labels by family A",
+            trained_on=self.trainer.trained_on,
             command=(self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""),
             date=datetime.date.today().isoformat(),
             seen=self.trainer.seen,
@@ -260,7 +276,7 @@ class Run:
             return None
 
     def _check_trained(self) -> None:
-        if not self.trainer.step:
+        if self.trainer.step == self.began:
             raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
 
     def _sample_rows(self) -> torch.Tensor:

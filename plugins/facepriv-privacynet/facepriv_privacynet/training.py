@@ -21,6 +21,9 @@ from facepriv_privacynet.players import Players
 # What a seed decides; after it stand the step and, where each process draws its own, the process.
 _WARM_FACES, _WARMING, _WORK, _GENERATING, _LEARNING = range(5)
 
+#: Between the commands of a run that went on with others.
+_THEN = "; then "
+
 
 class Trainer(Players):
     """One training run; takes what `Players` takes.
@@ -30,8 +33,8 @@ class Trainer(Players):
     """
 
     warmed = 0
-    #: What the run was started with.
-    command = ""
+    #: The commands that made the steps, and what these networks were trained on, in words.
+    command, trained_on = "", ""
 
     def warm_up(self) -> dict[str, Tensor]:
         """Teach judges and D's attribute head on real faces only, before G starts."""
@@ -101,6 +104,7 @@ class Trainer(Players):
             "updates": self.average.updates,
             "seen": list(self.seen),
             "command": self.command,
+            "trained_on": self.trained_on,
         }
         save_checkpoint(path, self.nets(), self.optimisers(), numbers)
 
@@ -111,6 +115,13 @@ class Trainer(Players):
         # A checkpoint that does not say may have seen everybody who can teach.
         self.saw(state.get("seen", (MATCHER, *FAMILY)))
         self.command = state.get("command", "")
+        self.trained_on = state.get("trained_on", self.trained_on)
+
+    def commanded(self, command: str) -> None:
+        """Note a command that is about to make steps."""
+        commands = self.command.split(_THEN) if self.command else []
+        if command and command not in commands[-1:]:
+            self.command = _THEN.join([*commands, command])
 
     def saw(self, names: Iterable[str]) -> None:
         """Note evaluators that have taught these networks before."""

@@ -92,14 +92,40 @@ def test_a_run_begins_with_all_networks_of_another_and_declares_what_taught_thos
     assert (run.trainer.step, other.trainer.step) == (1, 2)
     provenance = load_weights(other.export("command", gain=0.5)[0]).metadata.provenance
     assert "mobilefacenet" in provenance.seen and provenance.command == "and further --gain 0.5"
-    # It goes on by itself, whatever it began with, and still knows.
+    # It goes on by itself, whatever it is said to begin with, and still knows; a call without a step is no part of it.
     again = begun(run, tmp_path / "other", tmp_path / "gone", further)
-    assert again.trainer.step == 2 and "mobilefacenet" in again.trainer.seen
+    again.train(None, lambda line: None, shown="nothing left to do")
+    assert (again.trainer.step, again.start) == (2, None) and "mobilefacenet" in again.trainer.seen
+    assert again.trainer.command == "and further"
+    longer = begun(run, tmp_path / "other", None, replace(further, steps=3))
+    longer.train(None, lambda line: None, shown="longer")
+    assert longer.trainer.command == "and further; then longer"
     with pytest.raises(UsageError, match="stands at step 1; ask for more"):
         begun(run, tmp_path / "third", run.out)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no such checkpoint"):
         begun(run, tmp_path / "third", tmp_path / "empty")
+
+
+def test_what_another_run_has_made_is_not_exported_as_ones_own(run, tmp_path):
+    run.train(None, lambda line: None)
+    other = begun(run, tmp_path / "other", run.out, replace(run.recipe, steps=2))
+    with pytest.raises(DataError, match="train first"):
+        other.export("command")
+    with pytest.raises(DataError, match="train first"):
+        list(other.curve())
+
+
+def test_the_sets_behind_what_a_run_began_with_are_named(run, tmp_path):
+    run.train(None, lambda line: None)
+    path, _ = run.export("command")
+    run.material = replace(run.material, sets="others")
+    for start in (run.out, path):
+        out = tmp_path / f"from-{start.suffix}"
+        other = begun(run, out, start, replace(run.recipe, steps=2))
+        other.train(None, lambda line: None)
+        words = load_weights(other.export("command")[0]).metadata.provenance.trained_on
+        assert "training part of others" in words and "begun with networks of: training part of made up" in words
 
 
 def test_a_checkpoint_that_does_not_say_what_taught_it_may_have_seen_all(run):
