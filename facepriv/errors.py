@@ -3,11 +3,20 @@
 An error's text is one line: what is wrong, the file or name concerned, and the mend.
 """
 
+import re
+
+#: What breaks a line or speaks to the terminal; file names may hold it.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 class FaceprivError(Exception):
     """Base of all errors raised on purpose; `exit_code` is what the CLI exits with."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the text in one line, control characters in it as Python writes them."""
+        return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], super().__str__())
 
 
 class UsageError(FaceprivError):

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from facepriv.errors import DataError, UsageError
+from facepriv.jsontext import parse
 
 #: Name of the run folder inside the output folder.
 RUN_FOLDER = "facepriv-run"
@@ -137,7 +138,7 @@ def read_folder_if_any(folder: Path | None) -> Run:
     whole = manifest.read_bytes().split(b"\n")[:-1]
     for number, line in enumerate(whole, start=1):
         try:
-            row = Row(**json.loads(line))
+            row = _row(parse(line))
         except (TypeError, ValueError) as error:
             raise DataError(f"{manifest}: line {number} is damaged ({error})") from error
         run.history.setdefault(row.file, []).append(row)
@@ -201,14 +202,42 @@ def _cut_torn_line(path: Path) -> None:
 
 def _read_info(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = parse(path.read_bytes())
+        if isinstance(info, dict) and info.get("format") != FORMAT:
+            raise DataError(f"{path}: format {info.get('format')!s:.20}, this facepriv reads {FORMAT}")
+        _check_info(info)
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error}); remove it, the manifest beside it stays") from error
-    if info.get("format") != FORMAT:
-        raise DataError(f"{path}: format {info.get('format')}, this facepriv reads {FORMAT}")
-    return info
+    return dict(info)
+
+
+def _row(content: Any) -> Row:
+    """Return a manifest's line; raises `TypeError` or `ValueError` for what no run writes."""
+    row = Row(**content)
+    texts = (row.file, row.method, row.version, row.weights, row.sha256)
+    if not all(isinstance(text, str) for text in texts) or row.status not in get_args(Status):
+        raise ValueError("a field holds what no run writes")
+    if type(row.faces) is not int or row.faces < 0 or not isinstance(row.audit, dict | None):
+        raise ValueError("a field holds what no run writes")
+    return row
+
+
+def _check_info(info: Any) -> None:
+    """Raise `ValueError` unless what others rely on is built as a run writes it."""
+    runs = [info, *(_held(info, "earlier", list))] if isinstance(info, dict) else [info]
+    for run in runs:
+        for method in _held(run, "methods", list):
+            if not all(isinstance(name, str) for name in _held(method, "seen", list)):
+                raise ValueError("a method has seen what has no name")
+
+
+def _held(content: Any, name: str, kind: type) -> Any:
+    """Return a field of an object, or an empty one; raises `ValueError` where either is of another kind."""
+    if not isinstance(content, dict) or not isinstance(content.get(name, kind()), kind):
+        raise ValueError(f"{name} is no {kind.__name__} of an object")
+    return content.get(name, kind())
 
 
 def _write_info(path: Path, info: Mapping[str, Any]) -> None:

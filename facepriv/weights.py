@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import ImageError, UntrainedError, WeightsError
+from facepriv.jsontext import parse
 from facepriv.schema import ATTRIBUTES, Attribute, Schema
 
 #: Version of the metadata below; a file of another version is refused.
@@ -92,7 +93,7 @@ class WeightsMetadata:
     def from_json(cls, text: str) -> WeightsMetadata:
         """Read what `to_json` wrote; raises `WeightsError` on another version or a missing field."""
         try:
-            content = json.loads(text)
+            content = parse(text)
             version = content["format_version"]
             if version != FORMAT_VERSION:
                 raise WeightsError(f"weights format version {version}, this facepriv reads {FORMAT_VERSION}")

@@ -6,6 +6,7 @@ where there is one, else by file; with it, no subject may stand in two parts.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def read(root: Path, table: Path | None = None) -> list[Record]:
     for line, (row, part) in enumerate(zip(rows, parts, strict=True), start=2):
         where = f"{table}, line {line}"
         path = root / row["file"]
-        if not path.is_file():
+        if not os.path.isfile(path):  # unlike Path's, it says no to a name that no file can have
             raise DataError(f"{where}: no file {path}")
         if row["file"] in seen:
             raise DataError(f"{where}: {row['file']} stands there twice")

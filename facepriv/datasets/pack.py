@@ -27,6 +27,7 @@ from facepriv.datasets.crops import crop_subjects
 from facepriv.datasets.records import EVALUATION_ONLY, Record
 from facepriv.datasets.splits import halves
 from facepriv.errors import DataError
+from facepriv.jsontext import parse
 from facepriv.schema import ATTRIBUTES
 
 FORMAT = 1
@@ -81,7 +82,7 @@ def open_pack(path: Path) -> Pack:
     if not (path / INFO).is_file():
         raise DataError(f"{path}: no training pack; make one with 'facepriv pack'")
     try:
-        version = json.loads((path / INFO).read_text(encoding="utf-8")).get("format")
+        version = parse((path / INFO).read_bytes()).get("format")
         with (path / ROWS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if (path / lightpack.CROPS).is_file():

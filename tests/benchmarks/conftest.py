@@ -56,6 +56,11 @@ def san_family(monkeypatch):
 
 
 @pytest.fixture
+def fuzz(monkeypatch):
+    return load("fuzz", monkeypatch)
+
+
+@pytest.fixture
 def versus(monkeypatch):
     return load("versus", monkeypatch)
 

@@ -6,7 +6,6 @@ keywords; keywords win. Every field is checked, and an error names the file, the
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from facepriv.errors import UsageError
 from facepriv.faces.align import CROP_PADDING
+from facepriv.jsontext import parse
 from facepriv.schema import ATTRIBUTES, nearest
 
 ALIGNMENTS = ("dlib", "arcface")
@@ -156,7 +156,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: settings are a .toml or a .json file")
     try:
         text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        values = tomllib.loads(text) if path.suffix == ".toml" else parse(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:  # of either language, and of bytes that are no text

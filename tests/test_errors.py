@@ -1,0 +1,9 @@
+"""An error's text is one line, whatever a file's name holds."""
+
+from facepriv.errors import DataError, one_line
+
+
+def test_control_characters_are_written_as_python_writes_them():
+    error = DataError("a\nb\x1b[31m\u2028c  d é: missing")
+    assert str(error) == r"a\nb\x1b[31m\u2028c  d é: missing"
+    assert "\n" not in one_line(error)
