@@ -26,7 +26,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
-	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes train-san clean need-data need-mobilefacenet
+	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes fuzz train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
@@ -108,6 +108,10 @@ train-estimators: need-mobilefacenet $(STAMP)
 ablation: need-mobilefacenet $(STAMP)
 	$(BIN)/python benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/ablation \
 		--figure runs/ablation.svg --markdown runs/ablation.md --json runs/ablation.json $(ARGS)
+
+# Hostile input of every kind; none is stored.
+fuzz: $(STAMP)
+	$(BIN)/python benchmarks/fuzz.py $(ARGS)
 
 # Neither needs a data set.
 bench-train: $(STAMP)

@@ -75,7 +75,30 @@ def test_a_damaged_line_is_named(tmp_path):
         read_run(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "error"), [("rubbish", "damaged"), ('{"format": 9}', "format 9")])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]", "7", "[" * 100_000, '{"file": []}',
+        '{"file": 1, "method": "", "version": "", "weights": "", "status": "ok"}',
+        '{"file": "a", "method": "", "version": "", "weights": "", "status": "fine"}',
+        '{"file": "a", "method": "", "version": "", "weights": "", "status": "ok", "faces": true}',
+    ],
+)  # fmt: skip
+def test_a_line_that_no_run_writes_is_named(tmp_path, line):
+    write(tmp_path, ROW)
+    (tmp_path / "manifest.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match=r"manifest\.jsonl: line 1 is damaged"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("rubbish", "damaged"), ('{"format": 9}', "format 9"), ("[]", "damaged"), ("[" * 100_000, "damaged"),
+        ('{"format": 1, "methods": {}}', "damaged"), ('{"format": 1, "methods": [{"seen": [1]}]}', "damaged"),
+        ('{"format": 1, "earlier": ["x"]}', "damaged"),
+    ],
+)  # fmt: skip
 def test_damaged_or_foreign_info_is_named(tmp_path, text, error):
     write(tmp_path, ROW)
     (tmp_path / "run.json").write_text(text)
