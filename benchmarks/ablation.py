@@ -140,7 +140,7 @@ def main(
             wanted = replace(VARIANTS[name][1](recipe), seed=seed)
             place = out / f"{name}-{seed}"
             warm = warmed(replace(wanted, generator=recipe.generator), out, material, own, begin)
-            train(wanted, place, warm, material, own, begin, anew=name in LABELS_ANEW)
+            train(wanted, place, warm, material, own, begun=begin is not None, anew=name in LABELS_ANEW)
             changed = partial(judges.changed, place, wanted)
             runs[name].append(judges.seen(place, changed, AGE.classes if name in AGED else ()))
     found = figures(original, runs, judges.truth, judges.matcher, replicates)
@@ -227,13 +227,11 @@ def take_convolutions(net: nn.Module, given: Mapping[str, torch.Tensor]) -> None
     net.load_state_dict(taken, strict=False)
 
 
-def train(
-    recipe: Recipe, place: Path, warm: Path, material: Material, own: Any, begin: Path | None, *, anew: bool
-) -> None:
+def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any, *, begun: bool, anew: bool) -> None:
     """Train one run to its end, from where it stands; keeps only the averaged generator when it is done.
 
-    Judges and discriminator are those in the checkpoint `warm`. Where all go on from the run in the folder `begin`, the
-    generator is, too; with `anew`, only its convolutions.
+    Judges and discriminator are those in the checkpoint `warm`; with `begun`, the generator is, too, or, with `anew`,
+    its convolutions alone.
     """
     if (place / GENERATOR).is_file():
         return
@@ -245,13 +243,13 @@ def train(
         note(f"{place.name}: goes on at step {trainer.step}")
     else:
         nets = trainer.nets()
-        fresh = GENERATORS if anew or not begin else ()
+        fresh = GENERATORS if anew or not begun else ()
         taught = {name: net for name, net in nets.items() if name not in fresh}
         learning = {name: trainer.optimisers()[name] for name in ("d", "judges")}
         load_checkpoint(warm, taught, learning, own.device)
-        if begin:
-            for name in fresh:
-                take_convolutions(nets[name], read_checkpoint(warm)["nets"][name])
+        learnt = read_checkpoint(warm)["nets"] if begun and fresh else {}
+        for name in learnt and fresh:
+            take_convolutions(nets[name], learnt[name])
         trainer.warmed = recipe.warm_up
         note(f"{place.name}: {recipe.steps} steps")
     with (place / "log.jsonl").open("a", encoding="utf-8") as log:
