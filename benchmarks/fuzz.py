@@ -192,7 +192,7 @@ def _table(rng: np.random.Generator) -> None:
     from facepriv.evaluation.folders import folder_photos
 
     Path("photos").mkdir(exist_ok=True)
-    Path("photos/a.png").write_bytes(hostile._sound_image(np.random.default_rng(0)))
+    Path("photos/a.png").write_bytes(hostile.sound_image(np.random.default_rng(0)))
     Path("labels.csv").write_bytes(hostile.table(rng))
     folder_photos(Path("photos"), Path("labels.csv"))
 
@@ -224,7 +224,10 @@ def steer(corpus: tuple[Path, ...]) -> None:
     """Give the images' reader what atheris makes of some files; does not return."""
     import atheris
 
+    for name in [name for name in sys.modules if name.partition(".")[0] == "facepriv"]:
+        del sys.modules[name]  # what is imported already would not tell which code was reached
     with atheris.instrument_imports(include=["facepriv"]):
+        from facepriv.errors import FaceprivError
         from facepriv.images import decode_image
 
     def one(data: bytes) -> None:

@@ -41,7 +41,7 @@ def image(rng: Generator) -> bytes:
     makers: tuple[Callable[[Generator], bytes], ...] = (_lying_png, _lying_jpeg, _bomb, _noise, _nested_tiff)
     if rng.random() < 0.25:
         return makers[rng.integers(len(makers))](rng)
-    return damaged(_sound_image(rng), rng)
+    return damaged(sound_image(rng), rng)
 
 
 def manifest(rng: Generator) -> tuple[bytes, bytes]:
@@ -154,7 +154,7 @@ def _spoil(content: Any, rng: Generator) -> None:
         return
 
 
-def _sound_image(rng: Generator) -> bytes:
+def sound_image(rng: Generator) -> bytes:
     """Return a small sound image file, of any format and mode, with or without metadata."""
     size = (int(rng.integers(1, 40)), int(rng.integers(1, 40)))
     kind = str(rng.choice(FORMATS))
