@@ -17,7 +17,7 @@ def facepriv_components() -> list[Descriptor]:
             kind="perturber",
             name="baseline-gan",
             target="facepriv_baseline_gan.method:BaselineGan",
-            summary="PrivacyNet's GAN trained without a matcher: what its matcher buys is the difference",
+            summary="PrivacyNet's recipe without its matcher: what the matcher buys is the difference",
             reference=_REFERENCE,
             attributes=("gender", "race", "age"),
         ),
