@@ -109,7 +109,8 @@ def run_folder(path: Path) -> Path:
         return path
     if (path / RUN_FOLDER).is_dir():
         return path / RUN_FOLDER
-    return path.with_name(path.name + BESIDE_SUFFIX)
+    path = Path(os.path.abspath(path))  # "." has no name
+    return path.with_name(path.name + BESIDE_SUFFIX) if path.name else path / RUN_FOLDER
 
 
 def read_run(path: Path) -> Run:

@@ -299,7 +299,7 @@ def _read(path: Path) -> bytes:
 def _facepriv_metadata(data: bytes) -> str:
     """Return our JSON out of a valid safetensors file: 8 bytes header length, then a JSON header."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    text = header.get("__metadata__", {}).get("facepriv")
+    text = (header.get("__metadata__") or {}).get("facepriv")
     if text is None:
         raise WeightsError("safetensors without facepriv metadata: written by something else than save_weights")
     return str(text)

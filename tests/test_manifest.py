@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,13 @@ def test_no_record_is_an_error_for_readers_and_empty_for_a_first_run(tmp_path):
         read_run(tmp_path)
     assert read_folder_if_any(tmp_path / "facepriv-run").rows == {}
     assert read_folder_if_any(None).rows == {}
+
+
+@pytest.mark.parametrize("place", [".", "/"])
+def test_a_folder_without_a_name_has_no_record_either(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no record of a run there"):
+        read_run(Path(place))
 
 
 def test_the_run_folder_of_a_single_output_lies_beside_it(tmp_path):

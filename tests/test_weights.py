@@ -218,6 +218,9 @@ def test_a_safetensors_file_of_someone_else_is_refused(tmp_path):
     refused(path, "without facepriv metadata")
     save_file(tensors(), path, metadata={"format": "pt"})
     refused(path, "without facepriv metadata")
+    header = b'{"__metadata__": null}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    refused(path, "without facepriv metadata")
 
 
 def write_with(path, **changed):
