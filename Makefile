@@ -26,7 +26,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
-	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes fuzz train-san clean need-data need-mobilefacenet
+	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes fuzz soak train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
@@ -112,6 +112,10 @@ ablation: need-mobilefacenet $(STAMP)
 # Hostile input of every kind; none is stored.
 fuzz: $(STAMP)
 	$(BIN)/python benchmarks/fuzz.py $(ARGS)
+
+# A run that is killed fifty times.
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 # Neither needs a data set.
 bench-train: $(STAMP)

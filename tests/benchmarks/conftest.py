@@ -61,6 +61,11 @@ def fuzz(monkeypatch):
 
 
 @pytest.fixture
+def soak(monkeypatch):
+    return load("soak", monkeypatch)
+
+
+@pytest.fixture
 def versus(monkeypatch):
     return load("versus", monkeypatch)
 
