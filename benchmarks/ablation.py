@@ -16,9 +16,9 @@ nothing may be chosen by it, or these models would be unseen no more.
 
 Small trainings from nothing show little in a few hundred steps: `--from RUN`, the folder of a run of `facepriv train
 privacynet`, lets all variants go on from where that run is, with its generator, judges and discriminator (heads that a
-variant needs and the run has not are learnt in the warm-up). Its own channels (`--base`) are then needed. Labels as
-input channels cannot have learnt what scale and shift have: that variant takes the run's convolutions alone, and is
-compared with a ninth, the whole recipe whose scale and shift begin anew.
+variant needs and the run has not are learnt in the warm-up). Labels as input channels cannot have learnt what scale and
+shift have: that variant takes the run's convolutions alone, and is compared with a ninth, the whole recipe whose scale
+and shift begin anew.
 
 Interrupted, the same command goes on; with more `--seeds` or variants it does what is missing.
 """
@@ -96,8 +96,8 @@ SAVE_EVERY = 50
 @click.option("--steps", type=click.IntRange(1), default=150, show_default=True, help="Updates of the generator.")
 @click.option("--warm-up", type=click.IntRange(0), default=150, show_default=True, help="Steps of judges before.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
-@click.option("--base", type=click.IntRange(8), default=16, show_default=True, help="Channels of the generator.")
-@click.option("--blocks", type=click.IntRange(1), default=4, show_default=True, help="Residual blocks.")
+@click.option("--base", type=click.IntRange(8), help="Channels of the generator. [default: the run's, or 16]")
+@click.option("--blocks", type=click.IntRange(1), help="Residual blocks. [default: the run's, or 4]")
 @click.option("--named", type=click.IntRange(2), default=260, show_default=True,
               help="Measured faces of people with several photos.")  # fmt: skip
 @click.option("--others", type=click.IntRange(0), default=140, show_default=True, help="Other measured faces.")
@@ -109,14 +109,16 @@ SAVE_EVERY = 50
 @json_option
 def main(
     pack: Path, matcher: Path, out: Path, begin: Path | None, variants: tuple[str, ...], seeds: int, steps: int,
-    warm_up: int, batch: int, base: int, blocks: int, named: int, others: int, precision: str, threads: int | None,
-    replicates: int, figure: Path | None, markdown: Path | None, json_path: Path | None,
+    warm_up: int, batch: int, base: int | None, blocks: int | None, named: int, others: int, precision: str,
+    threads: int | None, replicates: int, figure: Path | None, markdown: Path | None, json_path: Path | None,
 ) -> None:  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
+    size = built(begin / CHECKPOINT) if begin else {"base": 16, "blocks": 4}
+    size |= {name: given for name, given in (("base", base), ("blocks", blocks)) if given}
     recipe = replace(
         OURS,
-        generator=replace(OURS.generator, base=base, blocks=blocks),
+        generator=replace(OURS.generator, **size),
         steps=steps, warm_up=warm_up, warm_batch=4 * batch, batch=batch, judges_batch=batch,
     )  # fmt: skip
     opened = open_pack(pack)
@@ -160,6 +162,12 @@ def main(
         atomic_write(markdown, (page(result) + "\n").encode())
     if figure is not None:
         draw(result, figure)
+
+
+def built(path: Path) -> dict[str, int]:
+    """Return the channels and residual blocks of the generator in a checkpoint."""
+    g = read_checkpoint(path)["nets"]["g"]
+    return {"base": len(g["enter.0.weight"]), "blocks": sum(name.endswith(".first.weight") for name in g)}
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:

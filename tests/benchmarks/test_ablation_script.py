@@ -147,6 +147,7 @@ def test_variants_go_on_from_a_run_with_what_is_built_alike(ablation, small, tmp
         for net in ("g", "average", "d", "judge0", "judge1"):
             same = {k for k, v in begun["nets"][net].items() if k in learnt[net] and torch.equal(v, learnt[net][k])}
             assert {k for k in begun["nets"][net] if not k.startswith("heads.age")} == same, (kind, net)
+    assert ablation.built(run / ablation.CHECKPOINT) == {"base": 8, "blocks": 1}
     wide, _ = small("--from", str(run), "--variant", "whole", "--base", "16", out="third")
     assert wide.exit_code == UsageError.exit_code and "a generator of another shape" in wide.stderr
 
