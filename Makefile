@@ -105,8 +105,11 @@ train-estimators: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train estimators "$(PACK)" --family b -o runs/estimators $(ARGS)
 
 # What each part of PrivacyNet buys: small trainings that differ in one part; interrupted, it goes on.
+# From nothing a few hundred steps show little: where there is a trained run, all go on from that.
+TRAINED := $(wildcard runs/privacynet/checkpoint.pt)
 ablation: need-mobilefacenet $(STAMP)
 	$(BIN)/python benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/ablation \
+		$(if $(TRAINED),--from runs/privacynet --steps 100 --warm-up 40 --batch 12) \
 		--figure runs/ablation.svg --markdown runs/ablation.md --json runs/ablation.json $(ARGS)
 
 # Hostile input of every kind; none is stored.
