@@ -15,8 +15,8 @@ class FaceprivError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the text in one line, control characters in it as Python writes them."""
-        return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], super().__str__())
+        """Return the text in one line: a space for a line's end, other control characters as Python writes them."""
+        return _CONTROL.sub(lambda found: " " if found[0].isspace() else ascii(found[0])[1:-1], super().__str__())
 
 
 class UsageError(FaceprivError):
