@@ -6,7 +6,9 @@ that look at a whole batch. `--exact` turns these off: then the curves are the s
 difference of the curves is set beside that of one process under several seeds, the noise that any run has.
 
     python benchmarks/processes.py
-    python benchmarks/processes.py --exact --tiny
+    python benchmarks/processes.py --exact --tiny --steps 10
+
+Rounding grows from step to step, as in any such game: an exact run is compared over few of them.
 
 It needs no data set: the faces are two public-domain portraits, and the matcher has random weights.
 """
