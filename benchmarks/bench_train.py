@@ -187,8 +187,9 @@ class Memory:
             return (torch.cuda.max_memory_allocated() - before) / 2**20
         status = Path("/proc/self/status")
         before_kib = None
-        with suppress(OSError, AttributeError):  # not Linux
+        with suppress(OSError, AttributeError, TypeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)  # what others have freed would be taken again, and not be seen
+        with suppress(OSError):  # not Linux
             Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what is in use now
             before_kib = _status(status, "VmRSS")
         job()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from shared import FMR, KEY
 
-from facepriv.cli.console import progress
+from facepriv.cli.console import note, progress
 from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.records import Record
 from facepriv.errors import DataError, UsageError
@@ -71,7 +71,8 @@ def less(
     -------
     dict
         Estimator -> ``eer``; matcher -> ``own`` and ``fixed``, the TMR of protected against protected photos at the
-        threshold that each output's own impostors set, and at the originals'. Nothing where the photos are too few.
+        threshold that each output's own impostors set, and at the originals'. Empty where there is
+        no figure; the reason is told.
     """
     subjects = truth.subjects.tolist()
     female = truth.classes[GENDER.name] == GENDER.index("female")
@@ -99,6 +100,7 @@ def less(
         for name in names:
             try:
                 found[name] = figures(name)
-            except DataError:
+            except DataError as error:
+                note(f"{name}: {error}")
                 found[name] = {}
     return found

@@ -111,7 +111,8 @@ def soak(
         run = begin()
         try:
             run.wait(float(rng.uniform(0, alone)))
-            found.wrong += [f"a run ended with exit code {run.returncode}"] if run.returncode else []
+            if run.returncode:
+                raise DataError(f"a run ended with exit code {run.returncode} before it was killed")
             shutil.rmtree(out)
             continue
         except subprocess.TimeoutExpired:

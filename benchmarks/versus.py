@@ -98,9 +98,6 @@ def show(result: dict[str, Any], first: str, second: str) -> None:
             before, *after = _values(outputs, judge, kind)
             rows.append((f"{FIGURES[kind]}, {judge}", percent(before), *map(percent, after), points(difference)))
     table(("", "originals", first, second, "second less first"), rows)
-    for name, found in {**outputs[1]["gender"], **outputs[1]["matching"]}.items():
-        if not result["second_less_first"][name]:
-            print(f"{name}: {found.get('refused', 'too few photos')}")
 
 
 def _values(outputs: list[dict[str, Any]], judge: str, kind: str) -> list[Estimate]:

@@ -15,8 +15,8 @@ class FaceprivError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the text in one line: a space for a line's end, other control characters as Python writes them."""
-        return _CONTROL.sub(lambda found: " " if found[0].isspace() else ascii(found[0])[1:-1], super().__str__())
+        """Return the text in one line, see `cleaned`."""
+        return cleaned(super().__str__())
 
 
 class UsageError(FaceprivError):
@@ -53,9 +53,14 @@ class UntrainedError(WeightsError):
     """A method comes without weights: it must be trained first, or be given a file."""
 
 
+def cleaned(text: str) -> str:
+    """Return a text in one line: a space for a line's end, other control characters as Python writes them."""
+    return _CONTROL.sub(lambda found: " " if found[0].isspace() else ascii(found[0])[1:-1], text)
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's text in one line: our own as they are, any other with its type before it."""
-    text = " ".join(str(error).split())
+    text = cleaned(" ".join(str(error).split()))
     if isinstance(error, FaceprivError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -218,9 +218,8 @@ def _row(content: Any) -> Row:
     """Return a manifest's line; raises `TypeError` or `ValueError` for what no run writes."""
     row = Row(**content)
     texts = (row.file, row.method, row.version, row.weights, row.sha256)
-    if not all(isinstance(text, str) for text in texts) or row.status not in get_args(Status):
-        raise ValueError("a field holds what no run writes")
-    if type(row.faces) is not int or row.faces < 0 or not isinstance(row.audit, dict | None):
+    told = all(isinstance(text, str) for text in texts) and row.status in get_args(Status)
+    if not told or type(row.faces) is not int or row.faces < 0 or not isinstance(row.audit, dict | None):
         raise ValueError("a field holds what no run writes")
     return row
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facepriv.contracts import PrivacyRequest
-from facepriv.errors import FaceprivError, ImageError, WeightsError, one_line
+from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, one_line
 from facepriv.images import Photo, read_image, write_image
 from facepriv.manifest import Status
 from facepriv.outputs import file_sha256
@@ -207,11 +207,11 @@ def _audit_face(item: Prepared, n: int) -> dict[str, Any]:
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
-    text = one_line(error)
+    text, source, staged = one_line(error), cleaned(str(task.source)), cleaned(str(task.staged))
     # Texts about a file name it already.
-    named = isinstance(error, FaceprivError) and (str(task.source) in text or str(task.staged) in text)
-    text = text.replace(str(task.staged), str(task.source))
-    return Outcome(task.number, "failed", error=text if named else f"{task.source}: {text}")
+    named = isinstance(error, FaceprivError) and (source in text or staged in text)
+    text = text.replace(staged, source)
+    return Outcome(task.number, "failed", error=text if named else f"{source}: {text}")
 
 
 def _installed(distribution: str) -> str:

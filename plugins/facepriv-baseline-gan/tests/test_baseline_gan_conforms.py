@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from facepriv.contracts import FaceBatch
-from facepriv.faces import crop_faces, find_faces
 from facepriv.registry import registry
-from facepriv.testing import checks
+from facepriv.testing import checks, specimens
 
 
 @pytest.mark.parametrize("check", checks("baseline-gan"), ids=str)
@@ -16,10 +15,7 @@ def test_conforms(check):
 
 @pytest.fixture(scope="module")
 def face():
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    return FaceBatch(crop_faces(photo, find_faces(photo)[:1], 112))
+    return FaceBatch(specimens(112, landmarks=False).images[:1])  # scikit-image's astronaut
 
 
 def changed(face: FaceBatch, gender: int) -> np.ndarray:

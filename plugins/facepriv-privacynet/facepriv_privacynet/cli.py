@@ -59,7 +59,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         run = runs.Run.open(
             variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
         )
-        shown = _shown(variant, preset, recipe, changes, run.start)
+        shown = _shown(variant, preset, recipe, changes, run.trainer.start)
         if curve:
             for line in run.curve():
                 click.echo(line)
@@ -88,9 +88,9 @@ def export_command(load: Load, name: str) -> click.Command:
     return command
 
 
-def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: Path | None) -> str:
+def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: str) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
-    extra = f" --start {start.resolve().name}" if start else ""
+    extra = f" --start {start}" if start else ""
     extra += "".join(f" --set {change}" for change in changes)
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"

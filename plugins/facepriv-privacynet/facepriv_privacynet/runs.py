@@ -132,8 +132,6 @@ class Run:
         if recipe.matched and material.matcher is None:
             raise UsageError(f"--matcher: {variant.name} learns against a matcher; give MobileFaceNet's ONNX file")
         self.variant, self.out, self.recipe = variant, out, recipe
-        #: What it began with, where `start` was used, and at which step.
-        self.start, self.began = None, 0
         self.material, self.accelerator = material, accelerator
         on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
@@ -152,8 +150,8 @@ class Run:
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
         elif start:
-            self.start = start
             before = self._begin_with(start)
+            self.trainer.start, self.trainer.began = start.resolve().name, self.trainer.step
             self.trainer.trained_on = own if before in ("", own) else f"{own}; begun with networks of: {before}"
 
     @classmethod
@@ -192,7 +190,7 @@ class Run:
         trainer.load(start / CHECKPOINT)
         if trainer.step >= self.recipe.steps:
             raise UsageError(f"--steps: {start} stands at step {trainer.step}; ask for more than that")
-        trainer.command, self.began = "", trainer.step
+        trainer.command = ""
         return trainer.trained_on
 
     def train(
@@ -276,7 +274,7 @@ class Run:
             return None
 
     def _check_trained(self) -> None:
-        if self.trainer.step == self.began:
+        if self.trainer.step == self.trainer.began:
             raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
 
     def _sample_rows(self) -> torch.Tensor:

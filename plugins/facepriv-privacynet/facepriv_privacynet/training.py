@@ -35,6 +35,8 @@ class Trainer(Players):
     warmed = 0
     #: The commands that made the steps, and what these networks were trained on, in words.
     command, trained_on = "", ""
+    #: Name of the file or run that it began with, and at which step; "" and 0: with nothing.
+    start, began = "", 0
 
     def warm_up(self) -> dict[str, Tensor]:
         """Teach judges and D's attribute head on real faces only, before G starts."""
@@ -105,6 +107,8 @@ class Trainer(Players):
             "seen": list(self.seen),
             "command": self.command,
             "trained_on": self.trained_on,
+            "start": self.start,
+            "began": self.began,
         }
         save_checkpoint(path, self.nets(), self.optimisers(), numbers)
 
@@ -116,6 +120,7 @@ class Trainer(Players):
         self.saw(state.get("seen", (MATCHER, *FAMILY)))
         self.command = state.get("command", "")
         self.trained_on = state.get("trained_on", self.trained_on)
+        self.start, self.began = state.get("start", ""), state.get("began", 0)
 
     def commanded(self, command: str) -> None:
         """Note a command that is about to make steps."""

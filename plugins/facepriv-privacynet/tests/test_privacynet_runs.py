@@ -95,7 +95,7 @@ def test_a_run_begins_with_all_networks_of_another_and_declares_what_taught_thos
     # It goes on by itself, whatever it is said to begin with, and still knows; a call without a step is no part of it.
     again = begun(run, tmp_path / "other", tmp_path / "gone", further)
     again.train(None, lambda line: None, shown="nothing left to do")
-    assert (again.trainer.step, again.start) == (2, None) and "mobilefacenet" in again.trainer.seen
+    assert (again.trainer.step, again.trainer.start) == (2, run.out.name) and "mobilefacenet" in again.trainer.seen
     assert again.trainer.command == "and further"
     longer = begun(run, tmp_path / "other", None, replace(further, steps=3))
     longer.train(None, lambda line: None, shown="longer")
@@ -114,6 +114,11 @@ def test_what_another_run_has_made_is_not_exported_as_ones_own(run, tmp_path):
         other.export("command")
     with pytest.raises(DataError, match="train first"):
         list(other.curve())
+    # Nor where it was saved before its first step, and opened anew.
+    other.out.mkdir()
+    other.trainer.save(other.out / "checkpoint.pt")
+    with pytest.raises(DataError, match="train first"):
+        begun(run, other.out, None, replace(run.recipe, steps=2)).export("command")
 
 
 def test_the_sets_behind_what_a_run_began_with_are_named(run, tmp_path):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from facepriv.contracts import FaceBatch
-from facepriv.faces import crop_faces, find_faces
 from facepriv.registry import registry
-from facepriv.testing import checks
+from facepriv.testing import checks, specimens
 from facepriv.weights import packaged_weights
 
 METHODS = ("san", "ensemble-san", "flow-san")
@@ -21,10 +20,7 @@ def test_conforms(name, check):
 
 @pytest.fixture(scope="module")
 def face():
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    return FaceBatch(crop_faces(photo, find_faces(photo)[:1], 112))
+    return FaceBatch(specimens(112, landmarks=False).images[:1])  # scikit-image's astronaut
 
 
 def changed(name, face, gender):
