@@ -15,11 +15,12 @@ from typing import Any
 from facepriv import __version__
 from facepriv.components import check_changeable
 from facepriv.contracts import PrivacyRequest
-from facepriv.engines.chunk import OnNoFace, Outcome, Setup, Task
+from facepriv.engines.chunk import TIMEOUT, OnNoFace, Outcome, Setup, Task
 from facepriv.engines.inline import InlineEngine
 from facepriv.engines.local import LocalEngine
 from facepriv.errors import UsageError
-from facepriv.inputs import Discovery, discover
+from facepriv.images import IMAGE_SUFFIXES, atomic_write
+from facepriv.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
 from facepriv.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
 from facepriv.outputs import Existing, Job, Place, Triage, place, triage
 from facepriv.registry import Registry
@@ -29,6 +30,7 @@ from facepriv.registry import registry as installed
 KEY_BYTES = 16
 _MOST_WORKERS = 4
 _FILES_A_WORKER = 8
+_MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Options:
     on_no_face : {"fail", "skip", "copy"}
     existing : {"fail", "resume", "overwrite"}
     keep_metadata, audit : bool
+    timeout : float
+        Seconds after which a worker process that has finished no file is killed; in this process nothing is.
     """
 
     inputs: tuple[str, ...]
@@ -71,6 +75,7 @@ class Options:
     existing: Existing = "fail"
     keep_metadata: bool = False
     audit: bool = False
+    timeout: float = TIMEOUT
 
     @property
     def chain(self) -> str:
@@ -107,16 +112,13 @@ class Summary:
         return 1 if self.errors else 0
 
     def count(self, outcome: Outcome) -> None:
-        """Add one outcome."""
+        """Add the outcome of a photo, or of every photo of a shard."""
         self.faces += outcome.faces
-        if outcome.status == "ok":
-            self.done += 1
-        elif outcome.status == "copied":
-            self.copied += 1
-        elif outcome.status == "no-face":
-            self.no_face += 1
-        else:
-            self.errors.append(outcome.error)
+        for photo in outcome.photos:
+            self.done += photo.status == "ok"
+            self.copied += photo.status == "copied"
+            self.no_face += photo.status == "no-face"
+        self.errors.extend(outcome.errors)
 
 
 def new_key() -> bytes:
@@ -159,7 +161,7 @@ def make_plan(options: Options, registry: Registry | None = None) -> Plan:
         registry.find("estimator", name)
     if all(descriptor.attributes for descriptor in methods.values()):
         check_changeable({name: d.attributes for name, d in methods.items()}, options.request.hidden)
-    found = discover(options.inputs, out=Path(options.out))
+    found = discover(options.inputs, out=Path(options.out), kinds={*IMAGE_SUFFIXES, SHARD_SUFFIX})
     if not found.files:
         raise UsageError("; ".join(found.problems) or "no input named")
     where = place(found, options.out, audit=options.audit)
@@ -236,16 +238,22 @@ class _Committer:
         return job, outcome
 
     def _append(self, job: Job, outcome: Outcome) -> None:
-        if self.record:
-            row = Row(
-                file=job.name,
-                status=outcome.status,
-                faces=outcome.faces,
-                sha256=outcome.sha256,
-                audit=outcome.audit,
-                **self.chain,
-            )
-            self.record.append(row)
+        if not self.record:
+            return
+        if outcome.parts:
+            rows = [self._row(name, part).to_json() + "\n" for name, part in outcome.parts]
+            atomic_write(self.record.photos_of(job.name), "".join(rows).encode())
+        self.record.append(self._row(job.name, outcome))
+
+    def _row(self, name: str, outcome: Outcome) -> Row:
+        return Row(
+            file=name,
+            status=outcome.status,
+            faces=outcome.faces,
+            sha256=outcome.sha256,
+            audit=outcome.audit,
+            **self.chain,
+        )
 
 
 def _refused(outcome: Outcome, text: str) -> Outcome:
@@ -282,9 +290,12 @@ def _engine(plan: Plan) -> InlineEngine | LocalEngine:
         on_no_face=options.on_no_face,
         keep_metadata=options.keep_metadata,
         audit=options.audit,
+        timeout=options.timeout,
     )
-    workers = default_workers(len(plan.work.todo), options.device) if options.workers is None else options.workers
-    return LocalEngine(setup, min(workers, len(plan.work.todo))) if workers else InlineEngine(setup)
+    # How many photos a shard holds is known when it is opened.
+    files = sum(_MANY if is_shard(job.source) else 1 for job in plan.work.todo)
+    workers = default_workers(files, options.device) if options.workers is None else options.workers
+    return LocalEngine(setup, min(workers, files)) if workers else InlineEngine(setup)
 
 
 def default_workers(files: int, device: str) -> int:

@@ -48,6 +48,7 @@ __all__ = [
     "encode_image",
     "output_format",
     "read_image",
+    "read_member",
     "write_image",
 ]
 
@@ -136,8 +137,22 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         a pixel format that would be written otherwise than it was read. The text is one line, with the mend.
     """
     path = Path(path)
-    # No sound file holds more than 8 bytes a pixel, metadata aside.
-    return decode_image(_read_bytes(path, limit=8 * max_pixels + 2**26), path, max_pixels=max_pixels)
+    return decode_image(_read_bytes(path, _most_bytes(max_pixels)), path, max_pixels=max_pixels)
+
+
+def read_member(path: Path, span: tuple[int, int], name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read an image that lies within a file, at (offset, length); `name` is what errors, as `read_image`'s, call it."""
+    offset, length = span
+    _check_length(name, length, _most_bytes(max_pixels))
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror or one_line(error)})") from error
+    if len(data) < length:
+        raise ImageError(f"{name}: {path} was cut short meanwhile: leave it alone during the run")
+    return decode_image(data, name, max_pixels=max_pixels)
 
 
 def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -236,17 +251,26 @@ def _read_bytes(path: Path, limit: int) -> bytes:
             raise ImageError(f"{path}: is a folder, not an image file: name the files in it")
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path}: is not a regular file: copy the image to one first")
-        if status.st_size > limit:
-            raise ImageError(f"{path}: {status.st_size:,} bytes is more than any image within the limit: scale it down")
+        _check_length(path, status.st_size, limit)
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file: check the name") from error
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise ImageError(f"{path}: cannot be read ({reason}): check the path and its permissions") from error
-    if not data:
-        raise ImageError(f"{path}: is empty (0 bytes): replace it with a whole copy, or leave it out")
     return data
+
+
+def _most_bytes(max_pixels: int) -> int:
+    """No sound file holds more than 8 bytes a pixel, metadata aside."""
+    return 8 * max_pixels + 2**26
+
+
+def _check_length(name: Path | str, length: int, limit: int) -> None:
+    if length > limit:
+        raise ImageError(f"{name}: {length:,} bytes is more than any image within the limit: scale it down")
+    if not length:
+        raise ImageError(f"{name}: is empty (0 bytes): replace it with a whole copy, or leave it out")
 
 
 def _split(planes: NDArray[Any], mode: str) -> tuple[NDArray[Any], NDArray[np.uint8] | None, NDArray[np.uint8] | None]:

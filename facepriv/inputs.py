@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,14 @@ FOREIGN_SUFFIXES = frozenset(
     (".apng", ".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe",
      ".jxl", ".mpo", ".nef", ".orf", ".pgm", ".pnm", ".ppm", ".raf", ".rw2", ".tga")
 )  # fmt: skip
+
+#: What a tar shard's file name ends with, see `facepriv.shards`. A compressed tar cannot be read in places.
+SHARD_SUFFIX = ".tar"
+
+
+def is_shard(path: Path) -> bool:
+    """Tell by its name whether a file is a shard."""
+    return path.suffix.lower() == SHARD_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,9 @@ class Discovery:
     one_file: bool = False
 
 
-def discover(arguments: Sequence[str], *, out: Path | None = None) -> Discovery:
+def discover(
+    arguments: Sequence[str], *, out: Path | None = None, kinds: Collection[str] = frozenset(IMAGE_SUFFIXES)
+) -> Discovery:
     """Find all image files.
 
     Parameters
@@ -59,6 +69,8 @@ def discover(arguments: Sequence[str], *, out: Path | None = None) -> Discovery:
         part before its first wildcard.
     out : Path, optional
         The output folder: it may lie inside an input folder, and is not searched.
+    kinds : collection of str
+        Suffixes of the files that are meant, in small letters with their dot.
 
     Returns
     -------
@@ -66,7 +78,7 @@ def discover(arguments: Sequence[str], *, out: Path | None = None) -> Discovery:
         Files and folders whose name begins with a dot are passed over unless named themselves, and so are
         the run folders that `apply` writes.
     """
-    search = _Search(out)
+    search = _Search(out, kinds)
     folders = 0
     for argument in arguments:
         path = Path(argument)
@@ -81,7 +93,7 @@ def discover(arguments: Sequence[str], *, out: Path | None = None) -> Discovery:
         else:
             search.problems.append(f"{argument}: no such file or folder")
         if search.count() == before:
-            search.problems.append(f"{argument}: no image file there (read are {', '.join(sorted(IMAGE_SUFFIXES))})")
+            search.problems.append(f"{argument}: no image file there (read are {', '.join(sorted(kinds))})")
     files = sorted(search.found.values(), key=lambda f: f.name)
     return Discovery(files, search.problems, search.ignored, len(arguments) == len(files) == 1 and not folders)
 
@@ -89,7 +101,8 @@ def discover(arguments: Sequence[str], *, out: Path | None = None) -> Discovery:
 class _Search:
     """Collects what `discover` finds."""
 
-    def __init__(self, out: Path | None) -> None:
+    def __init__(self, out: Path | None, kinds: Collection[str]) -> None:
+        self.kinds = kinds
         self.out = out.resolve() if out is not None else None
         self.found: dict[tuple[Path, PurePosixPath], Found] = {}
         self.problems: list[str] = []
@@ -101,14 +114,14 @@ class _Search:
 
     def named(self, path: Path) -> None:
         """Take a file that was named itself."""
-        if _is_image(path):
+        if self._is_meant(path):
             self._take(path, PurePosixPath(path.name))
         else:
             self._foreign(path)
 
     def _foreign(self, path: Path) -> None:
-        known = ", ".join(sorted(IMAGE_SUFFIXES))
-        self.problems.append(f"{path}: not a kind of image file that facepriv reads ({known}); convert it first")
+        known = ", ".join(sorted(self.kinds))
+        self.problems.append(f"{path}: not a kind of file that facepriv reads ({known}); convert it first")
 
     def pattern(self, pattern: str) -> int:
         """Take what a glob finds; returns how many of its matches are folders."""
@@ -149,11 +162,11 @@ class _Search:
         return folder.name == RUN_FOLDER or (self.out is not None and folder.resolve() == self.out)
 
     def _offer(self, path: Path, base: Path) -> None:
-        """Take a file met in a folder or by a pattern, if it is an image."""
+        """Take a file met in a folder or by a pattern, if it is of a kind that is meant."""
         if path.name.startswith("."):
             self.ignored += 1
             return
-        if not _is_image(path):
+        if not self._is_meant(path):
             if path.suffix.lower() in FOREIGN_SUFFIXES:
                 self._foreign(path)
             else:
@@ -163,12 +176,11 @@ class _Search:
         name = absolute.relative_to(start).as_posix() if absolute.is_relative_to(start) else path.name
         self._take(path, PurePosixPath(name))
 
+    def _is_meant(self, path: Path) -> bool:
+        return path.suffix.lower() in self.kinds
+
     def _take(self, path: Path, name: PurePosixPath) -> None:
         self.found[path.resolve(), name] = Found(path, name)
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _absolute(path: Path) -> Path:

@@ -26,9 +26,11 @@ RUN_FOLDER = "facepriv-run"
 BESIDE_SUFFIX = ".facepriv"
 MANIFEST = "manifest.jsonl"
 RUN = "run.json"
+#: Folder, in the run folder, of what became of each photo of a shard; the shard itself has its line in the manifest.
+SHARDS = "shards"
 FORMAT = 1
 
-Status = Literal["ok", "no-face", "failed", "copied"]
+Status = Literal["ok", "no-face", "failed", "copied", "partial"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class Row:
         The output's name relative to the output folder, with ``/``.
     method, version, weights : str
         The chain of methods joined by ``" > "``, their versions and the hashes of their weights likewise.
-    status : {"ok", "no-face", "failed", "copied"}
-        ``ok`` and ``copied`` (no face found, written unchanged) have an output; the others have none.
+    status : {"ok", "no-face", "failed", "copied", "partial"}
+        ``ok``, ``copied`` (no face found, written unchanged) and ``partial`` (a shard without its failed photos) have
+        an output; the others have none.
     faces : int
         Number of faces treated.
     sha256 : str
@@ -63,7 +66,7 @@ class Row:
     @property
     def has_output(self) -> bool:
         """Whether the file was written."""
-        return self.status in ("ok", "copied")
+        return self.status in ("ok", "copied", "partial")
 
     def to_json(self) -> str:
         """Return the line, without its end."""
@@ -149,8 +152,13 @@ def read_folder_if_any(folder: Path | None) -> Run:
 class ManifestWriter:
     """Appends rows so that each is on disk when `append` returns. Made by `open_manifest`."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, folder: Path, descriptor: int) -> None:
+        self._folder = folder
         self._descriptor = descriptor
+
+    def photos_of(self, shard: str) -> Path:
+        """Return the file for the rows of a shard's photos: named like the shard, with ``.jsonl``."""
+        return self._folder / SHARDS / f"{shard}.jsonl"
 
     def append(self, row: Row) -> None:
         """Write one row durably."""
@@ -176,7 +184,7 @@ def open_manifest(folder: Path, info: Mapping[str, Any]) -> Iterator[ManifestWri
         _lock(descriptor, folder)
         _cut_torn_line(path)
         _write_info(folder / RUN, info)
-        yield ManifestWriter(descriptor)
+        yield ManifestWriter(folder, descriptor)
     finally:
         os.close(descriptor)
 

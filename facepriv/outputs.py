@@ -12,7 +12,7 @@ from typing import Literal
 
 from facepriv.errors import UsageError
 from facepriv.images import IMAGE_SUFFIXES
-from facepriv.inputs import Discovery, Found
+from facepriv.inputs import Discovery, Found, is_shard
 from facepriv.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
 
 Existing = Literal["fail", "resume", "overwrite"]
@@ -73,6 +73,9 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
     )
     if is_file and not found.one_file:
         raise UsageError(f"{out}: names one file, but the input is a folder, a pattern or several files; name a folder")
+    shards = any(is_shard(file.source) for file in found.files)
+    if shards and (is_file or (is_shard(path) and not path.is_dir())):
+        raise UsageError(f"{out}: protected shards keep their names; name the folder for them")
     if is_file:
         jobs: tuple[Job, ...] = (Job(found.files[0].source, path, path.name),)
         beside = path.with_name(path.name + BESIDE_SUFFIX)
@@ -132,6 +135,8 @@ def _recorded(job: Job, rows: list[Row], chain: str) -> tuple[bool, str | None]:
     last = rows[-1]
     if last.sha256 != digest:
         return False, None  # ours, and a later attempt to replace it was cut short: make it again
+    if last.method == chain and last.status == "partial":
+        return False, None
     if last.method != chain:
         return False, f"was made with {last.method}, not {chain}; choose another folder or give --overwrite"
     return True, None

@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from facepriv.contracts import PrivacyRequest
+from facepriv.engines import local
 from facepriv.engines.chunk import ONE_THREAD, Setup, Task, use_one_thread
 from facepriv.engines.inline import InlineEngine
 from facepriv.engines.local import LocalEngine
@@ -18,7 +20,8 @@ from facepriv.registry import Plugin, Registry
 
 @pytest.fixture
 def setup(tiny):
-    """Return ``setup(methods, **options)``."""
+    """Return ``setup(methods, **options)``; of the method `odd` a process hangs at a dark face."""
+    tiny = tiny.with_options("perturber", "odd", {"how": "hang"})
 
     def make(methods="darken", **options):
         options.setdefault("request", PrivacyRequest(("gender",)))
@@ -120,6 +123,49 @@ def test_a_worker_that_dies_while_it_loads_is_an_error(tmp_path, monkeypatch):
     dies = Descriptor("perturber", "dies", "dies_at_import:Method", "dies")
     broken = Setup(Registry([Plugin("x", "x", "1", (dies,))]), ("dies",), PrivacyRequest(()), b"k" * 16)
     with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="killed by signal 9"):
+        engine.start()
+
+
+def test_a_file_at_which_a_worker_hangs_fails_alone(setup, tasks, dark_face):
+    work = tasks(6)
+    Image.fromarray(dark_face).save(work[2].source)
+    with LocalEngine(setup("odd", batch_size=8, timeout=1), 1) as engine:
+        engine.start()
+        hanging = engine._workers[0].process.pid
+        found = by_number(engine.run(work))
+        assert not exists(hanging)
+    assert sorted(n for n, outcome in found.items() if outcome.status == "ok") == [0, 1, 3, 4, 5]
+    assert found[2].error == f"{work[2].source}: nothing happened for 1 s at this file (--timeout raises the limit)"
+
+
+def test_a_worker_that_is_stopped_from_outside_loses_no_file(setup, tasks):
+    with LocalEngine(setup("slow", batch_size=4, timeout=2), 2) as engine:
+        engine.start()
+        run = engine.run(tasks(8))
+        outcomes = [next(run)]
+        victim = next(worker for worker in engine._workers if len(worker.open) > 1)
+        os.kill(victim.process.pid, signal.SIGSTOP)
+        outcomes.extend(run)
+    assert sorted(outcome.number for outcome in outcomes) == list(range(8))
+    assert {outcome.status for outcome in outcomes} == {"ok"}
+
+
+def test_time_in_which_the_caller_itself_stood_still_is_nobodys_silence(setup, tasks, monkeypatch):
+    """A laptop that was closed, or Ctrl-Z: the clock goes on, the workers do not."""
+    clock = iter(range(0, 10**9, 3600))
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    with LocalEngine(setup("slow", batch_size=1, timeout=20), 1) as engine:
+        engine.start()
+        assert {outcome.status for outcome in engine.run(tasks(3))} == {"ok"}
+
+
+def test_a_method_that_hangs_while_it_loads_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "hangs_at_import.py").write_text("import time\ntime.sleep(10_000)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(local, "_LOADING", 1.0)
+    hangs = Descriptor("perturber", "hangs", "hangs_at_import:Method", "hangs")
+    broken = Setup(Registry([Plugin("x", "x", "1", (hangs,))]), ("hangs",), PrivacyRequest(()), b"k" * 16, timeout=1)
+    with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="did nothing for 1 s .* while it loaded"):
         engine.start()
 
 

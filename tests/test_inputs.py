@@ -82,7 +82,7 @@ def test_the_same_file_named_twice_is_done_once(tree):
         ("missing.jpg", "missing.jpg: no such file or folder"),
         ("in/*.gif", "in/*.gif: no image file there"),
         ("empty", "empty: no image file there"),
-        ("in/notes.txt", "in/notes.txt: not a kind of image file"),
+        ("in/notes.txt", "in/notes.txt: not a kind of file"),
     ],
 )
 def test_an_argument_that_gives_nothing_is_a_problem_and_the_others_are_found(tree, argument, text):

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
               help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=None,
               help="Processes. Results do not depend on it. Default: by files and CPUs, at most 4.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, metavar="SECONDS",
+              help="A process that has finished no file for so long is killed; its files are tried again one by one, "
+              "and one that hangs alone has failed.")  # fmt: skip
 @click.pass_context
 def command(ctx: click.Context, **given: Any) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
@@ -84,8 +87,8 @@ def command(ctx: click.Context, **given: Any) -> None:
         with console.progress(len(plan.work.todo)) as shown:
 
             def report(job: Any, outcome: Any) -> None:
-                if outcome.error:
-                    shown.error(outcome.error)
+                for text in outcome.errors:
+                    shown.error(text)
                 shown.advance()
 
             summary = run_plan(plan, report)
@@ -132,6 +135,7 @@ def _options(given: dict[str, Any]) -> Options:
         existing="resume" if given["resume"] else "overwrite" if given["overwrite"] else "fail",
         keep_metadata=given["keep_metadata"],
         audit=given["audit"],
+        timeout=given["timeout"],
     )
 
 

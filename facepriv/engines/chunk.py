@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from facepriv.contracts import PrivacyRequest
 from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, one_line
-from facepriv.images import Photo, read_image, write_image
+from facepriv.images import Photo, read_image, read_member, write_image
 from facepriv.manifest import Status
 from facepriv.outputs import file_sha256
 from facepriv.pipeline import Pipeline, Prepared, Protected, build_pipeline
@@ -23,6 +23,8 @@ OnNoFace = Literal["fail", "skip", "copy"]
 
 #: Results may differ with the number of threads that share a sum, so there is always one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+#: Seconds without a finished file after which a worker process is taken to hang, unless the user says otherwise.
+TIMEOUT = 300.0
 # Photos wait in memory until a batch of faces is full; this bounds what waits, in values (three a colour pixel).
 _HELD_VALUES = 100_000_000
 
@@ -46,6 +48,8 @@ class Setup:
         How many faces a method is given at once.
     on_no_face : {"fail", "skip", "copy"}
     keep_metadata, audit : bool
+    timeout : float
+        Seconds after which a worker process that has finished no file is taken to hang.
     """
 
     registry: Registry
@@ -58,20 +62,60 @@ class Setup:
     on_no_face: OnNoFace = "fail"
     keep_metadata: bool = False
     audit: bool = False
+    timeout: float = TIMEOUT
+
+
+#: Where a photo's bytes lie in a file: offset and length.
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One file to make at `staged`, whose suffix tells the format."""
+    """One file to make at `staged`, whose suffix tells the format.
+
+    Parameters
+    ----------
+    number : int
+    source, staged : Path
+    member : str
+        Its name within `source` where that is a shard, see `facepriv.shards`.
+    span : tuple of int, optional
+        Its place there; None: the whole file.
+    """
 
     number: int
     source: Path
     staged: Path
+    member: str = ""
+    span: Span | None = None
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+        return f"{self.source}: {self.member}" if self.member else str(self.source)
+
+    def read(self) -> Photo:
+        """Read the photo; raises `ImageError`."""
+        return read_image(self.source) if self.span is None else read_member(self.source, self.span, self.label)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task; where `status` is ``ok`` or ``copied`` the staged file is whole, synced and hashed."""
+    """What became of a task; where there is a `sha256` the staged file is whole, synced and hashed.
+
+    Parameters
+    ----------
+    number : int
+        The task's.
+    status : Status
+        See `facepriv.manifest.Row`.
+    faces : int
+        Number of faces treated.
+    sha256, error : str
+    audit : dict or None
+    parts : tuple of (str, Outcome)
+        Of a shard: its photos' names and outcomes, in their order.
+    """
 
     number: int
     status: Status
@@ -79,6 +123,17 @@ class Outcome:
     sha256: str = ""
     error: str = ""
     audit: dict[str, Any] | None = None
+    parts: tuple[tuple[str, Outcome], ...] = ()
+
+    @property
+    def photos(self) -> list[Outcome]:
+        """The outcomes of single photos: itself, or a shard's."""
+        return [outcome for _, outcome in self.parts] or [self]
+
+    @property
+    def errors(self) -> list[str]:
+        """A line for each photo that failed, and for itself."""
+        return [outcome.error for outcome in ([self, *self.photos] if self.parts else [self]) if outcome.error]
 
 
 class ChunkWorker:
@@ -120,7 +175,7 @@ class ChunkWorker:
         held: list[tuple[Task, Prepared]] = []
         for task in tasks:
             try:
-                prepared = self.pipeline.prepare(read_image(task.source))
+                prepared = self.pipeline.prepare(task.read())
             except WeightsError:
                 raise
             except Exception as error:  # whatever one file provokes, the others go on
@@ -141,7 +196,7 @@ class ChunkWorker:
             return Outcome(task.number, "no-face")
         if self.setup.on_no_face == "copy":
             return self._write(task, photo, "copied", 0)
-        text = f"{task.source}: no face found (--on-no-face skip or copy makes this no error)"
+        text = f"{task.label}: no face found (--on-no-face skip or copy makes this no error)"
         return Outcome(task.number, "failed", error=text)
 
     def _finish(self, held: Sequence[tuple[Task, Prepared]]) -> Iterator[Outcome]:
@@ -166,7 +221,7 @@ class ChunkWorker:
     ) -> Outcome:
         try:
             if not task.staged.parent.is_dir():  # the parent was killed, and the next run has tidied up
-                raise ImageError(f"{task.source}: the staging folder has gone")
+                raise ImageError(f"{task.label}: the staging folder has gone")
             write_image(photo, task.staged, keep_metadata=self.setup.keep_metadata)
             return Outcome(task.number, status, faces, file_sha256(task.staged), audit=audit)
         except Exception as error:  # a full disk, a format that cannot hold this photo: this file only
@@ -175,7 +230,7 @@ class ChunkWorker:
     def _audit(self, task: Task, result: Protected) -> dict[str, Any]:
         request = self.setup.request
         return {
-            "input": str(task.source),
+            "input": task.label,
             "settings": _settings(self.setup),
             "obfuscate": list(request.hidden),
             "policy": request.policy,
@@ -207,7 +262,7 @@ def _audit_face(item: Prepared, n: int) -> dict[str, Any]:
 
 
 def _failed(task: Task, error: Exception) -> Outcome:
-    text, source, staged = one_line(error), cleaned(str(task.source)), cleaned(str(task.staged))
+    text, source, staged = one_line(error), cleaned(task.label), cleaned(str(task.staged))
     # Texts about a file name it already.
     named = isinstance(error, FaceprivError) and (source in text or staged in text)
     text = text.replace(staged, source)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from facepriv.engines.chunk import ChunkWorker, Outcome, Setup, Task
+from facepriv.shards import with_shards
 
 
 class InlineEngine:
@@ -31,5 +32,5 @@ class InlineEngine:
         return self._worker.describe()
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield the outcome of every task."""
-        yield from self._worker.process(tasks)
+        """Yield the outcome of every task, a photo or a shard."""
+        yield from with_shards(self._worker.process, tasks)

@@ -2,13 +2,14 @@
 
 Workers are spawned, not forked: nothing of the caller (threads, loaded models) comes along, so what they compute is the
 same wherever the run is started from. They only ever write into the staging folder; a result gets its name in the
-parent, so a worker that outlives a killed parent changes nothing.
+parent, so a worker that outlives a killed parent changes nothing. One that says nothing for too long is killed.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,25 +21,33 @@ from typing import Any
 
 from facepriv.engines.chunk import ONE_THREAD, ChunkWorker, Outcome, Setup, Task
 from facepriv.errors import FaceprivError, PluginError, one_line
+from facepriv.shards import with_shards
 
 #: Files that a worker is handed at once, at most: what is lost when one dies stays small.
 _CHUNK_FILES = 16
+#: Seconds that loading a method may take at least, whatever the limit of a run: a cold disk under several workers.
+_LOADING = 120.0
+# Silence is added up in steps that the parent was awake for: time in which the whole machine slept counts for nobody.
+_STEP = 1.0
 
 
 @dataclass
 class _Worker:
-    """A process as the parent sees it: its end of the pipe, and the tasks that it has not answered yet."""
+    """A process as the parent sees it: its end of the pipe, the tasks that it has not answered yet, and its silence."""
 
     process: BaseProcess
     pipe: Connection
     ready: bool = False
     open: dict[int, Task] = field(default_factory=dict)
+    silent: float = 0.0
+    hung: bool = False
 
     @property
     def idle(self) -> bool:
         return self.ready and not self.open
 
     def give(self, tasks: Sequence[Task]) -> None:
+        self.silent = 0.0
         self.open = {task.number: task for task in tasks}
         self.pipe.send(list(tasks))
 
@@ -47,7 +56,8 @@ class LocalEngine:
     """Runs tasks on `count` worker processes.
 
     A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one
-    file at a time, and only a file that was alone with a dying worker is reported as failed.
+    file at a time, and only a file that was alone with a dying worker is reported as failed. One that has finished
+    nothing for `Setup.timeout` seconds is killed, and counts as one that died.
     """
 
     name = "local"
@@ -76,29 +86,49 @@ class LocalEngine:
         """Start the workers; returns the description of the pipeline. Raises what `build_pipeline` raises."""
         self._workers = [self._spawn() for _ in range(self.count)]
         first = self._workers[0]
-        description = self._receive(first)
+        while not self._wait([first]):
+            pass
+        description = None if first.hung else self._receive(first)
         if description is None:
             raise PluginError(f"the worker process {_end(first)} while it loaded the method: see 'facepriv doctor'")
         first.ready = True
         return description
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """Yield the outcome of every task as it comes.
+        """Yield the outcome of every task, a photo or a shard, as it comes.
 
         Raises
         ------
         FaceprivError
             If a worker finds that no file can be done (see `ChunkWorker.process`).
         """
+        yield from with_shards(self._run_photos, tasks)
+
+    def _run_photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         size = max(1, min(self.setup.batch_size, _CHUNK_FILES, -(-len(tasks) // (2 * self.count))))
         queue = deque(list(tasks[start : start + size]) for start in range(0, len(tasks), size))
         while queue or any(worker.open for worker in self._workers):
             for worker in self._workers:
                 if queue and worker.idle:
                     self._give(worker, queue)
-            for pipe in wait([worker.pipe for worker in self._workers]):
-                worker = next(w for w in self._workers if w.pipe is pipe)
+            for worker in self._wait(self._workers):
                 yield from self._answer(worker, queue)
+
+    def _wait(self, workers: Sequence[_Worker]) -> list[_Worker]:
+        """Wait a little; return the workers that have something to say, are dead, or killed here for their silence."""
+        began = time.monotonic()
+        heard = wait([worker.pipe for worker in workers], _STEP)
+        waited = min(time.monotonic() - began, _STEP)
+        for worker in workers:
+            if worker.pipe in heard or worker.idle:
+                worker.silent = 0.0
+                continue
+            worker.silent += waited
+            if worker.silent >= (self.setup.timeout if worker.ready else max(self.setup.timeout, _LOADING)):
+                worker.hung = True
+                worker.process.kill()
+                worker.process.join()
+        return [worker for worker in workers if worker.hung or worker.pipe in heard]
 
     def _give(self, worker: _Worker, queue: deque[list[Task]]) -> None:
         with suppress(OSError):  # a dead worker's pipe says so next, and its tasks are in `open`
@@ -106,7 +136,7 @@ class LocalEngine:
 
     def _answer(self, worker: _Worker, queue: deque[list[Task]]) -> Iterator[Outcome]:
         """Take one message of a worker, or its end."""
-        message = self._receive(worker)
+        message = None if worker.hung else self._receive(worker)
         if isinstance(message, Outcome):
             del worker.open[message.number]
             yield message
@@ -115,8 +145,7 @@ class LocalEngine:
         else:
             lost = list(worker.open.values())
             if len(lost) == 1:
-                text = f"{lost[0].source}: the worker process {_end(worker)} at this file"
-                yield Outcome(lost[0].number, "failed", error=text)
+                yield Outcome(lost[0].number, "failed", error=f"{lost[0].label}: {_at_a_file(worker)}")
             queue.extend([task] for task in lost if len(lost) > 1)
             self._replace(worker, needed=bool(queue))
 
@@ -169,8 +198,17 @@ def _serve(pipe: Connection, setup: Setup) -> None:
         pipe.send(PluginError(one_line(error)))
 
 
+def _at_a_file(worker: _Worker) -> str:
+    """Say what befell a worker that was alone with a file."""
+    if worker.hung:
+        return f"nothing happened for {worker.silent:.0f} s at this file (--timeout raises the limit)"
+    return f"the worker process {_end(worker)} at this file"
+
+
 def _end(worker: _Worker) -> str:
     """Say how a dead worker ended."""
+    if worker.hung:
+        return f"did nothing for {worker.silent:.0f} s (--timeout raises the limit)"
     code = worker.process.exitcode
     if code is not None and code < 0:
         return f"was killed by signal {-code} ({signal.strsignal(-code)})"

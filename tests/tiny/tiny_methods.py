@@ -130,6 +130,33 @@ class Deadly(Darken):
         return super()._perturb(faces, source, target, strength, rngs)
 
 
+class Odd(Noise):
+    """Does to a dark face what no method may do; the others it treats well."""
+
+    def __init__(self, how: Literal["hang", "nan", "shape", "integers", "nothing", "exit"] = "nan"):
+        self.how = how
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        done = super()._perturb(faces, source, target, strength, rngs)
+        dark = is_dark(faces.images)
+        if not dark.any():
+            return done
+        match self.how:
+            case "hang":
+                time.sleep(10_000)
+            case "exit":
+                raise SystemExit(0)
+            case "nan":
+                done[dark, 0, 0, 0] = np.nan
+            case "shape":
+                return done[~dark]
+            case "integers":
+                return (done * 255).astype(np.uint8)
+            case "nothing":
+                return None
+        return done
+
+
 class Slow(Noise):
     def _perturb(self, faces, source, target, strength, rngs):
         time.sleep(0.15 * len(faces))

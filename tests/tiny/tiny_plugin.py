@@ -28,6 +28,7 @@ def facepriv_components():
         _method("misshapen", "Misshapen", ("gender",)),
         _method("choosy", "Choosy", ("gender",)),
         _method("deadly", "Deadly", ("gender",)),
+        _method("odd", "Odd", ("gender",)),
         _method("slow", "Slow", ("gender",)),
         _method("unloadable", "NotThere", ("gender",)),
         _method("weightless", "Weightless", ("gender",)),

@@ -1,0 +1,161 @@
+"""Tar shards: collections too large for one folder, laid out as WebDataset lays them out.
+
+A shard is a unit of work. Its photos are read where they lie in the tar, never extracted under their own names; the
+protected ones are staged one by one and packed, under the same names and in the same order, into one new tar, which
+gets its name only when it is whole and recorded. Members that are no photos (labels, captions) stay behind: they may
+say what the photos now hide.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from facepriv.engines.chunk import Outcome, Span, Task
+from facepriv.errors import ImageError, cleaned, one_line
+from facepriv.imageformats import IMAGE_SUFFIXES
+from facepriv.inputs import is_shard
+from facepriv.outputs import file_sha256
+
+Run = Callable[[Sequence[Task]], Iterator[Outcome]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One photo of a shard: its name there, where its bytes lie, and why it cannot be taken, if so."""
+
+    name: str
+    span: Span
+    refusal: str = ""
+
+
+def with_shards(run: Run, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    """Run tasks of which some are whole shards, with a `run` that knows photos only; yields one outcome a task."""
+    photos = [task for task in tasks if not is_shard(task.source)]
+    if photos:
+        yield from run(photos)
+    for task in tasks:
+        if is_shard(task.source):
+            yield _protect(run, task)
+
+
+def members_of(shard: Path) -> list[Member]:
+    """List the photos of a shard in their order; folders, links, hidden files and other kinds are passed over.
+
+    Raises
+    ------
+    ImageError
+        If the file is no tar, is cut short or leads in a circle, or holds no photo.
+    """
+    members: list[Member] = []
+    names: set[str] = set()
+    try:
+        with shard.open("rb") as file:
+            for info in _walk(file):
+                if _is_photo(info):
+                    members.append(Member(info.name, (info.offset_data, info.size), _refusal(info, names)))
+                    names.add(info.name)
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        raise ImageError(f"{shard}: is no whole tar file ({one_line(error)}): make it anew") from error
+    if not members:
+        raise ImageError(f"{shard}: no photo in it (read are {', '.join(sorted(IMAGE_SUFFIXES))})")
+    return members
+
+
+def _walk(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """Yield a tar's members; raises `tarfile.ReadError` where `tarfile` itself would stop early or go in a circle."""
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        last = -1
+        while (info := tar.next()) is not None:
+            if info.offset <= last or info.offset_data <= info.offset or info.size < 0:
+                raise tarfile.ReadError("a member's place or size is impossible")
+            last = info.offset
+            tar.members.clear()  # it would keep them all
+            yield info
+        file.seek(tar.offset)
+        if any(file.read(tarfile.BLOCKSIZE)):
+            raise tarfile.ReadError(f"damaged at byte {tar.offset:,}")
+
+
+def _is_photo(info: tarfile.TarInfo) -> bool:
+    path = PurePosixPath(info.name)
+    return info.isreg() and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def _refusal(info: tarfile.TarInfo, names: set[str]) -> str:
+    path = PurePosixPath(info.name)
+    if path.is_absolute() or ".." in path.parts:
+        return "its name leads out of the folder that it would be unpacked to: rename it"
+    if info.name in names:
+        return "a member before it has the same name: rename one"
+    if info.issparse():
+        return "is stored with holes: pack the shard without --sparse"
+    return ""
+
+
+def _protect(run: Run, task: Task) -> Outcome:
+    """Make one protected shard at ``task.staged``."""
+    folder = task.staged.with_name(task.staged.name + ".d")
+    try:
+        members = members_of(task.source)
+        folder.mkdir()
+        try:
+            made = _photos(run, task, members, folder)
+            return _outcome(task, members, made, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        return _failed(task, f"{task.source}: {error.strerror or one_line(error)}")
+    except ImageError as error:
+        return _failed(task, str(error))
+
+
+def _photos(run: Run, task: Task, members: Sequence[Member], folder: Path) -> dict[int, Outcome]:
+    """Protect the photos of a shard, each into a file of `folder`; returns number in the shard -> outcome."""
+    tasks = []
+    made = {}
+    for number, member in enumerate(members):
+        one = Task(number, task.source, _staged(folder, number, member), cleaned(member.name), member.span)
+        if member.refusal:
+            made[number] = Outcome(number, "failed", error=f"{one.label}: {member.refusal}")
+        else:
+            tasks.append(one)
+    return made | {outcome.number: outcome for outcome in run(tasks)}
+
+
+def _outcome(task: Task, members: Sequence[Member], made: dict[int, Outcome], folder: Path) -> Outcome:
+    """Pack what was made, and say what became of the whole shard."""
+    parts = tuple((member.name, replace(made[n], number=n)) for n, member in enumerate(members))
+    failed = sum(outcome.status == "failed" for _, outcome in parts)
+    if failed == len(parts):
+        return Outcome(task.number, "failed", parts=parts)
+    with open(task.staged, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for number, (name, outcome) in enumerate(parts):
+            if outcome.sha256:
+                _add(tar, name, _staged(folder, number, members[number]))
+    with open(task.staged, "rb") as file:
+        os.fsync(file.fileno())
+    faces = sum(outcome.faces for _, outcome in parts)
+    return Outcome(task.number, "partial" if failed else "ok", faces, file_sha256(task.staged), parts=parts)
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    """Add a file with nothing of its own but name and bytes: no owner, no time."""
+    info = tarfile.TarInfo(name)
+    info.size = path.stat().st_size
+    with path.open("rb") as file:
+        tar.addfile(info, file)
+    tar.members.clear()  # tarfile would keep them all
+
+
+def _staged(folder: Path, number: int, member: Member) -> Path:
+    return folder / f"{number:08d}{PurePosixPath(member.name).suffix}"
+
+
+def _failed(task: Task, text: str) -> Outcome:
+    return Outcome(task.number, "failed", error=text)
