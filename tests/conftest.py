@@ -3,10 +3,12 @@
 import importlib
 import os
 import sys
+import time
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -97,6 +99,21 @@ def photos(tmp_path, small_faces):
         return root
 
     return write
+
+
+@pytest.fixture
+def silence_counts_while(monkeypatch):
+    """Return ``silence_counts_while(condition)``: makes the clock of the local engine stand still unless it holds.
+
+    However slow the machine is, only a worker that a test made hang is then silent.
+    """
+    from facepriv.engines import local
+
+    def run(condition):
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() if condition() else 0.0)
+        monkeypatch.setattr(local, "time", clock)
+
+    return run
 
 
 @pytest.fixture

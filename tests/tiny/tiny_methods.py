@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Literal
 
 import click
@@ -131,10 +132,15 @@ class Deadly(Darken):
 
 
 class Odd(Noise):
-    """Does to a dark face what no method may do; the others it treats well."""
+    """Does to a dark face what no method may do; the others it treats well.
 
-    def __init__(self, how: Literal["hang", "nan", "shape", "integers", "nothing", "exit"] = "nan"):
-        self.how = how
+    Where it hangs, a file named by its process says so in the folder `marks`.
+    """
+
+    def __init__(
+        self, how: Literal["hang", "nan", "shape", "integers", "nothing", "exit"] = "nan", marks: Path | None = None
+    ):
+        self.how, self.marks = how, marks
 
     def _perturb(self, faces, source, target, strength, rngs):
         done = super()._perturb(faces, source, target, strength, rngs)
@@ -143,6 +149,7 @@ class Odd(Noise):
             return done
         match self.how:
             case "hang":
+                Path(self.marks, str(os.getpid())).touch()
                 time.sleep(10_000)
             case "exit":
                 raise SystemExit(0)
