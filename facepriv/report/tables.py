@@ -45,13 +45,19 @@ class Table:
 
 
 def glance(of: Comparison) -> Table:
-    """Return one line an output: what is hidden, from whom, and what it costs."""
+    """Return one line an output: what is hidden, from whom, and what it costs; where not all lines are means of the
+    same evaluators, each says of which.
+    """
     attributes = of.attributes()
     attacked = [a for a in attributes if any(output.best_adversary(a) for output in of.outputs)]
     head = ["output", *(_SHORT[a] for a in attributes), *(f"best adversary, {a}, %" for a in attacked)]
     costs = {"TMR, %": "tmr", "TMR, originals' threshold, %": "tmr_fixed", "FMR there, %": "fmr_fixed"}
     costs = {words: figure for words, figure in costs.items() if any(_cost(o, figure) for o in of.outputs)}
     head += [*costs, "face found, %"]
+    asked = [(TOLD[a], "") for a in attributes] + [(figure, PROTECTED) for figure in costs.values()]
+    said = {id(output): _who_counts(output, asked) for output in of.outputs}
+    noted = len(set(said.values())) > 1
+    head += ["mean of"] * noted
     table = Table(
         "glance",
         "At a glance",
@@ -65,15 +71,23 @@ def glance(of: Comparison) -> Table:
         cells += [_before(first.best_adversary(a)) for a in attacked]
         cells += [_before(_cost(first, f), 2 if f == "fmr_fixed" else 1) for f in costs.values()]
         found = first.pick("found")
-        table.rows.append([Cell("originals", series=0), *cells, _before(found[0] if found else None)])
+        last = [Cell(said[id(first)])] * noted
+        table.rows.append([Cell("originals", series=0), *cells, _before(found[0] if found else None), *last])
     for output in of.outputs:
         cells = [_after(output.lead(TOLD[a]), strong=a in output.hidden) for a in attributes]
         cells += [_after(output.best_adversary(a)) for a in attacked]
         cells += [_after(_cost(output, f), digits=2 if f == "fmr_fixed" else 1) for f in costs.values()]
         found = output.pick("found")
         name = Cell(label(of, output), series=series(of, output.method))
-        table.rows.append([name, *cells, _after(found[0] if found else None)])
+        last = [Cell(said[id(output)])] * noted
+        table.rows.append([name, *cells, _after(found[0] if found else None), *last])
     return table
+
+
+def _who_counts(output: Output, asked: Sequence[tuple[str, str]]) -> str:
+    """Name the evaluators whose mean an output's line is: not the same for all, where a method had seen one."""
+    rows = [row for figure, pairing in asked for row in output.pick(figure, pairing=pairing)]
+    return ", ".join(sorted({row.evaluator for row in rows if row.counts and row.after}))
 
 
 def evaluators(of: Comparison) -> Table:

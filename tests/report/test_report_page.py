@@ -119,6 +119,16 @@ def test_a_glance_shows_what_is_hidden_from_whom_and_the_best_adversary(comparis
     assert float(lines["alpha"]["face found, %"].text) < 100 == float(lines["originals"]["face found, %"].text)
 
 
+def test_lines_that_are_means_of_other_evaluators_say_so(comparison, make_comparison):
+    table = tables.glance(comparison)
+    said = {row[0].text: row[-1].text for row in table.rows}
+    assert table.head[-1] == "mean of"
+    assert said["alpha"] == "angle, ours-age, ours-gender, ours-race, theirs-gender"
+    assert said["beta: gender"] == said["alpha"].replace(", theirs-gender", "")
+    alike = make_comparison([("alpha", "gender", 0.9, 0.1, 2), ("gamma", "gender", 0.5, 0.3, 0)])
+    assert "mean of" not in tables.glance(alike).head
+
+
 def test_an_evaluator_that_was_seen_is_shown_and_in_no_mean(comparison, text):
     rows = [r for r in comparison.outputs[1].rows if r.evaluator == "theirs-gender" and r.figure == "gender_eer"]
     assert rows and not any(r.counts for r in rows) and all(r.note.startswith("seen") for r in rows)
