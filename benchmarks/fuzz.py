@@ -1,8 +1,9 @@
 """Does anything that a stranger hands over crash facepriv, hang it, or leave half a file?
 
-Damaged and lying image files, manifests, weights, tables of labels and command lines, made from a seed (`hostile.py`),
-are given to what reads them. Each must be read, or refused as a user's mistake is, within some seconds. The work is
-done in another process, which is watched: one that dies or does not answer is a finding, and a new one goes on.
+Damaged and lying image files, tar shards, manifests, weights, tables of labels and command lines, made from a seed
+(`hostile.py`), are given to what reads them. Each must be read, or refused as a user's mistake is, within some seconds.
+The work is done in another process, which is watched: one that dies or does not answer is a finding, and a new one
+goes on.
 
     python benchmarks/fuzz.py
     python benchmarks/fuzz.py --inputs 200 --kind image --seed 7
@@ -186,6 +187,18 @@ def _manifest(rng: np.random.Generator) -> None:
         pass
 
 
+def _shard(rng: np.random.Generator) -> None:
+    from facepriv.images import read_member
+    from facepriv.shards import members_of
+
+    path = Path("given.tar")
+    path.write_bytes(hostile.shard(rng))
+    for member in members_of(path):
+        if member.refusal:
+            raise UsageError(member.refusal)
+        read_member(path, member.span, member.name)
+
+
 def _weights(rng: np.random.Generator) -> None:
     from facepriv.weights import load_weights
 
@@ -221,6 +234,7 @@ def _arguments(rng: np.random.Generator) -> None:
 TARGETS: dict[str, Callable[[np.random.Generator], None]] = {
     "image": _image,
     "manifest": _manifest,
+    "shard": _shard,
     "weights": _weights,
     "table": _table,
     "arguments": _arguments,

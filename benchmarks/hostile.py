@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,30 @@ def manifest(rng: Generator) -> tuple[bytes, bytes]:
     lines[rng.integers(len(lines))] = odd_json(row, rng)
     text = ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
     return damaged(text, rng) if rng.random() < 0.3 else text, odd_json(info, rng).encode("utf-8", "surrogatepass")
+
+
+def shard(rng: Generator) -> bytes:
+    """Return something that calls itself a tar shard."""
+    kinds = [tarfile.REGTYPE] * 9 + [tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_LONGNAME]
+    names = ["a.png", "b/c.jpg", "d.webp", "e.bmp"] * 4 + ["../up.png", "/a.png", "x.json", ".h.png", "ü" * 90]
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=int(rng.choice([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))) as tar:
+        for _ in range(int(rng.integers(0, 4))):
+            info = tarfile.TarInfo(str(rng.choice(names)))
+            info.type = kinds[rng.integers(len(kinds))]
+            if rng.random() < 0.2:
+                key = str(rng.choice(["size", "path", "GNU.sparse.map", "GNU.sparse.major", "x"]))
+                info.pax_headers = {key: str(rng.choice(["-1", "9" * 30, "1,2", "a"]))}
+            data = sound_image(rng) if rng.random() < 0.9 else rng.bytes(int(rng.integers(0, 2000)))
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    content = bytearray(out.getvalue())
+    if rng.random() < 0.2:  # a size of the first member that is anything, with a sum that is right
+        size = [b"\xff" * 12, b"\x80" + rng.bytes(11), b"77777777777\0", b"-0000000512\0", b"\0" * 12]
+        content[124:136] = size[rng.integers(len(size))]
+        total = sum(content[:148]) + 8 * 32 + sum(content[156:512])
+        content[148:156] = f"{total:06o}\0 ".encode()
+    return damaged(bytes(content), rng) if rng.random() < 0.5 else bytes(content)
 
 
 def weights(rng: Generator) -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from facepriv.errors import UsageError
 
-KINDS = ("image", "manifest", "weights", "table", "arguments")
+KINDS = ("image", "manifest", "shard", "weights", "table", "arguments")
 
 
 @pytest.fixture
