@@ -16,6 +16,7 @@ from facepriv.contracts import FaceBatch, Labels, Perturber
 from facepriv.training.steps import multiplies_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
+from facepriv_privacynet.inference import for_one_face, quick_dtype
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
 
 
@@ -28,6 +29,11 @@ def load_generator(path: Path, device: str, architecture: str) -> tuple[Generato
         generator = Generator(shape, weights.metadata.schema)
     generator.load_state_dict(weights.tensors)
     return generator.eval().requires_grad_(False).to(device), weights
+
+
+@cache
+def _quick(path: Path, architecture: str, dtype: torch.dtype) -> Generator:
+    return for_one_face(load_generator(path, "cpu", architecture)[0], dtype)
 
 
 class PrivacyNet(Perturber):
@@ -71,6 +77,14 @@ class PrivacyNet(Perturber):
     def _loaded(self) -> tuple[Generator, Weights]:
         return load_generator(self.weights_path(), self.device, self.variant.architecture)
 
+    def _runner(self) -> tuple[Generator, AbstractContextManager[Any]]:
+        """Return the network that runs on this device, and the context to run it in."""
+        kind = torch.device(self.device).type
+        if kind == "cpu":
+            return _quick(self.weights_path(), self.variant.architecture, quick_dtype()), nullcontext()
+        fast = multiplies_bfloat16(kind)
+        return self._loaded()[0], torch.autocast(kind, torch.bfloat16) if fast else nullcontext()
+
     def _perturb(
         self,
         faces: FaceBatch,
@@ -79,21 +93,17 @@ class PrivacyNet(Perturber):
         strength: float,
         rngs: Sequence[np.random.Generator],
     ) -> NDArray[np.float32]:
-        generator, weights = self._loaded()
-        wanted = encode(_indices(target, len(faces), weights.metadata.schema), weights.metadata.schema)
+        schema = self._loaded()[1].metadata.schema
+        wanted = encode(_indices(target, len(faces), schema), schema)
         out = np.empty_like(faces.images)
-        with torch.inference_mode(), _precision(self.device):
+        generator, precision = self._runner()
+        with torch.inference_mode(), precision:
             # Face by face: a convolution's rounding depends on the size of its batch, a protected photo must not.
             for n, image in enumerate(faces.images):
-                x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(self.device)
+                x = torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2).to(self.device)
                 changed = generator(x, wanted[n : n + 1].to(self.device))
                 out[n] = changed[0].permute(1, 2, 0).cpu().numpy()
         return faces.images + np.float32(strength) * (out - faces.images)
-
-
-def _precision(device: str) -> AbstractContextManager[Any]:
-    kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16) if multiplies_bfloat16(kind) else nullcontext()
 
 
 def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:

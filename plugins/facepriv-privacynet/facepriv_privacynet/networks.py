@@ -113,9 +113,9 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range."""
-        inner = 2 * x - 1
+        inner = (2 * x - 1).to(self.leave.weight.dtype)
         if self.shape.conditioning == "channels":
-            planes = v[:, :, None, None].to(x.dtype).expand(-1, -1, *x.shape[2:])
+            planes = v[:, :, None, None].to(inner.dtype).expand(-1, -1, *x.shape[2:])
             inner = torch.cat([inner, planes], 1)
         h = self.down(self.enter(inner))
         for block in self.blocks:

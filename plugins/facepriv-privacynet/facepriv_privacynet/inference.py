@@ -1,0 +1,107 @@
+"""The generator as the method runs it on a CPU: one face at a time, channels last, in the number format that is fast.
+
+Nothing is learnt or approximated here: apart from rounding, the copy computes what the generator computes.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import skip_init
+
+from facepriv.training.steps import multiplies_bfloat16
+from facepriv_privacynet.networks import ConditionalNorm, Generator
+
+_SPLIT = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))
+
+
+class _OneFace(nn.Module):
+    """Instance normalisation of a single image: with a batch of one it is what batch normalisation computes.
+
+    That one reads channels last in one go, and takes scale and shift along, in float32 whatever the image is.
+    """
+
+    def __init__(self, norm: nn.InstanceNorm2d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> (1, C, H, W)."""
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+class _OneLabelledFace(ConditionalNorm):
+    """A `ConditionalNorm` of a single image, by the same means."""
+
+    def __init__(self, norm: ConditionalNorm) -> None:
+        nn.Module.__init__(self)
+        self.affine = norm.affine
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """(1, C, H, W) and (1, V) -> (1, C, H, W)."""
+        scale, shift = self.affine(v)[0].chunk(2)
+        return F.batch_norm(x, None, None, 1 + scale, shift, training=True)
+
+
+class _Doubled(nn.Module):
+    """Every pixel repeated twice in each direction, then a 3x3 convolution, without computing anything twice.
+
+    Each output pixel sees only 2x2 pixels of the input, through one of four sums of the kernel's weights, according to
+    its place. The four are one convolution of 2x2 with four times the channels; their results are put side by side.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.channels = convolution.out_channels
+        # Without initial values: drawing them would move the caller's random state.
+        self.four = skip_init(nn.Conv2d, convolution.in_channels, 4 * self.channels, 2, padding=1, bias=False)
+        kernel = convolution.weight.data
+        # Rows of the kernel that fall on the first and on the second input row, for an upper and a lower output row.
+        rows = [torch.stack([kernel[:, :, part].sum(2) for part in parts], 2) for parts in _SPLIT]
+        kernels = [torch.stack([k[..., part].sum(3) for part in parts], 3) for k in rows for parts in _SPLIT]
+        self.four.weight = nn.Parameter(torch.cat(kernels), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> (1, C', 2 H, 2 W)."""
+        height, width = x.shape[2:]
+        y = self.four(x)
+        out = torch.empty((1, self.channels, 2 * height, 2 * width), dtype=x.dtype, memory_format=torch.channels_last)
+        for n, part in enumerate(y.split(self.channels, 1)):
+            below, right = divmod(n, 2)
+            out[:, :, below::2, right::2] = part[:, :, below : below + height, right : right + width]
+        return out
+
+
+def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
+    """Return a copy of a generator that is quick on a CPU, and takes one face at a time.
+
+    Parameters
+    ----------
+    generator : Generator
+        Ready for inference.
+    dtype : torch.dtype
+        In which convolutions multiply. Statistics, labels and the sum with the photo stay float32.
+    """
+    quick = copy.deepcopy(generator)
+    for parent in list(quick.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.InstanceNorm2d):
+                setattr(parent, name, _OneFace(layer))
+            elif isinstance(layer, ConditionalNorm):
+                setattr(parent, name, _OneLabelledFace(layer))
+    # A convolution that follows an enlargement takes it in.
+    pairs = list(zip([None, *quick.up], quick.up, strict=False))
+    up = [_Doubled(layer) if isinstance(before, nn.Upsample) else layer for before, layer in pairs]
+    quick.up = nn.Sequential(*(layer for layer in up if not isinstance(layer, nn.Upsample)))
+    for layer in quick.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.to(dtype)
+    return quick.to(memory_format=torch.channels_last)
+
+
+def quick_dtype() -> torch.dtype:
+    """Return the format in which this CPU multiplies fastest."""
+    return torch.bfloat16 if multiplies_bfloat16("cpu") else torch.float32
