@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
@@ -18,7 +18,7 @@ from facepriv.contracts import PrivacyRequest
 from facepriv.engines.chunk import TIMEOUT, OnNoFace, Outcome, Setup, Task
 from facepriv.engines.inline import InlineEngine
 from facepriv.engines.local import LocalEngine
-from facepriv.errors import UsageError
+from facepriv.errors import ImageError, UsageError, one_line
 from facepriv.images import IMAGE_SUFFIXES, atomic_write
 from facepriv.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
 from facepriv.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
@@ -227,15 +227,27 @@ class _Committer:
         job, task = self.jobs[outcome.number], self.tasks[outcome.number]
         if outcome.sha256 and job.output.exists() and not self.replace:
             outcome = _refused(outcome, f"{job.output}: appeared during the run and was left alone")
-        self._append(job, outcome)
+        outcome = self._recorded(job, outcome)
         if outcome.sha256:
             try:
                 job.output.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(task.staged, job.output)
             except OSError as error:
-                outcome = _refused(outcome, f"{job.output}: {error.strerror}")
-                self._append(job, outcome)
+                outcome = self._recorded(job, _refused(outcome, f"{job.output}: {error.strerror}"))
+        if not outcome.sha256:
+            with suppress(OSError):  # the disk may be full: its room is for others
+                task.staged.unlink(missing_ok=True)
         return job, outcome
+
+    def _recorded(self, job: Job, outcome: Outcome) -> Outcome:
+        """Record an outcome; returns it, or a failed one for a file of which no row can be written."""
+        try:
+            self._append(job, outcome)
+        except (OSError, ImageError) as error:
+            if outcome.sha256:
+                reason = getattr(error, "strerror", None) or one_line(error)
+                return _refused(outcome, f"{job.output}: cannot be recorded ({reason}): make room, then --resume")
+        return outcome
 
     def _append(self, job: Job, outcome: Outcome) -> None:
         if not self.record:

@@ -161,9 +161,16 @@ class ManifestWriter:
         return self._folder / SHARDS / f"{shard}.jsonl"
 
     def append(self, row: Row) -> None:
-        """Write one row durably."""
-        os.write(self._descriptor, row.to_json().encode() + b"\n")
-        os.fsync(self._descriptor)
+        """Write one row durably; raises `OSError`, of a full disk say, and leaves nothing of the row then."""
+        line = row.to_json().encode() + b"\n"
+        end = os.fstat(self._descriptor).st_size
+        try:
+            while line:  # a disk that is nearly full takes a part, and refuses the rest
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, end)
+            raise
 
 
 @contextmanager
