@@ -28,7 +28,8 @@ from facepriv.registry import registry as installed
 
 #: Shortest secret that a key file may hold, in bytes.
 KEY_BYTES = 16
-_MOST_WORKERS = 4
+# Each holds the models once; on a GPU, there too.
+_MOST_WORKERS = {"cpu": 16, "gpu": 4}
 _FILES_A_WORKER = 8
 _MANY = 1000
 
@@ -311,8 +312,11 @@ def _engine(plan: Plan) -> InlineEngine | LocalEngine:
 
 
 def default_workers(files: int, device: str) -> int:
-    """Choose a number of processes: one a CPU, but none that would have less than a few files to do."""
-    if device != "cpu":
-        return 1
+    """Choose a number of processes: one a CPU, but none that would have less than a few files to do.
+
+    On a GPU too: finding faces and reading and writing files, which CPUs do, takes longer than any network, so that
+    several processes must take turns to keep it busy.
+    """
+    most = _MOST_WORKERS["cpu" if device == "cpu" else "gpu"]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, _MOST_WORKERS, files // _FILES_A_WORKER))
+    return max(1, min(cpus, most, files // _FILES_A_WORKER))

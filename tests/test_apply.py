@@ -400,8 +400,8 @@ class TestKey:
 
 def test_workers_follow_the_number_of_files(monkeypatch):
     monkeypatch.setattr(apply.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    assert [default_workers(files, "cpu") for files in (1, 15, 16, 1000)] == [1, 1, 2, 4]
-    assert default_workers(1000, "cuda") == 1
+    assert [default_workers(files, "cpu") for files in (1, 15, 16, 1000)] == [1, 1, 2, 16]
+    assert [default_workers(files, "cuda") for files in (15, 1000)] == [1, 4]
 
 
 def test_staging_lies_on_the_file_system_of_the_outputs(run, photos, tmp_path):
