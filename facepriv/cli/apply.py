@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
               help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=None,
-              help="Processes. Results do not depend on it. Default: by files and CPUs, at most 16, on a GPU 4.")  # fmt: skip
+              help="Processes. Results do not depend on it. Default: one a CPU, at most 16 (4 on a GPU).")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, metavar="SECONDS",
               help="A process that has finished no file for so long is killed; its files are tried again one by one, "
               "and one that hangs alone has failed.")  # fmt: skip
