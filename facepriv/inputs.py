@@ -93,7 +93,8 @@ def discover(
         else:
             search.problems.append(f"{argument}: no such file or folder")
         if search.count() == before:
-            search.problems.append(f"{argument}: no image file there (read are {', '.join(sorted(kinds))})")
+            shards = "" if SHARD_SUFFIX in kinds else "; unpack tar shards first"
+            search.problems.append(f"{argument}: no image file there (read are {', '.join(sorted(kinds))}{shards})")
     files = sorted(search.found.values(), key=lambda f: f.name)
     return Discovery(files, search.problems, search.ignored, len(arguments) == len(files) == 1 and not folders)
 

@@ -72,6 +72,13 @@ def test_one_named_file_is_one_file_and_a_folder_of_one_is_not(tree):
     assert not discover(["in/b.jpg", "missing.jpg"]).one_file
 
 
+def test_shards_are_found_only_where_they_can_be_read(tmp_path):
+    (tmp_path / "000.tar").touch()
+    assert [str(f.name) for f in discover([str(tmp_path)], kinds={".png", ".tar"}).files] == ["000.tar"]
+    [problem] = discover([str(tmp_path)]).problems
+    assert "unpack tar shards first" in problem
+
+
 def test_the_same_file_named_twice_is_done_once(tree):
     assert names(discover(["in/b.jpg", "./in/b.jpg"])) == ["b.jpg"]
 
