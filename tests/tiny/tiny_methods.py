@@ -138,7 +138,9 @@ class Odd(Noise):
     """
 
     def __init__(
-        self, how: Literal["hang", "nan", "shape", "integers", "nothing", "exit"] = "nan", marks: Path | None = None
+        self,
+        how: Literal["nan", "shape", "integers", "nothing", "exit", "die", "hang"] = "nan",
+        marks: Path | None = None,
     ):
         self.how, self.marks = how, marks
 
@@ -148,11 +150,6 @@ class Odd(Noise):
         if not dark.any():
             return done
         match self.how:
-            case "hang":
-                Path(self.marks, str(os.getpid())).touch()
-                time.sleep(10_000)
-            case "exit":
-                raise SystemExit(0)
             case "nan":
                 done[dark, 0, 0, 0] = np.nan
             case "shape":
@@ -161,6 +158,13 @@ class Odd(Noise):
                 return (done * 255).astype(np.uint8)
             case "nothing":
                 return None
+            case "exit":
+                raise SystemExit(0)
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                Path(self.marks, str(os.getpid())).touch()
+                time.sleep(10_000)
         return done
 
 
