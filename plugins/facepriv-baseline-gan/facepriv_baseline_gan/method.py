@@ -24,6 +24,8 @@ class BaselineGan(PrivacyNet):
     ----------
     weights : path-like or None
         A generator's weights file; None: the one that the package ships.
+    precision : {"fastest", "float32"}
+        See `PrivacyNet`.
     """
 
     variant: ClassVar[Variant] = BASELINE

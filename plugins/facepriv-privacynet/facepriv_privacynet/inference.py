@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from facepriv.training.steps import multiplies_bfloat16
 from facepriv_privacynet.networks import ConditionalNorm, Generator
 
 _SPLIT = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))
@@ -100,8 +99,3 @@ def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.to(dtype)
     return quick.to(memory_format=torch.channels_last)
-
-
-def quick_dtype() -> torch.dtype:
-    """Return the format in which this CPU multiplies fastest."""
-    return torch.bfloat16 if multiplies_bfloat16("cpu") else torch.float32
