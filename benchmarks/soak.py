@@ -7,6 +7,7 @@ that of a run that was left alone, and hold nothing else.
 
     python benchmarks/soak.py
     python benchmarks/soak.py --kills 3 --photos 12 --method pixelate
+    python benchmarks/soak.py --shards 6                               # the photos in tar shards
 
 The photos are views of two public-domain portraits, made from the seed.
 """
@@ -18,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,7 +34,7 @@ from shared import Benchmark, json_option, write_json
 from facepriv.cli.console import note
 from facepriv.errors import DataError
 from facepriv.images import read_image
-from facepriv.manifest import RUN_FOLDER, read_run
+from facepriv.manifest import RUN_FOLDER, SHARDS, read_run
 from facepriv.outputs import file_sha256
 
 #: Seconds without an end after which a run is taken for hanging.
@@ -51,18 +53,22 @@ class Found:
 @click.command(cls=Benchmark, help=__doc__)
 @click.option("--kills", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--photos", type=click.IntRange(2), default=120, show_default=True)
+@click.option("--shards", type=click.IntRange(0), default=0, help="Tar shards that hold them. [default: a folder]")
 @click.option("--method", default="privacynet", show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @json_option
 @click.pass_context
 def main(
-    ctx: click.Context, kills: int, photos: int, method: str, workers: int, seed: int, json_path: Path | None
-) -> None:
+    ctx: click.Context, kills: int, photos: int, shards: int, method: str, workers: int, seed: int,
+    json_path: Path | None,
+) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         make_photos(place / "photos", photos, rng)
+        if shards:
+            make_shards(place / "photos", shards)
         (place / "key").write_bytes(b"a key of the soak, no secret")
         start = time.monotonic()
         if apply(place, "alone", method, workers).wait(PATIENCE):
@@ -71,12 +77,14 @@ def main(
         note(f"left alone, the run takes {alone:.1f} s")
         found = soak(place, lambda: apply(place, "killed", method, workers), kills, alone, rng)
         found.wrong += differences(place / "alone", place / "killed")
-    print(f"{found.kills} kills, with {min(found.there)} to {max(found.there)} of {photos} outputs there: "
+    print(f"{found.kills} kills, with {min(found.there)} to {max(found.there)} of {shards or photos} outputs there: "
           f"{len(found.wrong)} things wrong")  # fmt: skip
     for text in found.wrong:
         note(text)
     if json_path is not None:
-        write_json(json_path, asdict(found) | {"photos": photos, "method": method, "seconds_alone": alone})
+        write_json(
+            json_path, asdict(found) | {"photos": photos, "shards": shards, "method": method, "seconds_alone": alone}
+        )
     if found.wrong:
         ctx.exit(1)
 
@@ -92,6 +100,16 @@ def make_photos(folder: Path, count: int, rng: np.random.Generator) -> None:
         path = folder / ("below" if n % 3 == 0 else "") / f"{n:05d}.{'png' if n % 4 == 0 else 'jpg'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         face.resize((side, side * face.height // face.width)).save(path)
+
+
+def make_shards(folder: Path, count: int) -> None:
+    """Put the photos of a folder into that many tars there."""
+    photos = sorted(path for path in folder.rglob("*") if path.is_file())
+    for n in range(count):
+        with tarfile.open(folder / f"{n:05d}.tar", "w") as tar:
+            for path in photos[n::count]:
+                tar.add(path, path.relative_to(folder))
+                path.unlink()
 
 
 def apply(place: Path, out: str, method: str, workers: int) -> subprocess.Popen[bytes]:
@@ -153,7 +171,8 @@ def differences(alone: Path, killed: Path) -> list[str]:
     wrong += [f"{name}: differs" for name in both if first[name].read_bytes() != second[name].read_bytes()]
     rows = read_run(killed).rows
     wrong += [f"{name}: not in the manifest" for name in second if name not in rows]
-    left = [str(p.relative_to(killed)) for p in (killed / RUN_FOLDER).iterdir() if p.suffix not in (".json", ".jsonl")]
+    record = [path for path in (killed / RUN_FOLDER).iterdir() if path.name != SHARDS]
+    left = [str(path.relative_to(killed)) for path in record if path.suffix not in (".json", ".jsonl")]
     return wrong + [f"{name}: left behind" for name in left]
 
 

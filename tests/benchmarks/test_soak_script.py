@@ -11,9 +11,23 @@ from facepriv.cli import main
 from facepriv.manifest import RUN_FOLDER
 
 
-def test_killed_runs_end_as_one_that_was_left_alone(soak, tmp_path):
+@pytest.mark.parametrize("shards", ["0", "3"])
+def test_killed_runs_end_as_one_that_was_left_alone(soak, tmp_path, shards):
     path = tmp_path / "found.json"
-    given = ["--kills", "2", "--photos", "6", "--method", "pixelate", "--workers", "1", "--json", str(path)]
+    given = [
+        "--kills",
+        "2",
+        "--photos",
+        "6",
+        "--shards",
+        shards,
+        "--method",
+        "pixelate",
+        "--workers",
+        "1",
+        "--json",
+        str(path),
+    ]
     done = CliRunner().invoke(soak.main, given, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found = json.loads(path.read_text())
