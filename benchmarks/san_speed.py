@@ -10,14 +10,13 @@ it, float32 both, not compiled. Printed are the medians and their ratio, and how
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from shared import Benchmark, json_option, weights_option, write_json
+from shared import Benchmark, in_turns, json_option, weights_option, write_json
 
 from facepriv.cli.console import table
 from facepriv.testing import specimens
@@ -64,14 +63,8 @@ def main(weights: Path | None, size: int, rounds: int, threads: int | None, json
 
 
 def timed(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each job, run in turns, so that a busy machine slows all of them."""
-    taken: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds + 2):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found[2:]) for name, found in taken.items()}  # the first two warm up
+    """Return the median seconds of each job."""
+    return {name: statistics.median(found) for name, found in in_turns(jobs, rounds).items()}
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,23 @@ def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) 
         settings = {key: str(value) for key, value in options if key != "weights"}
         described.append({"name": name, "settings": settings, **info})
     return described
+
+
+def in_turns(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each job, round by round: they take turns, so that a busy machine slows all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds + 2):
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            taken[name].append(time.perf_counter() - start)
+    return {name: found[2:] for name, found in taken.items()}  # the first two warm up
+
+
+def spread(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
+    """Return least, median and most of the ratios, round by round."""
+    ratios = [a / b for a, b in zip(above, below, strict=True)]
+    return {"least": min(ratios), "median": statistics.median(ratios), "most": max(ratios)}
 
 
 def percent(figure: Estimate, digits: int = 1) -> str:

@@ -1,0 +1,156 @@
+"""The other parts of bench.py: ``facepriv apply`` over folders, beside deface, and over more and more files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bench_photos import make_photos, make_small
+from shared import spread
+
+from facepriv.cli.console import note
+from facepriv.errors import DataError
+from facepriv.manifest import read_run
+
+#: Least times the photos a second of deface, and how far the numbers of faces found may lie apart.
+TIMES_DEFACE, FACES_APART = 6.0, 0.02
+#: How much more memory the largest run may take than the one of 500 files.
+MEMORY_GROWS = 0.1
+#: What may detect for deface: the second is what it takes where onnx and onnxruntime are installed.
+BACKENDS = ("opencv", "onnxrt")
+#: Seconds between two looks at the memory of a run.
+LOOK_EVERY = 0.2
+
+
+def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tuple[float, float | None]:
+    """Run ``facepriv apply`` as a user does; returns seconds, start-up included, and MiB at most where it is watched.
+
+    Raises
+    ------
+    DataError
+        If the run fails.
+    """
+    words = ["apply", photos, "-o", out, "--method", "privacynet", "--obfuscate", "gender", "--workers", workers]
+    shutil.rmtree(out, ignore_errors=True)
+    begun, peak = time.perf_counter(), None
+    command = [sys.executable, "-m", "facepriv", *map(str, words)]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_bound(workers))
+    while watch and run.poll() is None:
+        used = memory(run.pid)
+        peak = max(filter(None, (peak, used)), default=None)
+        time.sleep(LOOK_EVERY)
+    if run.wait():
+        raise DataError(f"facepriv apply failed: facepriv {' '.join(map(str, words))}")
+    return time.perf_counter() - begun, peak
+
+
+def deface(photos: Sequence[Path], out: Path, threads: int, backend: str) -> dict[str, Any]:
+    """Run deface; returns seconds until it was ready, seconds for the photos, and the faces of each.
+
+    Raises
+    ------
+    DataError
+        If it fails, with its last line.
+    """
+    out.mkdir(exist_ok=True)
+    script = Path(__file__).with_name("deface_run.py")
+    command = [sys.executable, script, backend, threads, out, *photos]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    run = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, env=environment, preexec_fn=_bound(threads)
+    )
+    if run.returncode:
+        lines = run.stderr.strip().splitlines()
+        raise DataError(f"deface ({backend}) failed: {lines[-1] if lines else run.returncode}")
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def _bound(threads: int) -> Any:
+    """Return what keeps a new process on so many processors; None where the system cannot."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    mine = sorted(os.sched_getaffinity(0))[:threads]
+    return lambda: os.sched_setaffinity(0, mine)
+
+
+def backends() -> list[str]:
+    """Return what deface can detect with here; none where it is not installed."""
+    if find_spec("deface") is None:
+        return []
+    return [name for name in BACKENDS if name == "opencv" or (find_spec("onnx") and find_spec("onnxruntime"))]
+
+
+def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, Any]:
+    """Measure runs over `count` photos of 1350 pixels, taking turns.
+
+    Start-up is what a run over one photo a worker takes; the photos beyond these are what the rest of a longer run
+    goes to.
+    """
+    photos = make_photos(place / "photos", count)
+    few = photos[:workers]
+    (place / "few").mkdir()
+    for path in few:
+        shutil.copy(path, place / "few")
+    others = backends()
+    ours: dict[str, list[float]] = {"start": [], "seconds_a_photo": []}
+    theirs: dict[str, dict[str, Any]] = {b: {"start": [], "seconds_a_photo": [], "faces": 0} for b in others}
+    for turn in range(rounds):
+        start, _ = apply(place / "few", place / "out", workers)
+        whole, _ = apply(place / "photos", place / "out", workers)
+        ours["start"].append(start)
+        ours["seconds_a_photo"].append((whole - start) / (count - len(few)))
+        for backend in others:
+            said = deface(photos, place / f"deface-{backend}", workers, backend)
+            theirs[backend]["start"].append(said["start"])
+            theirs[backend]["seconds_a_photo"].append(said["seconds"] / count)
+            theirs[backend]["faces"] = sum(said["faces"])
+        note(f"end to end: round {turn + 1} of {rounds}")
+    faces = sum(row.faces for row in read_run(place / "out").rows.values())
+    for found in theirs.values():
+        found["times"] = spread(found["seconds_a_photo"], ours["seconds_a_photo"])
+        found["faces_apart"] = abs(faces - found["faces"]) / found["faces"] if found["faces"] else 1.0
+    return {"photos": count, "rounds": rounds, "threads": workers, "ours": {**ours, "faces": faces}, "deface": theirs}
+
+
+def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
+    """Measure runs over more and more small photos: seconds, and the most memory of all processes together."""
+    runs = []
+    for count in counts:
+        folder = place / f"small-{count}"
+        make_small(folder, count)
+        seconds, peak = apply(folder, place / "out", workers, watch=True)
+        runs.append({"files": count, "seconds": seconds, "memory_mib": peak})
+        shutil.rmtree(folder)
+        note(f"growth: {count} files")
+    first, middle, last = (runs[n] for n in (0, -2, -1))
+    # Start-up is in both of a pair, and falls out.
+    early, late = (
+        (b["seconds"] - a["seconds"]) / (b["files"] - a["files"]) for a, b in ((first, middle), (middle, last))
+    )
+    peaks = [run["memory_mib"] for run in (middle, last)]
+    return {
+        "workers": workers, "runs": runs, "seconds_a_file": {"early": early, "late": late},
+        "memory_grows": peaks[1] / peaks[0] - 1 if all(peaks) else None,
+    }  # fmt: skip
+
+
+def memory(pid: int) -> float | None:
+    """Return the MiB that a process and all below it hold, shared pages counted once; None where that is not told."""
+    total, waiting = 0, [pid]
+    while waiting:
+        one = Path(f"/proc/{waiting.pop()}")
+        with suppress(OSError, StopIteration):  # it may end while it is looked at
+            lines = (one / "smaps_rollup").read_text().splitlines()
+            total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+            for thread in (one / "task").iterdir():
+                waiting += map(int, (thread / "children").read_text().split())
+    return total / 1024 if total else None

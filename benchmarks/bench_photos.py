@@ -1,0 +1,64 @@
+"""Photos for bench.py: generated from two public-domain portraits, the same in every run."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from facepriv.demo import portraits
+from facepriv.faces import detect_boxes
+from facepriv.images import read_image
+
+#: Pixels of a photo of the end-to-end part, and how many faces the first, second, ... shows, in rows and columns.
+WIDE, HIGH = 1350, 900
+GRIDS = ((1, 1), (1, 2), (1, 1), (2, 3))
+
+
+def make_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
+    """Write photos of 1350 x 900 pixels with one, two or six faces, 100 to 540 pixels wide; returns their paths."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{n:05d}.jpg" for n in range(count)]
+    for n, path in enumerate(paths):
+        rows, columns = GRIDS[n % len(GRIDS)]
+        size = (WIDE // columns, HIGH // rows)
+        photo = Image.new("RGB", (WIDE, HIGH))
+        for cell in range(rows * columns):
+            at = (cell % columns * size[0], cell // columns * size[1])
+            photo.paste(_view(size, rng.uniform(2.5, 4.5), rng), at)
+        photo.save(path, quality=90)
+    return paths
+
+
+def make_small(folder: Path, count: int, side: int = 168, seed: int = 0) -> None:
+    """Write small photos of one face each, no two of them alike."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in range(count):
+        _view((side, side), rng.uniform(1.6, 2.2), rng).save(folder / f"{n:06d}.jpg", quality=90)
+
+
+def _view(size: tuple[int, int], widths: float, rng: np.random.Generator) -> Image.Image:
+    """Return a portrait cut so that the picture is `widths` faces wide, mirrored and lit by chance."""
+    portrait, (left, top, right, bottom) = _portraits()[int(rng.integers(2))]
+    face = right - left
+    # As wide as asked for, as far as the portrait reaches, and high enough for the face.
+    wide = min(max(widths, 1.6 * size[0] / size[1]) * face, portrait.width, portrait.height * size[0] / size[1])
+    high = wide * size[1] / size[0]
+    x = (left + right) / 2 - wide / 2 + rng.uniform(-0.2, 0.2) * face
+    y = (top + bottom) / 2 - high / 2 + rng.uniform(-0.1, 0.2) * face
+    x, y = np.clip((x, y), 0, (portrait.width - wide, portrait.height - high))
+    view = portrait.resize(size, Image.Resampling.BICUBIC, (x, y, x + wide, y + high))
+    if rng.random() < 0.5:
+        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return ImageEnhance.Brightness(view).enhance(rng.uniform(0.8, 1.2))
+
+
+@cache
+def _portraits() -> list[tuple[Image.Image, tuple[float, float, float, float]]]:
+    """Return the portraits, each with its face's box."""
+    pixels = [read_image(portrait.path).rgb8() for portrait in portraits()]
+    return [(Image.fromarray(rgb), detect_boxes(rgb)[0]) for rgb in pixels]

@@ -1,0 +1,62 @@
+"""Runs deface (a program of others, MIT) over photos as its command does by default, and says how long that took.
+
+It is a process of its own, so that threads and memory are its own. Its command tells neither how many faces it found
+nor when it was ready; and it takes as many threads as there are processors: so it is called by its functions here.
+
+    python benchmarks/deface_run.py BACKEND THREADS OUT PHOTO...
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+
+def main(backend: str, threads: int, out: str, photos: list[str]) -> None:
+    begun = time.perf_counter()
+    import cv2
+    from deface.centerface import CenterFace
+    from deface.deface import image_detect
+
+    cv2.setNumThreads(threads)
+    if backend == "onnxrt":
+        limit_onnxruntime(threads)
+    detector = CenterFace(backend=backend, override_execution_provider=None if backend == "opencv" else CPU)
+    found = []
+
+    def counted(frame, threshold):
+        boxes, points = detector(frame, threshold=threshold)
+        found.append(len(boxes))
+        return boxes, points
+
+    ready = time.perf_counter()
+    for photo in photos:
+        # The defaults of its command.
+        image_detect(photo, os.path.join(out, os.path.basename(photo)), counted, threshold=0.2, replacewith="blur",
+                     mask_scale=1.3, ellipse=True, draw_scores=False, enable_preview=False,
+                     keep_metadata=False)  # fmt: skip
+    done = time.perf_counter()
+    print(json.dumps({"start": ready - begun, "seconds": done - ready, "faces": found}))
+
+
+CPU = "CPUExecutionProvider"
+
+
+def limit_onnxruntime(threads: int) -> None:
+    """Make sessions that are opened without options use so many threads."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession
+
+    def limited(*args, **keywords):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        return session(*args, sess_options=options, **keywords)
+
+    onnxruntime.InferenceSession = limited
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:])
