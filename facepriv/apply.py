@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from facepriv import __version__
 from facepriv.components import check_changeable
@@ -18,6 +18,7 @@ from facepriv.contracts import PrivacyRequest
 from facepriv.engines.chunk import TIMEOUT, OnNoFace, Outcome, Setup, Task
 from facepriv.engines.inline import InlineEngine
 from facepriv.engines.local import LocalEngine
+from facepriv.engines.ray import RayEngine
 from facepriv.errors import ImageError, UsageError, one_line
 from facepriv.images import IMAGE_SUFFIXES, atomic_write
 from facepriv.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
@@ -61,6 +62,10 @@ class Options:
     keep_metadata, audit : bool
     timeout : float
         Seconds after which a worker process that has finished no file is killed; in this process nothing is.
+    engine : {"local", "ray"}
+        On this machine, or on a cluster.
+    address : str
+        Of the cluster, see `facepriv.engines.ray.RayEngine`.
     """
 
     inputs: tuple[str, ...]
@@ -77,6 +82,8 @@ class Options:
     keep_metadata: bool = False
     audit: bool = False
     timeout: float = TIMEOUT
+    engine: Literal["local", "ray"] = "local"
+    address: str = ""
 
     @property
     def chain(self) -> str:
@@ -290,7 +297,7 @@ def _staging(where: Place) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _engine(plan: Plan) -> InlineEngine | LocalEngine:
+def _engine(plan: Plan) -> InlineEngine | LocalEngine | RayEngine:
     options = plan.options
     setup = Setup(
         registry=plan.registry,
@@ -305,6 +312,8 @@ def _engine(plan: Plan) -> InlineEngine | LocalEngine:
         audit=options.audit,
         timeout=options.timeout,
     )
+    if options.engine == "ray":
+        return RayEngine(setup, options.workers, options.address)
     # How many photos a shard holds is known when it is opened.
     files = sum(_MANY if is_shard(job.source) else 1 for job in plan.work.todo)
     workers = default_workers(files, options.device) if options.workers is None else options.workers

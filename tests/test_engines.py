@@ -104,6 +104,15 @@ def test_a_file_that_kills_its_worker_fails_alone(setup, tasks, dark_face):
     assert found[3].error == f"{work[3].source}: the worker process was killed by signal 9 (Killed) at this file"
 
 
+def test_an_engine_whose_last_worker_died_takes_more_tasks(setup, tasks, dark_face):
+    work = tasks(3)
+    Image.fromarray(dark_face).save(work[2].source)
+    with LocalEngine(setup("deadly"), 1) as engine:
+        engine.start()
+        assert [outcome.status for outcome in engine.run([work[2]])] == ["failed"]
+        assert [outcome.status for outcome in engine.run(work[:2])] == ["ok", "ok"]
+
+
 def test_a_worker_killed_from_outside_loses_no_file(setup, tasks):
     with LocalEngine(setup("slow", batch_size=4), 2) as engine:
         engine.start()

@@ -58,8 +58,15 @@ if TYPE_CHECKING:
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
               help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Where the work is done: by processes of this machine, or by a Ray cluster whose nodes all have the "
+              "same packages and see the same folders.")  # fmt: skip
+@click.option("--address", default="", metavar="ADDRESS",
+              help="Of the Ray cluster that this machine is a node of: auto, or HOST:PORT. Default: RAY_ADDRESS, or a "
+              "cluster of this machine alone.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), default=None,
-              help="Processes. Results do not depend on it. Default: one a CPU, at most 16 (4 on a GPU).")  # fmt: skip
+              help="Processes. Results do not depend on it. Default: one a CPU, at most 16 (4 on a GPU); of a cluster, "
+              "all.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, metavar="SECONDS",
               help="A process that has finished no file for so long is killed; its files are tried again one by one, "
               "and one that hangs alone has failed.")  # fmt: skip
@@ -114,6 +121,8 @@ def _options(given: dict[str, Any]) -> Options:
         raise UsageError("nothing to hide: name attributes with --obfuscate or --target")
     if given["resume"] and given["overwrite"]:
         raise UsageError("--resume and --overwrite exclude each other: one keeps what is there, the other replaces it")
+    if given["address"] and given["engine"] != "ray":
+        raise UsageError("--address names a Ray cluster: give --engine ray too")
     request = PrivacyRequest(
         obfuscate=obfuscate,
         targets=targets,
@@ -135,6 +144,8 @@ def _options(given: dict[str, Any]) -> Options:
         existing="resume" if given["resume"] else "overwrite" if given["overwrite"] else "fail",
         keep_metadata=given["keep_metadata"],
         audit=given["audit"],
+        engine=given["engine"],
+        address=given["address"],
         timeout=given["timeout"],
     )
 

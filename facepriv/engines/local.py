@@ -107,6 +107,8 @@ class LocalEngine:
     def _run_photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         size = max(1, min(self.setup.batch_size, _CHUNK_FILES, -(-len(tasks) // (2 * self.count))))
         queue = deque(list(tasks[start : start + size]) for start in range(0, len(tasks), size))
+        # A former run may have ended with a dead worker.
+        self._workers += [self._spawn() for _ in range(self.count - len(self._workers))]
         while queue or any(worker.open for worker in self._workers):
             for worker in self._workers:
                 if queue and worker.idle:

@@ -1,0 +1,145 @@
+"""Reaching a Ray cluster, or starting one, without Ray's lines on the terminal, its telemetry, or its tracebacks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
+
+#: What a program without Ray is told.
+MISSING = "--engine ray needs Ray: pip install 'facepriv[ray]'"
+#: What to do about nodes that differ.
+SAME = "all nodes need the same packages installed"
+#: Seconds for a cluster to answer; Ray itself would try for over a minute.
+_REACH = 5.0
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Workers of our own cluster do the work, so none is to stand behind other programs, as Ray would have it.
+_OWN = {"RAY_worker_niceness": "0"}
+#: Bytes for Ray's objects there: paths and outcomes, never photos.
+_OBJECTS = 100_000_000
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Be connected to a cluster; gives Ray's module.
+
+    Parameters
+    ----------
+    address : str
+        ``auto`` or ``HOST:PORT``; empty: a cluster of this machine alone, which goes with the connection. A connection
+        that the caller has made already is used as it is, and left open.
+
+    Raises
+    ------
+    PluginError
+        If Ray is not installed.
+    UsageError
+        If no cluster answers there, or it cannot be joined.
+    """
+    with ExitStack() as ours:
+        ours.enter_context(_ray_environment(_QUIET))
+        try:
+            import ray.data
+        except ImportError as error:
+            raise PluginError(MISSING) from error
+        if not ray.is_initialized():
+            how = _existing(address) if address else _new(ours)
+            ours.callback(ray.shutdown)
+            try:
+                with _silence():
+                    ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **how)
+            except (Exception, SystemExit) as error:
+                raise UsageError(f"Ray cluster {address or 'on this machine'}: {one_line(error)}") from error
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        yield ray
+
+
+@contextmanager
+def ray_errors() -> Iterator[None]:
+    """Turn Ray's errors, which hold whole tracebacks, into one line."""
+    import ray.exceptions
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        text = lines[-1].strip() if lines else type(error).__name__
+        mend = f"; {SAME}" if "ModuleNotFoundError" in text else ""
+        raise FaceprivError(f"Ray: {text}{mend}") from error
+
+
+def _existing(address: str) -> dict[str, Any]:
+    """Return how to connect to the user's cluster; raises `UsageError` if it does not answer at once."""
+    try:
+        socket.create_connection(_host_and_port(address), timeout=_REACH).close()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers there ({one_line(error)}); 'ray start --head' starts one, "
+            "and on its nodes the address is auto or HOST:PORT"
+        ) from error
+    return {"address": address}
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Return where a cluster should answer; raises `ValueError` or `ConnectionError`."""
+    if address == "auto":
+        from ray._private import services  # it knows where the last cluster was started, not whether that lives
+
+        address = services.get_ray_address_from_environment("auto", None)
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in host:
+        raise ValueError("not of the form HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _new(ours: ExitStack) -> dict[str, Any]:
+    """Return how to start a cluster of this machine alone: with a password of its own, and leaving nothing."""
+    os.environ.update(_OWN)
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    return {
+        "address": "local",
+        "include_dashboard": False,
+        "object_store_memory": _OBJECTS,
+        "_node_ip_address": "127.0.0.1",
+        "_temp_dir": ours.enter_context(TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)),
+    }
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep off stderr what Ray's core writes there past Python."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
+def _ray_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and leave those that begin with ``RAY_`` as they were, whatever Ray itself sets."""
+    former = _ray_variables()
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in _ray_variables():
+            del os.environ[name]
+        os.environ.update(former)
+
+
+def _ray_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
