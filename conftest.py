@@ -1,8 +1,40 @@
 """What holds for all tests of the repository."""
 
+import os
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import mkstemp
 
 import pytest
+
+_OFFLINE = Path(__file__).parent / "tests" / "offline"
+
+
+def pytest_configure(config):
+    """Keep this process, and every Python that it starts, off the network."""
+    descriptor, notes = mkstemp(prefix="facepriv-offline-")
+    os.close(descriptor)
+    config.add_cleanup(lambda: os.unlink(notes))
+    os.environ["FACEPRIV_OFFLINE"] = notes
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(_OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    spec = spec_from_file_location("facepriv_offline", _OFFLINE / "sitecustomize.py")
+    spec.loader.exec_module(module_from_spec(spec))
+
+
+@pytest.fixture(scope="session")
+def network_notes():
+    """What was asked of the network, open where the last test ended."""
+    with open(os.environ["FACEPRIV_OFFLINE"]) as notes:
+        yield notes
+
+
+@pytest.fixture(autouse=True)
+def off_the_network(network_notes):
+    """Fail a test in which anything asked for the network, even where the refusal was swallowed."""
+    yield
+    asked = network_notes.read()
+    assert not asked, f"asked for the network: {asked}"
 
 
 @pytest.fixture(autouse=True)

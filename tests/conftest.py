@@ -31,7 +31,7 @@ def install_plugin(tmp_path, monkeypatch):
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
     modules = []
 
     def install(distribution, source, version="1.2.3"):
