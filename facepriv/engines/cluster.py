@@ -22,7 +22,8 @@ SAME = "all nodes need the same packages installed"
 _REACH = 5.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # Workers of our own cluster do the work, so none is to stand behind other programs, as Ray would have it.
-_OWN = {"RAY_worker_niceness": "0"}
+# Ray asks the cloud's metadata servers where it runs, telemetry or not: the question ends at a port of this machine.
+_OWN = {"RAY_worker_niceness": "0", "http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost"}
 #: Bytes for Ray's objects there: paths and outcomes, never photos.
 _OBJECTS = 100_000_000
 
@@ -45,7 +46,7 @@ def connected(address: str) -> Iterator[Any]:
         If no cluster answers there, or it cannot be joined.
     """
     with ExitStack() as ours:
-        ours.enter_context(_ray_environment(_QUIET))
+        ours.enter_context(_environment(_QUIET))
         try:
             import ray.data
         except ImportError as error:
@@ -101,10 +102,15 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _new(ours: ExitStack) -> dict[str, Any]:
-    """Return how to start a cluster of this machine alone: with a password of its own, and leaving nothing."""
-    os.environ.update(_OWN)
+    """Return how to start a cluster of this machine alone: on loopback, with a password, and leaving nothing."""
+    from ray._private import ray_constants
+
+    ours.enter_context(_environment(_OWN))
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # Else Ray puts this machine's outside address in the place of loopback, and listens to everybody.
+    ours.callback(setattr, ray_constants, "ENABLE_RAY_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER)
+    ray_constants.ENABLE_RAY_CLUSTER = False
     return {
         "address": "local",
         "include_dashboard": False,
@@ -129,17 +135,17 @@ def _silence() -> Iterator[None]:
 
 
 @contextmanager
-def _ray_environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables, and leave those that begin with ``RAY_`` as they were, whatever Ray itself sets."""
-    former = _ray_variables()
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables, and leave them and all that begin with ``RAY_`` as they were, whatever Ray itself sets."""
+
+    def concerned() -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith("RAY_") or name in values}
+
+    former = concerned()
     os.environ.update(values)
     try:
         yield
     finally:
-        for name in _ray_variables():
+        for name in concerned():
             del os.environ[name]
         os.environ.update(former)
-
-
-def _ray_variables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
