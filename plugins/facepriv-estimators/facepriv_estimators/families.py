@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from facepriv.contracts import AttributeEstimator, Images, resize_images
 from facepriv.schema import AGE, ATTRIBUTES, GENDER, RACE, attribute
 from facepriv.weights import Weights, load_weights, packaged_weights
-from facepriv_estimators.networks import FAMILIES, mirrored
+from facepriv_estimators.fused import Trunk, can_fuse
+from facepriv_estimators.networks import FAMILIES, FamilyA, mirrored
 from facepriv_estimators.torch_models import run_each
 
 PACKAGE = "facepriv_estimators.weights"
@@ -37,6 +39,16 @@ def load_family(family: str) -> tuple[nn.Module, Weights]:
         net = FAMILIES[family]()
     net.load_state_dict(weights.tensors)
     return net.eval().requires_grad_(False), weights
+
+
+@cache
+def _columns(family: str) -> Columns:
+    """Return a family's network as predictions run it."""
+    net = load_family(family)[0]
+    if isinstance(net, FamilyA) and can_fuse():
+        net = copy.deepcopy(net)
+        net.trunk = Trunk(net.trunk)
+    return Columns(net)
 
 
 class Columns(nn.Module):
@@ -149,7 +161,7 @@ def _run(family: str, images: Images, width: int) -> NDArray[np.float32]:
     """Run a family once for all three attributes that are asked of the same crops in a row."""
     key = (family, images.shape, images.tobytes())
     if _last.get("key") != key:
-        _last.update(key=key, columns=run_each(Columns(load_family(family)[0]), images, width))
+        _last.update(key=key, columns=run_each(_columns(family), images, width))
     return _last["columns"]
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from facepriv_estimators import families, fused
 
 from facepriv.registry import registry
 from facepriv.testing import checks
@@ -59,3 +60,17 @@ def test_mobilefacenet_in_torch_equals_the_published_file(mobilefacenet_file):
     with torch.inference_mode():
         ours = from_onnx(mobilefacenet_file)(torch.from_numpy(x)).numpy()
     assert np.abs(ours - session.run(None, {session.get_inputs()[0].name: x})[0]).max() < 1e-4
+
+
+def test_predictions_are_those_of_the_plain_network(portrait_crops, monkeypatch):
+    estimator = registry().create("estimator", "family-a-age")
+    quick = estimator.predict(portrait_crops)
+    assert any(isinstance(part, fused.Trunk) for part in families._columns("a").modules()) == fused.can_fuse()
+    monkeypatch.setattr(families, "can_fuse", lambda: False)
+    monkeypatch.setattr(families, "_last", {})
+    families._columns.cache_clear()
+    plain = estimator.predict(portrait_crops)
+    families._columns.cache_clear()
+    assert np.allclose(quick, plain, atol=1e-3)
+    # What trains against the family is not touched.
+    assert not any(isinstance(part, fused.Trunk) for part in estimator.joint_module().modules())
