@@ -4,7 +4,7 @@ generator
     PrivacyNet's generator, a face at a time: beside the plain StarGAN generator (64 channels, six residual blocks,
     eager float32, crops of the same size), its own weights in eager float32, and its own convolutions alone.
 folder
-    ``facepriv apply`` over photos of 1350 x 900 pixels, from decoding to encoding, beside ``deface`` (PyPI), which
+    ``facepriv apply`` over photos of 1350 x 1013 pixels, from decoding to encoding, beside ``deface`` (PyPI), which
     blurs faces, on as many threads. Needs ``pip install -e '.[bench]'``.
 growth
     ``facepriv apply`` over more and more files: does a file cost more, or does memory grow?
@@ -89,7 +89,8 @@ def show_generator(found: dict[str, Any]) -> None:
 
 def show_folder(found: dict[str, Any]) -> None:
     """Print photos a second and faces found, and what they are beside deface's."""
-    print(f"\nend to end, {found['photos']} photos of 1350 x 900 pixels, {found['threads']} threads each")
+    wide, high = found["pixels"]
+    print(f"\nend to end, {found['photos']} photos of {wide} x {high} pixels, {found['threads']} threads each")
     rows = [("facepriv apply", found["ours"]), *((f"deface, {b}", said) for b, said in found["deface"].items())]
     table(
         ("", "ms a photo: least", "median", "most", "faces", "start-up, s"),

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench_photos import make_photos, make_small
+from bench_photos import HIGH, WIDE, make_photos, make_small
 from shared import spread
 
 from facepriv.cli.console import note
@@ -114,11 +114,18 @@ def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, 
             theirs[backend]["seconds_a_photo"].append(said["seconds"] / count)
             theirs[backend]["faces"] = sum(said["faces"])
         note(f"end to end: round {turn + 1} of {rounds}")
-    faces = sum(row.faces for row in read_run(place / "out").rows.values())
+    faces = faces_found(place / "out")
     for found in theirs.values():
         found["times"] = spread(found["seconds_a_photo"], ours["seconds_a_photo"])
         found["faces_apart"] = abs(faces - found["faces"]) / found["faces"] if found["faces"] else 1.0
-    return {"photos": count, "rounds": rounds, "threads": workers, "ours": {**ours, "faces": faces}, "deface": theirs}
+    return {
+        "photos": count,
+        "pixels": [WIDE, HIGH],
+        "rounds": rounds,
+        "threads": workers,
+        "ours": {**ours, "faces": faces},
+        "deface": theirs,
+    }
 
 
 def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
@@ -145,12 +152,24 @@ def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
 
 def memory(pid: int) -> float | None:
     """Return the MiB that a process and all below it hold, shared pages counted once; None where that is not told."""
-    total, waiting = 0, [pid]
-    while waiting:
-        one = Path(f"/proc/{waiting.pop()}")
+    total = 0
+    for one in tree(pid):
         with suppress(OSError, StopIteration):  # it may end while it is looked at
-            lines = (one / "smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
             total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
-            for thread in (one / "task").iterdir():
-                waiting += map(int, (thread / "children").read_text().split())
     return total / 1024 if total else None
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for one in found:  # it grows
+        with suppress(OSError):
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
+    return found
+
+
+def faces_found(out: Path) -> int:
+    """Return how many faces a run has treated."""
+    return sum(row.faces for row in read_run(out).rows.values())

@@ -13,12 +13,12 @@ from facepriv.faces import detect_boxes
 from facepriv.images import read_image
 
 #: Pixels of a photo of the end-to-end part, and how many faces the first, second, ... shows, in rows and columns.
-WIDE, HIGH = 1350, 900
-GRIDS = ((1, 1), (1, 2), (1, 1), (2, 3))
+WIDE, HIGH = 1350, 1013
+GRIDS = ((1, 1), (1, 1), (1, 2), (1, 1), (1, 1), (2, 3), (1, 1), (1, 1))
 
 
 def make_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Write photos of 1350 x 900 pixels with one, two or six faces, 100 to 540 pixels wide; returns their paths."""
+    """Write photos of 1350 x 1013 pixels with one, two or six faces, from 100 pixels wide; returns their paths."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{n:05d}.jpg" for n in range(count)]

@@ -61,6 +61,11 @@ def fuzz(monkeypatch):
 
 
 @pytest.fixture
+def bench(monkeypatch):
+    return load("bench", monkeypatch)
+
+
+@pytest.fixture
 def soak(monkeypatch):
     return load("soak", monkeypatch)
 
