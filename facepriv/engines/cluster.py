@@ -20,10 +20,13 @@ MISSING = "--engine ray needs Ray: pip install 'facepriv[ray]'"
 SAME = "all nodes need the same packages installed"
 #: Seconds for a cluster to answer; Ray itself would try for over a minute.
 _REACH = 5.0
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-# Workers of our own cluster do the work, so none is to stand behind other programs, as Ray would have it.
-# Ray asks the cloud's metadata servers where it runs, telemetry or not: the question ends at a port of this machine.
-_OWN = {"RAY_worker_niceness": "0", "http_proxy": "http://127.0.0.1:9", "no_proxy": "127.0.0.1,localhost"}
+#: No telemetry; no lines of Ray's among ours.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+#: For a cluster of ours. Its workers do the work: they are not to stand behind other programs, as Ray would have it.
+#: Telemetry or not, Ray's head asks the cloud's metadata servers where it runs, and tells its makers that it is to tell
+#: nothing: both end at a port of this machine.
+OWN = {"RAY_worker_niceness": "0", **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")}
+OWN["no_proxy"] = "127.0.0.1,127.0.0.2,localhost"
 #: Bytes for Ray's objects there: paths and outcomes, never photos.
 _OBJECTS = 100_000_000
 
@@ -46,7 +49,7 @@ def connected(address: str) -> Iterator[Any]:
         If no cluster answers there, or it cannot be joined.
     """
     with ExitStack() as ours:
-        ours.enter_context(_environment(_QUIET))
+        ours.enter_context(_environment(QUIET))
         try:
             import ray.data
         except ImportError as error:
@@ -103,19 +106,16 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 def _new(ours: ExitStack) -> dict[str, Any]:
     """Return how to start a cluster of this machine alone: on loopback, with a password, and leaving nothing."""
-    from ray._private import ray_constants
-
-    ours.enter_context(_environment(_OWN))
+    ours.enter_context(_environment(OWN))
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    # Else Ray puts this machine's outside address in the place of loopback, and listens to everybody.
-    ours.callback(setattr, ray_constants, "ENABLE_RAY_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER)
-    ray_constants.ENABLE_RAY_CLUSTER = False
+    # For 127.0.0.1 Ray would take this machine's outside address, and listen to everybody; it does so on Linux only.
+    here = {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
     return {
+        **here,
         "address": "local",
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
-        "_node_ip_address": "127.0.0.1",
         "_temp_dir": ours.enter_context(TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)),
     }
 
