@@ -4,7 +4,8 @@ The adversary protects photos of people whose class is known, with the public me
 
 1. where one fixed change of colours explains much of what the method did, it is undone first (`recolouring`);
 2. a logistic regression on what every classifier and matcher at hand says of the protected faces: what misleads a
-   classifier in a steady way informs this one, and a descriptor that tells people apart tells their gender;
+   classifier in a steady way informs this one, and a descriptor that tells people apart tells their gender; how far
+   it is believed beside the classifiers as they are, people whom it has not met decide, everybody in turn;
 3. a classifier's network is trained on, all of it, on the protected faces;
 4. people left out of 2 and 3 decide how much each is believed; where these are too few to show every class, 2 stands
    alone.
@@ -59,10 +60,11 @@ class Retrained(Attack):
     def observe(self, images: Images, tools: Tools) -> Notes:
         """Return the faces at `SIDE` pixels, uint8, and what classifiers and matchers say of them."""
         small = np.clip(resize_images(images, SIDE), 0, 1)
-        said = [evidence(images, tools.estimators), *(matcher.embed(images) for matcher in tools.matchers.values())]
+        described = [matcher.embed(images) for matcher in tools.matchers.values()]
         return {
             "pixels": np.rint(small * 255).astype(np.uint8),
-            "evidence": np.nan_to_num(np.concatenate(said, axis=1)),
+            "said": np.nan_to_num(evidence(images, tools.estimators)),
+            "described": np.nan_to_num(np.concatenate([np.zeros((len(images), 0)), *described], axis=1)),
         }
 
     def learn(self, known: Known, tools: Tools) -> Answer:
@@ -79,10 +81,10 @@ class Retrained(Attack):
             models.append(self._tuned(trunk, study_notes["pixels"], study.classes, tools.classes))
         if len(models) == 1:
             return _after(prepare, _frozen(prepare(known.after), known, tools.classes))
-        weigh = fit_logistic(_said(models, rest_notes), rest.classes, rest.subjects, tools.classes)
+        weigh = fit_logistic(_answers(models, rest_notes), rest.classes, rest.subjects, tools.classes)
         # Whom to believe is settled; the cheap one may now learn from the people left out, too.
         models[0] = _frozen(prepare(known.after), known, tools.classes)
-        return _after(prepare, lambda notes: weigh(_said(models, notes)))
+        return _after(prepare, lambda notes: weigh(_answers(models, notes)))
 
     def _trunk(self, estimators: Mapping[str, AttributeEstimator]) -> Any:
         """Return a network of our own to train: a copy of a classifier's, or None where none offers one."""
@@ -152,16 +154,34 @@ def _prepared(
         return notes
     pixels = colours(notes["pixels"])
     again = [evidence(p[None].astype(np.float32) / np.float32(255), estimators)[0] for p in pixels]
-    return {"pixels": pixels, "evidence": np.concatenate([notes["evidence"], np.stack(again)], axis=1)}
+    return {**notes, "pixels": pixels, "said": np.concatenate([notes["said"], np.stack(again)], axis=1)}
 
 
 def _frozen(notes: Notes, known: Known, count: int) -> Model:
-    """Fit a logistic regression on the evidence."""
-    model = fit_logistic(notes["evidence"], known.classes, known.subjects, count)
-    return lambda other: model(other["evidence"])
+    """Fit a logistic regression on all that was said, and another that weighs it beside the classifiers alone."""
+    everything = _everything(notes)
+    model = fit_logistic(everything, known.classes, known.subjects, count)
+    folds = people_folds(known.subjects, known.classes, _FOLDS)
+    if len(np.unique(folds)) < 2:  # one person alone, of several ages: nobody is left to decide
+        return lambda other: model(_everything(other))
+    unmet = np.empty((len(folds), count))
+    for fold in np.unique(folds):
+        out = folds == fold
+        unmet[out] = fit_logistic(everything[~out], known.classes[~out], known.subjects[~out], count)(everything[out])
+    weigh = fit_logistic(_beside(notes, unmet), known.classes, known.subjects, count)
+    return lambda other: weigh(_beside(other, model(_everything(other))))
 
 
-def _said(models: list[Model], notes: Notes) -> NDArray[np.float64]:
+def _everything(notes: Notes) -> NDArray[np.float64]:
+    return np.concatenate([notes["said"], notes["described"]], axis=1)
+
+
+def _beside(notes: Notes, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what classifiers say, and a model's answers (N, K), as evidence (N, D)."""
+    return np.concatenate([notes["said"], log_odds(answers)], axis=1)
+
+
+def _answers(models: list[Model], notes: Notes) -> NDArray[np.float64]:
     """Return the models' answers as evidence (N, D)."""
     return np.concatenate([log_odds(model(notes)) for model in models], axis=1)
 

@@ -125,6 +125,22 @@ def test_a_few_people_with_many_photos_are_enough_to_see_what_a_classifier_sees(
     assert found <= naive(tools, images[rows], classes[rows]) + 0.02
 
 
+def test_a_good_classifier_is_not_drowned_in_what_says_nothing(tools, striped, monkeypatch):
+    images, classes, people = striped(80)
+    noise = np.random.default_rng(0).normal(0, 1, (80, 128))
+    observe = Retrained.observe
+    monkeypatch.setattr(Retrained, "observe", lambda *given: {**observe(*given), "described": noise})
+    own = naive(tools, images, classes)
+    assert eer(Retrained(epochs=0), tools, images, images, classes, people) <= own + 0.01
+
+
+def test_one_person_of_several_ages_is_enough_to_learn_from(tools, striped):
+    images, classes, _ = striped(8)
+    notes = Retrained().observe(images, tools)
+    answer = Retrained().learn(Known(notes, notes, classes, np.array(["one"] * 8)), tools)
+    assert answer(notes).shape == (8, 2)
+
+
 def test_a_trunk_that_is_not_there_is_an_error(tools, striped):
     images, classes, people = striped(40)
     attack = Retrained(trunk="family-z")
