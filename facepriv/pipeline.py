@@ -144,11 +144,11 @@ class Pipeline:
         return results
 
     def _labels(self, crops: Images) -> dict[str, NDArray[np.int64]]:
-        unknown = np.full(len(crops), UNKNOWN, dtype=np.int64)
-        labels = {}
-        for name in ATTRIBUTES:
-            estimator = self.estimators.get(name)
-            labels[name] = unknown.copy() if estimator is None else estimator.classes(crops)
+        labels = {name: np.full(len(crops), UNKNOWN, dtype=np.int64) for name in ATTRIBUTES}
+        # Face after face: estimators that share a network run it once for all that is asked of a face in a row.
+        for n in range(len(crops)):
+            for name, estimator in self.estimators.items():
+                labels[name][n : n + 1] = estimator.classes(crops[n : n + 1])
         return labels
 
     def _perturb(self, items: Sequence[Prepared]) -> Images:

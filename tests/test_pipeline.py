@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.components import wanted_labels
+from facepriv.components import Estimator, wanted_labels
 from facepriv.contracts import PrivacyRequest
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import feather_mask
@@ -139,6 +139,22 @@ class TestLabels:
         assert not bare.descriptors("estimator")
         pipeline = build_pipeline(bare, ["darken"], GENDER, key=KEY)
         assert pipeline.protect(portraits[0]).prepared.batch.labels["gender"].tolist() == [-1]
+
+    def test_estimators_are_asked_face_after_face(self, build, portraits, monkeypatch):
+        """So that those that share a network need to run it once a face only."""
+        first, second = (np.asarray(p.rgb8()) for p in portraits[:2])
+        height = min(len(first), len(second))
+        pair = replace(portraits[0], pixels=np.hstack([first[:height], second[:height]]))
+        asked, classes = [], Estimator.classes
+
+        def noted(self, crops):
+            asked.append((self.model.attribute, crops.mean()))
+            return classes(self, crops)
+
+        monkeypatch.setattr(Estimator, "classes", noted)
+        prepared = build("paint").prepare(pair)
+        one, other = (crop.mean() for crop in prepared.batch.images)
+        assert asked == [(name, mean) for mean in (one, other) for name in ("gender", "race", "age")]
 
     def test_a_missing_estimator_is_one_line_that_names_the_package(self, tiny):
         with pytest.raises(PluginError, match=r"'family-a-gender' is not installed: pip install facepriv-estimators"):
