@@ -26,7 +26,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
-	train-estimators train-privacynet train-baseline-gan ablation bench-train bench-processes fuzz soak train-san clean need-data need-mobilefacenet
+	train-estimators train-privacynet train-baseline-gan ablation bench bench-train bench-processes fuzz soak train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
@@ -120,7 +120,10 @@ fuzz: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py $(ARGS)
 
-# Neither needs a data set.
+# None needs a data set. What stands beside whole photos is installed first: .venv/bin/pip install -e '.[bench]'
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
 bench-train: $(STAMP)
 	$(BIN)/python benchmarks/bench_train.py $(ARGS)
 
