@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
@@ -29,6 +29,8 @@ OWN = {"RAY_worker_niceness": "0", **dict.fromkeys(("http_proxy", "https_proxy")
 OWN["no_proxy"] = "127.0.0.1,127.0.0.2,localhost"
 #: Bytes for Ray's objects there: paths and outcomes, never photos.
 _OBJECTS = 100_000_000
+# A socket's path has 107 bytes at most, and Ray's own part of it is some 75.
+_LONG_BASE = 30
 
 
 @contextmanager
@@ -116,8 +118,14 @@ def _new(ours: ExitStack) -> dict[str, Any]:
         "address": "local",
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
-        "_temp_dir": ours.enter_context(TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)),
+        "_temp_dir": ours.enter_context(TemporaryDirectory(prefix="ray-", dir=_base(), ignore_cleanup_errors=True)),
     }
+
+
+def _base() -> str:
+    """Return the folder for temporary files, or another where sockets below it would have too long a path."""
+    base = gettempdir()
+    return "/tmp" if len(base) > _LONG_BASE and os.name == "posix" else base
 
 
 @contextmanager
