@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from facepriv.faces.align import Face, invert
 
@@ -23,6 +23,8 @@ FEATHER = 0.12
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # Rows worked on at once, so that a face of many megapixels needs little memory.
 _STRIP = 256
+# Samples to a pixel of the crop, at least, where the photo is finer: a change is smooth, a face is not.
+_SAMPLES = {"residual": 2, "replacement": 4}
 
 
 @cache
@@ -72,14 +74,15 @@ def paste(
         mask = mask * _changed(before, after)
     top = np.float32(np.iinfo(photo.dtype).max)
     # The mask is laid on before resampling, so that change and weight fade out alike, to exactly 0 outside the crop.
-    planes = [_fitted(change[:, :, c] * mask * top, face) for c in range(channels)]
-    weight = _fitted(mask, face) if mode == "replacement" else None
+    planes = [_Plane(change[:, :, c] * mask * top, face, rows, columns, _SAMPLES[mode]) for c in range(channels)]
+    weight = _Plane(mask, face, rows, columns, _SAMPLES[mode]) if mode == "replacement" else None
     view = photo if photo.ndim == 3 else photo[:, :, None]
-    for start in range(rows.start, rows.stop, _STRIP):
-        strip = slice(start, min(start + _STRIP, rows.stop))
-        kept = 1 if weight is None else 1 - _to_photo(weight, face, strip, columns)
+    height = planes[0].step * max(1, _STRIP // planes[0].step)
+    for start in range(rows.start, rows.stop, height):
+        strip = slice(start, min(start + height, rows.stop))
+        kept = 1 if weight is None else 1 - weight.rows(strip)
         for c, plane in enumerate(planes):
-            new = view[strip, columns, c] * kept + _to_photo(plane, face, strip, columns)
+            new = view[strip, columns, c] * kept + plane.rows(strip)
             view[strip, columns, c] = np.clip(np.rint(new, out=new), 0, top, out=new)
 
 
@@ -102,21 +105,46 @@ def _region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-def _fitted(plane: NDArray[np.float32], face: Face) -> Image.Image:
-    """Resize a crop's plane (S, S) to the photo's scale, where bilinear sampling suffices: it is three times as fast.
+class _Plane:
+    """One plane of a crop, to be read at the pixels of a region of the photo; 0 outside the crop.
 
     A crop finer than the photo is averaged down, or it would alias; a coarser one is enlarged smoothly, four times at
-    most: beyond that bilinear and bicubic look alike.
+    most: beyond that bilinear and bicubic look alike. What is then turned into the photo's directions is a grid of
+    every `step`-th pixel, at least `samples` of them to a pixel of the crop; between them it is linear, too.
     """
-    size = plane.shape[0]
-    side = math.ceil(face.scale) if face.scale < size else size * min(4, math.ceil(face.scale / size))
-    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
-    return image.resize((side, side), Image.Resampling.BICUBIC)
+
+    def __init__(self, plane: NDArray[np.float32], face: Face, rows: slice, columns: slice, samples: int) -> None:
+        size = plane.shape[0]
+        self.start, self.width = rows.start, columns.stop - columns.start
+        self.step = max(1, int(face.scale / (samples * size)))
+        side = math.ceil(face.scale) if face.scale < size else size * min(4, math.ceil(face.scale / size))
+        image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
+        if self.step > 1:  # a sample inside must not reach pixels outside
+            rim = math.ceil(1.5 * self.step * side / face.scale)
+            image = ImageOps.expand(image.crop((rim, rim, side - rim, side - rim)), rim)
+        # Sample (i, j) is the photo's pixel (start + i * step, columns.start + j * step); half a pixel is its middle.
+        matrix = invert(face.to_photo) * side
+        middle = np.array((columns.start, rows.start)) + 0.5 * (1 - self.step)
+        matrix[:, 2] += matrix[:, :2] @ middle
+        matrix[:, :2] *= self.step
+        shape = tuple(-(-(s.stop - s.start) // self.step) + 1 for s in (columns, rows))
+        self.samples = image.transform(shape, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR)
+
+    def rows(self, strip: slice) -> NDArray[np.float32]:
+        """Return the plane at a strip of the region's rows, which begins at a multiple of `step` in it."""
+        first, last = strip.start - self.start, strip.stop - self.start
+        found = np.asarray(self.samples)[first // self.step : -(-last // self.step) + 1]
+        if self.step == 1:
+            return found[: last - first, : self.width]
+        wide = _between(found.T, self.step)[: self.width].T
+        return _between(np.ascontiguousarray(wide), self.step)[: last - first]
 
 
-def _to_photo(plane: Image.Image, face: Face, rows: slice, columns: slice) -> NDArray[np.float32]:
-    """Sample a crop's plane at the pixels of a region of the photo; 0 outside the crop."""
-    matrix = invert(face.to_photo) * plane.width
-    matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)
-    shape = (columns.stop - columns.start, rows.stop - rows.start)
-    return np.asarray(plane.transform(shape, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR))
+def _between(samples: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Return (N, M) samples with `step` - 1 rows between any two, linearly: ((N - 1) * step, M)."""
+    here, rise = samples[:-1], np.diff(samples, axis=0)
+    out = np.empty((len(here) * step, samples.shape[1]), dtype=np.float32)
+    for n in range(step):
+        out[n::step] = here + rise * np.float32(n / step) if n else here
+    return out
