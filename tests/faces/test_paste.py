@@ -1,5 +1,7 @@
 """A changed crop goes back without seam, and outside its mask every pixel stays as it was."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,6 +75,25 @@ def test_a_residual_changes_the_inside_by_what_was_asked(photo, size, scale, cha
     moved = (photo - kept)[core] / np.iinfo(photo.dtype).max
     assert moved.mean() == pytest.approx(change, abs=0.003)
     assert moved.std() < 0.003  # the photo's own detail is all there
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("angle", [0, 33, -90])
+def test_a_face_far_larger_than_its_crop_is_pasted_by_samples_and_looks_the_same(photo, mode, angle, monkeypatch):
+    """Between samples it is linear: the rim stays exact, and the inside is what all pixels sampled would be."""
+    rng = np.random.default_rng(0)
+    before = np.full((48, 48, 3), 0.5, np.float32)
+    change = Image.fromarray(rng.uniform(-60, 60, (9, 9)).astype(np.float32)).resize((48, 48), Image.Resampling.BICUBIC)
+    after = before + (np.asarray(change) / 255)[:, :, None]
+    photo = np.concatenate([np.concatenate([photo, photo])] * 2, axis=1)
+    face, kept, dense = face_at(420, angle, (260.3, 300.8)), photo.copy(), photo.copy()
+    paste(photo, face, before, after, mode)
+    different = (photo != kept).reshape(*photo.shape[:2], -1).any(axis=2)
+    assert different.any() and not (different & ~inside(face, photo.shape)).any()
+    monkeypatch.setattr(sys.modules[paste.__module__], "_SAMPLES", {"residual": 1000, "replacement": 1000})
+    paste(dense, face, before, after, mode)
+    apart = np.abs(photo.astype(float) - dense) / np.iinfo(photo.dtype).max * 255
+    assert 0 < apart.max() < 6 and apart.mean() < 0.5
 
 
 def test_a_residual_adds_up_to_the_mask(photo):
