@@ -88,6 +88,47 @@ def test_the_block_bites_in_every_process_and_spares_loopback(tmp_path):
     assert said.count("asked for the network") >= len(wrong)
 
 
+#: Prints the address of every socket at which a cluster of our own listens, as the system notes it.
+LISTENING = """
+    import os
+    from pathlib import Path
+    from facepriv.engines.cluster import connected
+
+    def below(pid):
+        children = (Path("/proc", str(pid), "task", str(pid), "children").read_text()).split()
+        return [pid, *(one for child in children for one in below(int(child)))]
+
+    def sockets(pid):
+        for link in Path("/proc", str(pid), "fd").iterdir():
+            try:
+                yield os.readlink(link)
+            except OSError:
+                pass
+
+    if __name__ == "__main__":
+        with connected("") as ray:
+            ray.get(ray.remote(lambda: 1).remote())
+            ours = {name for pid in below(os.getpid()) for name in sockets(pid)}
+            for table in ("tcp", "tcp6"):
+                for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+                    _, local, _, state, *_, inode = line.split()[:10]
+                    if state == "0A" and f"socket:[{inode}]" in ours:
+                        print(local.split(":")[0])
+"""
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (facepriv[ray])")
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="what listens is read from /proc")
+def test_a_ray_cluster_of_our_own_listens_on_loopback_only(tmp_path):
+    (tmp_path / "listening.py").write_text(dedent(LISTENING))
+    command = [sys.executable, "listening.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+    assert len(done.stdout.split()) >= 4
+    assert set(done.stdout.split()) <= loopback
+
+
 @pytest.mark.skipif(find_spec("facepriv_privacynet") is None, reason="facepriv-privacynet is not installed")
 def test_privacynet_is_applied_where_there_is_no_network_at_all(astronaut_file, tmp_path):
     """A network namespace of its own holds no interface that is up, not even loopback."""

@@ -111,13 +111,16 @@ def _new(ours: ExitStack) -> dict[str, Any]:
     ours.enter_context(_environment(OWN))
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    # For 127.0.0.1 Ray would take this machine's outside address, and listen to everybody; it does so on Linux only.
-    here = {"_node_ip_address": "127.0.0.2"} if sys.platform == "linux" else {}
+    # For 127.0.0.1 Ray would take this machine's outside address, and at any other its servers listen to everybody.
+    from ray._private import ray_constants
+
+    ours.callback(setattr, ray_constants, "ENABLE_RAY_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER)
+    ray_constants.ENABLE_RAY_CLUSTER = False
     return {
-        **here,
         "address": "local",
         "include_dashboard": False,
         "object_store_memory": _OBJECTS,
+        "_node_ip_address": "127.0.0.1",
         "_temp_dir": ours.enter_context(TemporaryDirectory(prefix="ray-", dir=_base(), ignore_cleanup_errors=True)),
     }
 
