@@ -6,13 +6,14 @@ Nothing is learnt or approximated here: apart from rounding, the copy computes w
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from facepriv_privacynet.networks import ConditionalNorm, Generator
+from facepriv_privacynet.networks import ConditionalNorm, Generator, ResidualBlock, normed
 
 _SPLIT = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))
 
@@ -33,16 +34,46 @@ class _OneFace(nn.Module):
 
 
 class _OneLabelledFace(ConditionalNorm):
-    """A `ConditionalNorm` of a single image, by the same means."""
+    """A `ConditionalNorm` of a single image, by the same means; what a label comes to is kept, for there are few."""
 
     def __init__(self, norm: ConditionalNorm) -> None:
         nn.Module.__init__(self)
         self.affine = norm.affine
+        self._of = lru_cache(256)(lambda label: self._computed(torch.tensor(label)))
+
+    def _computed(self, label: Tensor) -> tuple[Tensor, Tensor]:
+        scale, shift = self.affine(label).chunk(2)
+        return 1 + scale, shift
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(1, C, H, W) and (1, V) -> (1, C, H, W)."""
-        scale, shift = self.affine(v)[0].chunk(2)
-        return F.batch_norm(x, None, None, 1 + scale, shift, training=True)
+        return F.batch_norm(x, None, None, *self._of(tuple(v[0].tolist())), training=True)
+
+
+class _Positive(nn.Module):
+    """ReLU in place. The numbers below zero are those with a sign bit: bfloat16 is quicker compared as integers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> the same tensor."""
+        if x.dtype is not torch.bfloat16:
+            return x.relu_()
+        x.view(torch.int16).clamp_min_(0)
+        return x
+
+
+class _Block(nn.Module):
+    """A residual block."""
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.first, self.second = block.first, block.second
+        self.norm1, self.norm2 = block.norm1, block.norm2
+        self.positive = _Positive()
+
+    def forward(self, x: Tensor, v: Tensor) -> Tensor:
+        """(1, C, H, W) and (1, V) -> (1, C, H, W)."""
+        y = self.positive(normed(self.norm1, self.first(x), v))
+        return normed(self.norm2, self.second(y), v).add_(x)
 
 
 class _Doubled(nn.Module):
@@ -91,6 +122,9 @@ def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
                 setattr(parent, name, _OneFace(layer))
             elif isinstance(layer, ConditionalNorm):
                 setattr(parent, name, _OneLabelledFace(layer))
+            elif isinstance(layer, nn.ReLU):
+                setattr(parent, name, _Positive())
+    quick.blocks = nn.ModuleList(_Block(block) for block in quick.blocks)
     # A convolution that follows an enlargement takes it in.
     pairs = list(zip([None, *quick.up], quick.up, strict=False))
     up = [_Doubled(layer) if isinstance(before, nn.Upsample) else layer for before, layer in pairs]

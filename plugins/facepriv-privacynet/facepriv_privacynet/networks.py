@@ -84,8 +84,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(N, C, H, W) and (N, V) -> (N, C, H, W)."""
-        y = F.relu(_apply(self.norm1, self.first(x), v))
-        return x + _apply(self.norm2, self.second(y), v)
+        y = F.relu(normed(self.norm1, self.first(x), v))
+        return x + normed(self.norm2, self.second(y), v)
 
 
 class Generator(nn.Module):
@@ -169,7 +169,8 @@ def _norm(channels: int, labels: int) -> nn.Module:
     return ConditionalNorm(channels, labels) if labels else nn.InstanceNorm2d(channels, affine=True)
 
 
-def _apply(norm: nn.Module, x: Tensor, v: Tensor) -> Tensor:
+def normed(norm: nn.Module, x: Tensor, v: Tensor) -> Tensor:
+    """Normalise, by the labels where the layer takes any."""
     return norm(x, v) if isinstance(norm, ConditionalNorm) else norm(x)
 
 
