@@ -4,11 +4,13 @@ import importlib.util
 import json
 import os
 import secrets
+import socketserver
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -174,6 +176,11 @@ def apply(source, out, *words):
     return result.exit_code, result.stderr
 
 
+class OtherService(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(b"SSH-2.0-OpenSSH")
+
+
 def test_without_ray_the_user_hears_what_to_install(tiny, photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     code, said = apply(photos(1), tmp_path / "out", "--engine", "ray")
@@ -189,10 +196,15 @@ def test_without_ray_the_user_hears_what_to_install(tiny, photos, tmp_path, monk
         ("nowhere", "not of the form HOST:PORT"),
         ("ray://127.0.0.1:10001", "not of the form HOST:PORT"),
         ("127.0.0.1:port", "invalid literal"),
+        ("127.0.0.1:{}", "it is no port of Ray's"),
     ],
 )
 def test_an_address_where_no_cluster_is_is_one_line_at_once(cluster, tiny, photos, tmp_path, address, text):
-    code, said = apply(photos(1), tmp_path / "out", "--engine", "ray", "--address", address)
+    with socketserver.TCPServer(("127.0.0.1", 0), OtherService) as other:
+        Thread(target=other.serve_forever, daemon=True).start()
+        address = address.format(other.server_address[1])
+        code, said = apply(photos(1), tmp_path / "out", "--engine", "ray", "--address", address)
+        other.shutdown()
     assert code == 2
     assert said.startswith(f"facepriv: error: --address {address}: no Ray cluster answers there (")
     assert text in said

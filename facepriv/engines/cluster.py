@@ -29,6 +29,10 @@ OWN = {"RAY_worker_niceness": "0", **dict.fromkeys(("http_proxy", "https_proxy")
 OWN["no_proxy"] = "127.0.0.1,127.0.0.2,localhost"
 #: Bytes for Ray's objects there: paths and outcomes, never photos.
 _OBJECTS = 100_000_000
+# What a Ray head speaks is HTTP/2, whose server answers a client's first bytes with its settings. Whatever else is at a
+# port would keep Ray itself asking for ever.
+_SETTINGS = b"\x04"
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + b"\0\0\0\0\0"
 # A socket's path has 107 bytes at most, and Ray's own part of it is some 75.
 _LONG_BASE = 30
 
@@ -85,7 +89,11 @@ def ray_errors() -> Iterator[None]:
 def _existing(address: str) -> dict[str, Any]:
     """Return how to connect to the user's cluster; raises `UsageError` if it does not answer at once."""
     try:
-        socket.create_connection(_host_and_port(address), timeout=_REACH).close()
+        with socket.create_connection(_host_and_port(address), timeout=_REACH) as server:
+            server.sendall(_GREETING)
+            answer = server.recv(9)
+        if answer[3:4] != _SETTINGS:
+            raise ValueError("it is no port of Ray's; the usual one is 6379")
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--address {address}: no Ray cluster answers there ({one_line(error)}); 'ray start --head' starts one, "
