@@ -131,7 +131,7 @@ class TestTwoNodes:
         with pytest.raises(WeightsError, match=r"^tiny.safetensors: SHA-256 is wrong.* \(on node 127.0.0.[23]\)$"):
             run(photos(3), "ray", engine="ray", address=cluster.address, methods=("weightless", "paint"))
 
-    def test_a_node_killed_in_the_middle_costs_no_file(self, cluster, run, photos, tmp_path):
+    def test_a_node_killed_in_the_middle_costs_no_file(self, cluster, run, photos, tmp_path, capfd):
         """Last, because the cluster has one node from then on."""
         source = photos(40)
         killed = []
@@ -146,6 +146,7 @@ class TestTwoNodes:
         options = {"methods": ("slow", "paint")}
         summary = run(source, "ray", kill, engine="ray", address=cluster.address, **options)
         assert killed
+        assert capfd.readouterr() == ("", "")
         assert (summary.done, summary.errors) == (40, [])
         run(source, "local", workers=1, **options)
         assert contents(tmp_path / "ray") == contents(tmp_path / "local")

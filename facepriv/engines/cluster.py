@@ -21,7 +21,12 @@ SAME = "all nodes need the same packages installed"
 #: Seconds for a cluster to answer; Ray itself would try for over a minute.
 _REACH = 5.0
 #: No telemetry; no lines of Ray's among ours.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what the cluster says of dead processes, on stdout
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 #: For a cluster of ours. Its workers do the work: they are not to stand behind other programs, as Ray would have it.
 #: Telemetry or not, Ray's head asks the cloud's metadata servers where it runs, and tells its makers that it is to tell
 #: nothing: both end at a port of this machine.
@@ -67,7 +72,8 @@ def connected(address: str) -> Iterator[Any]:
                 with _silence():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **how)
             except (Exception, SystemExit) as error:
-                raise UsageError(f"Ray cluster {address or 'on this machine'}: {one_line(error)}") from error
+                mend = "; where it asks for a token, set RAY_AUTH_MODE=token" if address else ""
+                raise UsageError(f"Ray cluster {address or 'on this machine'}: {one_line(error)}{mend}") from error
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         yield ray
 
