@@ -8,6 +8,7 @@ import socketserver
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -47,6 +48,7 @@ def cluster(tmp_path_factory):
             "PYTHONPATH": os.pathsep.join([str(TINY), os.environ.get("PYTHONPATH", "")]),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S": "120",  # all actors begin together
             **QUIET,
             **OWN,
         }
@@ -133,21 +135,24 @@ class TestTwoNodes:
 
     def test_a_node_killed_in_the_middle_costs_no_file(self, cluster, run, photos, tmp_path, capfd):
         """Last, because the cluster has one node from then on."""
-        source = photos(40)
+        source = photos(24)
         killed = []
 
         def kill(job, outcome):
-            victims = processes(cluster.second)
-            if not killed and any("spawn_main" in " ".join(victim.cmdline()) for victim in victims):
-                killed.extend(victims)
-                for victim in victims:
-                    victim.kill()
+            """Once: both actors have blocks from the start, and hold more of them than they have answered."""
+            if killed:
+                return
+            while not any("spawn_main" in " ".join(one.cmdline()) for one in processes(cluster.second)):
+                time.sleep(0.1)
+            killed.extend(processes(cluster.second))
+            for victim in killed:
+                victim.kill()
 
         options = {"methods": ("slow", "paint")}
         summary = run(source, "ray", kill, engine="ray", address=cluster.address, **options)
         assert killed
         assert capfd.readouterr() == ("", "")
-        assert (summary.done, summary.errors) == (40, [])
+        assert (summary.done, summary.errors) == (24, [])
         run(source, "local", workers=1, **options)
         assert contents(tmp_path / "ray") == contents(tmp_path / "local")
         assert rows(tmp_path / "ray") == rows(tmp_path / "local")  # one a file
@@ -317,6 +322,25 @@ class TestEngine:
     def test_an_error_ends_the_run(self, setup, tasks, monkeypatch):
         with pytest.raises(WeightsError, match="damaged"):
             list(self.engine(setup, monkeypatch, [WeightsError("damaged")]).run(tasks))
+
+
+@pytest.mark.parametrize(
+    ("device", "cluster", "workers", "count"),
+    [
+        ("cpu", {"CPU": 7.0, "GPU": 1.0}, None, 7),
+        ("cpu", {"CPU": 7.0}, 3, 3),
+        ("cuda", {"CPU": 7.0, "GPU": 1.0}, None, 4),
+        ("cuda", {"CPU": 7.0, "GPU": 2.0}, 9, 7),
+    ],
+)
+def test_there_are_as_many_actors_as_the_cluster_takes(setup, device, cluster, workers, count):
+    assert RayEngine(setup(device=device), workers)._actors(cluster) == count
+
+
+@pytest.mark.parametrize(("device", "cluster"), [("cpu", {}), ("cuda", {"CPU": 8.0}), ("cuda", {"GPU": 1.0})])
+def test_a_cluster_that_cannot_do_the_work_is_an_error(setup, device, cluster):
+    with pytest.raises(UsageError, match="the Ray cluster has no"):
+        RayEngine(setup(device=device))._actors(cluster)
 
 
 def test_a_single_gpu_cannot_be_named(setup):

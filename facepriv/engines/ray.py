@@ -64,6 +64,7 @@ class RayEngine:
     def __init__(self, setup: Setup, workers: int | None = None, address: str = "") -> None:
         self.setup = setup
         self.workers = workers
+        self._gpu = setup.device == "cuda"
         self.address = address or os.environ.get("RAY_ADDRESS", "")
         self._ours = ExitStack()
 
@@ -88,7 +89,6 @@ class RayEngine:
         """
         if self.setup.device.startswith("cuda:"):
             raise UsageError(f"--device {self.setup.device}: Ray hands the GPUs out; say --device cuda")
-        self._gpu = self.setup.device == "cuda"
         ray = self._ours.enter_context(connected(self.address))
         self._count = self._actors(ray.cluster_resources())
         with ray_errors():
