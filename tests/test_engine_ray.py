@@ -40,9 +40,9 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """Two nodes of one CPU each, on loopback: the head, and one that a test may kill; skips where Ray is missing."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="f-", ignore_cleanup_errors=True) as folder:
         # Before Ray is imported. Whoever reaches a cluster runs what he likes there, hence a password.
         values = {
             "PYTHONPATH": os.pathsep.join([str(TINY), os.environ.get("PYTHONPATH", "")]),
@@ -56,7 +56,7 @@ def cluster(tmp_path_factory):
             patch.setenv(name, value)
         from ray.cluster_utils import Cluster
 
-        node = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
+        node = {"temp_dir": folder, "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
         quick = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
         started = Cluster(True, head_node_args={**node, "node_ip_address": "127.0.0.2", "_system_config": quick})
         try:
