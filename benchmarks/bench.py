@@ -118,8 +118,8 @@ def show_growth(found: dict[str, Any]) -> None:
     early, late = found["seconds_a_file"]["early"], found["seconds_a_file"]["late"]
     print(f"a file takes {1e3 * early:.1f} ms up to {middle} files, {1e3 * late:.1f} ms from there to {last}")
     if found["memory_grows"] is not None:
-        print(f"memory from {middle} to {last} files: {100 * found['memory_grows']:+.1f} %; "
-              f"{_bar(found['memory_grows'], bench_folder.MEMORY_GROWS, least=False)}")  # fmt: skip
+        grows, most = 100 * found["memory_grows"], 100 * bench_folder.MEMORY_GROWS
+        print(f"memory from {middle} to {last} files, in percent: {grows:+.1f}; {_bar(grows, most, least=False)}")
 
 
 def _thousandths(seconds: list[float]) -> list[str]:
