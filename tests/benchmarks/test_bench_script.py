@@ -112,7 +112,7 @@ def test_ratios_and_faces_found_are_told_beside_their_bars(bench, told, monkeypa
     assert "faces found 16.7 % apart, at most 0.02: FALLS SHORT" in output
 
 
-@pytest.mark.parametrize(("most", "said"), [(420, "+5.0 %; at most 0.1: holds"), (480, "+20.0 %; at most 0.1: FALLS")])
+@pytest.mark.parametrize(("most", "said"), [(420, "+5.0; at most 10: holds"), (480, "+20.0; at most 10: FALLS")])
 def test_growth_is_what_a_file_and_the_memory_take_more(bench, told, monkeypatch, most, said):
     runs = {1: (5.0, 300.0), 3: (7.0, 400.0), 8: (17.0, float(most))}
     made = []
