@@ -129,9 +129,8 @@ class LocalEngine:
             if worker.silent >= (self.setup.timeout if worker.ready else max(self.setup.timeout, _LOADING)):
                 worker.hung = True
                 worker.process.kill()
-                worker.process.join(
-                    5 * _STEP
-                )  # who hangs in the kernel, at a disk that has gone, ends when that answers
+                # Not for ever: who hangs in the kernel, at a disk that has gone, ends when that answers.
+                worker.process.join(5 * _STEP)
         return [worker for worker in workers if worker.hung or worker.pipe in heard]
 
     def _give(self, worker: _Worker, queue: deque[list[Task]]) -> None:
