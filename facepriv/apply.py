@@ -15,6 +15,7 @@ from typing import Any, Literal
 from facepriv import __version__
 from facepriv.components import check_changeable
 from facepriv.contracts import PrivacyRequest
+from facepriv.engines.base import Engine
 from facepriv.engines.chunk import TIMEOUT, OnNoFace, Outcome, Setup, Task
 from facepriv.engines.inline import InlineEngine
 from facepriv.engines.local import LocalEngine
@@ -32,7 +33,8 @@ KEY_BYTES = 16
 # Each holds the models once; on a GPU, there too.
 _MOST_WORKERS = {"cpu": 16, "gpu": 4}
 _FILES_A_WORKER = 8
-_MANY = 1000
+# What a shard counts as: how many photos it holds is known when it is opened.
+_FILES_A_SHARD = 1000
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ def _staging(where: Place) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _engine(plan: Plan) -> InlineEngine | LocalEngine | RayEngine:
+def _engine(plan: Plan) -> Engine:
     options = plan.options
     setup = Setup(
         registry=plan.registry,
@@ -314,8 +316,7 @@ def _engine(plan: Plan) -> InlineEngine | LocalEngine | RayEngine:
     )
     if options.engine == "ray":
         return RayEngine(setup, options.workers, options.address)
-    # How many photos a shard holds is known when it is opened.
-    files = sum(_MANY if is_shard(job.source) else 1 for job in plan.work.todo)
+    files = sum(_FILES_A_SHARD if is_shard(job.source) else 1 for job in plan.work.todo)
     workers = default_workers(files, options.device) if options.workers is None else options.workers
     return LocalEngine(setup, min(workers, files)) if workers else InlineEngine(setup)
 
@@ -323,8 +324,7 @@ def _engine(plan: Plan) -> InlineEngine | LocalEngine | RayEngine:
 def default_workers(files: int, device: str) -> int:
     """Choose a number of processes: one a CPU, but none that would have less than a few files to do.
 
-    On a GPU too: finding faces and reading and writing files, which CPUs do, takes longer than any network, so that
-    several processes must take turns to keep it busy.
+    On a GPU too: finding faces, and reading and writing files, are the work of CPUs there as well.
     """
     most = _MOST_WORKERS["cpu" if device == "cpu" else "gpu"]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -110,9 +110,10 @@ def _protect(run: Run, task: Task) -> Outcome:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        return _failed(task, f"{task.source}: {error.strerror or one_line(error)}")
+        text = f"{task.source}: {error.strerror or one_line(error)}"
     except ImageError as error:
-        return _failed(task, str(error))
+        text = str(error)
+    return Outcome(task.number, "failed", error=text)
 
 
 def _photos(run: Run, task: Task, members: Sequence[Member], folder: Path) -> dict[int, Outcome]:
@@ -155,7 +156,3 @@ def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
 
 def _staged(folder: Path, number: int, member: Member) -> Path:
     return folder / f"{number:08d}{PurePosixPath(member.name).suffix}"
-
-
-def _failed(task: Task, text: str) -> Outcome:
-    return Outcome(task.number, "failed", error=text)

@@ -133,7 +133,7 @@ class Outcome:
     @property
     def errors(self) -> list[str]:
         """A line for each photo that failed, and for itself."""
-        return [outcome.error for outcome in ([self, *self.photos] if self.parts else [self]) if outcome.error]
+        return [one.error for one in (self, *(part for _, part in self.parts)) if one.error]
 
 
 class ChunkWorker:

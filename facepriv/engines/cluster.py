@@ -7,11 +7,12 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
+from facepriv.engines.base import environment
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 
 #: What a program without Ray is told.
@@ -60,7 +61,7 @@ def connected(address: str) -> Iterator[Any]:
         If no cluster answers there, or it cannot be joined.
     """
     with ExitStack() as ours:
-        ours.enter_context(_environment(QUIET))
+        ours.enter_context(environment(QUIET, "RAY_"))
         try:
             import ray.data
         except ImportError as error:
@@ -122,7 +123,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 def _new(ours: ExitStack) -> dict[str, Any]:
     """Return how to start a cluster of this machine alone: on loopback, with a password, and leaving nothing."""
-    ours.enter_context(_environment(OWN))
+    ours.enter_context(environment(OWN, "RAY_"))
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # For 127.0.0.1 Ray would take this machine's outside address, and at any other its servers listen to everybody.
@@ -157,20 +158,3 @@ def _silence() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables, and leave them and all that begin with ``RAY_`` as they were, whatever Ray itself sets."""
-
-    def concerned() -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if name.startswith("RAY_") or name in values}
-
-    former = concerned()
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in concerned():
-            del os.environ[name]
-        os.environ.update(former)

@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from facepriv.engines.base import Engine
 from facepriv.engines.chunk import ChunkWorker, Outcome, Setup, Task
 from facepriv.shards import with_shards
 
 
-class InlineEngine:
+class InlineEngine(Engine):
     """Works on all tasks in this process, and limits its torch to one thread for that (it stays so)."""
 
     name = "inline"
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-
-    def __enter__(self) -> InlineEngine:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing: no process is held."""
 
     def start(self) -> dict[str, Any]:
         """Build the pipeline; returns its description. Raises what `build_pipeline` raises."""

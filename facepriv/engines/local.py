@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from facepriv.engines.base import Engine, environment
 from facepriv.engines.chunk import ONE_THREAD, ChunkWorker, Outcome, Setup, Task
 from facepriv.errors import FaceprivError, PluginError, one_line
 from facepriv.shards import with_shards
@@ -52,7 +53,7 @@ class _Worker:
         self.pipe.send(list(tasks))
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Runs tasks on `count` worker processes.
 
     A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one
@@ -66,12 +67,6 @@ class LocalEngine:
         self.setup = setup
         self.count = max(1, count)
         self._workers: list[_Worker] = []
-
-    def __enter__(self) -> LocalEngine:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End all workers at once; what they had not finished is lost. May be called again."""
@@ -179,7 +174,7 @@ class LocalEngine:
             resource_tracker.ensure_running()
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.setup), daemon=True)
-        with _environment(ONE_THREAD), _interrupts_held():
+        with environment(ONE_THREAD), _interrupts_held():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -216,21 +211,6 @@ def _end(worker: _Worker) -> str:
     if code is not None and code < 0:
         return f"was killed by signal {-code} ({signal.strsignal(-code)})"
     return f"ended with code {code}"
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started within."""
-    former = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from facepriv import __version__
+from facepriv.engines.base import Engine
 from facepriv.engines.chunk import Outcome, Setup, Task
 from facepriv.engines.cluster import SAME, connected, ray_errors
 from facepriv.engines.local import LocalEngine
@@ -31,7 +32,7 @@ _T = TypeVar("_T")
 _BLOCK_FILES = 32
 # Blocks an actor has to do at least, where there are files enough: none waits long for the last.
 _BLOCKS_AN_ACTOR = 4
-#: Actors that share a GPU: what CPUs do for a photo takes longer than the network.
+#: Actors that share a GPU: finding faces, reading and writing are the work of CPUs there, too.
 _A_GPU = 4
 #: How often a block, and then each file of it alone, may take its actor or node with it; Ray itself never gives up.
 _ATTEMPTS = 3
@@ -45,7 +46,7 @@ class _Made:
     file: Path
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Runs tasks on a Ray cluster, one model an actor.
 
     Parameters
@@ -67,12 +68,6 @@ class RayEngine:
         self._gpu = setup.device == "cuda"
         self.address = address or os.environ.get("RAY_ADDRESS", "")
         self._ours = ExitStack()
-
-    def __enter__(self) -> RayEngine:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave the cluster, which ends all actors; what they had not finished is lost. May be called again."""
@@ -108,7 +103,7 @@ class RayEngine:
         """
         missing = {task.number: task for task in tasks}
         for most in (_BLOCK_FILES, 1):
-            for answer in self._answers(list(missing.values()), most) if missing else ():
+            for answer in self._all_answers(list(missing.values()), most):
                 if isinstance(answer, FaceprivError):
                     raise answer
                 task = missing.pop(answer.outcome.number, None)
@@ -133,12 +128,18 @@ class RayEngine:
             raise UsageError(f"the Ray cluster has no {'GPU with a ' * self._gpu}CPU to work on")
         return min(count, self.workers or count)
 
+    def _all_answers(self, tasks: Sequence[Task], most: int) -> Iterator[_Made | FaceprivError]:
+        """Map photos, at most so many to a block, then shards, each of which is a block."""
+        photos, shards = ([task for task in tasks if is_shard(task.source) is kind] for kind in (False, True))
+        if photos:
+            yield from self._answers(photos, most)
+        if shards:
+            yield from self._answers(shards, 1)
+
     def _answers(self, tasks: Sequence[Task], most: int) -> Iterator[_Made | FaceprivError]:
         """Map all tasks over the pool, at most so many to a block; yields as blocks are done."""
         import ray.data
 
-        if any(is_shard(task.source) for task in tasks):
-            most = 1
         blocks = -(-len(tasks) // max(1, min(most, len(tasks) // (_BLOCKS_AN_ACTOR * self._count))))
         items = [{"task": _anywhere(task)} for task in tasks]
         with ray_errors():
