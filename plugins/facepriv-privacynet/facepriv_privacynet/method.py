@@ -44,7 +44,7 @@ class PrivacyNet(Perturber):
     weights : path-like or None
         A generator's weights file; None: the one that the package ships.
     precision : {"fastest", "float32"}
-        ``fastest``: bfloat16 where the device multiplies it in hardware. It moves a value by about 1/255 at most.
+        ``fastest``: bfloat16 where the device multiplies it in hardware; the plugin's page says what that changes.
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
