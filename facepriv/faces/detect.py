@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from facepriv.faces import models
 from facepriv.faces.align import Face
+from facepriv.faces.propose import overlap, propose, suppress
 
 #: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
 #: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. 1600 would halve the time
@@ -15,6 +18,17 @@ from facepriv.faces.align import Face
 SEARCH_SIDE = 2400
 #: Photos whose short side is below this are searched at twice their size: HOG finds no face in 89x109 thumbnails.
 SMALL_SIDE = 160
+
+#: Photos up to this long side are searched whole, and looked at twice. In larger ones the detector sees only where
+#: `propose` says that a face may be, which takes a fifth of the time; the whole photo where it finds none there.
+WHOLE_SIDE = SEARCH_SIDE // 3
+# What of a proposal the detector sees: a square this many times as wide, moved down by a share of the side (dlib's
+# boxes are lower than MTCNN's), in a copy in which the proposal is at least so many pixels wide, if the photo has them.
+_SEEN, _LOWER, _FINE = 1.3, 0.075, 104
+# Steps between the sizes of the copies, those of dlib's own pyramid, and pixels of a cell of HOG.
+_STEP, _CELL = 5 / 6, 8
+# Intersection over union from which two boxes are of one face.
+_SAME = 0.4
 
 # Where the detector's box lies in an aligned crop, in shares of its side: x and y of its centre, and its width; the
 # medians over photos of CelebA and UTKFace.
@@ -31,12 +45,25 @@ def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
     rgb : ndarray
         (H, W, 3) uint8.
     """
-    height, width = rgb.shape[:2]
+    if max(rgb.shape[:2]) <= WHOLE_SIDE:
+        return search_whole(rgb)
+    searched = _bounded(rgb)
+    small = min(searched.shape[:2]) < SMALL_SIDE
+    return _in_photo([] if small else _search_proposed(searched), rgb, searched) or search_whole(rgb)
+
+
+def search_whole(rgb: NDArray[np.uint8]) -> list[Box]:
+    """Return what `detect_boxes` does, after dlib's search of the whole photo, whatever its size."""
     searched = _bounded(rgb)
     boxes = _search(searched, upsample=min(searched.shape[:2]) < SMALL_SIDE)
-    if not boxes and 3 * max(height, width) <= SEARCH_SIDE:
+    if not boxes and max(rgb.shape[:2]) <= WHOLE_SIDE:
         boxes = _second_look(searched)
-    sx, sy = width / searched.shape[1], height / searched.shape[0]
+    return _in_photo(boxes, rgb, searched)
+
+
+def _in_photo(boxes: list[Box], rgb: NDArray[np.uint8], searched: NDArray[np.uint8]) -> list[Box]:
+    """Return boxes of the searched copy in pixels of the photo, largest first."""
+    sx, sy = rgb.shape[1] / searched.shape[1], rgb.shape[0] / searched.shape[0]
     scaled = [(left * sx, top * sy, right * sx, bottom * sy) for left, top, right, bottom in boxes]
     return sorted(scaled, key=lambda b: (-(b[2] - b[0]) * (b[3] - b[1]), b))
 
@@ -54,6 +81,32 @@ def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:
     found = models.detector()(rgb, int(upsample))
     return [(b.left(), b.top(), b.right() + 1, b.bottom() + 1) for b in found]
+
+
+def _search_proposed(rgb: NDArray[np.uint8]) -> list[Box]:
+    """Search only where faces may be."""
+    photo = Image.fromarray(rgb)
+    boxes, scores = np.zeros((0, 4)), np.zeros(0)
+    for proposal in propose(photo):
+        if (overlap(proposal, boxes) < _SAME).all():
+            found, how_well = _search_around(photo, proposal)
+            boxes, scores = np.concatenate((boxes, found)), np.concatenate((scores, how_well))
+    return [tuple(boxes[n].tolist()) for n in suppress(boxes, scores, _SAME)]
+
+
+def _search_around(photo: Image.Image, proposal: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[float]]:
+    """Search a copy of a part of the photo; returns boxes (N, 4) and the detector's scores."""
+    side = proposal[2] - proposal[0]
+    scale = _STEP ** max(0, math.floor(math.log(_FINE / side, _STEP)))
+    centre = (proposal[:2] + proposal[2:]) / 2 + (0, _LOWER * side)
+    # Cells lie as they would if the whole photo were searched.
+    corner = np.maximum((centre - _SEEN * side / 2) * scale // _CELL * _CELL, 0)
+    size = (np.minimum(centre + _SEEN * side / 2, photo.size) * scale - corner).astype(int)
+    part = (*corner / scale, *(corner + size) / scale)
+    copy = photo.resize(tuple(size.tolist()), Image.Resampling.BILINEAR, part, reducing_gap=2.0)
+    found, scores, _ = models.detector().run(np.asarray(copy), 0, 0.0)
+    boxes = np.array([(b.left(), b.top(), b.right() + 1, b.bottom() + 1) for b in found]).reshape(-1, 4)
+    return (boxes + np.tile(corner, 2)) / scale, scores
 
 
 def _second_look(rgb: NDArray[np.uint8]) -> list[Box]:

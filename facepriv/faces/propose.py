@@ -1,0 +1,185 @@
+"""Where faces may be: the first two networks of MTCNN, in NumPy.
+
+They see small copies of a photo only, and are quick: what they propose is too much and lies only roughly, and is for a
+detector to look at again (`facepriv.faces.detect`). Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face
+Detection and Alignment Using Multitask Cascaded Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016;
+the weights are the authors' (see `proposals-LICENSE.txt` and the file's provenance). The third network is not needed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from PIL import Image
+
+from facepriv.weights import load_weights
+
+WEIGHTS = Path(__file__).with_name("proposals.safetensors")
+ARCHITECTURE = "mtcnn-proposals"
+
+#: Side, in pixels, of the smallest faces that are looked for; most of somewhat smaller ones are proposed too.
+SMALLEST = 80
+#: What a window must score, as log-odds of a face, in the first network and in the second: chosen so that of 491 faces
+#: found by dlib in generated photos all are proposed (benchmarks/detection.py).
+FIRST, SECOND = 1.5, 0.5
+#: Intersection over union from which two boxes are of one face: on one copy, over all copies, after the second network.
+SAME_HERE, SAME, SAME_AT_LAST = 0.4, 0.5, 0.5
+
+# Sides of the windows of the two networks, and pixels from a window of the first to the next.
+_WINDOW, _PATCH, _STRIDE = 12, 24, 2
+
+Floats = NDArray[np.floating]
+
+
+def propose(photo: Image.Image) -> NDArray[np.float64]:
+    """Return boxes in which faces may be, the likeliest first.
+
+    Parameters
+    ----------
+    photo : Image
+        RGB, 8 bit.
+
+    Returns
+    -------
+    ndarray
+        (N, 4) float64, pixels of the photo: left, top, right, bottom of squares, which may reach over its border. Their
+        sides are 1.0 to 1.4 times the width of dlib's box of the same face.
+    """
+    finest, *copies = _copies(photo)
+    widths = np.array([photo.width / copy.shape[1] for copy in (finest, *copies)])
+    scanned = [_scan(copy, zoom) for copy, zoom in zip(copies, widths[1:], strict=True)]
+    boxes, scores = (np.concatenate(parts) for parts in zip(*scanned, strict=True)) if scanned else _NOTHING
+    boxes = _square(boxes[suppress(boxes, scores, SAME)])
+    if not len(boxes):
+        return boxes
+    sides = boxes[:, 2:3] - boxes[:, :1]
+    # The coarsest copy in which the box fills the patch, but for a rest.
+    levels = np.maximum((sides >= 0.85 * _PATCH * widths).sum(1) - 1, 0)
+    shifts, scores = _refine(_patches([finest, *copies], levels, boxes / widths[levels, None]))
+    boxes, scores = (boxes + shifts * sides)[scores > SECOND], scores[scores > SECOND]
+    return _square(boxes[suppress(boxes, scores, SAME_AT_LAST)])
+
+
+_NOTHING = (np.zeros((0, 4)), np.zeros(0))
+
+
+def overlap(box: Floats, boxes: Floats) -> Floats:
+    """Return the intersection over union of a box (4,) with each of others (N, 4)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.maximum(high - low, 0).prod(1)
+    return shared / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - shared)
+
+
+def suppress(boxes: Floats, scores: Floats, most: float) -> list[int]:
+    """Return the indices of the boxes (N, 4) that overlap no better one by more than `most`, the best first."""
+    order, kept = np.argsort(-scores, kind="stable"), []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(int(best))
+        order = order[overlap(boxes[best], boxes[order]) <= most]
+    return kept
+
+
+def _square(boxes: Floats) -> NDArray[np.float64]:
+    """Return boxes (N, 4) made square around their centres."""
+    centres, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
+    return np.concatenate((centres - half, centres + half), 1).astype(np.float64)
+
+
+def _copies(photo: Image.Image) -> list[NDArray[np.uint8]]:
+    """Return copies (h, w, 3), each half as fine as the one before; all but the finest are to be scanned."""
+    scale, copies = _PATCH / SMALLEST, []
+    while not copies or min(photo.size) * scale >= _WINDOW:
+        size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+        source = copies[-1] if copies else photo
+        copies.append(source.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5))
+        scale /= 2
+    return [np.asarray(copy) for copy in copies]
+
+
+def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
+    """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows in which there may be a face."""
+    layers = _weights()
+    x = copy.transpose(2, 0, 1)[:, None].astype(np.float32)
+    x = _convolve(x, "first.conv1")
+    x = np.pad(x, ((0, 0), (0, 0), (0, x.shape[2] % 2), (0, x.shape[3] % 2)), mode="edge")
+    x = np.maximum(x[:, :, ::2], x[:, :, 1::2])
+    x = np.maximum(x[..., ::2], x[..., 1::2])
+    x = _convolve(_convolve(x, "first.conv2"), "first.conv3")[:, 0]
+    scores = np.tensordot(layers["first.face.weight"], x, 1) + layers["first.face.bias"]
+    rows, columns = np.nonzero(scores > FIRST)
+    shifts = x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
+    corners = _STRIDE * np.stack((columns, rows), 1)
+    boxes = zoom * (np.concatenate((corners, corners + _WINDOW), 1) + _WINDOW * shifts)
+    scores = scores[rows, columns]
+    kept = suppress(boxes, scores, SAME_HERE)
+    return boxes[kept], scores[kept]
+
+
+def _patches(copies: list[NDArray[np.uint8]], levels: NDArray[np.intp], boxes: Floats) -> NDArray[np.float32]:
+    """Return (3, N, 24, 24): each box (in pixels of the copy of its level) cut out, the border continued."""
+    patches = np.empty((3, len(boxes), _PATCH, _PATCH), np.float32)
+    places = (np.arange(_PATCH) + 0.5) / _PATCH
+    for level in np.unique(levels):
+        mine, copy = np.flatnonzero(levels == level), copies[level]
+        left, top, right, _ = boxes[mine].T[..., None]
+        columns = np.clip((left + places * (right - left)).astype(int), 0, copy.shape[1] - 1)
+        rows = np.clip((top + places * (right - left)).astype(int), 0, copy.shape[0] - 1)
+        patches[:, mine] = copy[rows[:, :, None], columns[:, None, :]].transpose(3, 0, 1, 2)
+    return patches
+
+
+def _refine(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """Return the second network's shifts of the boxes' edges (N, 4), in shares of the side, and scores (N,)."""
+    layers = _weights()
+    x = _convolve(patches, "second.conv1")
+    x = _pool3(np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge"))
+    x = _convolve(_pool3(_convolve(x, "second.conv2")), "second.conv3")
+    # Its authors' arrays have the columns before the rows.
+    x = _bend(layers["second.full.weight"] @ x.transpose(3, 2, 0, 1).reshape(-1, patches.shape[1]), "second.full")
+    shifts = layers["second.box.weight"] @ x + layers["second.box.bias"][:, None]
+    return shifts.T, layers["second.face.weight"] @ x + layers["second.face.bias"]
+
+
+def _convolve(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Return the layer's output (O, N, h, w) of (C, N, H, W), without padding, after its PReLU."""
+    kernel = _weights()[f"{name}.weight"]
+    windows = sliding_window_view(x, kernel.shape[2:], axis=(2, 3)).transpose(0, 4, 5, 1, 2, 3)
+    out = kernel.reshape(len(kernel), -1) @ windows.reshape(kernel[0].size, -1)
+    return _bend(out, name).reshape(len(kernel), *windows.shape[3:])
+
+
+def _bend(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    """Add the bias to (O, M), in place, and take the layer's slope for what is negative."""
+    layers = _weights()
+    x += layers[f"{name}.bias"][:, None]
+    negative = np.minimum(x, 0)
+    negative *= (layers[f"{name}.slope"] - 1)[:, None]
+    x += negative
+    return x
+
+
+def _pool3(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the maxima of 3 x 3 windows, two pixels apart."""
+    x = np.maximum(np.maximum(x[:, :, :-2:2], x[:, :, 1:-1:2]), x[:, :, 2::2])
+    return np.maximum(np.maximum(x[..., :-2:2], x[..., 1:-1:2]), x[..., 2::2])
+
+
+@cache
+def _weights() -> dict[str, NDArray[np.float32]]:
+    """Return the layers' arrays, made ready for pixels from 0 to 255; loaded once a process."""
+    layers = dict(load_weights(WEIGHTS, architecture=ARCHITECTURE).tensors)
+    for net in ("first", "second"):
+        # They were trained with (pixel - 127.5) / 128.
+        kernel = layers[f"{net}.conv1.weight"] / 128
+        layers[f"{net}.conv1.weight"] = kernel
+        layers[f"{net}.conv1.bias"] = layers[f"{net}.conv1.bias"] - 127.5 * kernel.sum((1, 2, 3))
+        # Two outputs, of which a softmax takes the difference.
+        for part in ("weight", "bias"):
+            no, yes = layers[f"{net}.face.{part}"]
+            layers[f"{net}.face.{part}"] = yes - no
+    return layers
