@@ -96,6 +96,11 @@ def ablation(monkeypatch):
 
 
 @pytest.fixture
+def detection(monkeypatch):
+    return load("detection", monkeypatch)
+
+
+@pytest.fixture
 def attacks(monkeypatch):
     return load("attacks", monkeypatch)
 

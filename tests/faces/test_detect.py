@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from facepriv.errors import PluginError
-from facepriv.faces import detect_boxes, find_faces, models
+from facepriv.faces import detect, detect_boxes, find_faces, models
 from facepriv.faces.align import TEMPLATE, invert
+from facepriv.faces.propose import overlap
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +104,49 @@ def test_small_faces_of_a_large_group_photo_are_found(astronaut):
     assert len(find_faces(np.asarray(group))) == 12
 
 
+def test_a_large_photo_gives_the_faces_of_a_search_of_the_whole(astronaut, hopper):
+    photo = Image.new("RGB", (1350, 1013), (90, 90, 90))
+    photo.paste(hopper.resize((820, 960), Image.Resampling.BICUBIC), (520, 20))
+    photo.paste(astronaut.crop((0, 0, 512, 400)), (0, 0))
+    photo.paste(astronaut.crop((100, 0, 350, 250)).rotate(10, Image.Resampling.BICUBIC), (30, 600))
+    rgb = np.asarray(photo)
+    boxes, whole = detect_boxes(rgb), detect.search_whole(rgb)
+    assert len(boxes) == len(whole) == 3
+    for box, other in zip(boxes, whole, strict=True):
+        assert overlap(np.array(box), np.array([other]))[0] > 0.65
+        points, others = (detect.locate(rgb, b).points for b in (box, other))
+        assert np.linalg.norm(points - others, axis=1).mean() < 0.02 * (other[2] - other[0])
+
+
+def test_in_a_large_photo_the_detector_sees_only_a_part(astronaut, monkeypatch):
+    monkeypatch.setattr(detect, "search_whole", lambda rgb: pytest.fail("the whole photo was searched"))
+    assert len(detect_boxes(np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC)))) == 1
+
+
+def test_a_photo_of_800_pixels_is_searched_whole(astronaut, monkeypatch):
+    monkeypatch.setattr(detect, "propose", lambda photo: pytest.fail("a part of the photo was searched"))
+    assert len(detect_boxes(np.asarray(astronaut.crop((0, 0, 512, 300)).resize((800, 469), Image.Resampling.BICUBIC)))) == 1
+
+
+@pytest.mark.parametrize("side", [300, 700, 3000])
+def test_where_no_proposal_holds_a_face_the_whole_photo_is_searched(astronaut, monkeypatch, side):
+    empty = np.array([(900.0 - side, 900.0, 900.0, 900.0 + side)])  # reaches over the border
+    monkeypatch.setattr(detect, "propose", lambda photo: empty)
+    photo = np.full((1000, 1000, 3), 128, np.uint8)
+    photo[:300, :512] = astronaut.crop((0, 0, 512, 300))
+    assert len(detect_boxes(photo)) == 1
+    assert holds(detect_boxes(photo)[0], ASTRONAUT_EYES)
+
+
+@pytest.mark.parametrize("at", [(-400, -400), (-90, 40), (995, 995), (1400, 20)])
+def test_a_proposal_beyond_the_border_is_no_error(astronaut, monkeypatch, at):
+    beyond = np.array([(*at, *np.add(at, 100))], float)
+    monkeypatch.setattr(detect, "propose", lambda photo: beyond)
+    photo = np.full((1000, 1000, 3), 128, np.uint8)
+    photo[:300, :512] = astronaut.crop((0, 0, 512, 300))
+    assert len(detect_boxes(photo)) == 1
+
+
 def test_dense_landmarks_frame_the_sparse_ones(hopper):
     face = find_faces(np.asarray(hopper), dense=True)[0]
     assert face.dense.shape == (68, 2)
@@ -125,7 +169,7 @@ def test_a_turned_head_is_found_and_the_crop_stands_upright(astronaut):
     assert np.abs(inside - TEMPLATE).max() < 0.03
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (7, 5), (60, 60), (300, 500)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (7, 5), (60, 60), (300, 500), (900, 700)])
 def test_nothing_is_found_where_nothing_is(shape):
     flat = np.full((*shape, 3), 128, np.uint8)
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
