@@ -24,7 +24,10 @@ SMALL_SIDE = 160
 WHOLE_SIDE = SEARCH_SIDE // 3
 # What of a proposal the detector sees: a square this many times as wide, moved down by a share of the side (dlib's
 # boxes are lower than MTCNN's), in a copy in which the proposal is at least so many pixels wide, if the photo has them.
-_SEEN, _LOWER, _FINE = 1.3, 0.075, 104
+_SEEN, _LOWER, _FINE = 1.45, 0.075, 104
+# What a face may score less than in a search of the whole photo where it lies as proposed: a copy of another size or
+# place changes the score by so much.
+_LENIENT = -0.2
 # Steps between the sizes of the copies, those of dlib's own pyramid, and pixels of a cell of HOG.
 _STEP, _CELL = 5 / 6, 8
 # Intersection over union from which two boxes are of one face.
@@ -94,7 +97,9 @@ def _search_proposed(rgb: NDArray[np.uint8]) -> list[Box]:
     return [tuple(boxes[n].tolist()) for n in suppress(boxes, scores, _SAME)]
 
 
-def _search_around(photo: Image.Image, proposal: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[float]]:
+def _search_around(
+    photo: Image.Image, proposal: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Search a copy of a part of the photo; returns boxes (N, 4) and the detector's scores."""
     side = proposal[2] - proposal[0]
     scale = _STEP ** max(0, math.floor(math.log(_FINE / side, _STEP)))
@@ -102,11 +107,15 @@ def _search_around(photo: Image.Image, proposal: NDArray[np.float64]) -> tuple[N
     # Cells lie as they would if the whole photo were searched.
     corner = np.maximum((centre - _SEEN * side / 2) * scale // _CELL * _CELL, 0)
     size = (np.minimum(centre + _SEEN * side / 2, photo.size) * scale - corner).astype(int)
+    if size.min() < 1:  # a proposal beyond the border
+        return np.zeros((0, 4)), np.zeros(0)
     part = (*corner / scale, *(corner + size) / scale)
     copy = photo.resize(tuple(size.tolist()), Image.Resampling.BILINEAR, part, reducing_gap=2.0)
-    found, scores, _ = models.detector().run(np.asarray(copy), 0, 0.0)
+    found, scores, _ = models.detector().run(np.asarray(copy), 0, _LENIENT)
     boxes = np.array([(b.left(), b.top(), b.right() + 1, b.bottom() + 1) for b in found]).reshape(-1, 4)
-    return (boxes + np.tile(corner, 2)) / scale, scores
+    boxes, scores = (boxes + np.tile(corner, 2)) / scale, np.array(scores)
+    sure = (scores > 0) | (overlap(proposal, boxes) > _SAME)
+    return boxes[sure], scores[sure]
 
 
 def _second_look(rgb: NDArray[np.uint8]) -> list[Box]:

@@ -125,7 +125,10 @@ def test_in_a_large_photo_the_detector_sees_only_a_part(astronaut, monkeypatch):
 
 def test_a_photo_of_800_pixels_is_searched_whole(astronaut, monkeypatch):
     monkeypatch.setattr(detect, "propose", lambda photo: pytest.fail("a part of the photo was searched"))
-    assert len(detect_boxes(np.asarray(astronaut.crop((0, 0, 512, 300)).resize((800, 469), Image.Resampling.BICUBIC)))) == 1
+    assert (
+        len(detect_boxes(np.asarray(astronaut.crop((0, 0, 512, 300)).resize((800, 469), Image.Resampling.BICUBIC))))
+        == 1
+    )
 
 
 @pytest.mark.parametrize("side", [300, 700, 3000])
