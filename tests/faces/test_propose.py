@@ -20,7 +20,7 @@ ASTRONAUT = np.array((179.0, 83.0, 267.0, 171.0))
 
 
 @pytest.mark.parametrize("times", [1, 1.7, 3, 6])
-@pytest.mark.parametrize("kind", ["as it is", "grey", "dark", "mirrored"])
+@pytest.mark.parametrize("kind", ["as it is", "grey", "dark", "pale", "mirrored"])
 def test_a_face_of_any_size_is_proposed_as_a_square_first(astronaut, times, kind):
     photo = astronaut.resize((round(512 * times), round(512 * times)), Image.Resampling.BICUBIC)
     face = ASTRONAUT * times
@@ -28,6 +28,8 @@ def test_a_face_of_any_size_is_proposed_as_a_square_first(astronaut, times, kind
         photo = photo.convert("L").convert("RGB")
     elif kind == "dark":
         photo = photo.point(lambda v: v // 3)
+    elif kind == "pale":
+        photo = photo.point(lambda v: 150 + v // 5)
     elif kind == "mirrored":
         photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         face = np.array((photo.width - face[2], face[1], photo.width - face[0], face[3]))
