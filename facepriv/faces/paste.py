@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
 from facepriv.faces.align import Face, invert
 
@@ -21,8 +21,8 @@ from facepriv.faces.align import Face, invert
 FEATHER = 0.12
 # Luma of ITU-R BT.601, what Pillow makes grey with.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-# Rows worked on at once, so that a face of many megapixels needs little memory.
-_STRIP = 256
+# Rows worked on at once: few, so that a face of many megapixels needs little memory and the processor's cache holds it.
+_STRIP = 64
 # Samples to a pixel of the crop, at least, where the photo is finer: a change is smooth, a face is not.
 _SAMPLES = {"residual": 2, "replacement": 4}
 
@@ -65,25 +65,26 @@ def paste(
     rows, columns = _region(photo.shape[:2], face)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return
-    channels = 1 if photo.ndim == 2 else photo.shape[2]
+    grey = photo.ndim == 2 or photo.shape[2] == 1
     change = after - before if mode == "residual" else after
-    if channels == 1:
+    if grey:
         change = (change @ _LUMA)[:, :, None]
-    mask = feather_mask(before.shape[0])
+    mask = feather_mask(before.shape[0])[:, :, None]
     if mode == "replacement":
-        mask = mask * _changed(before, after)
+        mask = mask * _changed(before, after)[:, :, None]
     top = np.float32(np.iinfo(photo.dtype).max)
     # The mask is laid on before resampling, so that change and weight fade out alike, to exactly 0 outside the crop.
-    planes = [_Plane(change[:, :, c] * mask * top, face, rows, columns, _SAMPLES[mode]) for c in range(channels)]
-    weight = _Plane(mask, face, rows, columns, _SAMPLES[mode]) if mode == "replacement" else None
+    added = _Spread(change * mask * top, face, rows, columns, _SAMPLES[mode])
+    weight = _Spread(mask, face, rows, columns, _SAMPLES[mode]) if mode == "replacement" else None
     view = photo if photo.ndim == 3 else photo[:, :, None]
-    height = planes[0].step * max(1, _STRIP // planes[0].step)
+    height = added.step * max(1, _STRIP // added.step)
     for start in range(rows.start, rows.stop, height):
         strip = slice(start, min(start + height, rows.stop))
-        kept = 1 if weight is None else 1 - weight.rows(strip)
-        for c, plane in enumerate(planes):
-            new = view[strip, columns, c] * kept + plane.rows(strip)
-            view[strip, columns, c] = np.clip(np.rint(new, out=new), 0, top, out=new)
+        new = view[strip, columns].astype(np.float32)
+        if weight is not None:
+            new *= 1 - weight.rows(strip)
+        new += added.rows(strip)
+        view[strip, columns] = np.clip(np.rint(new, out=new), 0, top, out=new)
 
 
 def _changed(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -105,46 +106,55 @@ def _region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-class _Plane:
-    """One plane of a crop, to be read at the pixels of a region of the photo; 0 outside the crop.
+class _Spread:
+    """The planes of a crop (S, S, C), to be read at the pixels of a region of the photo; 0 outside the crop.
 
     A crop finer than the photo is averaged down, or it would alias; a coarser one is enlarged smoothly, four times at
     most: beyond that bilinear and bicubic look alike. What is then turned into the photo's directions is a grid of
     every `step`-th pixel, at least `samples` of them to a pixel of the crop; between them it is linear, too.
     """
 
-    def __init__(self, plane: NDArray[np.float32], face: Face, rows: slice, columns: slice, samples: int) -> None:
-        size = plane.shape[0]
+    def __init__(self, planes: NDArray[np.float32], face: Face, rows: slice, columns: slice, samples: int) -> None:
+        size = planes.shape[0]
         self.start, self.width = rows.start, columns.stop - columns.start
         self.step = max(1, int(face.scale / (samples * size)))
-        side = math.ceil(face.scale) if face.scale < size else size * min(4, math.ceil(face.scale / size))
-        image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
-        image = image.resize((side, side), Image.Resampling.BICUBIC)
-        if self.step > 1:  # a sample inside must not reach pixels outside
-            rim = math.ceil(1.5 * self.step * side / face.scale)
-            image = ImageOps.expand(image.crop((rim, rim, side - rim, side - rim)), rim)
+        # Finer than the grid needs not be what it is read from.
+        most = 4 if self.step == 1 else samples
+        side = math.ceil(face.scale) if face.scale < size else size * min(most, math.ceil(face.scale / size))
         # Sample (i, j) is the photo's pixel (start + i * step, columns.start + j * step); half a pixel is its middle.
         matrix = invert(face.to_photo) * side
         middle = np.array((columns.start, rows.start)) + 0.5 * (1 - self.step)
         matrix[:, 2] += matrix[:, :2] @ middle
         matrix[:, :2] *= self.step
         shape = tuple(-(-(s.stop - s.start) // self.step) + 1 for s in (columns, rows))
-        self.samples = image.transform(shape, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR)
+        # A sample inside must not reach pixels outside.
+        rim = math.ceil(1.5 * self.step * side / face.scale) if self.step > 1 else 0
+        self.samples = []
+        for plane in np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32):
+            image = Image.fromarray(plane).resize((side, side), Image.Resampling.BICUBIC)
+            for box in ((0, 0, side, rim), (0, 0, rim, side), (0, side - rim, side, side), (side - rim, 0, side, side)):
+                image.paste(0, box)
+            turned = image.transform(shape, Image.Transform.AFFINE, tuple(matrix.ravel()), Image.Resampling.BILINEAR)
+            self.samples.append(np.asarray(turned))
 
     def rows(self, strip: slice) -> NDArray[np.float32]:
-        """Return the plane at a strip of the region's rows, which begins at a multiple of `step` in it."""
+        """Return (rows, columns, C) at a strip of the region's rows, which begins at a multiple of `step` in it."""
         first, last = strip.start - self.start, strip.stop - self.start
-        found = np.asarray(self.samples)[first // self.step : -(-last // self.step) + 1]
+        found = [plane[first // self.step : -(-last // self.step) + 1] for plane in self.samples]
         if self.step == 1:
-            return found[: last - first, : self.width]
-        wide = _between(found.T, self.step)[: self.width].T
-        return _between(np.ascontiguousarray(wide), self.step)[: last - first]
+            return np.stack([plane[: last - first, : self.width] for plane in found], axis=2)
+        wide = np.empty((len(found[0]), (found[0].shape[1] - 1) * self.step, len(found)), np.float32)
+        for c, plane in enumerate(found):
+            _between(plane.T, self.step, wide[:, :, c].T)
+        out = np.empty(((len(wide) - 1) * self.step, *wide.shape[1:]), np.float32)
+        _between(wide, self.step, out)
+        return out[: last - first, : self.width]
 
 
-def _between(samples: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Return (N, M) samples with `step` - 1 rows between any two, linearly: ((N - 1) * step, M)."""
+def _between(samples: NDArray[np.float32], step: int, out: NDArray[np.float32]) -> None:
+    """Put (N, ...) samples into `out` ((N - 1) * step, ...), with `step` - 1 rows between any two, linearly."""
     here, rise = samples[:-1], np.diff(samples, axis=0)
-    out = np.empty((len(here) * step, samples.shape[1]), dtype=np.float32)
-    for n in range(step):
-        out[n::step] = here + rise * np.float32(n / step) if n else here
-    return out
+    out[::step] = here
+    for n in range(1, step):
+        np.multiply(rise, np.float32(n / step), out=out[n::step])
+        out[n::step] += here

@@ -14,6 +14,7 @@ from PIL import Image
 
 from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
+from facepriv.images import Photo
 
 
 @pytest.fixture
@@ -73,14 +74,27 @@ def test_photos_show_the_faces_that_they_are_said_to_show_and_are_the_same_every
     assert [p.read_bytes() for p in photos] == [p.read_bytes() for p in again]
     pixels = [np.asarray(Image.open(path)) for path in photos]
     assert {p.shape for p in pixels} == {(1013, 1350, 3)}
-    assert [len(detect_boxes(p)) for p in pixels] == [r * c for r, c in bench_photos.GRIDS[:6]] == [1, 1, 2, 1, 1, 6]
+    assert [len(faces) for faces in photos.values()] == [r * c for r, c in bench_photos.GRIDS[:6]] == [1, 1, 2, 1, 1, 6]
+    found = [detect_boxes(p) for p in pixels]
+    assert bench.bench_folder.of_faces(photos, found) == {"found": 12, "elsewhere": 0}
+
+
+def test_a_face_is_found_once_and_what_is_more_lies_elsewhere(bench):
+    shown = {Path("a"): [(0, 0, 10, 10), (20, 0, 30, 10)], Path("b"): [(0, 0, 10, 10)]}
+    twice, beside = [(0, 1, 10, 11), (1, 1, 9, 9)], [(40, 40, 50, 50)]
+    assert bench.bench_folder.of_faces(shown, [twice, beside]) == {"found": 1, "elsewhere": 2}
+    assert bench.bench_folder.of_faces(shown, [[(0, 0, 9, 9), (21, 0, 30, 9)], [(0, 0, 9, 9)]])["found"] == 3
 
 
 def test_whole_photos_are_run_and_without_deface_it_is_said_how_to_get_it(bench, told, monkeypatch):
     monkeypatch.setattr(bench.bench_folder, "backends", list)
     result, output = told("--part", "folder", "--photos", "2", "--workers", "1", "--folder-rounds", "1")
     found = result["folder"]
-    assert found["ours"]["faces"] == 2 and len(found["ours"]["seconds_a_photo"]) == 1 and found["deface"] == {}
+    assert (
+        found["faces"] == found["ours"]["found"] == 2
+        and len(found["ours"]["seconds_a_photo"]) == 1
+        and found["deface"] == {}
+    )
     assert "pip install -e '.[bench]'" in output
 
 
@@ -89,7 +103,11 @@ def test_deface_is_run_as_its_command_runs(bench, tmp_path):
     photos = bench.bench_folder.make_photos(tmp_path / "photos", 2)
     for backend in bench.bench_folder.backends():
         said = bench.bench_folder.deface(photos, tmp_path / "out", 1, backend)
-        assert said["faces"] == [1, 1] and said["seconds"] > 0 and said["start"] > 0
+        assert (
+            bench.bench_folder.of_faces(photos, said["boxes"])["found"] == 2
+            and said["seconds"] > 0
+            and said["start"] > 0
+        )
         for path in photos:
             with Image.open(tmp_path / "out" / path.name) as blurred:
                 assert np.asarray(blurred).shape == (1013, 1350, 3)
@@ -97,19 +115,37 @@ def test_deface_is_run_as_its_command_runs(bench, tmp_path):
         bench.bench_folder.deface(photos, tmp_path / "out", 1, "nothing")
 
 
-def test_ratios_and_faces_found_are_told_beside_their_bars(bench, told, monkeypatch):
+@pytest.fixture
+def timed(bench, monkeypatch):
+    """Photos of one face each, which ours finds and treats, and a start-up of three seconds and one a photo."""
+    shown = {Path(name): [(0, 0, 10, 10)] for name in "abc"}
     times = iter([(3.0, None), (5.0, None)] * 2)
-    monkeypatch.setattr(bench.bench_folder, "apply", lambda *_: next(times))
-    monkeypatch.setattr(bench.bench_folder, "backends", lambda: ["opencv"])
-    monkeypatch.setattr(bench.bench_folder, "deface", lambda *_: {"start": 1.0, "seconds": 6.0, "faces": [1, 2, 3]})
-    monkeypatch.setattr(bench.bench_folder, "faces_found", lambda _: 5)
+    for name, value in {
+        "make_photos": lambda *_: shown, "apply": lambda *_: next(times), "backends": lambda: ["opencv"],
+        "read_image": lambda _: Photo(np.zeros((1, 1, 3), np.uint8)), "detect_boxes": lambda _: [(0, 0, 10, 10)],
+        "faces_found": lambda _: 3,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(bench.bench_folder, name, value)
+    monkeypatch.setattr(bench.bench_folder.shutil, "copy", lambda *_: None)
+    boxes = [[(1, 1, 9, 9)], [(2, 2, 9, 9), (50, 50, 60, 60)], []]
+    monkeypatch.setattr(bench.bench_folder, "deface", lambda *_: {"start": 1.0, "seconds": 6.0, "boxes": boxes})
+
+
+def test_ratios_and_faces_found_are_told_beside_their_bars(told, timed):
     result, output = told("--part", "folder", "--photos", "3", "--workers", "1", "--folder-rounds", "2")
     found = result["folder"]
-    assert found["ours"] == {"start": [3.0, 3.0], "seconds_a_photo": [1.0, 1.0], "faces": 5}
-    assert found["deface"]["opencv"]["times"]["median"] == pytest.approx(2.0)
-    assert found["deface"]["opencv"]["faces_apart"] == pytest.approx(1 / 6)
+    assert found["ours"] == {"start": [3.0, 3.0], "seconds_a_photo": [1.0, 1.0], "found": 3, "elsewhere": 0}
+    theirs = found["deface"]["opencv"]
+    assert theirs["times"]["median"] == pytest.approx(2.0)
+    assert (theirs["found"], theirs["elsewhere"], theirs["faces_apart"]) == (2, 1, 0.5)
     assert "2.0 (2.0 to 2.0) times the photos/s of deface (opencv); at least 6: FALLS SHORT" in output
-    assert "faces found 16.7 % apart, at most 0.02: FALLS SHORT" in output
+    assert "faces found 50.0 % apart, at most 0.02: FALLS SHORT" in output
+
+
+def test_faces_that_the_run_did_not_treat_are_an_error(bench, timed, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench.bench_folder, "faces_found", lambda _: 2)
+    with pytest.raises(DataError, match="treated 2 faces"):
+        bench.bench_folder.end_to_end(tmp_path, 3, 1, 1)
 
 
 @pytest.mark.parametrize(("most", "said"), [(420, "+5.0; at most 10: holds"), (480, "+20.0; at most 10: FALLS")])

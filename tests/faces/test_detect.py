@@ -123,8 +123,14 @@ def test_in_a_large_photo_the_detector_sees_only_a_part(astronaut, monkeypatch):
     assert len(detect_boxes(np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC)))) == 1
 
 
+def test_an_overexposed_photo_is_searched_whole(astronaut):
+    photo = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC).point(lambda v: min(255, 1.4 * v)))
+    assert (photo == 255).all(axis=2).mean() > 0.1
+    assert detect_boxes(photo) == detect.search_whole(photo) != []
+
+
 def test_a_photo_of_800_pixels_is_searched_whole(astronaut, monkeypatch):
-    monkeypatch.setattr(detect, "propose", lambda photo: pytest.fail("a part of the photo was searched"))
+    monkeypatch.setattr(detect, "propose", lambda rgb: pytest.fail("a part of the photo was searched"))
     assert (
         len(detect_boxes(np.asarray(astronaut.crop((0, 0, 512, 300)).resize((800, 469), Image.Resampling.BICUBIC))))
         == 1
@@ -134,7 +140,7 @@ def test_a_photo_of_800_pixels_is_searched_whole(astronaut, monkeypatch):
 @pytest.mark.parametrize("side", [300, 700, 3000])
 def test_where_no_proposal_holds_a_face_the_whole_photo_is_searched(astronaut, monkeypatch, side):
     empty = np.array([(900.0 - side, 900.0, 900.0, 900.0 + side)])  # reaches over the border
-    monkeypatch.setattr(detect, "propose", lambda photo: empty)
+    monkeypatch.setattr(detect, "propose", lambda rgb: empty)
     photo = np.full((1000, 1000, 3), 128, np.uint8)
     photo[:300, :512] = astronaut.crop((0, 0, 512, 300))
     assert len(detect_boxes(photo)) == 1
@@ -144,7 +150,7 @@ def test_where_no_proposal_holds_a_face_the_whole_photo_is_searched(astronaut, m
 @pytest.mark.parametrize("at", [(-400, -400), (-90, 40), (995, 995), (1400, 20)])
 def test_a_proposal_beyond_the_border_is_no_error(astronaut, monkeypatch, at):
     beyond = np.array([(*at, *np.add(at, 100))], float)
-    monkeypatch.setattr(detect, "propose", lambda photo: beyond)
+    monkeypatch.setattr(detect, "propose", lambda rgb: beyond)
     photo = np.full((1000, 1000, 3), 128, np.uint8)
     photo[:300, :512] = astronaut.crop((0, 0, 512, 300))
     assert len(detect_boxes(photo)) == 1

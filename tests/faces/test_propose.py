@@ -33,7 +33,7 @@ def test_a_face_of_any_size_is_proposed_as_a_square_first(astronaut, times, kind
     elif kind == "mirrored":
         photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         face = np.array((photo.width - face[2], face[1], photo.width - face[0], face[3]))
-    found = propose(photo)
+    found = propose(np.asarray(photo))
     assert found.dtype == np.float64 and found.shape[1] == 4
     assert found[:, 2] - found[:, 0] == pytest.approx(found[:, 3] - found[:, 1])
     assert overlap(face, found)[0] > 0.5
@@ -45,19 +45,27 @@ def test_twelve_faces_are_proposed_once_each(astronaut):
     person = astronaut.crop((100, 0, 350, 250))
     for n in range(12):
         group.paste(person, (20 + n % 6 * 395, 60 + n // 6 * 440))
-    found = propose(group)
+    found = propose(np.asarray(group))
     faces = [ASTRONAUT[[0, 1, 0, 1]] - (100, 0, 100, 0) + (0, 0, 88, 88) + (x, y, x, y)
              for x, y in ((20 + n % 6 * 395, 60 + n // 6 * 440) for n in range(12))]  # fmt: skip
     assert [int((overlap(face, found) > 0.45).sum()) for face in faces] == [1] * 12
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 3000), (79, 900), (900, 700)])
+@pytest.mark.parametrize("size", [(1, 1), (3000, 5), (900, 79), (700, 900)])
 def test_nothing_is_proposed_where_nothing_is(size):
-    assert propose(Image.new("RGB", size, (128, 128, 128))).shape == (0, 4)
+    assert propose(np.full((*size, 3), 128, np.uint8)).shape == (0, 4)
 
 
 def test_the_same_photo_gives_the_same_proposals(astronaut):
-    assert np.array_equal(propose(astronaut), propose(astronaut))
+    rgb = np.asarray(astronaut)
+    assert np.array_equal(propose(rgb), propose(rgb))
+
+
+@pytest.mark.parametrize(("rows", "some"), [(0.8, True), (1.3, False)])
+def test_of_an_overexposed_photo_nothing_is_proposed(astronaut, rows, some):
+    photo = np.minimum(astronaut, 240)
+    photo[: round(rows * proposals.BURNT * 512)] = 255
+    assert (len(propose(photo)) > 0) == some
 
 
 def test_a_layer_is_a_correlation_and_a_prelu(monkeypatch):

@@ -23,47 +23,48 @@ def can_fuse() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
-class Convolution(nn.Module):
-    """A convolution with its activation; its weights are laid out for oneDNN once, at the first image."""
+class Convolution:
+    """A convolution with its activation; its weights are laid out for oneDNN once, at the first images."""
 
     def __init__(self, plain: nn.Conv2d, activation: tuple[str, list[float]]) -> None:
-        super().__init__()
-        self.plain, self.activation = plain, activation
+        self.weight, self.bias = plain.weight.detach(), plain.bias
         self._form: tuple[Any, ...] = (plain.padding, plain.stride, plain.dilation, plain.groups)
-        self._packed: Tensor | None = None
+        self._activation = (*activation, "")
+        self._packed = False
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, C, H, W) -> (1, C', H', W')."""
-        if self._packed is None:
-            weight = self.plain.weight.detach()
-            self._packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *self._form, x.shape)
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, self._packed, self.plain.bias, *self._form, *self.activation, ""
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        if not self._packed:
+            self.weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self._form, x.shape)
+            self._packed = True
+        return torch.ops.mkldnn._convolution_pointwise.default(
+            x, self.weight, self.bias, *self._form, *self._activation
         )
 
 
-class Block(nn.Module):
+class Block:
     """An inverted residual."""
 
     def __init__(self, plain: InvertedResidual) -> None:
-        super().__init__()
         self.shortcut = plain.shortcut
-        self.layers = nn.Sequential(
-            Convolution(plain.expand, _RELU6), Convolution(plain.depthwise, _RELU6), Convolution(plain.project, _NONE)
-        )
+        self.expand, self.depthwise = Convolution(plain.expand, _RELU6), Convolution(plain.depthwise, _RELU6)
+        self.project = Convolution(plain.project, _NONE)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, C, H, W) -> (1, C', H', W')."""
-        y = self.layers(x)
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        y = self.project(self.depthwise(self.expand(x)))
         return x + y if self.shortcut else y
 
 
 class Trunk(nn.Module):
-    """What `MobileFaceNet.features` computes, but for rounding, for one face at a time and without gradients."""
+    """What `MobileFaceNet.features` computes, but for rounding, for always as many images and without gradients.
+
+    Only itself is a module of torch: its many small layers would spend a tenth of the time on being called.
+    """
 
     def __init__(self, plain: MobileFaceNet) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
+        self.layers = (
             Convolution(plain.stem, _RELU6),
             Convolution(plain.stem_depthwise, _RELU),
             Convolution(plain.stem_pointwise, _RELU),
@@ -71,7 +72,11 @@ class Trunk(nn.Module):
             Convolution(plain.head, _RELU6),
             Convolution(plain.pool, _NONE),
         )
+        self.dtype = plain.stem.weight.dtype
 
     def features(self, x: Tensor) -> Tensor:
-        """(1, 3, 112, 112) -> (1, 512)."""
-        return self.layers(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+        """(N, 3, 112, 112) -> (N, 512)."""
+        x = x.to(self.dtype, memory_format=torch.channels_last)
+        for layer in self.layers:
+            x = layer(x)
+        return x.flatten(1)

@@ -6,6 +6,7 @@ A network takes aligned crops (N, 3, S, S) in [0, 1] and gives a dict: ``gender`
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,9 +21,9 @@ def mirrored(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
     Returns ``gender`` (N, 2) and ``race`` (N, 4) probabilities, and ``years`` (N,).
     """
-    views = [net(x), net(x.flip(3))]
-    means = {name: sum(v[name].float().softmax(1) for v in views) / 2 for name in ("gender", "race")}
-    return {**means, "years": sum(years_from(v["age"]) for v in views) / 2}
+    views = net(torch.cat([x, x.flip(3)]))
+    said = {name: views[name].float().softmax(1) for name in ("gender", "race")} | {"years": years_from(views["age"])}
+    return {name: sum(values.chunk(2)) / 2 for name, values in said.items()}
 
 
 class Heads(nn.Module):

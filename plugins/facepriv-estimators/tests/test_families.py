@@ -62,15 +62,68 @@ def test_mobilefacenet_in_torch_equals_the_published_file(mobilefacenet_file):
     assert np.abs(ours - session.run(None, {session.get_inputs()[0].name: x})[0]).max() < 1e-4
 
 
-def test_predictions_are_those_of_the_plain_network(portrait_crops, monkeypatch):
+@pytest.fixture
+def afresh():
+    """Networks are built anew, before and after."""
+    families._columns.cache_clear()
+    yield
+    families._columns.cache_clear()
+    for last in families._last:
+        last.clear()
+
+
+def test_predictions_are_those_of_the_plain_network(portrait_crops, monkeypatch, afresh):
     estimator = registry().create("estimator", "family-a-age")
     quick = estimator.predict(portrait_crops)
-    assert any(isinstance(part, fused.Trunk) for part in families._columns("a").modules()) == fused.can_fuse()
+    parts = families._columns("a", False).modules()
+    assert any(isinstance(part, fused.Trunk) for part in parts) == fused.can_fuse()
     monkeypatch.setattr(families, "can_fuse", lambda: False)
-    monkeypatch.setattr(families, "_last", {})
+    monkeypatch.setattr(families, "_last", ({}, {}))
     families._columns.cache_clear()
     plain = estimator.predict(portrait_crops)
-    families._columns.cache_clear()
     assert np.allclose(quick, plain, atol=1e-3)
     # What trains against the family is not touched.
     assert not any(isinstance(part, fused.Trunk) for part in estimator.joint_module().modules())
+
+
+@pytest.mark.skipif(not fused.can_fuse(), reason="this build of torch cannot fuse")
+def test_bfloat16_says_nearly_the_same(portrait_crops):
+    for name, most in (("gender", 0.05), ("race", 0.05), ("age", 1.5)):
+        estimator = registry().create("estimator", f"family-a-{name}")
+        rough, exact = (estimator._predict(portrait_crops, short=short) for short in (True, False))
+        assert 0 < np.abs(rough - exact).max() < most
+
+
+@pytest.mark.parametrize(
+    ("name", "rough", "exact", "asked"),
+    [
+        ("gender", [[0.9, 0.1], [0.54, 0.46], [0.3, 0.7]], [[0.5, 0.5], [0.4, 0.6], [1.0, 0.0]], [1]),
+        ("race", [[0.6, 0.2, 0.1, 0.1], [0.4, 0.35, 0.25, 0.0]], [[0, 1, 0, 0], [0, 0, 1, 0]], [1]),
+        ("age", [20.0, 39.2, 70.0], [60.0, 41.0, 20.0], [1]),
+    ],
+)
+def test_what_lies_near_a_border_between_classes_is_asked_again(monkeypatch, name, rough, exact, asked):
+    """Where it does not, the rough answer stands, even against the exact one."""
+    estimator = registry().create("estimator", f"family-a-{name}")
+    monkeypatch.setattr(families, "can_fuse", lambda: True)
+    monkeypatch.setattr(families, "multiplies_bfloat16", lambda kind: True)
+    said = {True: np.array(rough, np.float32), False: np.array(exact, np.float32)}
+    monkeypatch.setattr(estimator, "_predict", lambda images, short: said[short][images])
+    classes = said[True].argmax(1) if said[True].ndim == 2 else families.AGE.bin(said[True])
+    again = said[False][asked]
+    classes[asked] = again.argmax(1) if again.ndim == 2 else families.AGE.bin(again)
+    assert estimator.classes(np.arange(len(rough))).tolist() == classes.tolist()
+
+
+@pytest.mark.parametrize("can", ["can_fuse", "multiplies_bfloat16"])
+def test_where_it_would_not_be_quicker_all_is_asked_at_once(monkeypatch, portrait_crops, can):
+    estimator = registry().create("estimator", "family-a-gender")
+    asked, predict = [], estimator._predict
+    monkeypatch.setattr(families, can, lambda *_: False)
+
+    def spied(images, short):
+        asked.append(short)
+        return predict(images, short=short)
+
+    monkeypatch.setattr(estimator, "_predict", spied)
+    assert estimator.classes(portrait_crops).tolist() == [1, 0] and asked == [False]
