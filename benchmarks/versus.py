@@ -1,10 +1,12 @@
 """How far do two methods lie apart on the same faces, by models that neither has seen?
 
-On the visible LFW, gender hidden: the EER of gender estimators and the TMR of a matcher for each method, and the second
-less the first, paired, with 95 % intervals over people.
+Gender hidden, on the visible LFW, or on all faces of several sets together, for what is too small for one: the EER of
+gender estimators and the TMR of a matcher for each method, and the second less the first, paired, with 95 % intervals
+over people. A method may stand against itself under another setting.
 
     python benchmarks/versus.py --data DIR baseline-gan privacynet
     python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
+    python benchmarks/versus.py --data DIR privacynet:precision=float32 privacynet --set lfw --set celeba --set utkface
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from all_outputs import SETS, photos_of
 from paired import FIGURES, JUDGES, Output, less, seen, weighted
 from shared import (
     Benchmark,
@@ -24,7 +27,6 @@ from shared import (
     points,
     refuse_seen,
     replicates_option,
-    visible,
     workers_option,
     write_json,
 )
@@ -37,48 +39,57 @@ from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, Truth
 from facepriv.protocol import ORIGINAL, PROTECTED
 from facepriv.registry import registry
+from facepriv.settings import configured
 
 
 @click.command(cls=Benchmark, help=__doc__)
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", metavar="METHOD[:NAME=VALUE]")
+@click.argument("second", metavar="METHOD[:NAME=VALUE]")
 @data_option
 @click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
               "and descriptors of real faces. [default: facepriv/versus in the user's cache]")  # fmt: skip
 @click.option("--weights", "files", multiple=True, metavar="METHOD=FILE", help="Weights that are not packaged yet.")
 @click.option("--judge", "judges", multiple=True, default=JUDGES, show_default=True, help="Gender estimators.")
 @click.option("--matcher", default="dlib", show_default=True)
+@click.option("--set", "sets", multiple=True, type=click.Choice(SETS), default=SETS[:1], show_default=True,
+              help="Whose faces; of CelebA and UTKFace the test parts.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
 @workers_option
 @replicates_option
 @json_option
 def main(
     first: str, second: str, data: Path | None, work: Path | None, files: tuple[str, ...], judges: tuple[str, ...],
-    matcher: str, limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
+    matcher: str, sets: tuple[str, ...], limit: int | None, workers: int | None, replicates: int,
+    json_path: Path | None,
 ) -> None:  # fmt: skip
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     if first == second:
         raise UsageError(f"{first} is as far from itself as anything: name two methods")
+    outputs = [output(name) for name in (first, second)]
     for text in files:
-        if text.partition("=")[0] not in (first, second):
+        if text.partition("=")[0] not in (one.method for one in outputs):
             raise UsageError(f"--weights {text}: neither {first} nor {second}")
     known = weighted(registry(), files)
-    described = refuse_seen(known, (first, second), (*judges, matcher))
-    photos = visible(data / "lfw", limit)
+    described = [
+        refuse_seen(configured(known, _settings(one), (one.method,)), (one.method,), (*judges, matcher))[0]
+        for one in outputs
+    ]
+    photos = [record for name in dict.fromkeys(sets) for record in photos_of(name, data, limit)[0]]
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
     looks = {}
     place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
-    for name in (first, second):
-        note(f"{name}: {len(photos)} photos")
-        looks[name], original = seen(Output(name, name), known, who, photos, place, hands)
+    for one in outputs:
+        note(f"{one.name}: {len(photos)} photos")
+        at = configured(known, _settings(one), (one.method,))
+        looks[one.name], original = seen(Output(one.name, one.method), at, who, photos, place, hands)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result = {
         "facepriv": __version__,
         "methods": described,
         "photos": len(photos),
-        "people": len({r.subject for r in photos}),
+        "people": len({r.subject or r.name for r in photos}),
         "replicates": replicates,
         "outputs": {name: examine((said, "")) for name, said in looks.items()},
         "second_less_first": less(looks[second], looks[first], original, truth, who, replicates),
@@ -86,6 +97,17 @@ def main(
     show(result, first, second)
     if json_path is not None:
         write_json(json_path, result)
+
+
+def output(text: str) -> Output:
+    """Return what ``METHOD`` or ``METHOD:NAME=VALUE`` names."""
+    method, _, setting = text.partition(":")
+    name, _, value = setting.partition("=")
+    return Output(text, method, {name: value} if setting else {})
+
+
+def _settings(one: Output) -> list[str]:
+    return [f"{one.method}.{name}={value}" for name, value in one.settings.items()]
 
 
 def show(result: dict[str, Any], first: str, second: str) -> None:

@@ -97,6 +97,28 @@ def test_two_methods_are_measured_from_end_to_end(versus, small_lfw, tmp_path):
     assert "second less first" in result.output and [m["name"] for m in found["methods"]] == given[:2]
 
 
+def test_a_method_may_stand_against_itself_under_another_setting(versus, small_lfw, tmp_path):
+    given = [
+        "sim-zhang",
+        "sim-zhang:reach=0.5",
+        "--data",
+        str(small_lfw),
+        "--work",
+        str(tmp_path / "work"),
+        "--limit",
+        "8",
+    ]
+    given += ["--workers", "1", "--judge", "family-b-gender", "--replicates", "10"]
+    path = tmp_path / "result.json"
+    result = CliRunner().invoke(versus.main, [*given, "--json", str(path)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text())
+    assert [m["settings"] for m in found["methods"]] == [{}, {"reach": "0.5"}]
+    assert len({json.dumps(found["outputs"][name]["gender"]) for name in given[:2]}) == 2
+    refused = CliRunner().invoke(versus.main, ["sim-zhang", "sim-zhang:nothing=4", *given[2:]])
+    assert refused.exit_code == UsageError.exit_code and "nothing" in refused.output
+
+
 def test_a_method_is_not_compared_with_itself(versus, tmp_path):
     result = CliRunner().invoke(versus.main, ["pixelate", "pixelate", "--data", str(tmp_path)])
     assert result.exit_code == UsageError.exit_code and "name two methods" in result.output
