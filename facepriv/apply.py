@@ -61,6 +61,8 @@ class Options:
         Processes; None chooses by the number of files and CPUs, 0 works in this process.
     on_no_face : {"fail", "skip", "copy"}
     existing : {"fail", "resume", "overwrite"}
+    thorough : bool
+        Let the detector see all of every photo, however large.
     keep_metadata, audit : bool
     timeout : float
         Seconds after which a worker process that has finished no file is killed; in this process nothing is.
@@ -81,6 +83,7 @@ class Options:
     workers: int | None = None
     on_no_face: OnNoFace = "fail"
     existing: Existing = "fail"
+    thorough: bool = False
     keep_metadata: bool = False
     audit: bool = False
     timeout: float = TIMEOUT
@@ -310,6 +313,7 @@ def _engine(plan: Plan) -> Engine:
         device=options.device,
         batch_size=options.batch_size,
         on_no_face=options.on_no_face,
+        thorough=options.thorough,
         keep_metadata=options.keep_metadata,
         audit=options.audit,
         timeout=options.timeout,

@@ -79,6 +79,8 @@ class Pipeline:
         Attribute -> Estimator, for every attribute in `wanted_labels(methods)`.
     batch_size : int
         How many faces a method is given at once, at most.
+    thorough : bool
+        How faces are searched, see `find_faces`.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class Pipeline:
     key: bytes = field(repr=False)
     estimators: Mapping[str, Estimator] = field(default_factory=dict)
     batch_size: int = 8
+    thorough: bool = False
 
     def __post_init__(self) -> None:
         check_changeable({m.name: m.perturber.attributes for m in self.methods}, self.request.hidden)
@@ -108,7 +111,7 @@ class Pipeline:
     def prepare(self, photo: Photo) -> Prepared:
         """Find, crop and label the faces of a photo, and choose their targets."""
         rgb = photo.rgb8()
-        faces = find_faces(rgb, dense=self.dense)
+        faces = find_faces(rgb, dense=self.dense, thorough=self.thorough)
         crops = crop_faces(rgb, faces, self.crop_size)
         labels = self._labels(crops)
         landmarks = None
@@ -207,6 +210,7 @@ def build_pipeline(
     estimators: Mapping[str, str] | None = None,
     device: str = "cpu",
     batch_size: int = 8,
+    thorough: bool = False,
 ) -> Pipeline:
     """Build methods and the estimators that they need by name.
 
@@ -222,6 +226,8 @@ def build_pipeline(
         Attribute -> name of the estimator that tells a face's own class; by default ``family-a-ATTRIBUTE``.
     device : str
         ``cpu``, ``cuda``, ``cuda:1``, ...
+    batch_size, thorough
+        See `Pipeline`.
 
     Raises
     ------
@@ -239,7 +245,7 @@ def build_pipeline(
     check_neutral(chain, request.targets)
     chosen = dict(estimators or {})
     found = {name: build_estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
-    return Pipeline(chain, request, key, found, batch_size)
+    return Pipeline(chain, request, key, found, batch_size, thorough)
 
 
 def _joined(batches: Sequence[FaceBatch]) -> FaceBatch:

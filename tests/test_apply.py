@@ -13,6 +13,7 @@ from facepriv import apply
 from facepriv.apply import Options, default_workers, make_plan, new_key, read_key, run_plan
 from facepriv.contracts import PrivacyRequest
 from facepriv.errors import PluginError, UsageError, WeightsError
+from facepriv.faces import detect
 from facepriv.manifest import read_run
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
@@ -39,6 +40,17 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "facepriv-run" not in path.parts
     }
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_a_thorough_run_shows_the_detector_all_of_a_large_photo(run, astronaut_file, tmp_path, monkeypatch, thorough):
+    asked, propose = [], detect.propose
+    monkeypatch.setattr(detect, "propose", lambda rgb: asked.append(rgb.shape) or propose(rgb))
+    (tmp_path / "in").mkdir()
+    with Image.open(astronaut_file) as image:
+        image.resize((1000, 1000)).save(tmp_path / "in/large.png")
+    assert run(tmp_path / "in", thorough=thorough).faces >= 1
+    assert asked == ([] if thorough else [(1000, 1000, 3)])
 
 
 def blacken(path):

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 @click.option("--on-no-face", type=click.Choice(["fail", "skip", "copy"]), default="fail", show_default=True,
               help="A photo without a detectable face: 'fail' counts it as an error, 'skip' leaves it out, 'copy' "
               "writes it UNPROTECTED, without metadata.")  # fmt: skip
+@click.option("--thorough", is_flag=True,
+              help="Let the detector see all of every photo. By default it looks, in photos above 800 pixels, only "
+              "where a quick network proposes a face: that takes a fifth of the time, and loses a few faces in a "
+              "thousand.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Do only what an interrupted run into the same folder left.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be written.")
@@ -142,6 +146,7 @@ def _options(given: dict[str, Any]) -> Options:
         workers=given["workers"],
         on_no_face=given["on_no_face"],
         existing="resume" if given["resume"] else "overwrite" if given["overwrite"] else "fail",
+        thorough=given["thorough"],
         keep_metadata=given["keep_metadata"],
         audit=given["audit"],
         engine=given["engine"],

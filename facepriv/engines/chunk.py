@@ -47,6 +47,8 @@ class Setup:
     batch_size : int
         How many faces a method is given at once.
     on_no_face : {"fail", "skip", "copy"}
+    thorough : bool
+        See `facepriv.faces.find_faces`.
     keep_metadata, audit : bool
     timeout : float
         Seconds after which a worker process that has finished no file is taken to hang.
@@ -60,6 +62,7 @@ class Setup:
     device: str = "cpu"
     batch_size: int = 8
     on_no_face: OnNoFace = "fail"
+    thorough: bool = False
     keep_metadata: bool = False
     audit: bool = False
     timeout: float = TIMEOUT
@@ -150,6 +153,7 @@ class ChunkWorker:
             estimators=setup.estimators,
             device=setup.device,
             batch_size=setup.batch_size,
+            thorough=setup.thorough,
         )
         use_one_thread()  # again: a plugin may have brought torch in
 

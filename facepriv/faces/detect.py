@@ -130,7 +130,7 @@ def _second_look(rgb: NDArray[np.uint8]) -> list[Box]:
     ]
 
 
-def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False) -> list[Face]:
+def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = False) -> list[Face]:
     """Detect all faces and their landmarks.
 
     Parameters
@@ -139,6 +139,8 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False) -> list[Face]:
         (H, W, 3) uint8.
     dense : bool
         Also find the 68 landmarks that some methods need.
+    thorough : bool
+        Let the detector see all of the photo, however large.
 
     Returns
     -------
@@ -146,7 +148,8 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False) -> list[Face]:
         Largest first; empty if none was found.
     """
     rgb = np.ascontiguousarray(rgb)
-    return [locate(rgb, box, dense=dense) for box in detect_boxes(rgb)]
+    boxes = search_whole(rgb) if thorough else detect_boxes(rgb)
+    return [locate(rgb, box, dense=dense) for box in boxes]
 
 
 def locate(rgb: NDArray[np.uint8], box: Box, *, dense: bool = False) -> Face:

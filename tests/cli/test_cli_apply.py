@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from facepriv.apply import Summary
 from facepriv.cli import main
 from facepriv.manifest import read_run
 
@@ -234,3 +235,17 @@ def test_an_estimator_that_needs_a_file_is_given_it(call, photos):
     line = "photos -o out --method paint --obfuscate gender --estimator gender=from-a-file --workers 1"
     assert "missing a required argument" in call(line).output or "cannot be built" in call(line).output
     assert call(f"{line} --set from-a-file.path=model.bin").exit_code == 0
+
+
+@pytest.mark.parametrize("given", ["", "--thorough"])
+def test_a_thorough_search_is_asked_of_the_run(call, photos, monkeypatch, given):
+    photos(1, "photos")
+    asked = []
+
+    def run_plan(plan, report):
+        asked.append(plan.options.thorough)
+        return Summary()
+
+    monkeypatch.setattr("facepriv.apply.run_plan", run_plan)
+    assert call(f"photos -o out --method darken --obfuscate gender {given}").exit_code == 0
+    assert asked == [bool(given)]

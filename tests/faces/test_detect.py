@@ -123,6 +123,12 @@ def test_in_a_large_photo_the_detector_sees_only_a_part(astronaut, monkeypatch):
     assert len(detect_boxes(np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC)))) == 1
 
 
+def test_a_thorough_search_sees_the_whole_of_a_large_photo(astronaut, monkeypatch):
+    rgb = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC))
+    assert [face.box for face in find_faces(rgb, thorough=True)] == detect.search_whole(rgb)
+    assert [face.box for face in find_faces(rgb)] == detect_boxes(rgb) != detect.search_whole(rgb)
+
+
 def test_an_overexposed_photo_is_searched_whole(astronaut):
     photo = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC).point(lambda v: min(255, 1.4 * v)))
     assert (photo == 255).all(axis=2).mean() > 0.1
