@@ -93,8 +93,8 @@ def show_folder(found: dict[str, Any]) -> None:
     print(f"\nend to end, {found['photos']} photos of {wide} x {high} pixels, {found['threads']} threads each")
     rows = [("facepriv apply", found["ours"]), *((f"deface, {b}", said) for b, said in found["deface"].items())]
     table(
-        ("", "ms a photo: least", "median", "most", f"of {found['faces']} faces", "elsewhere", "start-up, s"),
-        [(name, *_thousandths(said["seconds_a_photo"]), str(said["found"]), str(said["elsewhere"]),
+        ("", "ms a photo: least", "median", "most", f"of {found['faces']} faces", "more", "start-up, s"),
+        [(name, *_thousandths(said["seconds_a_photo"]), str(said["found"]), str(said["more"]),
           f"{median(said['start']):.1f}")
          for name, said in rows],
     )  # fmt: skip

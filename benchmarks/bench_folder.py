@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from bench_photos import HIGH, WIDE, make_photos, make_small
-from shared import spread
+from shared import spread, within
 
 from facepriv.cli.console import note
 from facepriv.errors import DataError
@@ -120,7 +120,7 @@ def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, 
     ours["seconds_a_photo"] = [(s - median(ours["start"])) / (count - len(few)) for s in ours.pop("seconds")]
     ours |= of_faces(shown, [detect_boxes(read_image(path).rgb8()) for path in photos])
     treated = faces_found(place / "out")
-    if treated != ours["found"] + ours["elsewhere"]:
+    if treated != ours["found"] + ours["more"]:
         raise DataError(f"facepriv apply treated {treated} faces, and not those that its detector finds")
     for said in theirs.values():
         said["times"] = spread(said["seconds_a_photo"], ours["seconds_a_photo"])
@@ -138,14 +138,9 @@ def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, 
 
 def of_faces(shown: Mapping[Path, Sequence[Box]], found: Sequence[Sequence[Box]]) -> dict[str, int]:
     """Return how many of the faces that photos show were found, and how many more boxes there are than these."""
-
-    def hit(face: Box, box: Box) -> bool:
-        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        return face[0] < x < face[2] and face[1] < y < face[3]
-
-    faces = sum(any(hit(face, box) for box in boxes) for own, boxes in zip(shown.values(), found, strict=True)
+    faces = sum(any(within(box, face) for box in boxes) for own, boxes in zip(shown.values(), found, strict=True)
                 for face in own)  # fmt: skip
-    return {"found": faces, "elsewhere": sum(map(len, found)) - faces}
+    return {"found": faces, "more": sum(map(len, found)) - faces}
 
 
 def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from facepriv_privacynet.networks import Generator, GeneratorShape, encode
 from shared import in_turns, spread
 from torch import Tensor, nn
 
+from facepriv.devices import multiplies_bfloat16
 from facepriv.testing import specimens
-from facepriv.training.steps import multiplies_bfloat16
 
 #: Least times the faces a second of the plain StarGAN, and of the same weights in eager float32.
 TIMES_STARGAN, TIMES_OWN = 10.0, 4.0

@@ -23,7 +23,7 @@ from typing import Any
 import click
 import numpy as np
 from PIL import Image, ImageFilter
-from shared import Benchmark, data_option, json_option, write_json
+from shared import Benchmark, data_option, json_option, within, write_json
 
 from facepriv.cli.console import note, table
 from facepriv.datasets import records
@@ -169,12 +169,6 @@ def timed(search: Callable[[np.ndarray], list[Box]], rgb: np.ndarray, seconds: l
     return boxes
 
 
-def within(box: Box, place: Box) -> bool:
-    """Say whether a box's centre lies in a place."""
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return place[0] <= x <= place[2] and place[1] <= y <= place[3]
-
-
 def best(box: Box, boxes: list[Box]) -> tuple[float, Box]:
     """Return the largest overlap with one of many boxes, and that box; 0 and the box itself where there is none."""
     shares = overlap(np.array(box), np.array(boxes).reshape(-1, 4))
@@ -250,8 +244,8 @@ def background(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     wide = round(tile.shape[1] * np.exp(rng.uniform(np.log(0.7), np.log(2.5))))
     high = round(tile.shape[0] * wide / tile.shape[1])
     tile = np.asarray(Image.fromarray(tile).resize((wide, high), Image.Resampling.BICUBIC))
-    room = ((0, max(0, size[1] - high)), (0, max(0, size[0] - wide)), (0, 0))
-    return Image.fromarray(np.ascontiguousarray(np.pad(tile, room, mode="symmetric")[: size[1], : size[0]]))
+    missing = ((0, max(0, size[1] - high)), (0, max(0, size[0] - wide)), (0, 0))
+    return Image.fromarray(np.ascontiguousarray(np.pad(tile, missing, mode="symmetric")[: size[1], : size[0]]))
 
 
 def room(size: tuple[int, int], side: int, places: Sequence[Box], rng: np.random.Generator) -> Box | None:

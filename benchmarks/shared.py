@@ -122,6 +122,12 @@ def spread(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
     return {"least": min(ratios), "median": statistics.median(ratios), "most": max(ratios)}
 
 
+def within(box: Sequence[float], place: Sequence[float]) -> bool:
+    """Say whether the centre of a box (left, top, right, bottom) lies in a place."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return place[0] <= x <= place[2] and place[1] <= y <= place[3]
+
+
 def percent(figure: Estimate, digits: int = 1) -> str:
     """Return a share as percent with its interval."""
     return f"{100 * figure.value:.{digits}f} % ({100 * figure.low:.{digits}f} to {100 * figure.high:.{digits}f})"

@@ -2,7 +2,8 @@
 
 Gender hidden, on the visible LFW, or on all faces of several sets together, for what is too small for one: the EER of
 gender estimators and the TMR of a matcher for each method, and the second less the first, paired, with 95 % intervals
-over people. A method may stand against itself under another setting.
+over people; photos of UTKFace name nobody, and are impostors only. A method may stand against itself under another
+setting.
 
     python benchmarks/versus.py --data DIR baseline-gan privacynet
     python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
@@ -101,9 +102,11 @@ def main(
 
 def output(text: str) -> Output:
     """Return what ``METHOD`` or ``METHOD:NAME=VALUE`` names."""
-    method, _, setting = text.partition(":")
-    name, _, value = setting.partition("=")
-    return Output(text, method, {name: value} if setting else {})
+    method, colon, setting = text.partition(":")
+    name, equals, value = setting.partition("=")
+    if colon and not (name and equals):
+        raise UsageError(f"{text}: expected METHOD or METHOD:NAME=VALUE")
+    return Output(text, method, {name: value} if colon else {})
 
 
 def _settings(one: Output) -> list[str]:

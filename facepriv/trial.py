@@ -78,7 +78,7 @@ class Trial:
     def crop_keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides its faces, but the photos; also of `ORIGINAL`."""
         find = self.registry.find
-        seen = [str(JUDGE_SIZE), *(package_hash(name, CODE) for name in LOOKING)]
+        seen = [str(JUDGE_SIZE), *(package_hash(name, CODE | WEIGHTS) for name in LOOKING)]
         method = find("perturber", self.method)
         weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
         # Where the weights in use are known, others that the package holds do not matter.
@@ -88,7 +88,7 @@ class Trial:
         known = self.registry.descriptors("estimator")
         labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]
-        made += [package_hash(name, CODE) for name in (*PIPELINE, "facepriv.trial")]
+        made += [package_hash(name, CODE | WEIGHTS) for name in (*PIPELINE, "facepriv.trial")]
         keys = {name: digest([*seen, *made, repr(request)]) for name, request in self.requests.items()}
         return {ORIGINAL: digest([*seen, *["encoded"] * self.encode_originals]), **keys}
 

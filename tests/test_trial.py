@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv import fingerprints
 from facepriv.apply import Options, make_plan, run_plan
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, PrivacyRequest
 from facepriv.errors import ImageError
 from facepriv.evaluate import Judges
 from facepriv.evaluation.looks import look_at_photos
+from facepriv.faces import propose
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry
 from facepriv.trial import ORIGINAL, Trial, load_crops, plan
@@ -176,6 +178,14 @@ def test_a_file_that_a_setting_names_decides_by_its_content(trial, monkeypatch, 
         known = trial.registry.with_options("perturber", "tint", {"table": str(file)})
         found.append(replace(trial, registry=known).keys()["gender"])
     assert found[0] == found[2] != found[1]
+
+
+def test_what_faces_are_found_with_decides(trial, monkeypatch):
+    keys, judged = trial.crop_keys(), trial.keys()
+    real = fingerprints.file_hash
+    monkeypatch.setattr(fingerprints, "file_hash", lambda path: path.name if path == propose.WEIGHTS else real(path))
+    for before, after in ((keys, trial.crop_keys()), (judged, trial.keys())):
+        assert not set(before.values()) & set(after.values())
 
 
 def test_weights_in_use_decide_and_not_where_they_lie(trial, monkeypatch):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facepriv.datasets.crops import crop_subject
 from facepriv.errors import DataError
 from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, judged, look_at, spread
-from facepriv.fingerprints import CODE, digest, file_hash, package_hash, target_hash
+from facepriv.fingerprints import CODE, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 
@@ -89,7 +89,11 @@ def judge_key(known: Registry, kind: Kind, name: str) -> str:
     A file that one of its options names counts by its content, and so does a settings file beside it.
     """
     descriptor = known.find(kind, name)
-    parts = [str(JUDGE_SIZE), *(package_hash(package, CODE) for package in LOOKING), target_hash(descriptor.target)]
+    parts = [
+        str(JUDGE_SIZE),
+        *(package_hash(package, CODE | WEIGHTS) for package in LOOKING),
+        target_hash(descriptor.target),
+    ]
     return digest([*parts, *option_parts(descriptor.options)])
 
 

@@ -13,14 +13,15 @@ from facepriv.faces.align import Face
 from facepriv.faces.propose import overlap, propose, suppress
 
 #: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
-#: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. 1600 would halve the time
-#: and find faces from 4 % on: it would leave the back rows of a group photo unprotected.
+#: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. 1600 would find faces from
+#: 4 % on: it would leave the back rows of a group photo unprotected.
 SEARCH_SIDE = 2400
 #: Photos whose short side is below this are searched at twice their size: HOG finds no face in 89x109 thumbnails.
 SMALL_SIDE = 160
 
-#: Photos up to this long side are searched whole, and looked at twice. In larger ones the detector sees only where
-#: `propose` says that a face may be, which takes a fifth of the time; the whole photo where it finds none there.
+#: Photos up to this long side are searched whole, a second time where nothing is found. In larger ones the detector
+#: sees only where `propose` says that a face may be, which takes a fifth of the time; the whole photo where it finds
+#: none there, where nothing is proposed, and where so much is proposed that the whole is less to look at.
 WHOLE_SIDE = SEARCH_SIDE // 3
 # What of a proposal the detector sees: a square this many times as wide, moved down by a share of the side (dlib's
 # boxes are lower than MTCNN's), in a copy in which the proposal is at least so many pixels wide, if the photo has them.
@@ -56,7 +57,7 @@ def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
 
 
 def search_whole(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Return what `detect_boxes` does, after dlib's search of the whole photo, whatever its size."""
+    """Return the faces' boxes as `detect_boxes` does, but always by dlib's search of the whole photo."""
     searched = _bounded(rgb)
     boxes = _search(searched, upsample=min(searched.shape[:2]) < SMALL_SIDE)
     if not boxes and max(rgb.shape[:2]) <= WHOLE_SIDE:
@@ -87,9 +88,12 @@ def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:
 
 
 def _search_proposed(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Search only where faces may be."""
+    """Search only where faces may be; a crowd, of which the whole is less to look at, not at all."""
+    proposals = propose(rgb)
+    if len(proposals) * (_SEEN * _FINE) ** 2 > rgb.shape[0] * rgb.shape[1]:
+        return []
     boxes, scores = np.zeros((0, 4)), np.zeros(0)
-    for proposal in propose(rgb):
+    for proposal in proposals:
         if (overlap(proposal, boxes) < _SAME).all():
             found, how_well = _search_around(rgb, proposal)
             boxes, scores = np.concatenate((boxes, found)), np.concatenate((scores, how_well))
@@ -103,7 +107,7 @@ def _search_around(
     side = proposal[2] - proposal[0]
     scale = _STEP ** max(0, math.floor(math.log(_FINE / side, _STEP)))
     centre = (proposal[:2] + proposal[2:]) / 2 + (0, _LOWER * side)
-    # Cells lie as they would if the whole photo were searched.
+    # Cells lie nearly as they would if the whole photo were searched.
     corner = np.maximum((centre - _SEEN * side / 2) * scale // _CELL * _CELL, 0)
     size = (np.minimum(centre + _SEEN * side / 2, rgb.shape[1::-1]) * scale - corner).astype(int)
     if size.min() < 1:  # a proposal beyond the border

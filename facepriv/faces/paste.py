@@ -118,7 +118,7 @@ class _Spread:
         size = planes.shape[0]
         self.start, self.width = rows.start, columns.stop - columns.start
         self.step = max(1, int(face.scale / (samples * size)))
-        # Finer than the grid needs not be what it is read from.
+        # Between the grid's samples it is linear in any case: an enlargement finer than these would show nothing more.
         most = 4 if self.step == 1 else samples
         side = math.ceil(face.scale) if face.scale < size else size * min(most, math.ceil(face.scale / size))
         # Sample (i, j) is the photo's pixel (start + i * step, columns.start + j * step); half a pixel is its middle.

@@ -26,7 +26,7 @@ SMALLEST = 80
 #: What a window must score, as log-odds of a face, in the first network and in the second.
 FIRST, SECOND = 2.0, 0.5
 #: Share of burnt-out pixels above which a photo is taken to be overexposed: of two of their channels, red and green of
-#: skin, nothing but `_FULL` is left. Of the photos of LFW 3 % are.
+#: skin, nothing but `_FULL` is left. A white wall or a bright sky is enough for that; of the photos of LFW 3 % are.
 BURNT = 0.06
 #: Intersection over union from which two boxes are of one face: on one copy, over all copies, after the second network.
 SAME_HERE, SAME, SAME_AT_LAST = 0.4, 0.5, 0.5
@@ -52,7 +52,7 @@ def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     -------
     ndarray
         (N, 4) float64, pixels of the photo: left, top, right, bottom of squares, which may reach over its border. Their
-        sides are 1.0 to 1.4 times the width of dlib's box of the same face. None for a photo of which more than
+        sides are 1.0 to 1.4 times the width of dlib's box of the same face. No boxes for a photo of which more than
         `BURNT` is burnt out: too many faces would be missing.
     """
     copies = _copies(rgb)
@@ -66,8 +66,10 @@ def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     # The coarsest copy in which the box fills the patch, but for a rest.
     levels = np.maximum((sides >= 0.85 * _PATCH * widths).sum(1) - 1, 0)
     shifts, scores = _refine(_patches(copies, levels, boxes / widths[levels, None]))
-    boxes, scores = (boxes + shifts * sides)[scores > SECOND], scores[scores > SECOND]
-    return _square(boxes[suppress(boxes, scores, SAME_AT_LAST)])
+    boxes = boxes + shifts * sides
+    # A shift has no bounds: a photo made for it could turn a box inside out.
+    kept = (scores > SECOND) & (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
+    return _square(boxes[kept][suppress(boxes[kept], scores[kept], SAME_AT_LAST)])
 
 
 _NOTHING = (np.zeros((0, 4)), np.zeros(0))
@@ -98,7 +100,7 @@ def _square(boxes: Floats) -> NDArray[np.float64]:
 
 def _copies(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Return copies (h, w, 3) of good contrast, each half as fine as the one before; all but the finest are to be
-    scanned. None of an overexposed photo.
+    scanned. An empty list for an overexposed photo.
     """
     copies = [_smaller(Image.fromarray(rgb), _PATCH / SMALLEST)]
     some = np.asarray(copies[0])[::4, ::4]
@@ -138,6 +140,8 @@ def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
     corners = _STRIDE * np.stack((columns, rows), 1)
     boxes = zoom * (np.concatenate((corners, corners + _WINDOW), 1) + _WINDOW * shifts)
     scores = scores[rows, columns]
+    sound = (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
+    boxes, scores = boxes[sound], scores[sound]
     kept = suppress(boxes, scores, SAME_HERE)
     return boxes[kept], scores[kept]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from facepriv.devices import multiplies_bfloat16
 from facepriv.training.augment import Augmentation
 from facepriv.training.losses import alike, identity
 
@@ -39,11 +40,6 @@ def agreed(accelerator: Accelerator, stop: bool) -> bool:
         return stop
     wishes = torch.tensor(float(stop), device=accelerator.device)
     return bool(accelerator.reduce(wishes, "sum") > 0)
-
-
-def multiplies_bfloat16(kind: str) -> bool:
-    """Tell whether this kind of device has units that multiply bfloat16: CUDA, and CPUs with tiles for it."""
-    return kind == "cuda" or (kind == "cpu" and torch.cpu._is_amx_tile_supported())
 
 
 def mixed_precision(chosen: str | None) -> str:

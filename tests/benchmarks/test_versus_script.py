@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from facepriv.datasets.records import Record
 from facepriv.errors import UsageError
 from facepriv.evaluate import Judges
 from facepriv.outcomes import Truth
@@ -117,6 +118,23 @@ def test_a_method_may_stand_against_itself_under_another_setting(versus, small_l
     assert len({json.dumps(found["outputs"][name]["gender"]) for name in given[:2]}) == 2
     refused = CliRunner().invoke(versus.main, ["sim-zhang", "sim-zhang:nothing=4", *given[2:]])
     assert refused.exit_code == UsageError.exit_code and "nothing" in refused.output
+    refused = CliRunner().invoke(versus.main, ["sim-zhang", "sim-zhang:", *given[2:]])
+    assert refused.exit_code == UsageError.exit_code and "METHOD:NAME=VALUE" in refused.output
+
+
+def test_faces_of_several_sets_are_taken_together(versus, tmp_path, monkeypatch):
+    photos = {name: [Record(tmp_path / name, name, "", "test", {"gender": "male"})] for name in ("lfw", "celeba")}
+    taken = []
+
+    def seen(output, known, who, photos, *_):
+        taken.append([record.name for record in photos])
+        raise UsageError("that is enough")
+
+    monkeypatch.setattr(versus, "photos_of", lambda name, data, limit: (photos[name], 0))
+    monkeypatch.setattr(versus, "seen", seen)
+    given = ["pixelate", "k-attribute", "--data", str(tmp_path), "--set", "celeba", "--set", "lfw", "--set", "celeba"]
+    assert "that is enough" in CliRunner().invoke(versus.main, given).output
+    assert taken == [["celeba", "lfw"]]
 
 
 def test_a_method_is_not_compared_with_itself(versus, tmp_path):

@@ -123,6 +123,15 @@ def test_in_a_large_photo_the_detector_sees_only_a_part(astronaut, monkeypatch):
     assert len(detect_boxes(np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC)))) == 1
 
 
+def test_a_crowd_is_searched_whole(astronaut, monkeypatch):
+    """So much is proposed that looking at every proposal would be more than looking at all."""
+    rgb = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC))
+    corners = np.random.default_rng(0).uniform(0, 900, (50, 2))
+    monkeypatch.setattr(detect, "propose", lambda rgb: np.concatenate((corners, corners + 100), 1))
+    monkeypatch.setattr(detect, "_search_around", lambda *_: pytest.fail("a part of the photo was searched"))
+    assert detect_boxes(rgb) == detect.search_whole(rgb)
+
+
 def test_a_thorough_search_sees_the_whole_of_a_large_photo(astronaut, monkeypatch):
     rgb = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC))
     assert [face.box for face in find_faces(rgb, thorough=True)] == detect.search_whole(rgb)

@@ -68,6 +68,16 @@ def test_of_an_overexposed_photo_nothing_is_proposed(astronaut, rows, some):
     assert (len(propose(photo)) > 0) == some
 
 
+def test_a_box_that_a_shift_turns_inside_out_is_dropped(astronaut, monkeypatch):
+    """Shifts have no bounds, and photos may be made for them."""
+    monkeypatch.setattr(
+        proposals,
+        "_refine",
+        lambda patches: (np.tile((2.0, 0, -2.0, 0), (patches.shape[1], 1)), np.full(patches.shape[1], 9)),
+    )
+    assert propose(np.asarray(astronaut)).shape == (0, 4)
+
+
 def test_a_layer_is_a_correlation_and_a_prelu(monkeypatch):
     rng = np.random.default_rng(0)
     shapes = {"weight": (4, 3, 3, 3), "bias": (4,), "slope": (4,)}

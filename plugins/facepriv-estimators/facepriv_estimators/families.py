@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facepriv.contracts import AttributeEstimator, Images, resize_images
+from facepriv.devices import multiplies_bfloat16
 from facepriv.schema import AGE, ATTRIBUTES, GENDER, RACE, attribute
-from facepriv.training.steps import multiplies_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_estimators.fused import Trunk, can_fuse
 from facepriv_estimators.networks import FAMILIES, FamilyA, mirrored

@@ -5,6 +5,7 @@ import pytest
 import torch
 from facepriv_estimators import families, fused
 
+from facepriv.devices import multiplies_bfloat16
 from facepriv.registry import registry
 from facepriv.testing import checks
 
@@ -86,7 +87,9 @@ def test_predictions_are_those_of_the_plain_network(portrait_crops, monkeypatch,
     assert not any(isinstance(part, fused.Trunk) for part in estimator.joint_module().modules())
 
 
-@pytest.mark.skipif(not fused.can_fuse(), reason="this build of torch cannot fuse")
+@pytest.mark.skipif(
+    not (fused.can_fuse() and multiplies_bfloat16("cpu")), reason="this processor does not multiply bfloat16"
+)
 def test_bfloat16_says_nearly_the_same(portrait_crops):
     for name, most in (("gender", 0.05), ("race", 0.05), ("age", 1.5)):
         estimator = registry().create("estimator", f"family-a-{name}")
@@ -99,7 +102,8 @@ def test_bfloat16_says_nearly_the_same(portrait_crops):
     [
         ("gender", [[0.9, 0.1], [0.54, 0.46], [0.3, 0.7]], [[0.5, 0.5], [0.4, 0.6], [1.0, 0.0]], [1]),
         ("race", [[0.6, 0.2, 0.1, 0.1], [0.4, 0.35, 0.25, 0.0]], [[0, 1, 0, 0], [0, 0, 1, 0]], [1]),
-        ("age", [20.0, 39.2, 70.0], [60.0, 41.0, 20.0], [1]),
+        ("age", [20.0, 44.6, 70.0], [60.0, 46.0, 20.0], [1]),
+        ("age", [30.5, 28.0], [29.0, 31.0], [0]),
     ],
 )
 def test_what_lies_near_a_border_between_classes_is_asked_again(monkeypatch, name, rough, exact, asked):
@@ -108,11 +112,18 @@ def test_what_lies_near_a_border_between_classes_is_asked_again(monkeypatch, nam
     monkeypatch.setattr(families, "can_fuse", lambda: True)
     monkeypatch.setattr(families, "multiplies_bfloat16", lambda kind: True)
     said = {True: np.array(rough, np.float32), False: np.array(exact, np.float32)}
-    monkeypatch.setattr(estimator, "_predict", lambda images, short: said[short][images])
+    calls = []
+
+    def predict(images, short):
+        calls.append((short, images.tolist()))
+        return said[short][images]
+
+    monkeypatch.setattr(estimator, "_predict", predict)
     classes = said[True].argmax(1) if said[True].ndim == 2 else families.AGE.bin(said[True])
     again = said[False][asked]
     classes[asked] = again.argmax(1) if again.ndim == 2 else families.AGE.bin(again)
     assert estimator.classes(np.arange(len(rough))).tolist() == classes.tolist()
+    assert calls == [(True, list(range(len(rough)))), (False, asked)]
 
 
 @pytest.mark.parametrize("can", ["can_fuse", "multiplies_bfloat16"])

@@ -32,7 +32,7 @@ from facepriv_face_mixing.gallery import Gallery, load, save
 #: Side of the crops that are kept.
 SIZE = 224
 # Counts up when an analysis would give something else for the same photos.
-_FORMAT = "1"
+_FORMAT = "2"
 
 _log = logging.getLogger("facepriv.face-mixing")
 
