@@ -39,7 +39,7 @@ from facepriv.evaluate import Judges
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, Truth
 from facepriv.protocol import ORIGINAL, PROTECTED
-from facepriv.registry import registry
+from facepriv.registry import Registry, registry
 from facepriv.settings import configured
 
 
@@ -67,24 +67,21 @@ def main(
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     if first == second:
         raise UsageError(f"{first} is as far from itself as anything: name two methods")
-    outputs = [output(name) for name in (first, second)]
+    methods = [name.partition(":")[0] for name in (first, second)]
     for text in files:
-        if text.partition("=")[0] not in (one.method for one in outputs):
+        if text.partition("=")[0] not in methods:
             raise UsageError(f"--weights {text}: neither {first} nor {second}")
     known = weighted(registry(), files)
-    described = [
-        refuse_seen(configured(known, _settings(one), (one.method,)), (one.method,), (*judges, matcher))[0]
-        for one in outputs
-    ]
+    ways = {name: (method, set_as(known, name)) for name, method in zip((first, second), methods, strict=True)}
+    described = [refuse_seen(at, (method,), (*judges, matcher))[0] for method, at in ways.values()]
     photos = [record for name in dict.fromkeys(sets) for record in photos_of(name, data, limit)[0]]
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
     looks = {}
     place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
-    for one in outputs:
-        note(f"{one.name}: {len(photos)} photos")
-        at = configured(known, _settings(one), (one.method,))
-        looks[one.name], original = seen(Output(one.name, one.method), at, who, photos, place, hands)
+    for name, (method, at) in ways.items():
+        note(f"{name}: {len(photos)} photos")
+        looks[name], original = seen(Output(name, method), at, who, photos, place, hands)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result = {
         "facepriv": __version__,
@@ -100,17 +97,12 @@ def main(
         write_json(json_path, result)
 
 
-def output(text: str) -> Output:
-    """Return what ``METHOD`` or ``METHOD:NAME=VALUE`` names."""
+def set_as(known: Registry, text: str) -> Registry:
+    """Return the registry in which a method is set as ``METHOD`` or ``METHOD:NAME=VALUE`` says."""
     method, colon, setting = text.partition(":")
-    name, equals, value = setting.partition("=")
-    if colon and not (name and equals):
+    if colon and not setting.partition("=")[0]:
         raise UsageError(f"{text}: expected METHOD or METHOD:NAME=VALUE")
-    return Output(text, method, {name: value} if colon else {})
-
-
-def _settings(one: Output) -> list[str]:
-    return [f"{one.method}.{name}={value}" for name, value in one.settings.items()]
+    return configured(known, [f"{method}.{setting}"] if colon else [], (method,))
 
 
 def show(result: dict[str, Any], first: str, second: str) -> None:

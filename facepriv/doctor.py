@@ -140,7 +140,7 @@ def _device(device: str) -> Iterator[Finding]:
         works = bool(((x @ x).float() == 8).all())
     except RuntimeError:
         works = False
-    yield Finding("ok" if works else "warn", "bf16", f"{_yes(works)} on {device}; only training uses it")
+    yield Finding("ok" if works else "warn", "bf16", f"{_yes(works)} on {device}")
 
 
 def _yes(value: bool) -> str:

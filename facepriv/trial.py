@@ -24,7 +24,7 @@ from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.crops import Crop, cut_subject
 from facepriv.engines.chunk import use_one_thread
 from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks, spread
-from facepriv.evaluation.looks import LOOKING, judge_key, option_parts
+from facepriv.evaluation.looks import LOOKING, judge_key, looking_parts, option_parts
 from facepriv.faces import find_faces
 from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.images import Photo, decode_image, encode_image, read_image
@@ -78,7 +78,7 @@ class Trial:
     def crop_keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides its faces, but the photos; also of `ORIGINAL`."""
         find = self.registry.find
-        seen = [str(JUDGE_SIZE), *(package_hash(name, CODE | WEIGHTS) for name in LOOKING)]
+        seen = looking_parts()
         method = find("perturber", self.method)
         weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
         # Where the weights in use are known, others that the package holds do not matter.

@@ -42,6 +42,11 @@ def contents(folder):
     }
 
 
+def blacken(path):
+    """Replace a photo by one without a face."""
+    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(path)
+
+
 @pytest.mark.parametrize("thorough", [False, True])
 def test_a_thorough_run_shows_the_detector_all_of_a_large_photo(run, astronaut_file, tmp_path, monkeypatch, thorough):
     asked, propose = [], detect.propose
@@ -51,11 +56,6 @@ def test_a_thorough_run_shows_the_detector_all_of_a_large_photo(run, astronaut_f
         image.resize((1000, 1000)).save(tmp_path / "in/large.png")
     assert run(tmp_path / "in", thorough=thorough).faces >= 1
     assert asked == ([] if thorough else [(1000, 1000, 3)])
-
-
-def blacken(path):
-    """Replace a photo by one without a face."""
-    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(path)
 
 
 def test_files_come_out_where_they_should_with_a_row_each(run, photos, tmp_path):

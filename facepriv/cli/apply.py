@@ -49,8 +49,8 @@ if TYPE_CHECKING:
               "writes it UNPROTECTED, without metadata.")  # fmt: skip
 @click.option("--thorough", is_flag=True,
               help="Let the detector see all of every photo. By default it looks, in photos above 800 pixels, only "
-              "where a quick network proposes a face: that takes a fifth of the time, and loses up to one face in a "
-              "hundred.")  # fmt: skip
+              "where a quick network proposes a face: that takes a fifth of the time, and loses about one face "
+              "in a hundred at most, more in overexposed or blurred photos.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Do only what an interrupted run into the same folder left.")
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be written.")

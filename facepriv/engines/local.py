@@ -114,7 +114,7 @@ class LocalEngine(Engine):
         """Yield the tasks in chunks, ever smaller ones in the end, so that no worker waits long for the last one."""
         done, most = 0, min(self.setup.batch_size, _CHUNK_FILES)
         while done < len(tasks):
-            size = max(1, min(most, -(-(len(tasks) - done) // (2 * self.count))))
+            size = min(most, -(-(len(tasks) - done) // (2 * self.count)))
             yield list(tasks[done : done + size])
             done += size
 

@@ -89,12 +89,12 @@ def judge_key(known: Registry, kind: Kind, name: str) -> str:
     A file that one of its options names counts by its content, and so does a settings file beside it.
     """
     descriptor = known.find(kind, name)
-    parts = [
-        str(JUDGE_SIZE),
-        *(package_hash(package, CODE | WEIGHTS) for package in LOOKING),
-        target_hash(descriptor.target),
-    ]
-    return digest([*parts, *option_parts(descriptor.options)])
+    return digest([*looking_parts(), target_hash(descriptor.target), *option_parts(descriptor.options)])
+
+
+def looking_parts() -> list[str]:
+    """Return what must be hashed of the way from a photo to the face that a judge sees."""
+    return [str(JUDGE_SIZE), *(package_hash(package, CODE | WEIGHTS) for package in LOOKING)]
 
 
 def option_parts(options: Mapping[str, Any]) -> list[str]:

@@ -49,20 +49,16 @@ def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
     rgb : ndarray
         (H, W, 3) uint8.
     """
-    if max(rgb.shape[:2]) <= WHOLE_SIDE:
-        return search_whole(rgb)
     searched = _bounded(rgb)
-    small = min(searched.shape[:2]) < SMALL_SIDE
-    return _in_photo([] if small else _search_proposed(searched), rgb, searched) or search_whole(rgb)
+    height, width = searched.shape[:2]
+    large = max(height, width) > WHOLE_SIDE and min(height, width) >= SMALL_SIDE
+    return _in_photo((_search_proposed(searched) if large else []) or _search_all(searched), rgb, searched)
 
 
 def search_whole(rgb: NDArray[np.uint8]) -> list[Box]:
     """Return the faces' boxes as `detect_boxes` does, but always by dlib's search of the whole photo."""
     searched = _bounded(rgb)
-    boxes = _search(searched, upsample=min(searched.shape[:2]) < SMALL_SIDE)
-    if not boxes and max(rgb.shape[:2]) <= WHOLE_SIDE:
-        boxes = _second_look(searched)
-    return _in_photo(boxes, rgb, searched)
+    return _in_photo(_search_all(searched), rgb, searched)
 
 
 def _in_photo(boxes: list[Box], rgb: NDArray[np.uint8], searched: NDArray[np.uint8]) -> list[Box]:
@@ -80,6 +76,12 @@ def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(rgb)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+
+
+def _search_all(rgb: NDArray[np.uint8]) -> list[Box]:
+    """Search a bounded copy, a small one a second time where nothing is found."""
+    boxes = _search(rgb, upsample=min(rgb.shape[:2]) < SMALL_SIDE)
+    return boxes if boxes or max(rgb.shape[:2]) > WHOLE_SIDE else _second_look(rgb)
 
 
 def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:

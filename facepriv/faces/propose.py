@@ -26,7 +26,7 @@ SMALLEST = 80
 #: What a window must score, as log-odds of a face, in the first network and in the second.
 FIRST, SECOND = 2.0, 0.5
 #: Share of burnt-out pixels above which a photo is taken to be overexposed: of two of their channels, red and green of
-#: skin, nothing but `_FULL` is left. A white wall or a bright sky is enough for that; of the photos of LFW 3 % are.
+#: skin, nothing but `_FULL` is left. A white wall or a bright sky is enough for that.
 BURNT = 0.06
 #: Intersection over union from which two boxes are of one face: on one copy, over all copies, after the second network.
 SAME_HERE, SAME, SAME_AT_LAST = 0.4, 0.5, 0.5

@@ -99,16 +99,8 @@ def test_two_methods_are_measured_from_end_to_end(versus, small_lfw, tmp_path):
 
 
 def test_a_method_may_stand_against_itself_under_another_setting(versus, small_lfw, tmp_path):
-    given = [
-        "sim-zhang",
-        "sim-zhang:reach=0.5",
-        "--data",
-        str(small_lfw),
-        "--work",
-        str(tmp_path / "work"),
-        "--limit",
-        "8",
-    ]
+    given = ["sim-zhang", "sim-zhang:reach=0.5", "--data", str(small_lfw), "--limit", "8"]
+    given += ["--work", str(tmp_path / "work")]
     given += ["--workers", "1", "--judge", "family-b-gender", "--replicates", "10"]
     path = tmp_path / "result.json"
     result = CliRunner().invoke(versus.main, [*given, "--json", str(path)], catch_exceptions=False)

@@ -119,7 +119,7 @@ def test_a_large_photo_gives_the_faces_of_a_search_of_the_whole(astronaut, hoppe
 
 
 def test_in_a_large_photo_the_detector_sees_only_a_part(astronaut, monkeypatch):
-    monkeypatch.setattr(detect, "search_whole", lambda rgb: pytest.fail("the whole photo was searched"))
+    monkeypatch.setattr(detect, "_search_all", lambda rgb: pytest.fail("the whole photo was searched"))
     assert len(detect_boxes(np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC)))) == 1
 
 
@@ -132,7 +132,7 @@ def test_a_crowd_is_searched_whole(astronaut, monkeypatch):
     assert detect_boxes(rgb) == detect.search_whole(rgb)
 
 
-def test_a_thorough_search_sees_the_whole_of_a_large_photo(astronaut, monkeypatch):
+def test_a_thorough_search_sees_the_whole_of_a_large_photo(astronaut):
     rgb = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC))
     assert [face.box for face in find_faces(rgb, thorough=True)] == detect.search_whole(rgb)
     assert [face.box for face in find_faces(rgb)] == detect_boxes(rgb) != detect.search_whole(rgb)

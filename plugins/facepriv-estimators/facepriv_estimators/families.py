@@ -24,8 +24,7 @@ PACKAGE = "facepriv_estimators.weights"
 #: Side of the crops that the families were trained on.
 TRAINED_SIZE = 112
 #: Distance, in probability of the two likeliest classes and in years from a border between groups, above which
-#: bfloat16 settles a class; over two thousand faces it moved the one by 0.044 and the other by 0.70 at most.
-#: benchmarks/estimators.py counts the classes that come out otherwise.
+#: bfloat16 settles a class; benchmarks/estimators.py counts the classes that come out otherwise.
 SURE, SURE_YEARS = 0.1, 1.0
 
 
@@ -159,7 +158,7 @@ class FamilyEstimator(AttributeEstimator):
     def classes(self, images: Images) -> NDArray[np.int64]:
         """Return the classes of what `predict` says, (N,) int64; see `AttributeEstimator.classes`.
 
-        Family A reads most of them off bfloat16, where the processor multiplies it, at half the time: only what lies
+        Family A reads most of them off bfloat16, where the processor multiplies it, which is quicker: only what lies
         so near a border between classes that rounding could change the answer is asked in float32.
         """
         if not (self.family == "a" and can_fuse() and multiplies_bfloat16("cpu")):

@@ -60,7 +60,7 @@ class Trunk(nn.Module):
     """What `MobileFaceNet.features` computes, but for rounding, and without gradients.
 
     It is given always as many images, a face and its mirror image: the weights are laid out for the first ones' shape.
-    Only itself is a module of torch: its many small layers would spend a tenth of the time on being called.
+    Only itself is a module of torch: its many small layers would spend much of the time on being called.
     """
 
     def __init__(self, plain: MobileFaceNet) -> None:
