@@ -1,7 +1,7 @@
 """Make facepriv/faces/proposals.safetensors from the wheel of mtcnn 1.0.0 (MIT), whose weights are joblib pickles.
 
-Needs ``pip install lz4 "joblib>=1.6"`` and the wheel, ``pip download --no-deps mtcnn==1.0.0``. The pickles are opened with
-nothing allowed but NumPy arrays. The same wheel gives the same bytes.
+Needs ``pip install lz4 "joblib>=1.6"`` and the wheel, ``pip download --no-deps mtcnn==1.0.0``. The pickles are opened
+with nothing allowed but NumPy arrays. The same wheel gives the same bytes.
 
     python benchmarks/convert_proposals.py mtcnn-1.0.0-py3-none-any.whl
 """
