@@ -3,7 +3,8 @@
 Gender hidden, on the visible LFW, or on all faces of several sets together, for what is too small for one: the EER of
 gender estimators and the TMR of a matcher for each method, and the second less the first, paired, with 95 % intervals
 over people; photos of UTKFace name nobody, and are impostors only. A method may stand against itself under another
-setting.
+setting. What differs from it by less than a grey level is told apart with ``--in-place``: where faces are found anew,
+one pixel by which a landmark moves outweighs that.
 
     python benchmarks/versus.py --data DIR baseline-gan privacynet
     python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
@@ -54,13 +55,15 @@ from facepriv.settings import configured
 @click.option("--matcher", default="dlib", show_default=True)
 @click.option("--set", "sets", multiple=True, type=click.Choice(SETS), default=SETS[:1], show_default=True,
               help="Whose faces; of CelebA and UTKFace the test parts.")  # fmt: skip
+@click.option("--in-place", is_flag=True, help="Cut faces out of outputs where the photo's own are, not where they are "
+              "found anew.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
 @workers_option
 @replicates_option
 @json_option
 def main(
     first: str, second: str, data: Path | None, work: Path | None, files: tuple[str, ...], judges: tuple[str, ...],
-    matcher: str, sets: tuple[str, ...], limit: int | None, workers: int | None, replicates: int,
+    matcher: str, sets: tuple[str, ...], in_place: bool, limit: int | None, workers: int | None, replicates: int,
     json_path: Path | None,
 ) -> None:  # fmt: skip
     if data is None:
@@ -81,7 +84,7 @@ def main(
     place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
     for name, (method, at) in ways.items():
         note(f"{name}: {len(photos)} photos")
-        looks[name], original = seen(Output(name, method), at, who, photos, place, hands)
+        looks[name], original = seen(Output(name, method), at, who, photos, place, hands, find_again=not in_place)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result = {
         "facepriv": __version__,
@@ -89,6 +92,7 @@ def main(
         "photos": len(photos),
         "people": len({r.subject or r.name for r in photos}),
         "replicates": replicates,
+        "found_anew": not in_place,
         "outputs": {name: examine((said, "")) for name, said in looks.items()},
         "second_less_first": less(looks[second], looks[first], original, truth, who, replicates),
     }

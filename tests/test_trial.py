@@ -222,6 +222,21 @@ def test_a_method_that_does_nothing_changes_nothing_where_originals_are_encoded_
     assert same(files["still"], looks["still"]) and not same(files[ORIGINAL], looks[ORIGINAL])
 
 
+def test_in_place_a_face_is_cut_where_the_photo_s_own_was(trial, portraits, tmp_path, monkeypatch):
+    anew = replace(trial, requests={"gender": REQUESTS["gender"]})
+    place = replace(anew, find_again=False)
+    encoded = replace(place, encode_originals=True)
+    assert place.keys()[ORIGINAL] == anew.keys()[ORIGINAL] and place.keys()["gender"] != anew.keys()["gender"]
+    assert encoded.keys()[ORIGINAL] != replace(encoded, find_again=True).keys()[ORIGINAL]
+    looks, _ = plan(place, portraits, tmp_path / "place").run(workers=0)
+    # Where nothing is found in what was made, the photo's own faces are still judged.
+    monkeypatch.setattr("facepriv.trial.find_faces", lambda rgb: [])
+    blind, _ = plan(place, portraits, tmp_path / "blind").run(workers=0)
+    assert same(blind["gender"], looks["gender"]) and blind["gender"]["seen"].tolist() == [True, True, False]
+    lost, _ = plan(anew, portraits, tmp_path / "anew").run(workers=0)
+    assert not lost["gender"]["seen"].any()
+
+
 def test_kept_faces_are_those_that_were_judged_and_spare_the_method(trial, portraits, tmp_path, known, monkeypatch):
     wanted = {"gender": REQUESTS["gender"]}
     bare = replace(trial, requests=wanted)

@@ -114,11 +114,26 @@ def test_a_method_may_stand_against_itself_under_another_setting(versus, small_l
     assert refused.exit_code == UsageError.exit_code and "METHOD:NAME=VALUE" in refused.output
 
 
+def test_what_hardly_differs_is_judged_in_place(versus, small_lfw, tmp_path):
+    path = tmp_path / "result.json"
+    given = ["k-attribute", "sim-zhang:reach=0.5", "--data", str(small_lfw), "--work", str(tmp_path / "work")]
+    given += ["--limit", "8", "--workers", "1", "--judge", "family-b-gender", "--replicates", "10", "--json", str(path)]
+    found = []
+    for more in ([], ["--in-place"]):
+        result = CliRunner().invoke(versus.main, [*given, *more], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(path.read_text()))
+    anew, place = found
+    assert anew["found_anew"] and not place["found_anew"]
+    scores = [json.dumps(each["outputs"]["k-attribute"]["gender"]) for each in found]
+    assert scores[0] != scores[1]
+
+
 def test_faces_of_several_sets_are_taken_together(versus, tmp_path, monkeypatch):
     photos = {name: [Record(tmp_path / name, name, "", "test", {"gender": "male"})] for name in ("lfw", "celeba")}
     taken = []
 
-    def seen(output, known, who, photos, *_):
+    def seen(output, known, who, photos, *_, **__):
         taken.append([record.name for record in photos])
         raise UsageError("that is enough")
 
