@@ -29,7 +29,12 @@ FMR = 0.001
 
 
 class Benchmark(click.Command):
-    """A command whose `FaceprivError` is one line and an exit code."""
+    """A command whose `FaceprivError` is one line and an exit code, and whose help keeps the lines of examples."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        # A backspace of its own at the start of a paragraph tells click to leave the lines as they are.
+        settings["help"] = settings["help"].replace("\n\n    ", "\n\n\b\n    ")
+        super().__init__(*given, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

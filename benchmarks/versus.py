@@ -4,11 +4,13 @@ Gender hidden, on the visible LFW, or on all faces of several sets together, for
 gender estimators and the TMR of a matcher for each method, and the second less the first, paired, with 95 % intervals
 over people; photos of UTKFace name nobody, and are impostors only. A method may stand against itself under another
 setting. What differs from it by less than a grey level is told apart with ``--in-place``: where faces are found anew,
-one pixel by which a landmark moves outweighs that.
+one pixel by which a landmark moves outweighs that. Of such a difference photos that models were trained on tell as much
+as others (``--all-photos``); of how well something hides they tell nothing.
 
     python benchmarks/versus.py --data DIR baseline-gan privacynet
     python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
     python benchmarks/versus.py --data DIR privacynet:precision=float32 privacynet --set lfw --set celeba --set utkface
+    python benchmarks/versus.py --data DIR privacynet:precision=float32 privacynet --in-place --all-photos
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from shared import (
     cache_folder,
     data_option,
     json_option,
+    of_people,
     percent,
     points,
     refuse_seen,
@@ -35,12 +38,15 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, table
+from facepriv.datasets import records
+from facepriv.datasets.records import Record
 from facepriv.errors import UsageError
 from facepriv.evaluate import Judges
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, Truth
 from facepriv.protocol import ORIGINAL, PROTECTED
 from facepriv.registry import Registry, registry
+from facepriv.schema import GENDER
 from facepriv.settings import configured
 
 
@@ -57,14 +63,16 @@ from facepriv.settings import configured
               help="Whose faces; of CelebA and UTKFace the test parts.")  # fmt: skip
 @click.option("--in-place", is_flag=True, help="Cut faces out of outputs where the photo's own are, not where they are "
               "found anew.")  # fmt: skip
+@click.option("--all-photos", is_flag=True, help="All of a set's photos that name a gender, those too that models were "
+              "trained on.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
 @workers_option
 @replicates_option
 @json_option
 def main(
     first: str, second: str, data: Path | None, work: Path | None, files: tuple[str, ...], judges: tuple[str, ...],
-    matcher: str, sets: tuple[str, ...], in_place: bool, limit: int | None, workers: int | None, replicates: int,
-    json_path: Path | None,
+    matcher: str, sets: tuple[str, ...], in_place: bool, all_photos: bool, limit: int | None, workers: int | None,
+    replicates: int, json_path: Path | None,
 ) -> None:  # fmt: skip
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
@@ -77,7 +85,11 @@ def main(
     known = weighted(registry(), files)
     ways = {name: (method, set_as(known, name)) for name, method in zip((first, second), methods, strict=True)}
     described = [refuse_seen(at, (method,), (*judges, matcher))[0] for method, at in ways.values()]
-    photos = [record for name in dict.fromkeys(sets) for record in photos_of(name, data, limit)[0]]
+    photos = [
+        record
+        for name in dict.fromkeys(sets)
+        for record in (all_of(name, data, limit) if all_photos else photos_of(name, data, limit)[0])
+    ]
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
     looks = {}
@@ -93,12 +105,18 @@ def main(
         "people": len({r.subject or r.name for r in photos}),
         "replicates": replicates,
         "found_anew": not in_place,
+        "all_photos": all_photos,
         "outputs": {name: examine((said, "")) for name, said in looks.items()},
         "second_less_first": less(looks[second], looks[first], original, truth, who, replicates),
     }
     show(result, first, second)
     if json_path is not None:
         write_json(json_path, result)
+
+
+def all_of(name: str, data: Path, limit: int | None) -> list[Record]:
+    """Return all photos of a set that name a gender."""
+    return of_people([r for r in records.read(name, data / name) if GENDER.name in r.labels], limit)
 
 
 def set_as(known: Registry, text: str) -> Registry:

@@ -28,13 +28,14 @@ class Method:
     distribution_version: str = ""
 
     def info(self) -> dict[str, Any]:
-        """Return what a manifest records: ``name``, ``version``, ``weights`` (hash), ``seen`` (evaluators)."""
+        """Return what ``run.json`` records: ``name``, ``version``, ``weights`` (hash), ``seen``, ``dtype``."""
         own = self.perturber.info()
         return {
             "name": self.name,
             "version": str(own.get("version") or self.distribution_version),
             "weights": str(own.get("weights") or ""),
             "seen": list(own.get("seen") or []),
+            "dtype": str(own.get("dtype") or "float32"),
         }
 
 

@@ -227,7 +227,8 @@ class Perturber(ABC):
     def info(self) -> dict[str, Any]:
         """Return what a manifest records of the method: version, weights hash, evaluators seen in training.
 
-        Keys: ``version`` (str), ``weights`` (str, sha256, or ""), ``seen`` (list of evaluator names).
+        Keys: ``version`` (str), ``weights`` (str, sha256, or ""), ``seen`` (list of evaluator names), and ``dtype``
+        (str) where it multiplies in another format than float32: the same method then gives other bytes elsewhere.
         """
         return {"version": "", "weights": "", "seen": []}
 

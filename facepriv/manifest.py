@@ -84,8 +84,8 @@ class Run:
     ----------
     folder : Path or None
     info : dict
-        ``run.json``: ``facepriv``, ``engine``, ``device``, ``dtype``, ``torch``, ``methods`` (each with ``name``,
-        ``version``, ``weights``, ``seen``), and ``earlier``, the same of former runs into the same output folder.
+        ``run.json``: ``facepriv``, ``engine``, ``device``, ``torch``, ``methods`` (each with ``name``, ``version``,
+        ``weights``, ``seen``, ``dtype``), and ``earlier``, the same of former runs into the same output folder.
     history : dict
         File -> its rows, oldest first.
     """

@@ -85,11 +85,13 @@ class Trial:
         find = self.registry.find
         seen = looking_parts()
         method = find("perturber", self.method)
-        weights = str(self.registry.create("perturber", self.method).info().get("weights") or "")
+        info = self.registry.create("perturber", self.method).info()
+        weights = str(info.get("weights") or "")
         # Where the weights in use are known, others that the package holds do not matter.
         data = DATA - WEIGHTS if weights else DATA
         options = {name: value for name, value in method.options.items() if name != "weights" or not weights}
-        made = [self.method, weights, *option_parts(options), self.key.hex(), target_hash(method.target, data)]
+        dtype = str(info.get("dtype") or "")
+        made = [self.method, weights, dtype, *option_parts(options), self.key.hex(), target_hash(method.target, data)]
         known = self.registry.descriptors("estimator")
         labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]

@@ -77,11 +77,11 @@ def test_run_json_says_what_made_the_files(run, photos, tmp_path):
     run(photos(1), methods=("paint", "darken"))
     info = read_run(tmp_path / "out").info
     assert info["facepriv"]
-    assert (info["engine"], info["device"], info["dtype"]) == ("inline", "cpu", "float32")
+    assert (info["engine"], info["device"]) == ("inline", "cpu")
     assert info["torch"]
     assert info["methods"] == [
-        {"name": "paint", "version": "7", "weights": "f" * 64, "seen": ["bright-gender"]},
-        {"name": "darken", "version": "1.5", "weights": "", "seen": []},
+        {"name": "paint", "version": "7", "weights": "f" * 64, "seen": ["bright-gender"], "dtype": "bfloat16"},
+        {"name": "darken", "version": "1.5", "weights": "", "seen": [], "dtype": "float32"},
     ]
     row = read_run(tmp_path / "out").rows["000.png"]
     assert (row.method, row.version, row.weights) == ("paint > darken", "7 > 1.5", "f" * 64 + " > ")

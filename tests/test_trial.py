@@ -198,6 +198,13 @@ def test_weights_in_use_decide_and_not_where_they_lie(trial, monkeypatch):
     assert replace(trial, registry=elsewhere).keys() == known
 
 
+def test_the_number_format_that_a_method_multiplies_in_decides(trial, monkeypatch):
+    before = trial.keys()
+    monkeypatch.setattr(Tint, "info", lambda self: {"version": "", "weights": "", "seen": [], "dtype": "bfloat16"})
+    after = trial.keys()
+    assert after[ORIGINAL] == before[ORIGINAL] and after["gender"] != before["gender"]
+
+
 def test_processes_see_what_one_process_sees(tiny, portraits, tmp_path):
     told = Descriptor("estimator", "told", "facepriv.evaluate:Told", "a test's", options={"label": "female"})
     known = Registry([*tiny.plugins, Plugin("test", "test", "0", (told,))])

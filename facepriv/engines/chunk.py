@@ -158,11 +158,10 @@ class ChunkWorker:
         use_one_thread()  # again: a plugin may have brought torch in
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``run.json`` holds of the components: which they are, device, dtype, torch's version."""
+        """Return what ``run.json`` holds of the components: which they are, device, torch's version."""
         methods = [method.info() for method in self.pipeline.methods]
         return {
             "device": self.setup.device,
-            "dtype": "float32",
             "torch": _installed("torch"),
             "methods": methods,
             "estimators": {name: e.name for name, e in self.pipeline.estimators.items()},

@@ -38,6 +38,7 @@ def info_is_complete(make: Make) -> None:
     for key, kind in (("version", str), ("weights", str), ("seen", list)):
         require(key in info, f"info() has no '{key}'")
         require(isinstance(info[key], kind), f"info()['{key}'] is {info[key]!r}, expected a {kind.__name__}")
+    require(isinstance(info.get("dtype", ""), str), f"info()['dtype'] is {info.get('dtype')!r}, expected a str")
     json.dumps(info)
 
 

@@ -1,6 +1,7 @@
 """Two methods beside each other: the difference is that of the two, on the same faces and the same resamples."""
 
 import json
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -144,6 +145,21 @@ def test_faces_of_several_sets_are_taken_together(versus, tmp_path, monkeypatch)
     assert taken == [["celeba", "lfw"]]
 
 
+def test_all_photos_are_those_that_name_a_gender(versus, small_lfw):
+    for number in range(3, 8):
+        copyfile(small_lfw / "lfw" / "A" / "A_0001.jpg", small_lfw / "lfw" / "A" / f"A_000{number}.jpg")
+    assert len(versus.photos_of("lfw", small_lfw, None)[0]) == 8 * 2 + 3
+    (small_lfw / "lfw" / "I").mkdir()  # whom the table does not know
+    copyfile(small_lfw / "lfw" / "A" / "A_0001.jpg", small_lfw / "lfw" / "I" / "I_0001.jpg")
+    assert len(versus.all_of("lfw", small_lfw, None)) == 8 * 2 + 5
+    assert {record.subject for record in versus.all_of("lfw", small_lfw, 2)} == {"A", "H"}
+
+
 def test_a_method_is_not_compared_with_itself(versus, tmp_path):
     result = CliRunner().invoke(versus.main, ["pixelate", "pixelate", "--data", str(tmp_path)])
     assert result.exit_code == UsageError.exit_code and "name two methods" in result.output
+
+
+def test_help_keeps_examples_on_lines_of_their_own(versus):
+    lines = CliRunner().invoke(versus.main, ["--help"]).output.splitlines()
+    assert "      python benchmarks/versus.py --data DIR baseline-gan privacynet" in lines

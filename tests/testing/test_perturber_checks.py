@@ -145,6 +145,11 @@ class ObjectsInInfo(Darken):
         return {"version": "", "weights": "", "seen": [object()]}
 
 
+class TypeInInfo(Darken):
+    def info(self):
+        return {"version": "", "weights": "", "seen": [], "dtype": np.float32}
+
+
 class Cropped(Darken):
     def _perturb(self, faces, *_):
         return faces.images[:, 1:, 1:]
@@ -436,6 +441,7 @@ BROKEN = [
     ("info_is_complete", NoInfo, r"info\(\) has no 'version'"),
     ("info_is_complete", NumberedVersion, r"info\(\)\['version'\] is 1.0, expected a str"),
     ("info_is_complete", ObjectsInInfo, "not JSON serializable"),
+    ("info_is_complete", TypeInInfo, r"info\(\)\['dtype'\] is .*float32.*, expected a str"),
     ("shape_and_dtype", Cropped, r"Cropped returned \(3, 127, 127, 3\), expected \(3, 128, 128, 3\)"),
     ("shape_and_dtype", Bytes, "Bytes returned uint8, expected floats"),
     ("shape_and_dtype", Doubles, "dtype float64, expected float32"),

@@ -57,7 +57,7 @@ class Paint(Perturber):
     paste = "replacement"
 
     def info(self):
-        return {"version": "7", "weights": "f" * 64, "seen": ["bright-gender"]}
+        return {"version": "7", "weights": "f" * 64, "seen": ["bright-gender"], "dtype": "bfloat16"}
 
     def _perturb(self, faces, source, target, strength, rngs):
         colour = np.stack([STEP * (target[name] + 1) for name in _ALL], axis=1).astype(np.float32)

@@ -68,10 +68,11 @@ class PrivacyNet(Perturber):
         return self
 
     def info(self) -> dict[str, Any]:
-        """Return version, the weights' hash, and the evaluators that they were trained against."""
+        """Return version, the weights' hash, the evaluators that they were trained against, and the number format."""
         weights = self._loaded()[1]
         seen = list(weights.metadata.provenance.seen)
-        return {"version": self.variant.version, "weights": weights.sha256, "seen": seen}
+        dtype = "bfloat16" if self._short() else "float32"
+        return {"version": self.variant.version, "weights": weights.sha256, "seen": seen, "dtype": dtype}
 
     def weights_path(self) -> Path:
         """Return the path of the weights file in use."""
@@ -80,14 +81,16 @@ class PrivacyNet(Perturber):
     def _loaded(self) -> tuple[Generator, Weights]:
         return load_generator(self.weights_path(), self.device, self.variant.architecture)
 
+    def _short(self) -> bool:
+        return self.precision == "fastest" and multiplies_bfloat16(torch.device(self.device).type)
+
     def _runner(self) -> tuple[Generator, AbstractContextManager[Any]]:
         """Return the network that runs on this device, and the context to run it in."""
         kind = torch.device(self.device).type
-        short = self.precision == "fastest" and multiplies_bfloat16(kind)
         if kind == "cpu":
-            dtype = torch.bfloat16 if short else torch.float32
+            dtype = torch.bfloat16 if self._short() else torch.float32
             return _quick(self.weights_path(), self.variant.architecture, dtype), nullcontext()
-        return self._loaded()[0], torch.autocast(kind, torch.bfloat16) if short else nullcontext()
+        return self._loaded()[0], torch.autocast(kind, torch.bfloat16) if self._short() else nullcontext()
 
     def _perturb(
         self,
