@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from facepriv_privacynet.inference import for_one_face
+from facepriv_privacynet.inference import LaidOut, for_one_face
 from facepriv_privacynet.method import PrivacyNet, load_generator
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
 from shared import in_turns, spread
@@ -59,7 +59,7 @@ def measure(rounds: int, threads: int, weights: Path | None = None) -> dict[str,
 def convolutions(network: nn.Module, x: Tensor, v: Tensor) -> Callable[[], None]:
     """Return a job that runs a network's convolutions and nothing else, on what each is given in the network."""
     given: list[tuple[nn.Module, Tensor]] = []
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    layers = [layer for layer in network.modules() if isinstance(layer, LaidOut | nn.Conv2d | nn.ConvTranspose2d)]
     hooks = [layer.register_forward_hook(lambda layer, args, _: given.append((layer, args[0]))) for layer in layers]
     network(x, v)
     for hook in hooks:

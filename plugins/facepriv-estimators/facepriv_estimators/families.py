@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from facepriv.contracts import AttributeEstimator, Images, resize_images
 from facepriv.devices import multiplies_bfloat16
+from facepriv.onednn import can_fuse
 from facepriv.schema import AGE, ATTRIBUTES, GENDER, RACE, attribute
 from facepriv.weights import Weights, load_weights, packaged_weights
-from facepriv_estimators.fused import Trunk, can_fuse
+from facepriv_estimators.fused import Trunk
 from facepriv_estimators.networks import FAMILIES, FamilyA, mirrored
 from facepriv_estimators.torch_models import run_each
 

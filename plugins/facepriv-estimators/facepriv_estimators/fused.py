@@ -1,45 +1,15 @@
 """MobileFaceNet's trunk for prediction on a CPU: convolution, bias and activation in one pass of oneDNN.
 
-torch itself runs them one after the other, and with a single thread its 1x1 convolutions without oneDNN. The operators
-are those that torch's compiler puts in; where a build of torch lacks them, the plain trunk runs.
+Where a build of torch lacks the operators, the plain trunk runs.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from facepriv.onednn import NONE, RELU, RELU6, Convolution
 from facepriv_estimators.mobilefacenet import InvertedResidual, MobileFaceNet
-
-_RELU6: tuple[str, list[float]] = ("hardtanh", [0.0, 6.0])
-_RELU: tuple[str, list[float]] = ("relu", [])
-_NONE: tuple[str, list[float]] = ("none", [])
-
-
-def can_fuse() -> bool:
-    """Tell whether this build of torch has the operators."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-
-
-class Convolution:
-    """A convolution with its activation; its weights are laid out for oneDNN once, at the first images."""
-
-    def __init__(self, plain: nn.Conv2d, activation: tuple[str, list[float]]) -> None:
-        self.weight, self.bias = plain.weight.detach(), plain.bias
-        self._form: tuple[Any, ...] = (plain.padding, plain.stride, plain.dilation, plain.groups)
-        self._activation = (*activation, "")
-        self._packed = False
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C', H', W')."""
-        if not self._packed:
-            self.weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self._form, x.shape)
-            self._packed = True
-        return torch.ops.mkldnn._convolution_pointwise.default(
-            x, self.weight, self.bias, *self._form, *self._activation
-        )
 
 
 class Block:
@@ -47,8 +17,8 @@ class Block:
 
     def __init__(self, plain: InvertedResidual) -> None:
         self.shortcut = plain.shortcut
-        self.expand, self.depthwise = Convolution(plain.expand, _RELU6), Convolution(plain.depthwise, _RELU6)
-        self.project = Convolution(plain.project, _NONE)
+        self.expand, self.depthwise = Convolution(plain.expand, RELU6), Convolution(plain.depthwise, RELU6)
+        self.project = Convolution(plain.project, NONE)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
@@ -66,12 +36,12 @@ class Trunk(nn.Module):
     def __init__(self, plain: MobileFaceNet) -> None:
         super().__init__()
         self.layers = (
-            Convolution(plain.stem, _RELU6),
-            Convolution(plain.stem_depthwise, _RELU),
-            Convolution(plain.stem_pointwise, _RELU),
+            Convolution(plain.stem, RELU6),
+            Convolution(plain.stem_depthwise, RELU),
+            Convolution(plain.stem_pointwise, RELU),
             *(Block(block) for block in plain.blocks),
-            Convolution(plain.head, _RELU6),
-            Convolution(plain.pool, _NONE),
+            Convolution(plain.head, RELU6),
+            Convolution(plain.pool, NONE),
         )
         self.dtype = plain.stem.weight.dtype
 

@@ -6,6 +6,7 @@ import torch
 from facepriv_estimators import families, fused
 
 from facepriv.devices import multiplies_bfloat16
+from facepriv.onednn import can_fuse
 from facepriv.registry import registry
 from facepriv.testing import checks
 
@@ -77,7 +78,7 @@ def test_predictions_are_those_of_the_plain_network(portrait_crops, monkeypatch,
     estimator = registry().create("estimator", "family-a-age")
     quick = estimator.predict(portrait_crops)
     parts = families._columns("a", False).modules()
-    assert any(isinstance(part, fused.Trunk) for part in parts) == fused.can_fuse()
+    assert any(isinstance(part, fused.Trunk) for part in parts) == can_fuse()
     monkeypatch.setattr(families, "can_fuse", lambda: False)
     monkeypatch.setattr(families, "_last", ({}, {}))
     families._columns.cache_clear()
@@ -87,9 +88,7 @@ def test_predictions_are_those_of_the_plain_network(portrait_crops, monkeypatch,
     assert not any(isinstance(part, fused.Trunk) for part in estimator.joint_module().modules())
 
 
-@pytest.mark.skipif(
-    not (fused.can_fuse() and multiplies_bfloat16("cpu")), reason="this processor does not multiply bfloat16"
-)
+@pytest.mark.skipif(not (can_fuse() and multiplies_bfloat16("cpu")), reason="this processor does not multiply bfloat16")
 def test_bfloat16_says_nearly_the_same(portrait_crops):
     for name, most in (("gender", 0.05), ("race", 0.05), ("age", 1.5)):
         estimator = registry().create("estimator", f"family-a-{name}")

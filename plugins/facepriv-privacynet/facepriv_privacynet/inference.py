@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
+from facepriv.onednn import Convolution, can_fuse
 from facepriv_privacynet.networks import ConditionalNorm, Generator, ResidualBlock, normed
 
 _SPLIT = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))
@@ -48,6 +49,19 @@ class _OneLabelledFace(ConditionalNorm):
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(1, C, H, W) and (1, V) -> (1, C, H, W)."""
         return F.batch_norm(x, None, None, *self._of(tuple(v[0].tolist())), training=True)
+
+
+class LaidOut(nn.Module):
+    """A convolution whose weights are laid out for oneDNN once, which takes longer than some of them do."""
+
+    def __init__(self, plain: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = plain.weight
+        self.convolve = Convolution(plain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> (1, C', H', W')."""
+        return self.convolve(x)
 
 
 class _Positive(nn.Module):
@@ -132,4 +146,9 @@ def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
     for layer in quick.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.to(dtype)
-    return quick.to(memory_format=torch.channels_last)
+    quick.to(memory_format=torch.channels_last)
+    for parent in list(quick.modules()) if can_fuse() else ():
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.Conv2d):
+                setattr(parent, name, LaidOut(layer))
+    return quick

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
-from facepriv_privacynet.inference import for_one_face
+from facepriv_privacynet import inference
+from facepriv_privacynet.inference import LaidOut, for_one_face
 from facepriv_privacynet.networks import Generator, GeneratorShape, label_width
 from torch import nn
+
+from facepriv.onednn import can_fuse
 
 SHAPES = [
     GeneratorShape(32, 8, 2),
@@ -36,6 +39,21 @@ def test_the_quick_copy_gives_the_generators_faces(shape, dtype, apart):
     assert (found - wanted).abs().max() < apart
 
 
+@pytest.mark.skipif(not can_fuse(), reason="this build of torch cannot lay weights out for oneDNN")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_weights_laid_out_once_change_nothing(dtype, monkeypatch):
+    plain = generator(SHAPES[0])
+    laid = for_one_face(plain, dtype)
+    monkeypatch.setattr(inference, "can_fuse", lambda: False)
+    unlaid = for_one_face(plain, dtype)
+    assert any(isinstance(part, LaidOut) for part in laid.modules())
+    assert not any(isinstance(part, LaidOut) for part in unlaid.modules())
+    with torch.inference_mode():
+        for _ in range(2):  # the first call lays them out
+            x, v = torch.rand(1, 3, 32, 32), torch.rand(1, label_width())
+            assert (laid(x, v) - unlaid(x, v)).abs().max() < 1e-6
+
+
 def test_the_generator_itself_stays_as_it_was():
     plain = generator(SHAPES[0])
     before = {name: value.clone() for name, value in plain.state_dict().items()}
@@ -51,7 +69,7 @@ def test_nothing_is_enlarged_before_it_is_convolved():
     sizes = []
     quick = for_one_face(generator(SHAPES[0]), torch.float32)
     for part in quick.up.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, LaidOut | nn.Conv2d):
             part.register_forward_hook(lambda _, given, out: sizes.append(given[0].shape[-1]))
     quick(torch.rand(1, 3, 32, 32), torch.rand(1, label_width()))
     assert sizes == [8, 16]
