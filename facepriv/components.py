@@ -35,7 +35,7 @@ class Method:
             "version": str(own.get("version") or self.distribution_version),
             "weights": str(own.get("weights") or ""),
             "seen": list(own.get("seen") or []),
-            "dtype": str(own.get("dtype") or "float32"),
+            "dtype": str(own.get("dtype") or ""),
         }
 
 

@@ -228,7 +228,7 @@ class Perturber(ABC):
         """Return what a manifest records of the method: version, weights hash, evaluators seen in training.
 
         Keys: ``version`` (str), ``weights`` (str, sha256, or ""), ``seen`` (list of evaluator names), and ``dtype``
-        (str) where it multiplies in another format than float32: the same method then gives other bytes elsewhere.
+        (str), the number format in which it multiplies, where that hangs on the processor.
         """
         return {"version": "", "weights": "", "seen": []}
 
