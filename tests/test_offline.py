@@ -140,5 +140,5 @@ def test_privacynet_is_applied_where_there_is_no_network_at_all(astronaut_file, 
         [*without, sys.executable, *line.split()], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert "1 protected (1 faces)" in done.stderr
+    assert "1 protected (1 face)" in done.stderr
     assert (tmp_path / "out/astronaut.png").read_bytes() != astronaut_file.read_bytes()

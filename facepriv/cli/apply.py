@@ -191,7 +191,7 @@ def _tell(plan: Plan, summary: Summary, seconds: float, as_json: bool) -> None:
         click.echo(json.dumps(content, indent=1))
         return
     counts = [
-        (summary.done, f"protected ({summary.faces} faces)"),
+        (summary.done, f"protected ({summary.faces} face{'s' * (summary.faces != 1)})"),
         (summary.already, "done already"),
         (summary.no_face, "left out, no face found"),
         (summary.copied, "copied UNPROTECTED, no face found"),
