@@ -52,11 +52,11 @@ def weighted(known: Registry, files: tuple[str, ...]) -> Registry:
 
 def seen(
     output: Output, known: Registry, who: Judges, photos: list[Record], place: Path, workers: int,
-    *, find_again: bool = True,
+    *, in_place: bool = False,
 ) -> tuple[Looks, Looks]:  # fmt: skip
     """Return what the judges see in one output, gender hidden, and in the originals."""
     at = known.with_options("perturber", output.method, output.settings)
-    trial = Trial(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, find_again=find_again)
+    trial = Trial(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)
     todo = plan(trial, [r.path for r in photos], place / "looks")
     with progress(todo.missing, "outputs of a photo") as bar:
         looks, _ = todo.run(workers=workers, progress=bar.advance)

@@ -4,8 +4,8 @@ Gender hidden, on the visible LFW, or on all faces of several sets together, for
 gender estimators and the TMR of a matcher for each method, and the second less the first, paired, with 95 % intervals
 over people; photos of UTKFace name nobody, and are impostors only. A method may stand against itself under another
 setting. What differs from it by less than a grey level is told apart with ``--in-place``: where faces are found anew,
-one pixel by which a landmark moves outweighs that. Of such a difference photos that models were trained on tell as much
-as others (``--all-photos``); of how well something hides they tell nothing.
+one pixel by which a landmark moves outweighs that. For such a difference, not for how well something hides, photos that
+models were trained on may be taken as well (``--all-photos``).
 
     python benchmarks/versus.py --data DIR baseline-gan privacynet
     python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
@@ -85,18 +85,14 @@ def main(
     known = weighted(registry(), files)
     ways = {name: (method, set_as(known, name)) for name, method in zip((first, second), methods, strict=True)}
     described = [refuse_seen(at, (method,), (*judges, matcher))[0] for method, at in ways.values()]
-    photos = [
-        record
-        for name in dict.fromkeys(sets)
-        for record in (all_of(name, data, limit) if all_photos else photos_of(name, data, limit)[0])
-    ]
+    photos = [record for name in dict.fromkeys(sets) for record in chosen(name, data, limit, all_photos)]
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
     looks = {}
     place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
     for name, (method, at) in ways.items():
         note(f"{name}: {len(photos)} photos")
-        looks[name], original = seen(Output(name, method), at, who, photos, place, hands, find_again=not in_place)
+        looks[name], original = seen(Output(name, method), at, who, photos, place, hands, in_place=in_place)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result = {
         "facepriv": __version__,
@@ -104,7 +100,7 @@ def main(
         "photos": len(photos),
         "people": len({r.subject or r.name for r in photos}),
         "replicates": replicates,
-        "found_anew": not in_place,
+        "in_place": in_place,
         "all_photos": all_photos,
         "outputs": {name: examine((said, "")) for name, said in looks.items()},
         "second_less_first": less(looks[second], looks[first], original, truth, who, replicates),
@@ -114,8 +110,10 @@ def main(
         write_json(json_path, result)
 
 
-def all_of(name: str, data: Path, limit: int | None) -> list[Record]:
-    """Return all photos of a set that name a gender."""
+def chosen(name: str, data: Path, limit: int | None, all_photos: bool) -> list[Record]:
+    """Return the photos of a set that are for evaluation, or all that name a gender."""
+    if not all_photos:
+        return photos_of(name, data, limit)[0]
     return of_people([r for r in records.read(name, data / name) if GENDER.name in r.labels], limit)
 
 

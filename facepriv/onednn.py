@@ -32,13 +32,11 @@ class Convolution:
         self.weight, self.bias = plain.weight.detach(), plain.bias
         self._form: tuple[Any, ...] = (plain.padding, plain.stride, plain.dilation, plain.groups)
         self._activation = (*activation, "")
-        self._packed = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
-        if not self._packed:
+        if not self.weight.is_mkldnn:
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self._form, x.shape)
-            self._packed = True
         return torch.ops.mkldnn._convolution_pointwise.default(
             x, self.weight, self.bias, *self._form, *self._activation
         )

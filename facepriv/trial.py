@@ -59,10 +59,10 @@ class Trial:
         nothing; else at the files as they are.
     keep_crops : bool
         Also keep the faces that the judges are given.
-    find_again : bool
-        Find and align faces anew in every output, as a stranger would; else they are cut where the photo's own were.
-        That is for telling apart outputs that hardly differ: landmarks are whole pixels, and one value that changes
-        by one may move them.
+    in_place : bool
+        Cut faces out of every output where the photo's own were; else they are found and aligned anew, as a stranger
+        would. That is for telling apart outputs that hardly differ: landmarks are whole pixels, and one value that
+        changes by one may move them.
     """
 
     registry: Registry
@@ -72,7 +72,7 @@ class Trial:
     key: bytes = field(repr=False)
     encode_originals: bool = False
     keep_crops: bool = False
-    find_again: bool = True
+    in_place: bool = False
 
     def keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides what is seen in it, but the photos; also of `ORIGINAL`."""
@@ -96,7 +96,7 @@ class Trial:
         labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]
         made += [package_hash(name, CODE | WEIGHTS) for name in (*PIPELINE, "facepriv.trial")]
-        place = ["in place"] * (not self.find_again)
+        place = ["in place"] * self.in_place
         keys = {name: digest([*seen, *made, *place, repr(request)]) for name, request in self.requests.items()}
         # The originals' own files are cut in place either way.
         original = ["encoded", *place] if self.encode_originals else []
@@ -291,7 +291,7 @@ class _Stand:
             with cost.of("encode, decode"):
                 rgb = decode_image(encode_image(changed, path), path).rgb8()
             with cost.of("find again, crop"):
-                faces = find_faces(rgb) if self.trial.find_again else prepared.faces
+                faces = prepared.faces if self.trial.in_place else find_faces(rgb)
                 crop = cut_subject(rgb, faces, JUDGE_SIZE)
             yield name, crop
 

@@ -231,10 +231,10 @@ def test_a_method_that_does_nothing_changes_nothing_where_originals_are_encoded_
 
 def test_in_place_a_face_is_cut_where_the_photo_s_own_was(trial, portraits, tmp_path, monkeypatch):
     anew = replace(trial, requests={"gender": REQUESTS["gender"]})
-    place = replace(anew, find_again=False)
+    place = replace(anew, in_place=True)
     encoded = replace(place, encode_originals=True)
     assert place.keys()[ORIGINAL] == anew.keys()[ORIGINAL] and place.keys()["gender"] != anew.keys()["gender"]
-    assert encoded.keys()[ORIGINAL] != replace(encoded, find_again=True).keys()[ORIGINAL]
+    assert encoded.keys()[ORIGINAL] != replace(encoded, in_place=False).keys()[ORIGINAL]
     looks, _ = plan(place, portraits, tmp_path / "place").run(workers=0)
     # Where nothing is found in what was made, the photo's own faces are still judged.
     monkeypatch.setattr("facepriv.trial.find_faces", lambda rgb: [])

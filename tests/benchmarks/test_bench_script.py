@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from facepriv_privacynet.inference import LaidOut
 from PIL import Image
 
 from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
 from facepriv.images import Photo
+from facepriv.onednn import can_fuse
 
 
 @pytest.fixture
@@ -56,6 +58,8 @@ def test_the_generator_is_compared_with_three_others_in_turns(bench, told, monke
 
 def test_the_convolutions_alone_are_those_of_the_generator(bench):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.ConvTranspose2d(4, 2, 2))
+    last = torch.nn.Conv2d(2, 3, 1)
+    network.append(LaidOut(last) if can_fuse() else last).requires_grad_(False)
     seen = []
     x = torch.rand(1, 3, 8, 8)
     network.forward = lambda x, v: torch.nn.Sequential.forward(network, x)
@@ -63,7 +67,8 @@ def test_the_convolutions_alone_are_those_of_the_generator(bench):
     for layer in network:
         layer.register_forward_hook(lambda layer, given, _: seen.append((type(layer).__name__, given[0].shape)))
     job()
-    assert seen == [("Conv2d", (1, 3, 8, 8)), ("ConvTranspose2d", (1, 4, 6, 6))]
+    name = "LaidOut" if can_fuse() else "Conv2d"
+    assert seen == [("Conv2d", (1, 3, 8, 8)), ("ConvTranspose2d", (1, 4, 6, 6)), (name, (1, 2, 7, 7))]
 
 
 def test_photos_show_the_faces_that_they_are_said_to_show_and_are_the_same_every_time(bench, tmp_path):

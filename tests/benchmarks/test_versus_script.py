@@ -125,7 +125,7 @@ def test_what_hardly_differs_is_judged_in_place(versus, small_lfw, tmp_path):
         assert result.exit_code == 0, result.output
         found.append(json.loads(path.read_text()))
     anew, place = found
-    assert anew["found_anew"] and not place["found_anew"]
+    assert place["in_place"] and not anew["in_place"]
     scores = [json.dumps(each["outputs"]["k-attribute"]["gender"]) for each in found]
     assert scores[0] != scores[1]
 
@@ -148,11 +148,11 @@ def test_faces_of_several_sets_are_taken_together(versus, tmp_path, monkeypatch)
 def test_all_photos_are_those_that_name_a_gender(versus, small_lfw):
     for number in range(3, 8):
         copyfile(small_lfw / "lfw" / "A" / "A_0001.jpg", small_lfw / "lfw" / "A" / f"A_000{number}.jpg")
-    assert len(versus.photos_of("lfw", small_lfw, None)[0]) == 8 * 2 + 3
+    assert len(versus.chosen("lfw", small_lfw, None, False)) == 8 * 2 + 3
     (small_lfw / "lfw" / "I").mkdir()  # whom the table does not know
     copyfile(small_lfw / "lfw" / "A" / "A_0001.jpg", small_lfw / "lfw" / "I" / "I_0001.jpg")
-    assert len(versus.all_of("lfw", small_lfw, None)) == 8 * 2 + 5
-    assert {record.subject for record in versus.all_of("lfw", small_lfw, 2)} == {"A", "H"}
+    assert len(versus.chosen("lfw", small_lfw, None, True)) == 8 * 2 + 5
+    assert {record.subject for record in versus.chosen("lfw", small_lfw, 2, True)} == {"A", "H"}
 
 
 def test_a_method_is_not_compared_with_itself(versus, tmp_path):

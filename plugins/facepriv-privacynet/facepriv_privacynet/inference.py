@@ -52,12 +52,16 @@ class _OneLabelledFace(ConditionalNorm):
 
 
 class LaidOut(nn.Module):
-    """A convolution whose weights are laid out for oneDNN once, which takes longer than some of them do."""
+    """A convolution whose weights are laid out for oneDNN once, not for every face."""
 
     def __init__(self, plain: nn.Conv2d) -> None:
         super().__init__()
-        self.weight = plain.weight
         self.convolve = Convolution(plain)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights, in oneDNN's layout from the first face on."""
+        return self.convolve.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, C, H, W) -> (1, C', H', W')."""
