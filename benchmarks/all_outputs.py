@@ -42,15 +42,16 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, progress, table
-from facepriv.contracts import PrivacyRequest
 from facepriv.datasets import records
 from facepriv.datasets.copies import near_copies
 from facepriv.datasets.records import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks, spread
+from facepriv.evaluate import Judges, Looks
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, Truth, fitting, strength
+from facepriv.pool import spread
+from facepriv.protect.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL as UNPROTECTED
 from facepriv.protocol import PAIRINGS, STRONG
 from facepriv.registry import Registry, registry

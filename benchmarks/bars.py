@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from facepriv.contracts import PrivacyRequest
 from facepriv.metrics.bootstrap import Estimate
+from facepriv.protect.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL, PAIRINGS, Figures
 from facepriv.requests import OWN, RANDOM
 from facepriv.schema import AGE, ATTRIBUTES

@@ -13,7 +13,7 @@ from facepriv_privacynet.networks import Generator, GeneratorShape, encode
 from shared import in_turns, spread
 from torch import Tensor, nn
 
-from facepriv.devices import multiplies_bfloat16
+from facepriv.inference import multiplies_bfloat16
 from facepriv.testing import specimens
 
 #: Least times the faces a second of the plain StarGAN, and of the same weights in eager float32.

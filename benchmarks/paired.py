@@ -13,7 +13,6 @@ import numpy as np
 from shared import FMR, KEY
 
 from facepriv.cli.console import note, progress
-from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.records import Record
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks
@@ -21,6 +20,7 @@ from facepriv.matching import PROTECTED, Matching
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import Estimate, estimate, with_interval
 from facepriv.outcomes import Truth
+from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
 from facepriv.trial import ORIGINAL, Trial, plan

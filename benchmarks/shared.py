@@ -19,7 +19,7 @@ from facepriv.cli.console import Failure
 from facepriv.datasets import lfw, records
 from facepriv.datasets.records import Record
 from facepriv.errors import DataError, FaceprivError, UsageError
-from facepriv.images import atomic_write
+from facepriv.files import atomic_write
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.registry import Registry
 

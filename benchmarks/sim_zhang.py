@@ -30,9 +30,9 @@ from facepriv.faces import feather_mask
 from facepriv.faces.detect import landmarks_of_crop
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimate
+from facepriv.protect.request import face_rng
 from facepriv.registry import registry
 from facepriv.schema import ADULT, ATTRIBUTES, RACE, RACE_PAIRS
-from facepriv.seeds import face_rng
 
 #: What hiding gender may move the race estimator's EER by, and a change of one attribute the others' coordinates.
 MOST_EER_CHANGE, MOST_MOVE = 0.03, 0.10

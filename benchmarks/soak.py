@@ -33,9 +33,9 @@ from shared import Benchmark, json_option, write_json
 
 from facepriv.cli.console import note
 from facepriv.errors import DataError
+from facepriv.files import file_sha256
 from facepriv.images import read_image
-from facepriv.manifest import RUN_FOLDER, SHARDS, read_run
-from facepriv.outputs import file_sha256
+from facepriv.protect.manifest import RUN_FOLDER, SHARDS, read_run
 
 #: Seconds without an end after which a run is taken for hanging.
 PATIENCE = 900.0

@@ -37,9 +37,7 @@ from shared import (
 )
 
 from facepriv import __version__
-from facepriv.apply import Options, make_plan, run_plan
 from facepriv.cli.console import note, progress, table
-from facepriv.contracts import POLICIES, PrivacyRequest
 from facepriv.datasets import records
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluate import Judges, Looks
@@ -47,6 +45,9 @@ from facepriv.evaluation.looks import LookStore, look_at_photos
 from facepriv.fingerprints import digest, package_hash, target_hash
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import Estimate
+from facepriv.protect.options import Options
+from facepriv.protect.request import POLICIES, PrivacyRequest
+from facepriv.protect.run import make_plan, run_plan
 from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, STRONG, counts, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS

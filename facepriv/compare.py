@@ -15,10 +15,10 @@ from facepriv import __version__
 from facepriv.compare_attacks import adversaries_of, attack_outputs
 from facepriv.compare_figures import measure_outputs
 from facepriv.compare_setup import Setup, Unwatched, Watch
-from facepriv.components import build_method
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluate import Looks
 from facepriv.outcomes import Truth
+from facepriv.registry import build_method
 from facepriv.report.comparison import Comparison
 from facepriv.report.examples import make_examples
 from facepriv.requests import possible

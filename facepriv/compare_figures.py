@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from facepriv.compare_setup import Setup, Watch
-from facepriv.contracts import PrivacyRequest
-from facepriv.evaluate import Looks, spread
+from facepriv.evaluate import Looks
 from facepriv.evaluation.measure import Curves, Measure
+from facepriv.files import atomic_write
 from facepriv.fingerprints import CODE, digest, package_hash
-from facepriv.images import atomic_write
 from facepriv.outcomes import Truth
+from facepriv.pool import spread
+from facepriv.protect.request import PrivacyRequest
 from facepriv.report.comparison import Output, plain_curves, plain_output, read_curves, read_output
 from facepriv.schema import AGE
 from facepriv.trial import ORIGINAL, Plan

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from facepriv.contracts import UNKNOWN, FaceMatcher, PrivacyRequest
+from facepriv.contracts import UNKNOWN, FaceMatcher
 from facepriv.demo_sheet import Picture, draw_sheet
 from facepriv.errors import NoFaceError, PluginError, UsageError
 from facepriv.evaluate import Judges, Looks
 from facepriv.evaluation.looks import look_at_photos
-from facepriv.images import atomic_write, read_image, write_image
-from facepriv.pipeline import Pipeline, build_pipeline
+from facepriv.files import atomic_write
+from facepriv.images import read_image, write_image
+from facepriv.protect.pipeline import Pipeline, build_pipeline
+from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
 

@@ -17,12 +17,12 @@ from typing import Any, Literal
 import numpy as np
 
 from facepriv import __version__
-from facepriv.contracts import FaceBatch, Perturber, PrivacyRequest
+from facepriv.contracts import FaceBatch, Perturber
 from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor
+from facepriv.protect.request import PrivacyRequest, face_rng
 from facepriv.registry import Registry, load_target
 from facepriv.schema import ATTRIBUTES
-from facepriv.seeds import face_rng
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -168,10 +168,10 @@ def _self_test(portrait: Path) -> Finding:
 
 
 def _whole_road(portrait: Path) -> str:
-    from facepriv.components import Method
     from facepriv.faces.align import invert
     from facepriv.images import read_image, write_image
-    from facepriv.pipeline import Pipeline
+    from facepriv.protect.pipeline import Pipeline
+    from facepriv.registry import Method
 
     pipeline = Pipeline([Method("darker", _Darker())], PrivacyRequest(targets={"gender": "male"}), b"self-test")
     result = pipeline.protect(read_image(portrait))

@@ -7,22 +7,16 @@ A face that is not found, or that a model cannot take, is NaN, which the metrics
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
 from facepriv.datasets.crops import Crop
-from facepriv.engines.chunk import use_one_thread
-from facepriv.errors import DataError
 from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
@@ -30,8 +24,6 @@ from facepriv.schema import GENDER
 #: Side of the crops that judges are given, in pixels.
 JUDGE_SIZE = 224
 
-T = TypeVar("T")
-R = TypeVar("R")
 
 #: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
 Looks = dict[str, NDArray[Any]]
@@ -88,55 +80,6 @@ class Told(AttributeEstimator):
         row = np.zeros(len(GENDER.classes), dtype=np.float32)
         row[GENDER.index(self.label)] = 1
         return np.tile(row, (len(images), 1))
-
-
-def spread(build: Callable[[], Callable[[T], R]], tasks: Sequence[T], workers: int) -> Iterator[R]:
-    """Yield, in order, what a worker makes of each task; every process builds its own worker.
-
-    Parameters
-    ----------
-    build : callable
-        Returns the worker; it travels to other processes.
-    workers : int
-        Processes; 0 works in this one.
-
-    Raises
-    ------
-    DataError
-        If a worker process dies.
-    """
-    if not workers:
-        use_one_thread()
-        yield from map(build(), tasks)
-        return
-    build()  # what cannot be built is an error here, not in a worker
-    try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _start, (build,)) as pool:
-            yield from pool.map(_do, tasks)
-    except BrokenProcessPool as error:
-        raise DataError("a worker process died, perhaps for want of memory: use fewer workers") from error
-
-
-_worker: list[Callable[[Any], Any]] = []
-
-
-def _start(build: Callable[[], Callable[[Any], Any]]) -> None:
-    """Begin a worker process: what it builds lives as long as it does, and it no longer than its parent."""
-    Thread(target=_end_with_parent, daemon=True).start()
-    use_one_thread()
-    _worker.append(build())
-
-
-def _end_with_parent() -> None:
-    """Wait for the parent's end: one that was killed could tell nobody, and the tasks in hand go on for minutes."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _do(task: Any) -> Any:
-    return _worker[0](task)
 
 
 def look_at(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Looks:

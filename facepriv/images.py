@@ -21,8 +21,6 @@ animations, several pages           refused
 from __future__ import annotations
 
 import io
-import os
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -33,11 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepriv import cmyk
 from facepriv.errors import ContractError, ImageError, one_line
+from facepriv.files import atomic_write, content_hash
+from facepriv.image import cmyk
+from facepriv.image.metadata import Metadata, metadata_options, read_metadata
 from facepriv.imageformats import IMAGE_SUFFIXES, MAX_PIXELS, decode, output_format, quiet, save_options
-from facepriv.imagemeta import Metadata, metadata_options, read_metadata
-from facepriv.seeds import content_hash
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -214,34 +212,6 @@ def encode_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False)
         mend = "choose another suffix" + (", or leave the metadata out" if keep_metadata else "")
         raise ImageError(f"{path}: cannot be written as {target} ({one_line(error)}): {mend}") from error
     return buffer.getvalue()
-
-
-def atomic_write(path: Path | str, data: bytes) -> None:
-    """Write `data` to `path` so that the file is there whole or not at all.
-
-    The bytes go to a temporary file in the same folder (``.facepriv-*.tmp``, made if missing), are synced and renamed.
-    The mode bits follow the umask.
-
-    Raises
-    ------
-    ImageError
-        If a file or folder cannot be written; nothing is left behind.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".facepriv-{secrets.token_hex(8)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or one_line(error)
-        raise ImageError(f"{path}: cannot be written ({reason}): choose an output folder that can") from error
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:

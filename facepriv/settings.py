@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from facepriv.errors import UsageError
 from facepriv.hookspecs import Kind
@@ -137,3 +138,27 @@ def _first_fitting(what: str, text: str, kinds: Sequence[Any]) -> Any:
         except UsageError:
             continue
     return _read(what, text, kinds[-1])
+
+
+R = TypeVar("R")
+
+
+def with_numbers(recipe: R, changes: Sequence[str]) -> R:
+    """Return a recipe, a dataclass, with some of its int and float fields changed (``NAME=NUMBER``).
+
+    Raises
+    ------
+    UsageError
+        If there is no such number, or the text is none.
+    """
+    numbers = {f.name: f.type for f in fields(recipe) if f.type in ("int", "float")}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in numbers:
+            raise UsageError(f"--set {change}: no number '{name}' in the recipe{nearest(name, list(numbers))}")
+        try:
+            values[name] = int(text) if numbers[name] == "int" else float(text)
+        except ValueError:
+            raise UsageError(f"--set {change}: '{text}' is no {numbers[name]}") from None
+    return replace(recipe, **values)  # type: ignore[type-var]

@@ -19,17 +19,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.components import DEFAULT_ESTIMATOR
-from facepriv.contracts import PrivacyRequest
 from facepriv.datasets.crops import Crop, cut_subject
-from facepriv.engines.chunk import use_one_thread
-from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks, spread
+from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks
 from facepriv.evaluation.looks import LOOKING, judge_key, looking_parts, option_parts
 from facepriv.faces import find_faces
 from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.images import Photo, decode_image, encode_image, read_image
-from facepriv.pipeline import Pipeline, Prepared, build_pipeline
-from facepriv.registry import Registry
+from facepriv.pool import spread, use_one_thread
+from facepriv.protect.pipeline import Pipeline, Prepared, build_pipeline
+from facepriv.protect.request import PrivacyRequest
+from facepriv.registry import DEFAULT_ESTIMATOR, Registry
 from facepriv.schema import ATTRIBUTES
 
 #: The name under which the looks at the unprotected photos stand.
@@ -37,7 +36,7 @@ ORIGINAL = "original"
 #: Photos done, judged and kept at once; what an interruption costs at most, for each process.
 CHUNK = 32
 #: The code between a photo and its protected copy, method and estimators aside.
-PIPELINE = (*LOOKING, "facepriv.pipeline", "facepriv.components", "facepriv.contracts", "facepriv.seeds")
+PIPELINE = (*LOOKING, "facepriv.protect.pipeline", "facepriv.registry", "facepriv.contracts", "facepriv.seeds")
 
 
 @dataclass(frozen=True)

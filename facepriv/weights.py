@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import ImageError, UntrainedError, WeightsError
-from facepriv.jsontext import parse
+from facepriv.files import parse
 from facepriv.schema import ATTRIBUTES, Attribute, Schema
 
 #: Version of the metadata below; a file of another version is refused.
@@ -164,7 +164,7 @@ def save_weights(path: str | Path, tensors: Mapping[str, Any], metadata: Weights
     """
     from safetensors.numpy import save
 
-    from facepriv.images import atomic_write
+    from facepriv.files import atomic_write
 
     path = Path(path)
     if path.suffix != SUFFIX:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv import apply
-from facepriv.apply import Options, default_workers, make_plan, new_key, read_key, run_plan
-from facepriv.contracts import PrivacyRequest
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import detect
-from facepriv.manifest import read_run
+from facepriv.protect import run as apply
+from facepriv.protect.manifest import read_run
+from facepriv.protect.options import Options, new_key, read_key
+from facepriv.protect.request import PrivacyRequest
+from facepriv.protect.run import default_workers, make_plan, run_plan
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 KEY = b"a secret for tests only"

@@ -8,14 +8,13 @@ from facepriv.contracts import (
     FaceBatch,
     FaceMatcher,
     Perturber,
-    PrivacyRequest,
     check_labels,
     resize_images,
     resized,
 )
 from facepriv.errors import ContractError, UsageError
+from facepriv.protect.request import PrivacyRequest, face_rng
 from facepriv.schema import ATTRIBUTES, RACE_PAIRS
-from facepriv.seeds import face_rng
 from facepriv.testing.faces import drawn_face
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from facepriv import demo
 from facepriv.cli import main
 from facepriv.errors import UsageError, WeightsError
-from facepriv.pipeline import Method, Pipeline
+from facepriv.protect.pipeline import Method, Pipeline
 from facepriv.registry import Registry, registry
 
 

@@ -19,16 +19,17 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv import __version__
-from facepriv.apply import Options, make_plan, run_plan
 from facepriv.cli import main
-from facepriv.contracts import PrivacyRequest
 from facepriv.engines import ray as engine_module
-from facepriv.engines.chunk import Outcome, Setup, Task
 from facepriv.engines.cluster import MISSING, OWN, QUIET
-from facepriv.engines.local import LocalEngine
 from facepriv.engines.ray import RayEngine, _Made, _Supervisor
 from facepriv.errors import PluginError, UsageError, WeightsError
-from facepriv.manifest import read_run
+from facepriv.protect.local import LocalEngine
+from facepriv.protect.manifest import read_run
+from facepriv.protect.options import Options
+from facepriv.protect.request import PrivacyRequest
+from facepriv.protect.run import make_plan, run_plan
+from facepriv.protect.worker import Outcome, Setup, Task
 from facepriv.registry import registry
 
 TINY = Path(__file__).parent / "tiny"

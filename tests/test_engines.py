@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from facepriv.contracts import PrivacyRequest
-from facepriv.engines import local
-from facepriv.engines.chunk import ONE_THREAD, Setup, Task, use_one_thread
-from facepriv.engines.inline import InlineEngine
-from facepriv.engines.local import LocalEngine
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.hookspecs import Descriptor
+from facepriv.pool import ONE_THREAD, use_one_thread
+from facepriv.protect import local
+from facepriv.protect.local import InlineEngine, LocalEngine
+from facepriv.protect.request import PrivacyRequest
+from facepriv.protect.worker import Setup, Task
 from facepriv.registry import Plugin, Registry
 
 

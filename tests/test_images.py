@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps, PngImagePlugin
 
-from facepriv import cmyk
 from facepriv.errors import ContractError, ImageError
-from facepriv.images import IMAGE_SUFFIXES, MAX_PIXELS, Photo, atomic_write, output_format, read_image, write_image
-from facepriv.seeds import content_hash
+from facepriv.files import atomic_write, content_hash
+from facepriv.image import cmyk
+from facepriv.images import IMAGE_SUFFIXES, MAX_PIXELS, Photo, output_format, read_image, write_image
 
 SECRET = b"UNPROTECTED-FACE"
 LOSSLESS = (".png", ".tif", ".webp", ".bmp")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facepriv.inputs import discover
+from facepriv.protect.inputs import discover
 
 
 @pytest.fixture

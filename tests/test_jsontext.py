@@ -2,7 +2,7 @@
 
 import pytest
 
-from facepriv.jsontext import parse
+from facepriv.files import parse
 
 
 def test_sound_text_is_read():

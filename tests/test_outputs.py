@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from facepriv.errors import UsageError
-from facepriv.inputs import discover
-from facepriv.manifest import Row, Run
-from facepriv.outputs import place, triage
+from facepriv.protect.inputs import discover
+from facepriv.protect.manifest import Row, Run
+from facepriv.protect.plan import place, triage
 
 CHAIN = "darken"
 

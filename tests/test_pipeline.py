@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.components import Estimator, wanted_labels
-from facepriv.contracts import PrivacyRequest
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import feather_mask
 from facepriv.images import read_image
-from facepriv.pipeline import build_pipeline
-from facepriv.registry import Registry
+from facepriv.protect.pipeline import build_pipeline
+from facepriv.protect.request import PrivacyRequest
+from facepriv.registry import Estimator, Registry, wanted_labels
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 KEY = b"a secret for tests only"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facepriv.seeds import content_hash, face_rng
+from facepriv.files import content_hash
+from facepriv.protect.request import face_rng
 
 BASE = {"content": content_hash(b"photo"), "face": 0, "purpose": "privacynet", "seed": 0, "key": b""}
 OTHERS = {"content": content_hash(b"another"), "face": 1, "purpose": "targets", "seed": 1, "key": b"secret"}

@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 
 from facepriv import fingerprints
-from facepriv.apply import Options, make_plan, run_plan
-from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, PrivacyRequest
+from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import ImageError
 from facepriv.evaluate import Judges
 from facepriv.evaluation.looks import look_at_photos
 from facepriv.faces import propose
 from facepriv.hookspecs import Descriptor
+from facepriv.protect.options import Options
+from facepriv.protect.request import PrivacyRequest
+from facepriv.protect.run import make_plan, run_plan
 from facepriv.registry import Plugin, Registry
 from facepriv.trial import ORIGINAL, Trial, load_crops, plan
 

@@ -19,7 +19,7 @@ from facepriv.contracts import AttributeEstimator, FaceMatcher, Images, Perturbe
 from facepriv.schema import attribute
 
 if TYPE_CHECKING:
-    from facepriv.components import Estimator
+    from facepriv.registry import Estimator
 
 #: What an attack noted: name -> (N, ...), one row a face.
 Notes = dict[str, NDArray[Any]]

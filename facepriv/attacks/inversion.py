@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from facepriv.attacks.base import Attack, Notes, Tools, evidence
 from facepriv.contracts import FaceBatch, Images
 from facepriv.errors import PluginError, one_line
-from facepriv.seeds import content_hash, face_rng
+from facepriv.files import content_hash
+from facepriv.protect.request import face_rng
 
 
 class Inversion(Attack):

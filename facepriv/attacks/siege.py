@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from facepriv.attacks.base import Attack, Known, Notes, Tools, taken
 from facepriv.attacks.logistic import people_folds
-from facepriv.components import build_estimator, build_method, wanted_labels
 from facepriv.contracts import AttributeEstimator, FaceMatcher
-from facepriv.engines.chunk import use_one_thread
 from facepriv.errors import FaceprivError, PluginError, one_line
-from facepriv.evaluate import Judges, load_looks, save_looks, spread
+from facepriv.evaluate import Judges, load_looks, save_looks
 from facepriv.evaluation.looks import judge_key
 from facepriv.fingerprints import CODE, digest, package_hash, target_hash
 from facepriv.outcomes import Truth
+from facepriv.pool import spread, use_one_thread
+from facepriv.registry import build_estimator, build_method, wanted_labels
 from facepriv.trial import ORIGINAL, Plan, load_crops
 
 #: People are dealt into so many folds; those of one are answered by what was learnt from the others.

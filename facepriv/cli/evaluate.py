@@ -159,7 +159,7 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
     import json
 
     from facepriv.evaluation.rows import to_csv
-    from facepriv.images import atomic_write
+    from facepriv.files import atomic_write
 
     fails = [{"condition": v.condition.text, "holds": v.holds} for v in verdicts]
     texts = {

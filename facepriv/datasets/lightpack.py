@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepriv.errors import DataError
-from facepriv.images import atomic_write
+from facepriv.files import atomic_write
 from facepriv.schema import ADULT
 
 CROPS = "crops.jpegs"

@@ -27,7 +27,7 @@ from facepriv.datasets.crops import crop_subjects
 from facepriv.datasets.records import EVALUATION_ONLY, Record
 from facepriv.datasets.splits import halves
 from facepriv.errors import DataError
-from facepriv.jsontext import parse
+from facepriv.files import parse
 from facepriv.schema import ATTRIBUTES
 
 FORMAT = 1

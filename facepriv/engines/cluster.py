@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
-from facepriv.engines.base import environment
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
+from facepriv.pool import environment
 
 #: What a program without Ray is told.
 MISSING = "--engine ray needs Ray: pip install 'facepriv[ray]'"

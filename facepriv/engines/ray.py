@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from facepriv import __version__
-from facepriv.engines.base import Engine
-from facepriv.engines.chunk import Outcome, Setup, Task
 from facepriv.engines.cluster import SAME, connected, ray_errors
-from facepriv.engines.local import LocalEngine
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
-from facepriv.inputs import is_shard
+from facepriv.protect.engine import Engine
+from facepriv.protect.inputs import is_shard
+from facepriv.protect.local import LocalEngine
+from facepriv.protect.worker import Outcome, Setup, Task
 
 _T = TypeVar("_T")
 

@@ -21,10 +21,10 @@ from facepriv.evaluation.looks import LookStore, look_at_photos
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
 from facepriv.evaluation.rows import Row, to_json
-from facepriv.inputs import discover
-from facepriv.manifest import Run, read_run
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.outcomes import Truth, fitting
+from facepriv.protect.inputs import discover
+from facepriv.protect.manifest import Run, read_run
 
 #: Opens a stage of so many photos and gives what is told how many more are done.
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

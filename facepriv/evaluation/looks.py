@@ -17,13 +17,20 @@ from numpy.typing import NDArray
 
 from facepriv.datasets.crops import crop_subject
 from facepriv.errors import DataError
-from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, judged, look_at, spread
+from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, judged, look_at
 from facepriv.fingerprints import CODE, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.hookspecs import Kind
+from facepriv.pool import spread
 from facepriv.registry import Registry
 
 #: The code between a photo and the crop that judges are given.
-LOOKING = ("facepriv.faces", "facepriv.images", "facepriv.imageformats", "facepriv.cmyk", "facepriv.datasets.crops")
+LOOKING = (
+    "facepriv.faces",
+    "facepriv.images",
+    "facepriv.imageformats",
+    "facepriv.image.cmyk",
+    "facepriv.datasets.crops",
+)
 #: Photos looked at and kept at once; what an interruption costs at most, for each process.
 CHUNK = 16
 _BESIDE = (".toml", ".json")

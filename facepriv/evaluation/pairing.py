@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from facepriv.datasets.records import Record
 from facepriv.errors import DataError, ImageError
-from facepriv.evaluate import spread
 from facepriv.evaluation.looks import CHUNK, LookStore
 from facepriv.fingerprints import CODE, digest, file_hash, package_hash, target_hash
-from facepriv.inputs import discover
 from facepriv.metrics import quality
+from facepriv.pool import spread
+from facepriv.protect.inputs import discover
 
 State = Literal["ok", "missing", "unreadable", "resized", "original unreadable"]
 _STATES: tuple[State, ...] = ("ok", "unreadable", "resized", "original unreadable")
@@ -136,7 +136,7 @@ def compare(
         As for `facepriv.evaluation.looks.look_at_photos`.
     """
     store = store or LookStore()
-    places = ("facepriv.images", "facepriv.imageformats", "facepriv.cmyk")
+    places = ("facepriv.images", "facepriv.imageformats", "facepriv.image.cmyk")
     key = digest(
         ["likeness", *(package_hash(name, CODE) for name in places), target_hash("facepriv.metrics.quality:ssim")]
     )

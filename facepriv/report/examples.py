@@ -14,7 +14,7 @@ from facepriv.errors import FaceprivError, PluginError, UsageError
 from facepriv.faces import Face, find_faces
 from facepriv.fingerprints import digest, file_hash
 from facepriv.images import IMAGE_SUFFIXES, Photo, read_image
-from facepriv.pipeline import build_pipeline
+from facepriv.protect.pipeline import build_pipeline
 from facepriv.report.comparison import Example
 from facepriv.trial import Trial
 

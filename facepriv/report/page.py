@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.rows import to_csv
-from facepriv.images import atomic_write
+from facepriv.files import atomic_write
 from facepriv.report import figures, tables
 from facepriv.report.comparison import Comparison
 from facepriv.report.figures import Key, label, series

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from facepriv.contracts import FaceBatch, Images, Labels, Perturber
+from facepriv.protect.request import face_rng
 from facepriv.schema import ATTRIBUTES
-from facepriv.seeds import face_rng
 from facepriv.testing.core import require
 from facepriv.testing.faces import specimens
 

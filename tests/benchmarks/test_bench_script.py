@@ -16,7 +16,7 @@ from PIL import Image
 from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
 from facepriv.images import Photo
-from facepriv.onednn import can_fuse
+from facepriv.inference import can_fuse
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from facepriv.contracts import PrivacyRequest
 from facepriv.errors import DataError, UsageError
 from facepriv.metrics.bootstrap import Estimate
+from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import registry
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from facepriv.errors import DataError, UsageError
+from facepriv.settings import with_numbers
 from facepriv.training.loop import Loop, RunLog, load_checkpoint, save_checkpoint
-from facepriv.training.recipes import with_numbers
 
 
 class Counter:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from facepriv_pixelate import CELLS, Pixelate
 
+from facepriv.protect.request import face_rng
 from facepriv.registry import registry
-from facepriv.seeds import face_rng
 from facepriv.testing import specimens
 
 

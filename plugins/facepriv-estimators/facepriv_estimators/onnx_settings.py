@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from facepriv.errors import UsageError
 from facepriv.faces.align import CROP_PADDING
-from facepriv.jsontext import parse
+from facepriv.files import parse
 from facepriv.schema import ATTRIBUTES, nearest
 
 ALIGNMENTS = ("dlib", "arcface")

@@ -5,8 +5,7 @@ import pytest
 import torch
 from facepriv_estimators import families, fused
 
-from facepriv.devices import multiplies_bfloat16
-from facepriv.onednn import can_fuse
+from facepriv.inference import can_fuse, multiplies_bfloat16
 from facepriv.registry import registry
 from facepriv.testing import checks
 

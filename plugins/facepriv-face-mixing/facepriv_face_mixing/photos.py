@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.components import build_estimator
 from facepriv.datasets import csvfolder
 from facepriv.errors import DataError, FaceprivError
 from facepriv.faces import crop_face, find_faces
+from facepriv.files import file_sha256
 from facepriv.images import read_image
-from facepriv.inputs import discover
-from facepriv.outputs import file_sha256
-from facepriv.registry import registry
+from facepriv.protect.inputs import discover
+from facepriv.registry import build_estimator, registry
 from facepriv.schema import ATTRIBUTES
 from facepriv.weights import Provenance
 from facepriv_face_mixing.gallery import Gallery, load, save

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facepriv.cli import main
 from facepriv.errors import DataError, FaceprivError, WeightsError
-from facepriv.outputs import file_sha256
+from facepriv.files import file_sha256
 from facepriv.registry import registry
 
 MALE, FEMALE = 0, 1

@@ -9,13 +9,14 @@ from facepriv_k_attribute import classifiers
 from facepriv_k_attribute.method import KAttribute
 from torch import nn
 
-from facepriv.contracts import AttributeEstimator, FaceBatch, FaceMatcher, PrivacyRequest
+from facepriv.contracts import AttributeEstimator, FaceBatch, FaceMatcher
 from facepriv.demo import portraits
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import crop_faces, find_faces
 from facepriv.hookspecs import Descriptor
 from facepriv.images import read_image
-from facepriv.pipeline import build_pipeline
+from facepriv.protect.pipeline import build_pipeline
+from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Plugin, Registry, registry
 
 

@@ -13,7 +13,7 @@ import torch
 
 from facepriv.errors import PluginError, UsageError
 from facepriv.faces.align import TEMPLATE
-from facepriv.images import atomic_write
+from facepriv.files import atomic_write
 from facepriv.weights import Weights, packaged_weights
 from facepriv_privacynet.config import Variant
 from facepriv_privacynet.method import load_generator

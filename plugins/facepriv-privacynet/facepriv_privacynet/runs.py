@@ -16,12 +16,12 @@ from torch import nn
 
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
+from facepriv.files import atomic_write
 from facepriv.fingerprints import digest
-from facepriv.images import atomic_write
 from facepriv.registry import registry
+from facepriv.settings import with_numbers
 from facepriv.training.faces import Faces
 from facepriv.training.loop import CHECKPOINT, RunLog
-from facepriv.training.recipes import with_numbers
 from facepriv.training.steps import mixed_precision
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant

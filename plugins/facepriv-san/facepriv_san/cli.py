@@ -73,7 +73,7 @@ def _train(
     import torch
     from accelerate import Accelerator
 
-    from facepriv.training.recipes import with_numbers
+    from facepriv.settings import with_numbers
     from facepriv.training.steps import mixed_precision
     from facepriv.weights import packaged_weights
     from facepriv_san.config import Recipe

@@ -19,10 +19,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from facepriv.engines.base import Engine, environment
-from facepriv.engines.chunk import ONE_THREAD, ChunkWorker, Outcome, Setup, Task
 from facepriv.errors import FaceprivError, PluginError, one_line
-from facepriv.shards import with_shards
+from facepriv.pool import ONE_THREAD, environment
+from facepriv.protect.engine import Engine
+from facepriv.protect.shards import with_shards
+from facepriv.protect.worker import ChunkWorker, Outcome, Setup, Task
 
 #: Files that a worker is handed at once, at most: what is lost when one dies stays small.
 _CHUNK_FILES = 16
@@ -231,3 +232,21 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+class InlineEngine(Engine):
+    """Works on all tasks in this process, and limits its torch to one thread for that (it stays so)."""
+
+    name = "inline"
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+
+    def start(self) -> dict[str, Any]:
+        """Build the pipeline; returns its description. Raises what `build_pipeline` raises."""
+        self._worker = ChunkWorker(self.setup)
+        return self._worker.describe()
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """Yield the outcome of every task, a photo or a shard."""
+        yield from with_shards(self._worker.process, tasks)

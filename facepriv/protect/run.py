@@ -10,90 +10,28 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from glob import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from facepriv import __version__
-from facepriv.components import check_changeable
-from facepriv.contracts import PrivacyRequest
-from facepriv.engines.base import Engine
-from facepriv.engines.chunk import TIMEOUT, OnNoFace, Outcome, Setup, Task
-from facepriv.engines.inline import InlineEngine
-from facepriv.engines.local import LocalEngine
 from facepriv.engines.ray import RayEngine
 from facepriv.errors import ImageError, UsageError, one_line
-from facepriv.images import IMAGE_SUFFIXES, atomic_write
-from facepriv.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
-from facepriv.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
-from facepriv.outputs import Existing, Job, Place, Triage, place, triage
-from facepriv.registry import Registry
+from facepriv.files import atomic_write
+from facepriv.images import IMAGE_SUFFIXES
+from facepriv.protect.engine import Engine
+from facepriv.protect.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
+from facepriv.protect.local import InlineEngine, LocalEngine
+from facepriv.protect.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
+from facepriv.protect.options import Options
+from facepriv.protect.plan import Job, Place, Triage, place, triage
+from facepriv.protect.worker import Outcome, Setup, Task
+from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
 
-#: Shortest secret that a key file may hold, in bytes.
-KEY_BYTES = 16
 # Each holds the models once; on a GPU, there too.
 _MOST_WORKERS = {"cpu": 16, "gpu": 4}
 _FILES_A_WORKER = 8
 # What a shard counts as: how many photos it holds is known when it is opened.
 _FILES_A_SHARD = 1000
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for.
-
-    Parameters
-    ----------
-    inputs : tuple of str
-        Files, folders, patterns, see `facepriv.inputs.discover`.
-    out : str
-        See `facepriv.outputs.place`.
-    methods : tuple of str
-        Applied in order.
-    request : PrivacyRequest
-    key : bytes
-        The run's secret, see `new_key` and `read_key`.
-    estimators : mapping
-        Attribute -> estimator's name where not the default.
-    device : str
-    batch_size : int
-        How many faces a method is given at once.
-    workers : int or None
-        Processes; None chooses by the number of files and CPUs, 0 works in this process.
-    on_no_face : {"fail", "skip", "copy"}
-    existing : {"fail", "resume", "overwrite"}
-    thorough : bool
-        Let the detector see all of every photo, however large.
-    keep_metadata, audit : bool
-    timeout : float
-        Seconds after which a worker process that has finished no file is killed; in this process nothing is.
-    engine : {"local", "ray"}
-        On this machine, or on a cluster.
-    address : str
-        Of the cluster, see `facepriv.engines.ray.RayEngine`.
-    """
-
-    inputs: tuple[str, ...]
-    out: str
-    methods: tuple[str, ...]
-    request: PrivacyRequest = field(default_factory=PrivacyRequest)
-    key: bytes = field(default_factory=lambda: new_key(), repr=False)
-    estimators: Mapping[str, str] = field(default_factory=dict)
-    device: str = "cpu"
-    batch_size: int = 8
-    workers: int | None = None
-    on_no_face: OnNoFace = "fail"
-    existing: Existing = "fail"
-    thorough: bool = False
-    keep_metadata: bool = False
-    audit: bool = False
-    timeout: float = TIMEOUT
-    engine: Literal["local", "ray"] = "local"
-    address: str = ""
-
-    @property
-    def chain(self) -> str:
-        """The methods as manifest rows name them."""
-        return " > ".join(self.methods)
 
 
 @dataclass(frozen=True)
@@ -132,30 +70,6 @@ class Summary:
             self.copied += photo.status == "copied"
             self.no_face += photo.status == "no-face"
         self.errors.extend(outcome.errors)
-
-
-def new_key() -> bytes:
-    """Return a fresh secret for the draws of targets; it is kept nowhere."""
-    return secrets.token_bytes(32)
-
-
-def read_key(path: Path, out: str) -> bytes:
-    """Read the secret of a run from a file.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, is too short to be a secret, or lies in the output, which others are to see.
-    """
-    if path.resolve().is_relative_to(Path(out).resolve()):
-        raise UsageError(f"{path}: the key lies in the output folder; keep it elsewhere, it undoes the drawn targets")
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; make a key with: head -c 32 /dev/urandom > {path}") from error
-    if len(key) < KEY_BYTES:
-        raise UsageError(f"{path}: holds {len(key)} bytes, a key has at least {KEY_BYTES}")
-    return key
 
 
 def make_plan(options: Options, registry: Registry | None = None) -> Plan:
@@ -221,7 +135,7 @@ def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -
 
 
 class _Committer:
-    """Gives finished results their names. The row goes first, see `facepriv.manifest`."""
+    """Gives finished results their names. The row goes first, see `facepriv.protect.manifest`."""
 
     def __init__(
         self, plan: Plan, methods: Sequence[Mapping[str, Any]], staging: Path, record: ManifestWriter | None

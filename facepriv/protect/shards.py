@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from facepriv.engines.chunk import Outcome, Span, Task
 from facepriv.errors import ImageError, cleaned, one_line
+from facepriv.files import file_sha256
 from facepriv.imageformats import IMAGE_SUFFIXES
-from facepriv.inputs import is_shard
-from facepriv.outputs import file_sha256
+from facepriv.protect.inputs import is_shard
+from facepriv.protect.worker import Outcome, Span, Task
 
 Run = Callable[[Sequence[Task]], Iterator[Outcome]]
 

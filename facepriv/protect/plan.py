@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from facepriv.errors import UsageError
+from facepriv.files import file_sha256
 from facepriv.images import IMAGE_SUFFIXES
-from facepriv.inputs import Discovery, Found, is_shard
-from facepriv.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
+from facepriv.protect.inputs import Discovery, Found, is_shard
+from facepriv.protect.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
 
 Existing = Literal["fail", "resume", "overwrite"]
 
@@ -140,12 +140,6 @@ def _recorded(job: Job, rows: list[Row], chain: str) -> tuple[bool, str | None]:
     if last.method != chain:
         return False, f"was made with {last.method}, not {chain}; choose another folder or give --overwrite"
     return True, None
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _blocked(output: Path) -> str | None:

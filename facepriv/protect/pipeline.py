@@ -12,9 +12,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.components import (
+from facepriv.contracts import UNKNOWN, FaceBatch, Images
+from facepriv.errors import PluginError, UsageError, WeightsError, one_line
+from facepriv.faces import Face, crop_faces, find_faces, paste
+from facepriv.images import Photo
+from facepriv.protect.request import PrivacyRequest, face_rng
+from facepriv.registry import (
     Estimator,
     Method,
+    Registry,
     build_estimator,
     build_method,
     check_changeable,
@@ -22,13 +28,7 @@ from facepriv.components import (
     check_neutral,
     wanted_labels,
 )
-from facepriv.contracts import UNKNOWN, FaceBatch, Images, PrivacyRequest
-from facepriv.errors import PluginError, UsageError, WeightsError, one_line
-from facepriv.faces import Face, crop_faces, find_faces, paste
-from facepriv.images import Photo
-from facepriv.registry import Registry
 from facepriv.schema import ATTRIBUTES
-from facepriv.seeds import face_rng
 
 #: Side of the crops where no method names its own.
 DEFAULT_CROP = 224

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from facepriv.contracts import PrivacyRequest
 from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, one_line
+from facepriv.files import file_sha256
 from facepriv.images import Photo, read_image, read_member, write_image
-from facepriv.manifest import Status
-from facepriv.outputs import file_sha256
-from facepriv.pipeline import Pipeline, Prepared, Protected, build_pipeline
+from facepriv.pool import use_one_thread
+from facepriv.protect.manifest import Status
+from facepriv.protect.pipeline import Pipeline, Prepared, Protected, build_pipeline
+from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import ATTRIBUTES
 
 OnNoFace = Literal["fail", "skip", "copy"]
 
-#: Results may differ with the number of threads that share a sum, so there is always one.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 #: Seconds without a finished file after which a worker process is taken to hang, unless the user says otherwise.
 TIMEOUT = 300.0
 # Photos wait in memory until a batch of faces is full; this bounds what waits, in values (three a colour pixel).
@@ -81,7 +78,7 @@ class Task:
     number : int
     source, staged : Path
     member : str
-        Its name within `source` where that is a shard, see `facepriv.shards`.
+        Its name within `source` where that is a shard, see `facepriv.protect.shards`.
     span : tuple of int, optional
         Its place there; None: the whole file.
     """
@@ -111,7 +108,7 @@ class Outcome:
     number : int
         The task's.
     status : Status
-        See `facepriv.manifest.Row`.
+        See `facepriv.protect.manifest.Row`.
     faces : int
         Number of faces treated.
     sha256, error : str
@@ -241,13 +238,6 @@ class ChunkWorker:
             "seed": request.seed,
             "faces": [_audit_face(result.prepared, n) for n in range(len(result.prepared.faces))],
         }
-
-
-def use_one_thread() -> None:
-    """Make torch use one thread, now or when it is imported later."""
-    os.environ.update(ONE_THREAD)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
 
 
 def _settings(setup: Setup) -> dict[str, dict[str, str]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from facepriv.errors import DataError, UsageError
-from facepriv.jsontext import parse
+from facepriv.files import parse
 
 #: Name of the run folder inside the output folder.
 RUN_FOLDER = "facepriv-run"
@@ -256,7 +256,7 @@ def _held(content: Any, name: str, kind: type) -> Any:
 
 
 def _write_info(path: Path, info: Mapping[str, Any]) -> None:
-    from facepriv.images import atomic_write
+    from facepriv.files import atomic_write
 
     former = _read_info(path)
     earlier = former.pop("earlier", [])

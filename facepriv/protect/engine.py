@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
-from facepriv.engines.chunk import Outcome, Task
+from facepriv.protect.worker import Outcome, Task
 
 
 class Engine(ABC):
@@ -40,20 +38,3 @@ class Engine(ABC):
     def close(self) -> None:
         """End all work at once; what was not finished is lost. May be called again."""
         return
-
-
-@contextmanager
-def environment(values: Mapping[str, str], *prefixes: str) -> Iterator[None]:
-    """Set variables within; afterwards they are as they were, and so are all that begin with `prefixes`."""
-
-    def concerned() -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if name in values or name.startswith(prefixes)}
-
-    former = concerned()
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in concerned():
-            del os.environ[name]
-        os.environ.update(former)

@@ -1,0 +1,59 @@
+"""Files: written whole or not at all, hashed, and JSON that another program wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from facepriv.errors import ImageError, one_line
+
+
+def atomic_write(path: Path | str, data: bytes) -> None:
+    """Write `data` to `path` so that the file is there whole or not at all.
+
+    The bytes go to a temporary file in the same folder (``.facepriv-*.tmp``, made if missing), are synced and renamed.
+    The mode bits follow the umask.
+
+    Raises
+    ------
+    ImageError
+        If a file or folder cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".facepriv-{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ImageError(f"{path}: cannot be written ({reason}): choose an output folder that can") from error
+
+
+def content_hash(data: bytes) -> str:
+    """Return the SHA-256 of `data` as hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse(text: str | bytes) -> Any:
+    """Return what JSON text holds; raises `ValueError` alone, also where it is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

@@ -1,0 +1,154 @@
+"""What is to be hidden, and the draws that decide it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.contracts import UNKNOWN, Labels, check_labels
+from facepriv.errors import ContractError, UsageError
+from facepriv.schema import ATTRIBUTES, attribute
+
+ClassIndices = dict[str, NDArray[np.int64]]
+
+
+Policy = Literal["flip", "random"]
+
+
+POLICIES: tuple[Policy, ...] = ("flip", "random")
+
+
+#: Targets that name no class: the face's own one, another one as `flip` finds it, or none, as far as a method can.
+RELATIVE_TARGETS = ("same", "opposite", "neutral")
+
+
+@dataclass(frozen=True)
+class PrivacyRequest:
+    """What is to be hidden, and how targets are chosen.
+
+    Parameters
+    ----------
+    obfuscate : tuple of str
+        Attributes to hide; every other attribute is kept (its target is its own label).
+    targets : mapping
+        Attribute -> class name, or one of `RELATIVE_TARGETS`; implies that the attribute is hidden. ``neutral`` is for
+        methods that declare it, see `Perturber.neutral`.
+    policy : {"flip", "random"}
+        ``flip``: another class than the own one, drawn where there are several (the paper's policy). ``random``:
+        a class drawn uniformly, the own one included, so that the answer carries nothing.
+    strength : float
+        0 (the photo unchanged) to 1 (the method's full effect).
+    seed : int
+        The user's seed.
+    pairs : mapping
+        Attribute -> {class: class}, fixes what `flip` turns a class into (the evaluation preset's race pairs).
+    """
+
+    obfuscate: tuple[str, ...] = ("gender",)
+    targets: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy = "flip"
+    strength: float = 1.0
+    seed: int = 0
+    pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in (*self.obfuscate, *self.targets):
+            attribute(name)
+        for name, label in self.targets.items():
+            if label not in (*attribute(name).classes, *RELATIVE_TARGETS):
+                known = (*attribute(name).classes, *RELATIVE_TARGETS)
+                raise UsageError(f"unknown target '{name}={label}': one of {', '.join(known)}")
+        for name, pairs in self.pairs.items():
+            spec = attribute(name)
+            for own, other in pairs.items():
+                if spec.index(own) == spec.index(other):
+                    raise UsageError(f"pairs of {name} turn '{own}' into itself: a flip changes the class")
+        if self.policy not in POLICIES:
+            raise UsageError(f"unknown policy '{self.policy}': one of {', '.join(POLICIES)}")
+        if not 0 <= self.strength <= 1:
+            raise UsageError(f"strength must be between 0 and 1, got {self.strength:g}")
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The attributes that change, in the schema's order."""
+        return tuple(name for name in ATTRIBUTES if name in self.obfuscate or name in self.targets)
+
+    def resolve(self, labels: Labels, rngs: Sequence[np.random.Generator]) -> tuple[ClassIndices, ClassIndices]:
+        """Turn the request into class indices for each face.
+
+        Parameters
+        ----------
+        labels : mapping
+            Attribute -> (N,) int64, the faces' own classes, -1 unknown.
+        rngs : sequence of Generator
+            One a face; they draw targets, so they must not be recomputable by an outsider.
+
+        Returns
+        -------
+        source, target : dict of str to (N,) int64
+            For every attribute in `labels`. A kept attribute's target is its source. A hidden attribute of unknown
+            source is drawn from all classes. The target ``neutral`` is -1.
+
+        Raises
+        ------
+        ContractError
+            If labels and `rngs` differ in number, a label is no class, or a hidden attribute has no labels.
+        """
+        source = {name: np.asarray(values, dtype=np.int64) for name, values in labels.items()}
+        target = {name: values.copy() for name, values in source.items()}
+        for name, values in source.items():
+            check_labels(name, values, len(rngs))
+        for name in self.hidden:
+            if name not in source:
+                raise ContractError(f"no labels for '{name}', which is to be hidden")
+        for face, rng in enumerate(rngs):
+            # One draw for every attribute there is, hidden or not, so that one's choice never shifts another's.
+            draws = dict(zip(ATTRIBUTES, rng.random(len(ATTRIBUTES)), strict=True))
+            for name in self.hidden:
+                target[name][face] = self._target(name, int(source[name][face]), float(draws[name]))
+        return source, target
+
+    def _target(self, name: str, own: int, draw: float) -> int:
+        """Choose the class of one face, which is of class `own`; `draw` is uniform in [0, 1)."""
+        spec = attribute(name)
+        wanted = self.targets.get(name, "")
+        if wanted in spec.classes:
+            return spec.index(wanted)
+        if wanted == "neutral":
+            return UNKNOWN
+        if wanted == "same":
+            return own
+        if (wanted == "opposite" or self.policy == "flip") and own != UNKNOWN:
+            paired = self.pairs.get(name, {}).get(spec.classes[own])
+            if paired is not None:
+                return spec.index(paired)
+            others = [i for i in range(len(spec.classes)) if i != own]
+            return others[int(draw * len(others))]
+        return int(draw * len(spec.classes))
+
+
+def face_rng(content: str, face: int, purpose: str, seed: int, key: bytes = b"") -> np.random.Generator:
+    """Return the generator of one face.
+
+    Parameters
+    ----------
+    content : str
+        Hash of the original file or pixels.
+    face : int
+        Index of the face in its photo.
+    purpose : str
+        The method's name, or what the draw is for.
+    seed : int
+        The user's seed.
+    key : bytes
+        A secret of the run; empty where the draw may be recomputed.
+    """
+    message = f"{content}/{face}/{purpose}/{seed}".encode()
+    digest = hmac.new(key, message, hashlib.sha256).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
