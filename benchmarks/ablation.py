@@ -48,8 +48,7 @@ from facepriv import __version__
 from facepriv.cli.console import note
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import UsageError
-from facepriv.files import atomic_write
-from facepriv.fingerprints import file_hash
+from facepriv.files import atomic_write, file_hash
 from facepriv.schema import AGE
 from facepriv.training.judges import JudgeShape
 from facepriv.training.loop import CHECKPOINT, load_checkpoint, read_checkpoint

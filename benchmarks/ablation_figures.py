@@ -14,9 +14,9 @@ from shared import FMR, percent, points
 
 from facepriv.cli.console import note, table
 from facepriv.contracts import FaceMatcher
-from facepriv.matching import PROTECTED, Matching
 from facepriv.metrics.attributes import binary_eer, shift_towards
 from facepriv.metrics.bootstrap import Estimate, estimates, with_interval
+from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.schema import AGE
 
 Float = NDArray[np.float64]

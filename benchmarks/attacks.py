@@ -17,17 +17,15 @@ import click
 from controls import with_controls
 from shared import Benchmark, cache_folder, data_option, json_option, replicates_option, workers_option, write_json
 
-from facepriv.attacks.figures import ATTACK, DETECTION, PREFIX, TURNED
 from facepriv.cli.compare import Bars
 from facepriv.cli.console import table
-from facepriv.compare import compare
-from facepriv.compare_setup import make_setup
 from facepriv.errors import UsageError
+from facepriv.evaluation.compare import compare
 from facepriv.evaluation.photos import VISIBLE_LFW, photos_of
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.results import ATTACK, DETECTION, PREFIX, TURNED, Comparison, Output, Row
+from facepriv.evaluation.setup import make_setup
 from facepriv.registry import registry
-from facepriv.report.comparison import Comparison, Output
-from facepriv.report.figures import interval
+from facepriv.report.plots import interval
 
 #: Points of EER: on nothing done; on a recolouring; against a flip.
 NOTHING, RECOLOURED, FLIPPED = 1.0, 5.0, 2.0

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from facepriv.evaluation.requests import OWN, RANDOM
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protect.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL, PAIRINGS, Figures
-from facepriv.requests import OWN, RANDOM
 from facepriv.schema import AGE, ATTRIBUTES
 
 HIDDEN_EER = {"gender": 0.60, "race": 0.30}

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from facepriv.demo import portraits
 from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box
 from facepriv.images import read_image
+from facepriv.samples import portraits
 
 #: Pixels of a photo of the end-to-end part, and how many faces the first, second, ... shows, in rows and columns.
 WIDE, HIGH = 1350, 1013

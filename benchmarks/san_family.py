@@ -37,9 +37,11 @@ from shared import (
 from facepriv import __version__
 from facepriv.cli.console import note, table
 from facepriv.errors import UsageError
-from facepriv.evaluate import Judges, Looks
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate, estimate
-from facepriv.outcomes import Examiner, Truth
+from facepriv.outcomes import Examiner
 from facepriv.protocol import PROTECTED, counts
 from facepriv.registry import Registry, registry
 from facepriv.schema import GENDER

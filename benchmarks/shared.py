@@ -16,8 +16,9 @@ import click
 import numpy as np
 
 from facepriv.cli.console import Failure
-from facepriv.datasets import lfw, records
-from facepriv.datasets.records import Record
+from facepriv.datasets import record as records
+from facepriv.datasets.readers import lfw
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError, FaceprivError, UsageError
 from facepriv.files import atomic_write
 from facepriv.metrics.bootstrap import REPLICATES, Estimate

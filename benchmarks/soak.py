@@ -91,7 +91,7 @@ def main(
 
 def make_photos(folder: Path, count: int, rng: np.random.Generator) -> None:
     """Write views of the two portraits of the demonstration, as JPEG and PNG, some in a folder below."""
-    from facepriv.demo import portraits
+    from facepriv.samples import portraits
 
     faces = [Image.fromarray(read_image(portrait.path).rgb8()) for portrait in portraits()]
     for n in range(count):

@@ -38,12 +38,13 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, table
-from facepriv.datasets import records
-from facepriv.datasets.records import Record
+from facepriv.datasets import record as records
+from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
-from facepriv.evaluate import Judges
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.outcomes import Examiner, Truth
+from facepriv.outcomes import Examiner
 from facepriv.protocol import ORIGINAL, PROTECTED
 from facepriv.registry import Registry, registry
 from facepriv.schema import GENDER

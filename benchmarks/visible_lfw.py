@@ -38,11 +38,13 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, progress, table
-from facepriv.datasets import records
+from facepriv.datasets import record as records
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks
-from facepriv.evaluation.looks import LookStore, look_at_photos
-from facepriv.fingerprints import digest, package_hash, target_hash
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.keys import package_hash, target_hash
+from facepriv.evaluation.outputs import PIPELINE
+from facepriv.evaluation.predictions import Looks, LookStore, look_at_photos
+from facepriv.files import digest
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protect.options import Options
@@ -52,7 +54,6 @@ from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, STRONG, counts, gen
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS
 from facepriv.settings import configured
-from facepriv.trial import PIPELINE
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
 def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
     """Return the registry with an estimator that says `label` of every face, and the choice of it for gender."""
     name = f"told-{label}"
-    knower = Descriptor("estimator", name, "facepriv.evaluate:Told", "the true label", options={"label": label})
+    knower = Descriptor("estimator", name, "facepriv.evaluation.truth:Told", "the true label", options={"label": label})
     extra = Plugin("visible-lfw", "visible-lfw", __version__, (knower,))
     return Registry([*known.plugins, extra]), {"gender": name}
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from facepriv.compare import compare
-from facepriv.compare_setup import make_setup
+from facepriv.evaluation.compare import compare
 from facepriv.evaluation.photos import photos_of
+from facepriv.evaluation.setup import make_setup
 from facepriv.report.page import write_report
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from facepriv.errors import ImageError, one_line
+from facepriv.errors import DataError, ImageError, one_line
 
 
 def atomic_write(path: Path | str, data: bytes) -> None:
@@ -57,3 +58,16 @@ def parse(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def digest(parts: Iterable[str]) -> str:
+    """Return a short hash of texts."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file as hex; raises `DataError` where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error

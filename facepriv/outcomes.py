@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import AttributeEstimator, FaceMatcher
-from facepriv.datasets.records import Record
+from facepriv.contracts import FaceMatcher
 from facepriv.errors import DataError
-from facepriv.evaluate import Judges, Looks
+from facepriv.evaluation.judges import Judges, _attribute
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
 from facepriv.protocol import Figures, age_figures, binary_figures, counts, matching_figures, race_figures
 from facepriv.schema import AGE, ATTRIBUTES, GENDER
@@ -23,55 +23,6 @@ _STRENGTH: dict[str, Callable[[Figures], Any]] = {
     "race": lambda figures: figures["pair"]["eer_before"],
     "age": lambda figures: figures["error_before"],
 }
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known of the N photos of a set.
-
-    Parameters
-    ----------
-    subjects : ndarray
-        (N,) people; a photo that names nobody is a person of its own.
-    named : bool
-        Whether all photos name people, so that matchers can be measured.
-    classes : dict
-        Attribute -> (N,) int64 class index, -1 unknown.
-    years : ndarray
-        (N,) age, NaN unknown.
-    """
-
-    subjects: NDArray[np.str_]
-    named: bool
-    classes: dict[str, NDArray[np.int64]]
-    years: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, records: Sequence[Record]) -> Truth:
-        """Return what the records say."""
-        classes = {
-            name: np.array([spec.index(r.labels[name]) if name in r.labels else -1 for r in records], dtype=np.int64)
-            for name, spec in ATTRIBUTES.items()
-        }
-        years = np.array([np.nan if r.years is None else r.years for r in records], dtype=np.float64)
-        named = all(r.subject for r in records)
-        return cls(np.array([r.subject or f"file/{r.name}" for r in records]), named, classes, years)
-
-    def knows(self, attribute: str) -> bool:
-        """Tell whether an estimator of this attribute can be measured here; age takes years, not groups."""
-        if attribute == AGE.name:
-            return bool((~np.isnan(self.years)).any())
-        return bool((self.classes[attribute] >= 0).any())
-
-
-def fitting(truth: Truth, judges: Judges) -> Judges:
-    """Return those judges that this set can measure."""
-    models = judges.build()
-    return Judges(
-        judges.registry,
-        tuple(name for name in judges.estimators if truth.knows(_attribute(models[name]))),
-        judges.matchers if truth.named else (),
-    )
 
 
 @dataclass(frozen=True)
@@ -143,8 +94,3 @@ def strength(figures: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]
             note = "" if good else said.get("refused", "errs too much on the originals")
             found[name] = {"attribute": attribute, "on_originals": value, "counts": good, "note": note}
     return found
-
-
-def _attribute(model: Any) -> str:
-    assert isinstance(model, AttributeEstimator)
-    return model.attribute

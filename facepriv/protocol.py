@@ -14,10 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facepriv.errors import DataError
-from facepriv.matching import ORIGINAL as ORIGINAL
-from facepriv.matching import PAIRINGS as PAIRINGS
-from facepriv.matching import PROTECTED as PROTECTED
-from facepriv.matching import Matching
 from facepriv.metrics import pairs
 from facepriv.metrics.attributes import (
     accuracy,
@@ -31,6 +27,10 @@ from facepriv.metrics.attributes import (
     shift_towards,
 )
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimate, estimates, with_interval
+from facepriv.metrics.matching import ORIGINAL as ORIGINAL
+from facepriv.metrics.matching import PAIRINGS as PAIRINGS
+from facepriv.metrics.matching import PROTECTED as PROTECTED
+from facepriv.metrics.matching import Matching
 from facepriv.schema import AGE, RACE
 
 Float = NDArray[np.float64]

@@ -17,8 +17,7 @@ import pluggy
 from numpy.typing import NDArray
 
 from facepriv import hookspecs
-from facepriv.attacks.base import Attack
-from facepriv.contracts import CONTRACT_VERSION, UNKNOWN, AttributeEstimator, FaceMatcher, Images, Perturber
+from facepriv.contracts import CONTRACT_VERSION, UNKNOWN, Attack, AttributeEstimator, FaceMatcher, Images, Perturber
 from facepriv.errors import FaceprivError, PluginError, UsageError, WeightsError, one_line
 from facepriv.hookspecs import KINDS, Descriptor, Kind
 from facepriv.schema import ATTRIBUTES, attribute, nearest

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.attacks.figures import ATTACK, DETECTION
-from facepriv.compare import compare, trials_of
-from facepriv.compare_setup import Setup, fitting_panel
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
+from facepriv.evaluation.compare import compare, trials_of
 from facepriv.evaluation.judges import panel
+from facepriv.evaluation.requests import named_output, paper_outputs
+from facepriv.evaluation.results import ATTACK, DETECTION
+from facepriv.evaluation.setup import Setup, fitting_panel
+from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
-from facepriv.outcomes import Truth
 from facepriv.registry import Plugin, Registry
-from facepriv.requests import named_output, paper_outputs
 
 PEOPLE = 14
 
@@ -194,7 +194,7 @@ def test_a_judge_that_was_seen_speaks_for_nobody(setup):
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkeypatch, tmp_path):
-    monkeypatch.setattr("facepriv.trial.CHUNK", 8)
+    monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 8)
     whole = compare(replace(setup, place=tmp_path / "other"))
     made = Dim.calls
     monkeypatch.setattr(Dim, "calls", 0)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facepriv import demo
+from facepriv.cli import demo_run as demo
 from facepriv.cli import main
 from facepriv.errors import UsageError, WeightsError
 from facepriv.protect.pipeline import Method, Pipeline

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from facepriv import doctor
+from facepriv.cli import doctor_checks as doctor
 from facepriv.cli import main
-from facepriv.doctor import Finding, examine
+from facepriv.cli.doctor_checks import Finding, examine
 from facepriv.errors import PluginError, UntrainedError
 from facepriv.registry import Plugin, Registry
 

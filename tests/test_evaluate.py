@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepriv.evaluate import Told
+from facepriv.evaluation.truth import Told
 
 
 def test_a_told_label_is_said_of_every_face():
@@ -21,7 +21,7 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
     script.write_text(
         "import os, time\n"
         "from pathlib import Path\n"
-        "from facepriv.evaluate import spread\n"
+        "from facepriv.evaluation.predictions import spread\n"
         "def build():\n"
         "    return work\n"
         "def work(place):\n"

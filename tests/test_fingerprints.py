@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from facepriv.errors import DataError
-from facepriv.fingerprints import CODE, DATA, WEIGHTS, file_hash, package_hash, target_hash
+from facepriv.evaluation.keys import CODE, DATA, WEIGHTS, package_hash, target_hash
+from facepriv.files import file_hash
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from PIL import Image
 
 from facepriv.cli import main
 from facepriv.contracts import FaceBatch
-from facepriv.demo import portraits
 from facepriv.faces import crop_face, find_faces, paste
 from facepriv.images import read_image
 from facepriv.registry import registry
+from facepriv.samples import portraits
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "run_onnx.py"
 WANT = "gender=male,race=white,age=young"

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher
-from facepriv.datasets.records import Record
-from facepriv.evaluate import Judges
+from facepriv.datasets.record import Record
+from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
-from facepriv.outcomes import Examiner, Truth, fitting, strength
+from facepriv.outcomes import Examiner, strength
 from facepriv.protocol import age_figures, binary_figures, matching_figures, race_figures
 from facepriv.registry import Plugin, Registry
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from facepriv.errors import DataError
-from facepriv.matching import Matching
 from facepriv.metrics import verification
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import Estimate
+from facepriv.metrics.matching import Matching
 from facepriv.protocol import (
     PAIRINGS,
     PROTECTED,

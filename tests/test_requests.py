@@ -3,7 +3,7 @@
 import pytest
 
 from facepriv.errors import UsageError
-from facepriv.requests import OWN, RANDOM, all_outputs, named_output, paper_outputs, possible
+from facepriv.evaluation.requests import OWN, RANDOM, all_outputs, named_output, paper_outputs, possible
 
 
 def test_the_paper_has_fifteen_outputs_and_each_name_stands_for_its_request():

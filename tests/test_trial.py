@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv import fingerprints
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import ImageError
-from facepriv.evaluate import Judges
-from facepriv.evaluation.looks import look_at_photos
+from facepriv.evaluation import keys as fingerprints
+from facepriv.evaluation.crops import load_crops
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.outputs import ORIGINAL, Trial, plan
+from facepriv.evaluation.predictions import look_at_photos
 from facepriv.faces import propose
 from facepriv.hookspecs import Descriptor
 from facepriv.protect.options import Options
 from facepriv.protect.request import PrivacyRequest
 from facepriv.protect.run import make_plan, run_plan
 from facepriv.registry import Plugin, Registry
-from facepriv.trial import ORIGINAL, Trial, load_crops, plan
 
 KEY = b"a key of sixteen bytes or more"
 REQUESTS = {
@@ -136,7 +137,7 @@ def test_what_was_seen_is_kept_and_only_the_missing_is_made(trial, portraits, tm
 
 
 def test_an_interrupted_run_goes_on_where_it_was(trial, portraits, tmp_path, monkeypatch):
-    monkeypatch.setattr("facepriv.trial.CHUNK", 1)
+    monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 1)
     monkeypatch.setattr(Redness, "fails_after", 5)
     told = []
     with pytest.raises(KeyboardInterrupt):
@@ -146,7 +147,7 @@ def test_an_interrupted_run_goes_on_where_it_was(trial, portraits, tmp_path, mon
     rest = plan(trial, portraits, tmp_path)
     assert rest.missing == 10
     looks, _ = rest.run(workers=0)
-    monkeypatch.setattr("facepriv.trial.CHUNK", 32)
+    monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 32)
     whole, _ = plan(trial, portraits, tmp_path / "elsewhere").run(workers=0)
     assert all(same(looks[name], whole[name]) for name in whole)
     assert not [p for p in tmp_path.rglob(".*") if p.suffix == ".npz"]
@@ -208,7 +209,7 @@ def test_the_number_format_that_a_method_multiplies_in_decides(trial, monkeypatc
 
 
 def test_processes_see_what_one_process_sees(tiny, portraits, tmp_path):
-    told = Descriptor("estimator", "told", "facepriv.evaluate:Told", "a test's", options={"label": "female"})
+    told = Descriptor("estimator", "told", "facepriv.evaluation.truth:Told", "a test's", options={"label": "female"})
     known = Registry([*tiny.plugins, Plugin("test", "test", "0", (told,))])
     trial = Trial(known, "noise", {"gender": REQUESTS["gender"]}, Judges(known, ("told", "bright-gender")), KEY)
     here, _ = plan(trial, portraits, tmp_path / "here").run(workers=0)
@@ -239,7 +240,7 @@ def test_in_place_a_face_is_cut_where_the_photo_s_own_was(trial, portraits, tmp_
     assert encoded.keys()[ORIGINAL] != replace(encoded, in_place=False).keys()[ORIGINAL]
     looks, _ = plan(place, portraits, tmp_path / "place").run(workers=0)
     # Where nothing is found in what was made, the photo's own faces are still judged.
-    monkeypatch.setattr("facepriv.trial.find_faces", lambda rgb: [])
+    monkeypatch.setattr("facepriv.evaluation.outputs.find_faces", lambda rgb: [])
     blind, _ = plan(place, portraits, tmp_path / "blind").run(workers=0)
     assert same(blind["gender"], looks["gender"]) and blind["gender"]["seen"].tolist() == [True, True, False]
     lost, _ = plan(anew, portraits, tmp_path / "anew").run(workers=0)

@@ -7,121 +7,16 @@ What it learnt must answer for people it never met; who these are, the core deci
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import AttributeEstimator, FaceMatcher, Images, Perturber
-from facepriv.schema import attribute
+from facepriv.contracts import AttributeEstimator, Images
 
 if TYPE_CHECKING:
-    from facepriv.registry import Estimator
-
-#: What an attack noted: name -> (N, ...), one row a face.
-Notes = dict[str, NDArray[Any]]
-#: Notes of M faces -> (M, K) probabilities of the classes.
-Answer = Callable[[Notes], NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What an adversary has beside faces.
-
-    Parameters
-    ----------
-    attribute : str
-        What was hidden, and is asked for.
-    method : Perturber
-        The method that protected the faces: it is public.
-    estimators : mapping
-        Name -> estimator of the attribute.
-    matchers : mapping
-        Name -> matcher.
-    labels : mapping
-        Attribute -> the estimator that tells the method a face's own class, for those that it needs.
-    """
-
-    attribute: str
-    method: Perturber
-    estimators: Mapping[str, AttributeEstimator]
-    matchers: Mapping[str, FaceMatcher]
-    labels: Mapping[str, Estimator]
-
-    @property
-    def classes(self) -> int:
-        """How many classes the attribute has."""
-        return len(attribute(self.attribute).classes)
-
-
-@dataclass(frozen=True)
-class Known:
-    """Notes of the faces that an adversary may study: N photos of people who are asked about nowhere.
-
-    Parameters
-    ----------
-    before, after : dict
-        Notes of the originals (empty unless the attack asks for them) and of the protected faces.
-    classes : ndarray
-        (N,) int64 true class; of a detector 0.
-    subjects : ndarray
-        (N,) whose faces they are.
-    """
-
-    before: Notes
-    after: Notes
-    classes: NDArray[np.int64]
-    subjects: NDArray[np.str_]
-
-    def take(self, index: NDArray[Any]) -> Known:
-        """Return the faces that an index or a mask (N,) selects."""
-        return Known(taken(self.before, index), taken(self.after, index), self.classes[index], self.subjects[index])
-
-
-class Attack(ABC):
-    """One way to read from protected faces what was hidden. Constructors only store arguments."""
-
-    #: "attribute": which class was hidden; "protection": whether a face is protected at all.
-    asks: ClassVar[Literal["attribute", "protection"]] = "attribute"
-    #: Whether it studies the originals of other people beside their protected faces.
-    needs_originals: ClassVar[bool] = False
-    #: Whether its notes hang on the method.
-    uses_method: ClassVar[bool] = False
-
-    @abstractmethod
-    def observe(self, images: Images, tools: Tools) -> Notes:
-        """Return notes of aligned crops (N, S, S, 3) float32 in [0, 1], each face by itself."""
-
-    def learn(self, known: Known, tools: Tools) -> Answer:
-        """Study other people's faces; by default a logistic regression on all notes.
-
-        Returns
-        -------
-        callable
-            Notes of M faces -> (M, K) probabilities of the classes; of a detector (M, 2): original, protected.
-        """
-        from facepriv.attacks.logistic import fit_logistic
-
-        if self.asks == "protection":
-            notes = np.concatenate([flat(known.before), flat(known.after)])
-            protected = np.repeat(np.array([0, 1], np.int64), len(known.classes))
-            model = fit_logistic(notes, protected, np.tile(known.subjects, 2), 2)
-        else:
-            model = fit_logistic(flat(known.after), known.classes, known.subjects, tools.classes)
-        return lambda notes: model(flat(notes))
-
-
-def taken(notes: Notes, index: NDArray[Any]) -> Notes:
-    """Return the rows of notes that an index or a mask selects."""
-    return {name: rows[index] for name, rows in notes.items()}
-
-
-def flat(notes: Notes) -> NDArray[np.float64]:
-    """Return notes as one matrix (N, D), in the order of their names."""
-    return np.concatenate([notes[n].reshape(len(notes[n]), -1).astype(np.float64) for n in sorted(notes)], axis=1)
+    pass
 
 
 def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> NDArray[np.float32]:

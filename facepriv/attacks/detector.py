@@ -11,8 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import Attack, Notes, Tools
-from facepriv.contracts import Images
+from facepriv.contracts import Attack, Images, Notes, Tools
 
 _BLOCK = 8
 #: Share of the side that the middle of the crop, the face, takes.

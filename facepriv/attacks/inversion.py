@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import Attack, Notes, Tools, evidence
-from facepriv.contracts import FaceBatch, Images
+from facepriv.attacks.base import evidence
+from facepriv.contracts import Attack, FaceBatch, Images, Notes, Tools
 from facepriv.errors import PluginError, one_line
 from facepriv.files import content_hash
 from facepriv.protect.request import face_rng

@@ -75,7 +75,7 @@ def people_folds(subjects: NDArray[np.str_], classes: NDArray[np.int64], folds: 
 
     A person of several classes (an age that changes from photo to photo) counts as of the first.
     """
-    from facepriv.fingerprints import digest
+    from facepriv.files import digest
 
     people, first, index = np.unique(subjects, return_index=True, return_inverse=True)
     order = sorted(range(len(people)), key=lambda p: (int(classes[first[p]]), digest(["fold", str(people[p])])))

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepriv.attacks.base import Attack, Notes, Tools, evidence
-from facepriv.contracts import Images, resize_images
+from facepriv.attacks.base import evidence
+from facepriv.contracts import Attack, Images, Notes, Tools, resize_images
 
 
 class Restoration(Attack):

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import Answer, Attack, Known, Notes, Tools, evidence, log_odds
+from facepriv.attacks.base import evidence, log_odds
 from facepriv.attacks.logistic import balance, fit_logistic, people_folds
 from facepriv.attacks.recolouring import ColourMap, gain, learn_colours
-from facepriv.contracts import AttributeEstimator, Images, resize_images
+from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known, Notes, Tools, resize_images
 from facepriv.errors import UsageError
 
 #: Side of the faces that the network is trained on, in pixels.

@@ -15,8 +15,8 @@ from facepriv.cli.values import Names
 from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
-    from facepriv.compare_setup import Setup
-    from facepriv.report.comparison import Comparison
+    from facepriv.evaluation.results import Comparison
+    from facepriv.evaluation.setup import Setup
 
 
 def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,7 +81,7 @@ def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
     check_installed()
     check_place(given["out"])
     setup = _setup(given, attacks)
-    from facepriv.compare import compare
+    from facepriv.evaluation.compare import compare
     from facepriv.report.page import write_report
 
     with Bars() as bars:
@@ -97,8 +97,8 @@ def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
 
 def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
     """Turn the command line into a setup; raises `UsageError` where parts of it contradict one another."""
-    from facepriv.compare_setup import make_setup
     from facepriv.evaluation.photos import photos_of
+    from facepriv.evaluation.setup import make_setup
     from facepriv.report.examples import bundled, of_folder
 
     hidden, outputs = Names.joined(given["obfuscate"]), Names.joined(given["outputs"])
@@ -121,7 +121,7 @@ def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
 
 def layout_of(root: Path) -> str:
     """Find out how a folder is laid out; raises `UsageError` where it cannot be told."""
-    from facepriv.datasets.csvfolder import LABELS
+    from facepriv.datasets.readers.csvfolder import LABELS
     from facepriv.evaluation.photos import VISIBLE_LFW, layouts
 
     if not root.is_dir():

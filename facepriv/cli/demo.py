@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from facepriv.demo import Change, Report
+    from facepriv.cli.demo_run import Change, Report
 
 
 @click.command("demo")
@@ -27,7 +27,7 @@ def command(out: Path, method: str, device: str, overwrite: bool, as_json: bool)
     Writes the protected portraits and a sheet (photo, protected, difference). The models judge the written files, with
     the faces found anew: two gender estimators, and a face matcher whose score is higher for the same person.
     """
-    from facepriv.demo import demonstrate
+    from facepriv.cli.demo_run import demonstrate
     from facepriv.registry import registry
 
     report = demonstrate(registry(), out, method=method, device=device, overwrite=overwrite)
@@ -46,7 +46,7 @@ def command(out: Path, method: str, device: str, overwrite: bool, as_json: bool)
 def _table(report: Report) -> Table:
     from rich.table import Table
 
-    from facepriv.demo import shown
+    from facepriv.cli.demo_run import shown
 
     table = Table(title=f"gender hidden by {report.method}, judged by models that it never saw", title_justify="left")
     table.add_column("photo")

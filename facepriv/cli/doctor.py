@@ -15,7 +15,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.pass_context
 def command(ctx: click.Context, device: str) -> None:
     """Check libraries, models, plugins, weights and device, and protect a real face; exits with 1 on a failure."""
-    from facepriv.doctor import examine
+    from facepriv.cli.doctor_checks import examine
 
     failed = 0
     for finding in examine(registry(), device):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from facepriv.evaluation.conditions import Condition, Verdict
     from facepriv.evaluation.folders import Evaluation
     from facepriv.evaluation.judges import Panel
-    from facepriv.evaluation.rows import Row
+    from facepriv.evaluation.results import Row
     from facepriv.metrics.bootstrap import Estimate
 
 #: Exit code where a condition of --fail-if holds, or cannot be judged.
@@ -111,7 +111,7 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
 
 def _check_named(conditions: Sequence[Condition], who: Panel) -> None:
     """Refuse a condition on a judge that does not judge here, before anything is computed."""
-    from facepriv.evaluation.rows import UNSEEN_MEAN
+    from facepriv.evaluation.results import UNSEEN_MEAN
     from facepriv.schema import nearest
 
     known = [*who.components, UNSEEN_MEAN]
@@ -125,8 +125,8 @@ def _check_named(conditions: Sequence[Condition], who: Panel) -> None:
 
 def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[str, Any]) -> Evaluation:
     from facepriv.evaluation.folders import evaluate_folders, folder_photos, recorded_originals
-    from facepriv.evaluation.looks import LookStore
     from facepriv.evaluation.photos import photos_of
+    from facepriv.evaluation.predictions import LookStore
 
     if protected is None:
         original, protected = recorded_originals(original), original
@@ -158,7 +158,7 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
     """Write JSON and CSV where they were asked for; a file is there whole or not at all."""
     import json
 
-    from facepriv.evaluation.rows import to_csv
+    from facepriv.evaluation.results import to_csv
     from facepriv.files import atomic_write
 
     fails = [{"condition": v.condition.text, "holds": v.holds} for v in verdicts]

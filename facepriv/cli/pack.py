@@ -53,11 +53,11 @@ def command(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from facepriv.datasets import records
+    from facepriv.datasets import record as records
     from facepriv.datasets.pack import build_pack
 
     if light:
-        from facepriv.datasets.lightpack import lighten
+        from facepriv.datasets.lighten import lighten
 
         if chosen:
             raise UsageError("--light copies a pack that is there: leave out --set")
@@ -85,7 +85,7 @@ def command(
 
 def _named(chosen: tuple[str, ...]) -> dict[str, Path]:
     """Read KIND=DIR options; each kind once, and none that is for evaluation only."""
-    from facepriv.datasets.records import EVALUATION_ONLY
+    from facepriv.datasets.record import EVALUATION_ONLY
 
     places: dict[str, Path] = {}
     for text in chosen:

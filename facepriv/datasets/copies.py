@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST, TRAIN, VALIDATION
 
 _HELD_OUT = {TEST: 0, VALIDATION: 1, TRAIN: 2}

@@ -2,7 +2,7 @@
 
 A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
 in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. A light copy
-(`facepriv.datasets.lightpack`) holds JPEGs instead.
+(`facepriv.datasets.lighten`) holds JPEGs instead.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets import lightpack
+from facepriv.datasets import lighten as lightpack
 from facepriv.datasets.copies import without_copies
-from facepriv.datasets.crops import crop_subjects
-from facepriv.datasets.records import EVALUATION_ONLY, Record
+from facepriv.datasets.record import EVALUATION_ONLY, Record
 from facepriv.datasets.splits import halves
 from facepriv.errors import DataError
+from facepriv.faces.subject import crop_subjects
 from facepriv.files import parse
 from facepriv.schema import ATTRIBUTES
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.rows import UNSEEN_MEAN, Row
+from facepriv.evaluation.results import UNSEEN_MEAN, Row
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import (
     accuracy,
     balanced_accuracy,
@@ -28,7 +29,6 @@ from facepriv.metrics.attributes import (
 )
 from facepriv.metrics.bootstrap import Estimate, estimates
 from facepriv.metrics.privacy import suppression_rate
-from facepriv.outcomes import Truth
 from facepriv.protocol import RACE_PAIR, STRONG
 from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
 

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv import __version__
-from facepriv.datasets import csvfolder
-from facepriv.datasets.records import Record
+from facepriv.datasets.readers import csvfolder
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.attributes import Figure, Resampling
-from facepriv.evaluation.judges import Panel
-from facepriv.evaluation.looks import LookStore, look_at_photos
+from facepriv.evaluation.judges import Panel, fitting
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
-from facepriv.evaluation.rows import Row, to_json
+from facepriv.evaluation.predictions import LookStore, look_at_photos
+from facepriv.evaluation.results import Row, to_json
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
-from facepriv.outcomes import Truth, fitting
 from facepriv.protect.inputs import discover
 from facepriv.protect.manifest import Run, read_run
 
@@ -81,7 +81,7 @@ def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool =
     ----------
     folder : Path
     labels : Path or None
-        A table as `facepriv.datasets.csvfolder` reads it.
+        A table as `facepriv.datasets.readers.csvfolder` reads it.
     people_by_folder : bool
         A photo's person is the folder that it lies in; a photo that lies in none of its own is an error.
 

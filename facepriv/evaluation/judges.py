@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from facepriv import __version__
-from facepriv.contracts import AttributeEstimator
+from facepriv.contracts import AttributeEstimator, Evaluator
 from facepriv.errors import UsageError
-from facepriv.evaluate import Judges
+from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor, Kind
 from facepriv.registry import Plugin, Registry
 from facepriv.settings import configured
@@ -102,3 +102,33 @@ def panel(
         known = Registry([*known.plugins, Plugin("evaluation", "evaluation", __version__, tuple(extra))])
     known = configured(known, settings, (), estimators=names["estimator"], matchers=names["matcher"])
     return Panel(Judges(known, tuple(names["estimator"]), tuple(names["matcher"])), components)
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who looks: estimators and matchers by name; builds them where it is used, so it travels to other processes."""
+
+    registry: Registry
+    estimators: tuple[str, ...] = ()
+    matchers: tuple[str, ...] = ()
+
+    def build(self) -> dict[str, Evaluator]:
+        """Return name -> model; raises `UsageError` for an unknown name."""
+        named: list[tuple[Kind, str]] = [("estimator", n) for n in self.estimators]
+        named += [("matcher", n) for n in self.matchers]
+        return {name: self.registry.create(kind, name) for kind, name in named}
+
+
+def fitting(truth: Truth, judges: Judges) -> Judges:
+    """Return those judges that this set can measure."""
+    models = judges.build()
+    return Judges(
+        judges.registry,
+        tuple(name for name in judges.estimators if truth.knows(_attribute(models[name]))),
+        judges.matchers if truth.named else (),
+    )
+
+
+def _attribute(model: Any) -> str:
+    assert isinstance(model, AttributeEstimator)
+    return model.attribute

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,38 +11,20 @@ from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges, Looks
 from facepriv.evaluation.attributes import Figure, Resampling, attribute_rows, error_statistic, groups, mean_rows, weak
-from facepriv.evaluation.matchers import GRID, MatcherRows, Sample
-from facepriv.evaluation.rows import FMRS, Row
-from facepriv.matching import PROTECTED, Matching
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.matching import GRID, MatcherRows, Sample
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.results import FMRS, Curves, Row
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, subject_index
+from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.metrics.privacy import privacy_identity_coefficient
-from facepriv.outcomes import Truth
 from facepriv.schema import AGE, ATTRIBUTES
 
 Float = NDArray[np.float64]
 
 SEEN = "seen: the weights were trained against it"
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What figures are drawn from.
-
-    Parameters
-    ----------
-    fmr : ndarray
-        (T,) the false match rates of every ROC.
-    roc : dict
-        Matcher -> pairing -> (T,) TMR, NaN where the comparisons are too few.
-    cmc : dict
-        Matcher -> pairing -> (20,) share found within rank 1 to 20; NaN where nobody can be identified.
-    """
-
-    fmr: Float
-    roc: dict[str, dict[str, Float]] = field(default_factory=dict)
-    cmc: dict[str, dict[str, Float]] = field(default_factory=dict)
 
 
 class Measure:

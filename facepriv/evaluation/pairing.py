@@ -15,10 +15,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError, ImageError
-from facepriv.evaluation.looks import CHUNK, LookStore
-from facepriv.fingerprints import CODE, digest, file_hash, package_hash, target_hash
+from facepriv.evaluation.keys import CODE, package_hash, target_hash
+from facepriv.evaluation.predictions import CHUNK, LookStore
+from facepriv.files import digest, file_hash
 from facepriv.metrics import quality
 from facepriv.pool import spread
 from facepriv.protect.inputs import discover
@@ -133,7 +134,7 @@ def compare(
     originals, protected : sequence of Path
         N files each; None where there is no protected one.
     store, workers, progress
-        As for `facepriv.evaluation.looks.look_at_photos`.
+        As for `facepriv.evaluation.predictions.look_at_photos`.
     """
     store = store or LookStore()
     places = ("facepriv.images", "facepriv.imageformats", "facepriv.image.cmyk")

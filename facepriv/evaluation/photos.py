@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facepriv.datasets import lfw, records
-from facepriv.datasets.records import Record
+from facepriv.datasets import record as records
+from facepriv.datasets.readers import lfw
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import PARTS
 from facepriv.errors import DataError, UsageError
 from facepriv.schema import nearest

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepriv.errors import FaceprivError, PluginError, UsageError
+from facepriv.evaluation.outputs import Trial
+from facepriv.evaluation.results import Example
 from facepriv.faces import Face, find_faces
-from facepriv.fingerprints import digest, file_hash
+from facepriv.files import digest, file_hash
 from facepriv.images import IMAGE_SUFFIXES, Photo, read_image
 from facepriv.protect.pipeline import build_pipeline
-from facepriv.report.comparison import Example
-from facepriv.trial import Trial
 
 #: Side of a picture in pixels.
 SIDE = 176
@@ -26,7 +26,7 @@ _ROOM = 0.55
 
 def bundled() -> tuple[tuple[str, Path], ...]:
     """Return caption and file of the portraits that come with scikit-image and matplotlib; none where they do not."""
-    from facepriv.demo import portraits
+    from facepriv.samples import portraits
 
     try:
         return tuple((portrait.caption, portrait.path) for portrait in portraits())

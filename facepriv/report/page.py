@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import PluginError, UsageError
-from facepriv.evaluation.rows import to_csv
+from facepriv.evaluation.results import Comparison, to_csv
 from facepriv.files import atomic_write
-from facepriv.report import figures, tables
-from facepriv.report.comparison import Comparison
-from facepriv.report.figures import Key, label, series
+from facepriv.report import plots as figures
+from facepriv.report import tables
+from facepriv.report.plots import Key, label, series
 
 PAGE, ROWS, RESULT, LATEX = "report.html", "rows.csv", "result.json", "tables.tex"
 _QUALITY = 88

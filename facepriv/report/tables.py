@@ -6,12 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from facepriv.attacks.figures import ATTACK, BEST, DETECTION
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.results import ATTACK, BEST, DETECTION, TOLD, Comparison, Output, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protocol import PROTECTED
-from facepriv.report.comparison import TOLD, Comparison, Output
-from facepriv.report.figures import interval, label, series
+from facepriv.report.plots import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
 #: What the table of every evaluator shows; all else stands in the CSV.

@@ -26,10 +26,10 @@ def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
     PluginError
         If a portrait's package is missing.
     """
-    from facepriv.demo import portraits
     from facepriv.faces import crop_face, find_faces
     from facepriv.faces.align import Face
     from facepriv.images import read_image
+    from facepriv.samples import portraits
 
     photos = [read_image(portrait.path).rgb8() for portrait in portraits()]
     found = [(rgb, find_faces(rgb)[0]) for rgb in photos]

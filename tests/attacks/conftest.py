@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from facepriv.attacks.base import Tools
-from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
+from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, Tools
 
 
 class Stripes(AttributeEstimator):

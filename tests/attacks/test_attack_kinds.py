@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from facepriv.attacks.base import Known, evidence, flat, log_odds, taken
+from facepriv.attacks.base import evidence, log_odds
 from facepriv.attacks.detector import Detector
 from facepriv.attacks.inversion import Inversion
 from facepriv.attacks.restoration import Restoration
 from facepriv.attacks.retrained import Retrained
-from facepriv.attacks.siege import cross_fit
+from facepriv.attacks.run import cross_fit
+from facepriv.contracts import Known, flat, taken
 from facepriv.errors import PluginError, UsageError
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
-from facepriv.outcomes import Truth
 
 
 def truth_of(classes, people):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from facepriv.attacks.base import Attack
-from facepriv.attacks.figures import ATTACK, BEST, DETECTION, adversary_rows, class_eer, class_scores
-from facepriv.attacks.siege import Answers, Target, _load_notes, cross_fit
+from facepriv.attacks.rows import adversary_rows, class_eer, class_scores
+from facepriv.attacks.run import Answers, Target, _load_notes, cross_fit
+from facepriv.contracts import Attack
 from facepriv.errors import PluginError
-from facepriv.evaluate import save_looks
-from facepriv.outcomes import Truth
+from facepriv.evaluation.predictions import save_looks
+from facepriv.evaluation.results import ATTACK, BEST, DETECTION
+from facepriv.evaluation.truth import Truth
 
 COUNT = 80
 

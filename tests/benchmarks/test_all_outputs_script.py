@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facepriv.datasets import records
+from facepriv.datasets import record as records
 from facepriv.errors import DataError
 
 

@@ -4,9 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from facepriv.attacks.figures import ATTACK, DETECTION, PREFIX, TURNED
 from facepriv.errors import UsageError
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.results import ATTACK, DETECTION, PREFIX, TURNED, Row
 from facepriv.metrics.bootstrap import Estimate
 
 

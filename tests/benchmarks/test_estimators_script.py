@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.contracts import AttributeEstimator
-from facepriv.datasets import records
+from facepriv.datasets import record as records
 from facepriv.datasets.pack import build_pack
 
 

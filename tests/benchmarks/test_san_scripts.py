@@ -11,8 +11,8 @@ from facepriv_san import family
 from facepriv_san.network import San
 
 from facepriv.errors import UsageError
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.outcomes import Truth
 from facepriv.registry import registry
 from facepriv.weights import Provenance
 

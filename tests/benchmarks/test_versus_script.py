@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
-from facepriv.evaluate import Judges
-from facepriv.outcomes import Truth
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.truth import Truth
 from facepriv.protocol import binary_figures, matching_figures
 from facepriv.registry import registry
 

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from facepriv.datasets.copies import near_copies, without_copies
-from facepriv.datasets.crops import crop_subject
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
+from facepriv.faces.subject import crop_subject
 
 
 def test_of_identical_files_the_most_held_out_is_kept(tmp_path, save):

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from facepriv.datasets import lightpack, pack, records
+from facepriv.datasets import lighten as lightpack
+from facepriv.datasets import pack
+from facepriv.datasets import record as records
 from facepriv.errors import DataError, ImageError
 
 

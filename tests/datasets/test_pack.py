@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from facepriv.datasets import pack, records
-from facepriv.datasets.crops import crop_subject, nearest_centre
-from facepriv.datasets.records import Record
+from facepriv.datasets import pack
+from facepriv.datasets import record as records
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError
 from facepriv.faces.align import TEMPLATE, Face
+from facepriv.faces.subject import crop_subject, nearest_centre
 
 
 def job(path, part="train", **labels):

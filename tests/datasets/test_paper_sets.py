@@ -2,7 +2,8 @@
 
 import pytest
 
-from facepriv.datasets import morph, muct, rafd, records
+from facepriv.datasets import record as records
+from facepriv.datasets.readers import morph, muct, rafd
 from facepriv.datasets.splits import TEST, by_subject
 from facepriv.errors import DataError
 

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from facepriv.datasets import csvfolder, lfw, records, utkface
+from facepriv.datasets import record as records
+from facepriv.datasets.readers import csvfolder, lfw, utkface
 from facepriv.datasets.splits import TEST, TRAIN, VALIDATION, by_subject
 from facepriv.errors import DataError
 

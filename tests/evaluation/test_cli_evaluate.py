@@ -21,7 +21,7 @@ def call(known, tmp_path, monkeypatch):
     """Return ``call("evaluate options")``, run in ``tmp_path`` with the light judges."""
     monkeypatch.chdir(tmp_path)
     # In this process: the judges are installed here, and nothing has to start.
-    monkeypatch.setattr("facepriv.evaluation.looks.spread", inline)
+    monkeypatch.setattr("facepriv.evaluation.predictions.spread", inline)
     monkeypatch.setattr("facepriv.evaluation.pairing.spread", inline)
 
     def run(line, judges=JUDGES):
@@ -190,7 +190,7 @@ def test_a_cache_makes_the_second_call_look_at_nothing(call, people, monkeypatch
     root = people()
     shutil.copytree(root, root.parent / "same")
     first = as_json(call("photos same --labels labels.csv --json - --cache kept"))
-    monkeypatch.setattr("facepriv.evaluation.looks.crop_subject", lambda *a: pytest.fail("looked again"))
+    monkeypatch.setattr("facepriv.evaluation.predictions.crop_subject", lambda *a: pytest.fail("looked again"))
     monkeypatch.setattr("facepriv.evaluation.pairing._likeness", lambda *a: pytest.fail("compared again"))
     assert as_json(call("photos same --labels labels.csv --json - --cache kept")) == first
 

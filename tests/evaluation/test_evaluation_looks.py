@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges
-from facepriv.evaluation import looks as looks_module
-from facepriv.evaluation.judges import panel
-from facepriv.evaluation.looks import LookStore, judge_key, look_at_photos
+from facepriv.evaluation import predictions as looks_module
+from facepriv.evaluation.judges import Judges, panel
+from facepriv.evaluation.keys import judge_key
+from facepriv.evaluation.predictions import LookStore, look_at_photos
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluate import Judges
+from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.measure import SEEN, Measure
-from facepriv.evaluation.rows import UNSEEN_MEAN, to_csv
+from facepriv.evaluation.results import UNSEEN_MEAN, to_csv
+from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
-from facepriv.matching import PROTECTED
 from facepriv.metrics import verification
 from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.matching import PROTECTED
 from facepriv.metrics.privacy import privacy_identity_coefficient
-from facepriv.outcomes import Truth
 from facepriv.registry import Plugin, Registry
 
 PHOTOS = 240

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import DataError
 from facepriv.evaluation import folders, pairing
-from facepriv.evaluation.looks import LookStore
 from facepriv.evaluation.pairing import compare, pair, problems
+from facepriv.evaluation.predictions import LookStore
 
 
 def photo(path, name):

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepriv.attacks.figures import adversary_rows
-from facepriv.attacks.siege import Answers, Target
+from facepriv.attacks.rows import adversary_rows
+from facepriv.attacks.run import Answers, Target
 from facepriv.contracts import AttributeEstimator, FaceMatcher
-from facepriv.datasets.records import Record
-from facepriv.evaluate import Judges
+from facepriv.datasets.record import Record
+from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.measure import Measure
+from facepriv.evaluation.results import Comparison, Example, Output
+from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
-from facepriv.outcomes import Truth
 from facepriv.registry import Plugin, Registry
-from facepriv.report.comparison import Comparison, Example, Output
 
 PEOPLE, PHOTOS = 40, 4
 COUNT = PEOPLE * PHOTOS

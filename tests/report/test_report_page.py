@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from facepriv.errors import PluginError, UsageError
+from facepriv.evaluation.requests import paper_outputs
+from facepriv.evaluation.results import plain_output, read_output
 from facepriv.report import page as pages
 from facepriv.report import tables
-from facepriv.report.comparison import plain_output, read_output
-from facepriv.report.figures import figures, interval
 from facepriv.report.page import check_installed, check_place, csv_text, page, write_report
-from facepriv.requests import paper_outputs
+from facepriv.report.plots import figures, interval
 
 #: What fetches something when a page is opened.
 FETCHES = {"src", "srcset", "data", "poster", "background", "action", "formaction"}

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets import csvfolder
+from facepriv.datasets.readers import csvfolder
 from facepriv.errors import DataError, FaceprivError
 from facepriv.faces import crop_face, find_faces
 from facepriv.files import file_sha256
@@ -54,7 +54,7 @@ def gallery_key(folder: Path) -> str:
 def analysed(folder: Path) -> Gallery:
     """Return the gallery of a folder: from the cache if these very photos were analysed before.
 
-    Every photo gives its largest face. Classes stand in ``labels.csv`` (see `facepriv.datasets.csvfolder`); those that
+    Every photo gives its largest face. Classes stand in ``labels.csv`` (see `facepriv.datasets.readers.csvfolder`); those that
     do not are estimated as ``facepriv apply`` estimates a face's own. A photo without a face is left out, and said so.
 
     Raises

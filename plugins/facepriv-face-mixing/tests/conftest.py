@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.demo import portraits
 from facepriv.faces import crop_face, find_faces
+from facepriv.samples import portraits
 
 SIZE = 192
 

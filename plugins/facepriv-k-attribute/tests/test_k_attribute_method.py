@@ -10,7 +10,6 @@ from facepriv_k_attribute.method import KAttribute
 from torch import nn
 
 from facepriv.contracts import AttributeEstimator, FaceBatch, FaceMatcher
-from facepriv.demo import portraits
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import crop_faces, find_faces
 from facepriv.hookspecs import Descriptor
@@ -18,6 +17,7 @@ from facepriv.images import read_image
 from facepriv.protect.pipeline import build_pipeline
 from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Plugin, Registry, registry
+from facepriv.samples import portraits
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from torch import nn
 
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
-from facepriv.files import atomic_write
-from facepriv.fingerprints import digest
+from facepriv.files import atomic_write, digest
 from facepriv.registry import registry
 from facepriv.settings import with_numbers
 from facepriv.training.faces import Faces

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from facepriv.matching import PROTECTED, Matching
 from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.ordinal import YEARS, years_from

@@ -13,11 +13,11 @@ from facepriv_privacynet.networks import Generator, GeneratorShape
 from facepriv_privacynet.onnx_file import export_onnx
 
 from facepriv.cli import main
-from facepriv.demo import portraits
 from facepriv.errors import UsageError, WeightsError
 from facepriv.faces import crop_face, find_faces
 from facepriv.faces.align import Face
 from facepriv.images import read_image
+from facepriv.samples import portraits
 from facepriv.weights import Provenance, WeightsMetadata, half, packaged_weights, save_weights
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facepriv.datasets.records import Record, read_csv
+from facepriv.datasets.record import Record, read_csv
 from facepriv.datasets.splits import TEST
 from facepriv.errors import DataError
 from facepriv.schema import GENDER

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
 
 _NAME = re.compile(

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from facepriv.datasets.records import Record, read_csv
+from facepriv.datasets.record import Record, read_csv
 from facepriv.datasets.splits import by_subject
 from facepriv.errors import DataError
 from facepriv.schema import AGE

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from facepriv.cli.demo_sheet import Picture, draw_sheet
 from facepriv.contracts import UNKNOWN, FaceMatcher
-from facepriv.demo_sheet import Picture, draw_sheet
-from facepriv.errors import NoFaceError, PluginError, UsageError
-from facepriv.evaluate import Judges, Looks
-from facepriv.evaluation.looks import look_at_photos
+from facepriv.errors import NoFaceError, UsageError
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.predictions import Looks, look_at_photos
 from facepriv.files import atomic_write
 from facepriv.images import read_image, write_image
 from facepriv.protect.pipeline import Pipeline, build_pipeline
 from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry
+from facepriv.samples import Portrait, portraits
 from facepriv.schema import GENDER
 
 #: Gender estimators that no shipped method was trained against, and the matcher that judges recognition.
@@ -32,15 +32,6 @@ MATCHER = "dlib"
 SHEET = "sheet.png"
 #: The gender of both people.
 WOMEN = "female"
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """One photo of the demonstration: its name, whose it is (both are women), and its file."""
-
-    name: str
-    caption: str
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -108,15 +99,6 @@ class Report:
             for judge in photo.misread_by:
                 lines.append(f"{photo.name}: {judge} is wrong about the original already; only the change counts.")
         return lines
-
-
-def portraits() -> list[Portrait]:
-    """Return the two portraits; raises `PluginError` naming the package whose file is missing."""
-    wanted = (
-        ("astronaut", "Eileen Collins, NASA", "skimage", "data/astronaut.png", "scikit-image"),
-        ("grace_hopper", "Grace Hopper, US Navy", "matplotlib", "mpl-data/sample_data/grace_hopper.jpg", "matplotlib"),
-    )
-    return [Portrait(name, who, _package_file(module, file, dist)) for name, who, module, file, dist in wanted]
 
 
 def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cpu", overwrite: bool = False) -> Report:
@@ -230,14 +212,6 @@ def _caption(report: Report, verdict: Verdict, portrait: Portrait) -> list[str]:
     female = [f"P(female) by {name}: {change}" for name, change in verdict.p_female.items()]
     match = f"{report.matcher} match score with the mirrored original: {verdict.mirrored}"
     return [portrait.caption, *female, match]
-
-
-def _package_file(module: str, file: str, distribution: str) -> Path:
-    spec = find_spec(module)
-    path = Path(spec.origin).parent / file if spec and spec.origin else None
-    if path is None or not path.is_file():
-        raise PluginError(f"a portrait of the demo is missing ({distribution}: {file}): pip install 'facepriv[demo]'")
-    return path
 
 
 def _check_unseen(pipeline: Pipeline) -> None:

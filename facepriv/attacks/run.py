@@ -14,17 +14,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import Attack, Known, Notes, Tools, taken
 from facepriv.attacks.logistic import people_folds
-from facepriv.contracts import AttributeEstimator, FaceMatcher
+from facepriv.contracts import Attack, AttributeEstimator, FaceMatcher, Known, Notes, Tools, taken
 from facepriv.errors import FaceprivError, PluginError, one_line
-from facepriv.evaluate import Judges, load_looks, save_looks
-from facepriv.evaluation.looks import judge_key
-from facepriv.fingerprints import CODE, digest, package_hash, target_hash
-from facepriv.outcomes import Truth
+from facepriv.evaluation.crops import load_crops
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.keys import CODE, judge_key, package_hash, target_hash
+from facepriv.evaluation.outputs import ORIGINAL, Plan
+from facepriv.evaluation.predictions import load_looks, save_looks
+from facepriv.evaluation.truth import Truth
+from facepriv.files import digest
 from facepriv.pool import spread, use_one_thread
 from facepriv.registry import build_estimator, build_method, wanted_labels
-from facepriv.trial import ORIGINAL, Plan, load_crops
 
 #: People are dealt into so many folds; those of one are answered by what was learnt from the others.
 FOLDS = 2

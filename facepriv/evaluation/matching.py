@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.attributes import scaled
-from facepriv.evaluation.rows import AT_FMR, FMRS, Row, at_fmr
-from facepriv.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
+from facepriv.evaluation.results import AT_FMR, FMRS, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
+from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
 
 Float = NDArray[np.float64]
 

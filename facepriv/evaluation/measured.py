@@ -9,21 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facepriv.compare_setup import Setup, Watch
-from facepriv.evaluate import Looks
-from facepriv.evaluation.measure import Curves, Measure
-from facepriv.files import atomic_write
-from facepriv.fingerprints import CODE, digest, package_hash
-from facepriv.outcomes import Truth
+from facepriv.evaluation.keys import CODE, package_hash
+from facepriv.evaluation.measure import Measure
+from facepriv.evaluation.outputs import ORIGINAL, Plan
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.results import Curves, Output, plain_curves, plain_output, read_curves, read_output
+from facepriv.evaluation.setup import Setup, Watch
+from facepriv.evaluation.truth import Truth
+from facepriv.files import atomic_write, digest
 from facepriv.pool import spread
 from facepriv.protect.request import PrivacyRequest
-from facepriv.report.comparison import Output, plain_curves, plain_output, read_curves, read_output
 from facepriv.schema import AGE
-from facepriv.trial import ORIGINAL, Plan
 
 #: The code between what judges saw and figures.
-_FIGURES = ("facepriv.evaluation", "facepriv.metrics", "facepriv.outcomes", "facepriv.matching", "facepriv.protocol",
-            "facepriv.report.comparison")  # fmt: skip
+_FIGURES = ("facepriv.evaluation", "facepriv.metrics", "facepriv.outcomes", "facepriv.metrics.matching", "facepriv.protocol",
+            "facepriv.evaluation.results")  # fmt: skip
 
 
 def measure_outputs(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from facepriv.attacks.figures import adversary_rows
-from facepriv.attacks.siege import Answers, Target, besiege, learn_all
-from facepriv.compare_setup import Setup, Watch
-from facepriv.evaluate import Looks
+from facepriv.attacks.rows import adversary_rows
+from facepriv.attacks.run import Answers, Target, besiege, learn_all
 from facepriv.evaluation.measure import SEEN
-from facepriv.evaluation.rows import Row
-from facepriv.outcomes import Truth
-from facepriv.report.comparison import TOLD, Output
-from facepriv.trial import ORIGINAL, Plan
+from facepriv.evaluation.outputs import ORIGINAL, Plan
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.results import TOLD, Output, Row
+from facepriv.evaluation.setup import Setup, Watch
+from facepriv.evaluation.truth import Truth
 
 
 def attack_outputs(

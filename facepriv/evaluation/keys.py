@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from typing import Any
 
-from facepriv.errors import DataError
+from facepriv.evaluation.crops import JUDGE_SIZE
+from facepriv.files import digest, file_hash
+from facepriv.hookspecs import Kind
+from facepriv.registry import Registry
 
 CODE = frozenset({".py"})
 WEIGHTS = frozenset({".safetensors"})
 DATA = frozenset({".json", ".onnx", ".npz", ".npy"}) | WEIGHTS
 # What `package_hash` looks at.
 _PACKAGE = frozenset({".py", ".safetensors", ".json", ".onnx"})
-
-
-def digest(parts: Iterable[str]) -> str:
-    """Return a short hash of texts."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file as hex; raises `DataError` where it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
 
 
 def package_hash(package: str, suffixes: Collection[str] = _PACKAGE) -> str:
@@ -93,3 +83,42 @@ def _imports(path: Path, module: str) -> Iterator[str]:
             base = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+#: The code between a photo and the crop that judges are given.
+LOOKING = (
+    "facepriv.faces",
+    "facepriv.images",
+    "facepriv.imageformats",
+    "facepriv.image.cmyk",
+    "facepriv.faces.subject",
+)
+
+
+_BESIDE = (".toml", ".json")
+
+
+def judge_key(known: Registry, kind: Kind, name: str) -> str:
+    """Return a hash of all that decides what a judge says of a photo, but the photo; not of its name.
+
+    A file that one of its options names counts by its content, and so does a settings file beside it.
+    """
+    descriptor = known.find(kind, name)
+    return digest([*looking_parts(), target_hash(descriptor.target), *option_parts(descriptor.options)])
+
+
+def looking_parts() -> list[str]:
+    """Return what must be hashed of the way from a photo to the face that a judge sees."""
+    return [str(JUDGE_SIZE), *(package_hash(package, CODE | WEIGHTS) for package in LOOKING)]
+
+
+def option_parts(options: Mapping[str, Any]) -> list[str]:
+    """Return what must be hashed of a component's options: of a file that one names, its content."""
+    parts = []
+    for option, value in sorted(options.items()):
+        parts.append(f"{option}={value}")
+        path = Path(str(value))
+        if isinstance(value, str | Path) and path.is_file():
+            parts[-1] = f"{option}={file_hash(path)}"
+            parts += [file_hash(p) for p in (path.with_suffix(s) for s in _BESIDE) if p.is_file() and p != path]
+    return parts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facepriv.datasets.records import Record, read_table
+from facepriv.datasets.record import Record, read_table
 from facepriv.datasets.splits import by_subject
 from facepriv.errors import DataError
 from facepriv.schema import GENDER

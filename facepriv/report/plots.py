@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from facepriv.attacks.figures import ATTACK, BEST, PREFIX, TURNED
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.results import ATTACK, BEST, PREFIX, TOLD, TURNED, Comparison, Output, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protocol import PROTECTED
-from facepriv.report.comparison import TOLD, Comparison, Output
-from facepriv.report.svg import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
+from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
 
 #: The pairings that the paper's curves show.
 PAIRINGS = (PROTECTED, "(X1, X2')")

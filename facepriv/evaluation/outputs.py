@@ -8,7 +8,6 @@ run goes on where it was; the faces themselves only where somebody is to study t
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,14 +15,23 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facepriv.datasets.crops import Crop, cut_subject
-from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, joined, load_looks, look_at, save_looks
-from facepriv.evaluation.looks import LOOKING, judge_key, looking_parts, option_parts
+from facepriv.evaluation.crops import JUDGE_SIZE, _save_crops, load_crops
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.keys import (
+    CODE,
+    DATA,
+    LOOKING,
+    WEIGHTS,
+    judge_key,
+    looking_parts,
+    option_parts,
+    package_hash,
+    target_hash,
+)
+from facepriv.evaluation.predictions import Looks, joined, load_looks, look_at, save_looks
 from facepriv.faces import find_faces
-from facepriv.fingerprints import CODE, DATA, WEIGHTS, digest, file_hash, package_hash, target_hash
+from facepriv.faces.subject import Crop, cut_subject
+from facepriv.files import digest, file_hash
 from facepriv.images import Photo, decode_image, encode_image, read_image
 from facepriv.pool import spread, use_one_thread
 from facepriv.protect.pipeline import Pipeline, Prepared, build_pipeline
@@ -94,7 +102,7 @@ class Trial:
         known = self.registry.descriptors("estimator")
         labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
         made += [f"{d.name} {target_hash(d.target)}" for d in labels]
-        made += [package_hash(name, CODE | WEIGHTS) for name in (*PIPELINE, "facepriv.trial")]
+        made += [package_hash(name, CODE | WEIGHTS) for name in (*PIPELINE, "facepriv.evaluation.outputs")]
         place = ["in place"] * self.in_place
         keys = {name: digest([*seen, *made, *place, repr(request)]) for name, request in self.requests.items()}
         # The originals' own files are cut in place either way.
@@ -224,24 +232,6 @@ def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
         if missing:
             tasks[file] = Task(chunk, missing, {o: crops[o] / file for o in missing if crops})
     return Plan(trial, folders, files, tasks, crops)
-
-
-def load_crops(path: Path) -> list[Crop]:
-    """Return the faces of a chunk of photos as they were kept, see `facepriv.datasets.crops.crop_subject`."""
-    with np.load(path, allow_pickle=False) as file:
-        seen: NDArray[np.bool_] = file["seen"]
-        images = iter(file["images"])
-    return [next(images) if face else "no_face" for face in seen]
-
-
-def _save_crops(path: Path, crops: Sequence[Crop]) -> None:
-    found = [crop for crop in crops if not isinstance(crop, str)]
-    images = np.stack(found) if found else np.zeros((0, JUDGE_SIZE, JUDGE_SIZE, 3), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    seen = np.array([not isinstance(crop, str) for crop in crops])
-    np.savez_compressed(partial, allow_pickle=False, seen=seen, images=images)
-    os.replace(partial, path)
 
 
 class _Stand:

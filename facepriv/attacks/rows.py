@@ -9,23 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.siege import Answers, Target
+from facepriv.attacks.run import Answers, Target
 from facepriv.errors import DataError
-from facepriv.evaluate import Looks
-from facepriv.evaluation.rows import Row
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.results import ATTACK, BEST, DETECTION, PREFIX, TURNED, Row
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimates
-from facepriv.outcomes import Truth
 from facepriv.schema import ADULT, attribute
 
 Float = NDArray[np.float64]
-#: Rows of what adversaries recover, and of whether protection can be told.
-ATTACK, DETECTION = "attack_eer", "detection_eer"
-#: What stands before the name of an attack among evaluators.
-PREFIX = "attack: "
-TURNED = ", turned round"
-#: The note of the strongest.
-BEST = "best adversary"
 
 
 def class_eer(scores: Float, classes: NDArray[np.int64], weights: Float) -> Float:

@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import Any
 
 from facepriv import __version__
-from facepriv.compare_attacks import adversaries_of, attack_outputs
-from facepriv.compare_figures import measure_outputs
-from facepriv.compare_setup import Setup, Unwatched, Watch
+from facepriv.attacks.compared import adversaries_of, attack_outputs
 from facepriv.errors import FaceprivError, UsageError, one_line
-from facepriv.evaluate import Looks
-from facepriv.outcomes import Truth
+from facepriv.evaluation.measured import measure_outputs
+from facepriv.evaluation.outputs import Plan, Trial, plan
+from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.requests import possible
+from facepriv.evaluation.results import Comparison
+from facepriv.evaluation.setup import Setup, Unwatched, Watch
+from facepriv.evaluation.truth import Truth
 from facepriv.registry import build_method
-from facepriv.report.comparison import Comparison
 from facepriv.report.examples import make_examples
-from facepriv.requests import possible
-from facepriv.trial import Plan, Trial, plan
 
 #: Decides drawn targets, no secret here: a repeated run gives the same figures.
 KEY = b"facepriv compare, reproducible"

@@ -1,11 +1,12 @@
 """What judges see in photos, each photo looked at once: kept by the content of the photo and of the judge.
 
-As in `facepriv.evaluate`, a photo is looked at as a stranger would: the face nearest the centre is found and aligned
+As in `facepriv.evaluation.predictions`, a photo is looked at as a stranger would: the face nearest the centre is found and aligned
 anew. The same bytes give the same answer in whatever folder they lie.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,25 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets.crops import crop_subject
+from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
 from facepriv.errors import DataError
-from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, judged, look_at
-from facepriv.fingerprints import CODE, WEIGHTS, digest, file_hash, package_hash, target_hash
+from facepriv.evaluation.crops import JUDGE_SIZE
+from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.keys import judge_key
+from facepriv.faces.subject import Crop, crop_subject
+from facepriv.files import file_hash
 from facepriv.hookspecs import Kind
 from facepriv.pool import spread
-from facepriv.registry import Registry
 
-#: The code between a photo and the crop that judges are given.
-LOOKING = (
-    "facepriv.faces",
-    "facepriv.images",
-    "facepriv.imageformats",
-    "facepriv.image.cmyk",
-    "facepriv.datasets.crops",
-)
 #: Photos looked at and kept at once; what an interruption costs at most, for each process.
 CHUNK = 16
-_BESIDE = (".toml", ".json")
 
 #: What is kept of one photo: an answer, or None where no face was found.
 Answer = NDArray[np.float32] | None
@@ -88,32 +82,6 @@ class LookStore:
         ]
         with self._base:
             self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
-
-
-def judge_key(known: Registry, kind: Kind, name: str) -> str:
-    """Return a hash of all that decides what a judge says of a photo, but the photo; not of its name.
-
-    A file that one of its options names counts by its content, and so does a settings file beside it.
-    """
-    descriptor = known.find(kind, name)
-    return digest([*looking_parts(), target_hash(descriptor.target), *option_parts(descriptor.options)])
-
-
-def looking_parts() -> list[str]:
-    """Return what must be hashed of the way from a photo to the face that a judge sees."""
-    return [str(JUDGE_SIZE), *(package_hash(package, CODE | WEIGHTS) for package in LOOKING)]
-
-
-def option_parts(options: Mapping[str, Any]) -> list[str]:
-    """Return what must be hashed of a component's options: of a file that one names, its content."""
-    parts = []
-    for option, value in sorted(options.items()):
-        parts.append(f"{option}={value}")
-        path = Path(str(value))
-        if isinstance(value, str | Path) and path.is_file():
-            parts[-1] = f"{option}={file_hash(path)}"
-            parts += [file_hash(p) for p in (path.with_suffix(s) for s in _BESIDE) if p.is_file() and p != path]
-    return parts
 
 
 def look_at_photos(
@@ -220,3 +188,57 @@ def _looks(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]], jud
 def _shape(judges: Judges, name: str) -> tuple[int, ...]:
     black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
     return judged(judges.build()[name], black).shape[1:]
+
+
+#: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
+Looks = dict[str, NDArray[Any]]
+
+
+def save_looks(path: Path, looks: Looks) -> None:
+    """Write looks to a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    np.savez(partial, allow_pickle=False, **looks)
+    os.replace(partial, path)
+
+
+def load_looks(path: Path) -> Looks:
+    """Return what `save_looks` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
+    """Return what one model says of aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D)."""
+    if isinstance(model, FaceMatcher):
+        return model.embed(images)
+    assert isinstance(model, AttributeEstimator)
+    return model.predict(images)
+
+
+def look_at(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Looks:
+    """Return what built judges say of crops (`JUDGE_SIZE`); nothing but ``seen`` where no crop shows a face."""
+    seen = np.array([not isinstance(crop, str) for crop in crops])
+    looks: Looks = {"seen": seen}
+    if not seen.any():
+        return looks
+    images = np.stack([crop for crop in crops if not isinstance(crop, str)]).astype(np.float32) / np.float32(255)
+    for name, model in models.items():
+        said = judged(model, images)
+        looks[name] = np.full((len(crops), *said.shape[1:]), np.nan, dtype=np.float32)
+        looks[name][seen] = said
+    return looks
+
+
+def joined(parts: Sequence[Looks], judges: Judges) -> Looks:
+    """Join chunks; one without any face says nothing of its judges, and is NaN for all of them."""
+    told = next((part for part in parts if part["seen"].any()), None)
+    if told is None:
+        # What a judge says of a black square tells how wide its answers are.
+        black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
+        told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
+    whole: Looks = {}
+    for name, example in told.items():
+        rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]
+        whole[name] = np.concatenate(rows)
+    return whole

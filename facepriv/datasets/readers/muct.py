@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
 
 _NAME = re.compile(r"i(?P<person>\d{3})(?P<light>[a-z])(?P<camera>[a-e])-(?P<sex>[fm])(?P<glasses>[gn])\.jpe?g")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepriv.datasets.records import Record, read_csv
+from facepriv.datasets.record import Record, read_csv
 from facepriv.datasets.splits import PARTS, by_file, by_subject
 from facepriv.errors import DataError
 from facepriv.schema import ATTRIBUTES

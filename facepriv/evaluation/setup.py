@@ -7,15 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
-from facepriv.evaluate import Judges
-from facepriv.evaluation.judges import Panel, panel
+from facepriv.evaluation.judges import Judges, Panel, panel
+from facepriv.evaluation.requests import named_output, paper_outputs
+from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
-from facepriv.outcomes import Truth
 from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry, build_method, registry
-from facepriv.requests import named_output, paper_outputs
 from facepriv.settings import configured
 
 #: All outputs of the paper.

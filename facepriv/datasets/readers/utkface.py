@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepriv.datasets.records import Record
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import by_file
 from facepriv.schema import AGE, GENDER, RACE
 

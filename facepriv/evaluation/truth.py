@@ -1,0 +1,69 @@
+"""What the labels of a set of photos say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.contracts import AttributeEstimator, Images
+from facepriv.datasets.record import Record
+from facepriv.schema import AGE, ATTRIBUTES, GENDER
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the N photos of a set.
+
+    Parameters
+    ----------
+    subjects : ndarray
+        (N,) people; a photo that names nobody is a person of its own.
+    named : bool
+        Whether all photos name people, so that matchers can be measured.
+    classes : dict
+        Attribute -> (N,) int64 class index, -1 unknown.
+    years : ndarray
+        (N,) age, NaN unknown.
+    """
+
+    subjects: NDArray[np.str_]
+    named: bool
+    classes: dict[str, NDArray[np.int64]]
+    years: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Truth:
+        """Return what the records say."""
+        classes = {
+            name: np.array([spec.index(r.labels[name]) if name in r.labels else -1 for r in records], dtype=np.int64)
+            for name, spec in ATTRIBUTES.items()
+        }
+        years = np.array([np.nan if r.years is None else r.years for r in records], dtype=np.float64)
+        named = all(r.subject for r in records)
+        return cls(np.array([r.subject or f"file/{r.name}" for r in records]), named, classes, years)
+
+    def knows(self, attribute: str) -> bool:
+        """Tell whether an estimator of this attribute can be measured here; age takes years, not groups."""
+        if attribute == AGE.name:
+            return bool((~np.isnan(self.years)).any())
+        return bool((self.classes[attribute] >= 0).any())
+
+
+class Told(AttributeEstimator):
+    """Says of every face the gender that it was told, for methods that are to be given true labels."""
+
+    attribute: ClassVar[str] = "gender"
+    trained_on: ClassVar[str] = "nothing: repeats a known label"
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def predict(self, images: Images) -> NDArray[np.float32]:
+        """Return (N, 2) with probability 1 for the label."""
+        row = np.zeros(len(GENDER.classes), dtype=np.float32)
+        row[GENDER.index(self.label)] = 1
+        return np.tile(row, (len(images), 1))
