@@ -47,7 +47,7 @@ from facepriv.datasets.copies import near_copies
 from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.judges import STRONG, Judges, fitting
 from facepriv.evaluation.outputs import ORIGINAL, Cost, Trial, plan
 from facepriv.evaluation.predictions import Looks
 from facepriv.evaluation.requests import all_outputs, possible
@@ -57,7 +57,7 @@ from facepriv.outcomes import Examiner, strength
 from facepriv.pool import spread
 from facepriv.protect.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL as UNPROTECTED
-from facepriv.protocol import PAIRINGS, STRONG
+from facepriv.protocol import PAIRINGS
 from facepriv.registry import Registry, registry
 from facepriv.schema import ADULT, AGE, ATTRIBUTES
 from facepriv.settings import configured

@@ -40,7 +40,7 @@ from facepriv import __version__
 from facepriv.cli.console import note, progress, table
 from facepriv.datasets import record as records
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluation.judges import Judges
+from facepriv.evaluation.judges import STRONG, Judges
 from facepriv.evaluation.keys import package_hash, target_hash
 from facepriv.evaluation.outputs import PIPELINE
 from facepriv.evaluation.predictions import Looks, LookStore, look_at_photos
@@ -50,7 +50,7 @@ from facepriv.metrics.bootstrap import Estimate
 from facepriv.protect.options import Options
 from facepriv.protect.request import POLICIES, PrivacyRequest
 from facepriv.protect.run import make_plan, run_plan
-from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, STRONG, counts, gender_figures, matching_figures
+from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, counts, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS
 from facepriv.settings import configured

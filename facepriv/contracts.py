@@ -312,14 +312,14 @@ class Tools:
     matchers : mapping
         Name -> matcher.
     labels : mapping
-        Attribute -> the estimator that tells the method a face's own class, for those that it needs.
+        Attribute -> what estimates the class of aligned faces, (N, S, S, 3) -> (N,) int64; for what the method needs.
     """
 
     attribute: str
     method: Perturber
     estimators: Mapping[str, AttributeEstimator]
     matchers: Mapping[str, FaceMatcher]
-    labels: Mapping[str, Estimator]
+    labels: Mapping[str, Callable[[Images], NDArray[np.int64]]]
 
     @property
     def classes(self) -> int:

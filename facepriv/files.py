@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facepriv.errors import DataError, ImageError, one_line
 
@@ -71,3 +74,18 @@ def file_hash(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> None:
+    """Write arrays by name to an ``.npz`` file that is there whole or not at all; its folder is made if missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    save = np.savez_compressed if compressed else np.savez
+    save(partial, allow_pickle=False, **arrays)
+    os.replace(partial, path)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return what `save_arrays` wrote; nothing in the file is ever unpickled."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facepriv.errors import DataError
+from facepriv.evaluation.judges import RACE_PAIR, STRONG
 from facepriv.metrics import pairs
 from facepriv.metrics.attributes import (
     accuracy,
@@ -35,12 +36,6 @@ from facepriv.schema import AGE, RACE
 
 Float = NDArray[np.float64]
 Figures = dict[str, Any]
-
-#: An estimator counts only where it is no worse than this on the originals: the EER of gender, the Black-vs-White EER
-#: of race, the mean error of age in years.
-STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
-#: The pair of races whose EER the paper gives.
-RACE_PAIR = ("black", "white")
 
 
 def counts(attribute: str, on_originals: Estimate) -> bool:

@@ -41,7 +41,7 @@ def _batch(images: Images, tools: Tools) -> FaceBatch:
         from facepriv.faces.detect import landmarks_of_crop
 
         landmarks = np.stack([landmarks_of_crop(np.rint(image * 255).astype(np.uint8)) for image in images])
-    return FaceBatch(images, landmarks, {name: model.classes(images) for name, model in tools.labels.items()})
+    return FaceBatch(images, landmarks, {name: classes(images) for name, classes in tools.labels.items()})
 
 
 def _towards(wanted: int, faces: FaceBatch, tools: Tools) -> Images:

@@ -21,9 +21,8 @@ from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.keys import CODE, judge_key, package_hash, target_hash
 from facepriv.evaluation.outputs import ORIGINAL, Plan
-from facepriv.evaluation.predictions import load_looks, save_looks
 from facepriv.evaluation.truth import Truth
-from facepriv.files import digest
+from facepriv.files import digest, load_arrays, save_arrays
 from facepriv.pool import spread, use_one_thread
 from facepriv.registry import build_estimator, build_method, wanted_labels
 
@@ -132,7 +131,7 @@ class Siege:
         parts = {"protected": answers.protected, "refused": np.array(answers.refused)}
         if answers.original is not None:
             parts["original"] = answers.original
-        save_looks(self.answers[target], parts)
+        save_arrays(self.answers[target], parts)
 
 
 def besiege(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> Siege:
@@ -258,7 +257,7 @@ class _Observer:
             for name, rows in siege.attack(task.target).observe(images, self.tools[1]).items():
                 notes[name] = np.zeros((len(seen), *rows.shape[1:]), rows.dtype)
                 notes[name][seen] = rows
-        save_looks(siege.notes[task.target][task.output] / task.file, notes)
+        save_arrays(siege.notes[task.target][task.output] / task.file, notes)
 
 
 def learn_all(sieges: Sequence[Siege], *, workers: int, progress: Callable[[int], None]) -> None:
@@ -283,7 +282,7 @@ class _Learner:
 
 def _load_notes(files: Sequence[Path]) -> Notes:
     """Join the notes of chunks; one without any face has none but ``seen``, and is filled up where others have more."""
-    parts = [load_looks(file) for file in files]
+    parts = [load_arrays(file) for file in files]
     full = next((part for part in parts if len(part) > 1), None)
     if full is None:  # no face in any photo: too few to learn from, which is the answer
         return {"seen": np.concatenate([part["seen"] for part in parts])}
@@ -295,7 +294,7 @@ def _load_notes(files: Sequence[Path]) -> Notes:
 
 
 def _load(file: Path) -> Answers:
-    kept = load_looks(file)
+    kept = load_arrays(file)
     return Answers(kept["protected"], kept.get("original"), str(kept["refused"]))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
+from facepriv.evaluation.judges import RACE_PAIR, STRONG
 from facepriv.evaluation.results import UNSEEN_MEAN, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import (
@@ -27,9 +28,8 @@ from facepriv.metrics.attributes import (
     one_against_one,
     shift_towards,
 )
-from facepriv.metrics.bootstrap import Estimate, estimates
+from facepriv.metrics.bootstrap import resamples
 from facepriv.metrics.privacy import suppression_rate
-from facepriv.protocol import RACE_PAIR, STRONG
 from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
 
 Float = NDArray[np.float64]
@@ -37,7 +37,7 @@ Mask = NDArray[np.bool_]
 #: Takes an estimator's answers, (N, K) or (N,), and weights (R, N); returns (R,).
 Statistic = Callable[[Float, Float], Float]
 
-#: The figure of an estimator on the originals by which it counts, see `facepriv.protocol.STRONG`.
+#: The figure of an estimator on the originals by which it counts, see `facepriv.evaluation.judges.STRONG`.
 STRENGTH = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
 #: Figures that have a mean over the estimators that count and were not seen.
 MEANS = frozenset({"gender_eer", "gender_flip_aware", "gender_balanced", "race_pair_eer", "race_balanced", "age_error"})
@@ -79,15 +79,10 @@ class Resampling:
 
     def _filled(self, figure: Figure, statistics: Callable[[Float], dict[str, Float]]) -> Row:
         try:
-            found = estimates(statistics, self.people, **self.options)
+            found = resamples(statistics, self.people, **self.options)
         except DataError as error:
             return replace(figure.row, note=str(error))
-        return replace(figure.row, **{name: scaled(value, figure.scale) for name, value in found.items()})
-
-
-def scaled(value: Estimate, scale: float) -> Estimate:
-    """Return an estimate in another unit."""
-    return Estimate(scale * value.value, scale * value.low, scale * value.high)
+        return figure.row.filled(figure.scale, **found)
 
 
 def groups(truth: Truth) -> Iterator[tuple[str, Mask]]:

@@ -11,6 +11,9 @@ from facepriv.contracts import AttributeEstimator, Evaluator
 from facepriv.errors import UsageError
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor, Kind
+from facepriv.metrics.matching import ORIGINAL as ORIGINAL
+from facepriv.metrics.matching import PAIRINGS as PAIRINGS
+from facepriv.metrics.matching import PROTECTED as PROTECTED
 from facepriv.registry import Plugin, Registry
 from facepriv.settings import configured
 
@@ -132,3 +135,12 @@ def fitting(truth: Truth, judges: Judges) -> Judges:
 def _attribute(model: Any) -> str:
     assert isinstance(model, AttributeEstimator)
     return model.attribute
+
+
+#: An estimator counts only where it is no worse than this on the originals: the EER of gender, the Black-vs-White EER
+#: of race, the mean error of age in years.
+STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
+
+
+#: The pair of races whose EER the paper gives.
+RACE_PAIR = ("black", "white")

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.attributes import scaled
 from facepriv.evaluation.results import AT_FMR, FMRS, Row, at_fmr
-from facepriv.metrics.bootstrap import Estimate, with_interval
+from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
 
 Float = NDArray[np.float64]
@@ -30,12 +29,7 @@ class Sample:
 
     def fill(self, row: Row, scale: float = 100.0) -> Row:
         """Return the row with values and intervals, or with the reason why it has none."""
-        values = {"before": self.before, "after": self.after, "change": self.after - self.before}
-        try:
-            found = {name: with_interval(float(v[0]), v[1:]) for name, v in values.items()}
-        except DataError as error:
-            return replace(row, note=str(error))
-        return replace(row, **{name: scaled(value, scale) for name, value in found.items()})
+        return row.filled(scale, before=self.before, after=self.after, change=self.after - self.before)
 
 
 class _Side:

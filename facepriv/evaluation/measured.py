@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from facepriv.evaluation.keys import CODE, package_hash
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.outputs import ORIGINAL, Plan
 from facepriv.evaluation.predictions import Looks
-from facepriv.evaluation.results import Curves, Output, plain_curves, plain_output, read_curves, read_output
+from facepriv.evaluation.results import Curves, Float, Output, plain_curves, plain_output, read_curves, read_output
 from facepriv.evaluation.setup import Setup, Watch
 from facepriv.evaluation.truth import Truth
-from facepriv.files import atomic_write, digest
+from facepriv.files import atomic_write, digest, load_arrays, save_arrays
 from facepriv.pool import spread
 from facepriv.protect.request import PrivacyRequest
 from facepriv.schema import AGE
@@ -35,13 +35,13 @@ def measure_outputs(
 ) -> tuple[list[Output], Curves, dict[str, str]]:
     """Return the figures of every output, the curves of the originals, and the judges that have none."""
     tasks = {
-        _figures_file(plans[method], output, truth, setup): _Lesson(method, output, request, setup.seen(method))
+        _figures_file(plans[method], output, truth, setup): MeasureTask(method, output, request, setup.seen(method))
         for method, done in plans.items()
         for output, request in done.trial.requests.items()
     }
     first = next(iter(plans))
     base = _figures_file(plans[first], ORIGINAL, truth, setup)
-    todo = [task for file, task in tasks.items() if not file.is_file()]
+    todo = [task for file, task in tasks.items() if not (file.is_file() and _samples_of(file).is_file())]
     if not base.is_file() or todo:
         measurer = partial(_measurer, truth, looks[first][ORIGINAL], setup)
         advance = watch.stage("figures of an output", len(todo) + 1)
@@ -53,16 +53,16 @@ def measure_outputs(
         hands = min(setup.workers, len(todo)) if len(todo) > 1 else 0
         work = [(task, looks[task.method][task.output]) for task in todo]
         for task, output in zip(todo, spread(measurer, work, hands) if work else (), strict=True):
-            _keep(_figures_file(plans[task.method], task.output, truth, setup), output)
+            _keep(_figures_file(plans[task.method], task.output, truth, setup), *output)
             advance(1)
     original = json.loads(base.read_bytes())
-    outputs = [read_output(json.loads(file.read_bytes())) for file in tasks]
+    outputs = [replace(_read(file), method=task.method) for file, task in tasks.items()]
     return outputs, read_curves(original["curves"]), dict(original["left_out"])
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """An output to measure."""
+class MeasureTask:
+    """An output to measure; `seen` names the judges that its method was trained against."""
 
     method: str
     output: str
@@ -76,12 +76,13 @@ class _Measurer:
 
     measure: Measure
 
-    def __call__(self, task: tuple[_Lesson, Looks]) -> dict[str, Any]:
-        lesson, after = task
-        age = lesson.request.targets.get(AGE.name, "")
-        rows = self.measure.rows(after, seen=lesson.seen, age=age if age in AGE.classes else "")
-        output = Output(lesson.method, lesson.output, lesson.request.hidden, tuple(rows), self.measure.curves(after))
-        return plain_output(output)
+    def __call__(self, given: tuple[MeasureTask, Looks]) -> tuple[dict[str, Any], dict[str, Float]]:
+        """Return the figures of an output for JSON, and the resamples behind each row by its number."""
+        task, after = given
+        age = task.request.targets.get(AGE.name, "")
+        rows = self.measure.rows(after, seen=task.seen, age=age if age in AGE.classes else "")
+        output = Output(task.method, task.output, task.request.hidden, tuple(rows), self.measure.curves(after))
+        return plain_output(output), {str(n): row.samples for n, row in enumerate(rows) if row.samples is not None}
 
 
 def _measurer(truth: Truth, before: Looks, setup: Setup) -> _Measurer:
@@ -99,6 +100,18 @@ def _figures_file(of: Plan, output: str, truth: Truth, setup: Setup) -> Path:
     return setup.place / "figures" / f"{digest(decided)}.json"
 
 
-def _keep(file: Path, content: Any) -> None:
+def _samples_of(file: Path) -> Path:
+    return file.with_suffix(".npz")
+
+
+def _keep(file: Path, content: Any, samples: Mapping[str, Float] | None = None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    if samples is not None:
+        save_arrays(_samples_of(file), samples)
     atomic_write(file, json.dumps(content).encode())
+
+
+def _read(file: Path) -> Output:
+    output = read_output(json.loads(file.read_bytes()))
+    samples = load_arrays(_samples_of(file))
+    return replace(output, rows=tuple(replace(row, samples=samples.get(str(n))) for n, row in enumerate(output.rows)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from facepriv.evaluation.crops import JUDGE_SIZE, _save_crops, load_crops
+from facepriv.evaluation.crops import JUDGE_SIZE, load_crops, save_crops
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.keys import (
     CODE,
@@ -28,10 +28,10 @@ from facepriv.evaluation.keys import (
     package_hash,
     target_hash,
 )
-from facepriv.evaluation.predictions import Looks, joined, load_looks, look_at, save_looks
+from facepriv.evaluation.predictions import Looks, joined, look_at
 from facepriv.faces import find_faces
 from facepriv.faces.subject import Crop, cut_subject
-from facepriv.files import digest, file_hash
+from facepriv.files import digest, file_hash, load_arrays, save_arrays
 from facepriv.images import Photo, decode_image, encode_image, read_image
 from facepriv.pool import spread, use_one_thread
 from facepriv.protect.pipeline import Pipeline, Prepared, build_pipeline
@@ -204,11 +204,13 @@ class Plan:
             done = spread(partial(_Stand, self.trial), list(self.tasks.values()), workers)
             for (file, task), (looks, spent) in zip(self.tasks.items(), done, strict=True):
                 for output, seen in looks.items():
-                    save_looks(self.folders[output] / file, seen)
+                    save_arrays(self.folders[output] / file, seen)
                 cost.add(spent)
                 progress(task.count)
         judges = self.trial.judges
-        return {o: joined([load_looks(f / name) for name in self.files], judges) for o, f in self.folders.items()}, cost
+        return {
+            o: joined([load_arrays(f / name) for name in self.files], judges) for o, f in self.folders.items()
+        }, cost
 
 
 def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
@@ -261,7 +263,7 @@ class _Stand:
                 crops[name].append(crop)
         for name, made in crops.items():
             if name in task.kept:
-                _save_crops(task.kept[name], made)
+                save_crops(task.kept[name], made)
         crops |= {name: load_crops(file) for name, file in there.items()}
         with cost.of("judge"):
             return {name: look_at(own, self.models) for name, own in crops.items()}, cost

@@ -6,7 +6,6 @@ anew. The same bytes give the same answer in whatever folder they lie.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -192,20 +191,6 @@ def _shape(judges: Judges, name: str) -> tuple[int, ...]:
 
 #: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
 Looks = dict[str, NDArray[Any]]
-
-
-def save_looks(path: Path, looks: Looks) -> None:
-    """Write looks to a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez(partial, allow_pickle=False, **looks)
-    os.replace(partial, path)
-
-
-def load_looks(path: Path) -> Looks:
-    """Return what `save_looks` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
 
 
 def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:

@@ -6,14 +6,16 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.evaluation.measure import Float
-from facepriv.metrics.bootstrap import Estimate
+from facepriv.errors import DataError
+from facepriv.metrics.bootstrap import Estimate, with_interval
+
+Float = NDArray[np.float64]
 
 #: Figure -> what it is, in words. Of rates all are percent; see `Row.unit`.
 FIGURES: Mapping[str, str] = {
@@ -87,6 +89,8 @@ class Row:
         and in no mean.
     note : str
         Why it does not count, or why there is no figure.
+    samples : ndarray or None
+        (1 + R,) the values behind ``after``: on the photos as they are, then on R resamples of the people.
     """
 
     figure: str
@@ -100,6 +104,42 @@ class Row:
     change: Estimate | None = None
     counts: bool = True
     note: str = ""
+    samples: Float | None = field(default=None, repr=False, compare=False)
+
+    def filled(self, scale: float, **values: Float) -> Row:
+        """Return the row with estimates, or with the reason why it has none.
+
+        Parameters
+        ----------
+        scale : float
+            What turns the values into the row's unit.
+        **values : ndarray
+            ``before``, ``after``, ``change``: (1 + R,), the set as it is, then its resamples.
+        """
+        try:
+            found = {name: with_interval(float(v[0]), v[1:]) for name, v in values.items()}
+        except DataError as error:
+            return replace(self, note=str(error))
+        estimates = {name: Estimate(scale * e.value, scale * e.low, scale * e.high) for name, e in found.items()}
+        return replace(self, **estimates, samples=scale * values["after"])
+
+    def less(self, other: Row) -> Row:
+        """Return the paired difference to the same figure of another method.
+
+        Parameters
+        ----------
+        other : Row
+            Its ``after`` becomes ``before`` here. Both rows need their `samples`, taken under the same resamples.
+        """
+        bare = replace(self, before=other.after, change=None, samples=None, counts=self.counts and other.counts)
+        if self.samples is None or other.samples is None:
+            return replace(bare, note=self.note or other.note or "no paired difference of this figure")
+        return bare.filled(1.0, before=other.samples, after=self.samples, change=self.samples - other.samples)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from the other rows of an output."""
+        return self.figure, self.evaluator, self.attribute, self.group, self.pairing
 
     @property
     def words(self) -> str:

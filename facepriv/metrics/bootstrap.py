@@ -104,14 +104,26 @@ def estimates(
     statistics : callable
         Takes weights (R, N) and returns name -> (R,), so that what several figures need is computed once.
     """
+    found = resamples(statistics, subjects, replicates=replicates, seed=seed)
+    return {name: with_interval(float(values[0]), values[1:], level=level) for name, values in found.items()}
+
+
+def resamples(
+    statistics: Callable[[Float], Mapping[str, Float]],
+    subjects: Sequence[str] | NDArray[np.str_],
+    *,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> dict[str, Float]:
+    """Return name -> (1 + R,): a metric on the set as it is, then on R resamples of its subjects.
+
+    The same subjects, R and seed give the same resamples, so that the difference of two such arrays is paired.
+    """
     count, index = subject_index(subjects)
-    whole = statistics(np.ones((1, len(index))))
+    whole = np.ones((1, len(index)))
     blocks = draws(count, replicates=replicates, seed=seed, width=len(index))
-    samples = [statistics(block[:, index]) for block in blocks]
-    return {
-        name: with_interval(float(value[0]), np.concatenate([sample[name] for sample in samples]), level=level)
-        for name, value in whole.items()
-    }
+    parts = [statistics(whole), *(statistics(block[:, index]) for block in blocks)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def with_interval(value: float, samples: ArrayLike, *, level: float = LEVEL) -> Estimate:

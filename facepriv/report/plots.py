@@ -15,7 +15,7 @@ import numpy as np
 
 from facepriv.evaluation.results import ATTACK, BEST, PREFIX, TOLD, TURNED, Comparison, Output, Row
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.protocol import PROTECTED
+from facepriv.metrics.matching import PROTECTED
 from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
 
 #: The pairings that the paper's curves show.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from facepriv.evaluation.results import ATTACK, BEST, DETECTION, TOLD, Comparison, Output, Row
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.protocol import PROTECTED
+from facepriv.metrics.matching import PROTECTED
 from facepriv.report.plots import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}

@@ -7,9 +7,9 @@ from facepriv.attacks.rows import adversary_rows, class_eer, class_scores
 from facepriv.attacks.run import Answers, Target, _load_notes, cross_fit
 from facepriv.contracts import Attack
 from facepriv.errors import PluginError
-from facepriv.evaluation.predictions import save_looks
 from facepriv.evaluation.results import ATTACK, BEST, DETECTION
 from facepriv.evaluation.truth import Truth
+from facepriv.files import save_arrays
 
 COUNT = 80
 
@@ -156,7 +156,7 @@ def test_children_are_no_more_judged_by_an_adversary_than_by_a_classifier(truth,
 def test_outputs_without_a_single_face_are_refused_and_stop_nobody(truth, tools, tmp_path):
     files = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for file in files:
-        save_looks(file, {"seen": np.zeros(COUNT // 2, bool)})
+        save_arrays(file, {"seen": np.zeros(COUNT // 2, bool)})
     nobody = _load_notes(files)
     said = cross_fit(Rote(), tools, nobody, nobody, truth, "gender")
     assert "too few faces to learn gender from" in said.refused and np.isnan(said.protected).all()
