@@ -42,7 +42,7 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, progress, table
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.copies import near_copies
 from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
@@ -155,7 +155,7 @@ def photos_of(name: str, data: Path, limit: int | None) -> tuple[list[Record], i
     """Return the photos of a set, and how many were left out as near copies of photos of other parts."""
     if name == "lfw":
         return visible(data / "lfw", limit), 0
-    photos = records.read(name, data / name)
+    photos = readers.read(name, data / name)
     tested = [r for r in photos if r.part == TEST]
     if name == "celeba":
         return of_people(tested, limit), 0

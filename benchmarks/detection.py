@@ -26,7 +26,7 @@ from PIL import Image, ImageFilter
 from shared import Benchmark, data_option, json_option, within, write_json
 
 from facepriv.cli.console import note, table
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.errors import UsageError
 from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box, locate, search_whole
@@ -118,7 +118,7 @@ def main(data: Path | None, photos: tuple[int, int], part: str, spoil: str | Non
     if data is None:
         raise UsageError("name the data sets' folder with --data or FACEPRIV_DATA")
     half = ("tuning", "report").index(part)
-    pool = sorted(record.path for record in records.read("lfw", data / "lfw"))[half::2]
+    pool = sorted(record.path for record in readers.read("lfw", data / "lfw"))[half::2]
     result = {
         side: measure(generated(count, side, pool, half, spoil), count)
         for side, count in zip(SIZES, photos, strict=True)

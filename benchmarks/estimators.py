@@ -23,7 +23,7 @@ from shared import Benchmark, data_option, json_option, percent, replicates_opti
 
 from facepriv.cli.console import note, progress, table
 from facepriv.contracts import AttributeEstimator
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.copies import near_copies
 from facepriv.datasets.pack import open_pack
 from facepriv.datasets.record import Record
@@ -153,8 +153,8 @@ def from_data(data: Path, size: int, workers: int, limit: int | None = None) -> 
     def thinned(found: list[Record]) -> list[Record]:
         return found[:: max(1, len(found) // limit)] if limit else found
 
-    celeba = thinned([r for r in records.read("celeba", data / "celeba") if r.part == TEST])
-    utkface = thinned(records.read("utkface", data / "utkface"))
+    celeba = thinned([r for r in readers.read("celeba", data / "celeba") if r.part == TEST])
+    utkface = thinned(readers.read("utkface", data / "utkface"))
     tested = np.array([r.part == TEST for r in utkface])
     return _faces(celeba, size, workers), _without_near_copies(_faces(utkface, size, workers), tested)
 

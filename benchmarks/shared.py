@@ -16,7 +16,7 @@ import click
 import numpy as np
 
 from facepriv.cli.console import Failure
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.readers import lfw
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, FaceprivError, UsageError
@@ -71,7 +71,7 @@ def cache_folder(work: Path | None, name: str) -> Path:
 
 def visible(root: Path, limit: int | None = None) -> list[Record]:
     """Return the visible LFW, or its photos of `limit` people spread over the whole list; each must have a gender."""
-    photos = lfw.visible(records.read("lfw", root))
+    photos = lfw.visible(readers.read("lfw", root))
     unlabelled = [r.subject for r in photos if "gender" not in r.labels]
     if unlabelled:
         raise DataError(f"{root}: no gender for {unlabelled[0]} in lfw_gender.csv beside it")

@@ -38,7 +38,7 @@ from shared import (
 
 from facepriv import __version__
 from facepriv.cli.console import note, table
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
 from facepriv.evaluation.judges import Judges
@@ -115,7 +115,7 @@ def chosen(name: str, data: Path, limit: int | None, all_photos: bool) -> list[R
     """Return the photos of a set that are for evaluation, or all that name a gender."""
     if not all_photos:
         return photos_of(name, data, limit)[0]
-    return of_people([r for r in records.read(name, data / name) if GENDER.name in r.labels], limit)
+    return of_people([r for r in readers.read(name, data / name) if GENDER.name in r.labels], limit)
 
 
 def set_as(known: Registry, text: str) -> Registry:

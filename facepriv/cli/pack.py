@@ -53,7 +53,7 @@ def command(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from facepriv.datasets import record as records
+    from facepriv.datasets import readers
     from facepriv.datasets.pack import build_pack
 
     if light:
@@ -64,7 +64,7 @@ def command(
         click.echo(f"{out}: {lighten(light, out, overwrite=overwrite)} crops")
         return
     places = _named(chosen) if chosen else _below(data)
-    sets = {kind: records.read(kind, place) for kind, place in places.items()}
+    sets = {kind: readers.read(kind, place) for kind, place in places.items()}
     total = sum(map(len, sets.values()))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:

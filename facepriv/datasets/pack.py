@@ -21,7 +21,6 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.datasets import lighten as lightpack
 from facepriv.datasets.copies import without_copies
 from facepriv.datasets.record import EVALUATION_ONLY, Record
 from facepriv.datasets.splits import halves
@@ -85,8 +84,8 @@ def open_pack(path: Path) -> Pack:
         version = parse((path / INFO).read_bytes()).get("format")
         with (path / ROWS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        if (path / lightpack.CROPS).is_file():
-            crops = lightpack.read_crops(path / lightpack.CROPS)
+        if (path / jpegs.CROPS).is_file():
+            crops = jpegs.read_crops(path / jpegs.CROPS)
         else:
             crops = np.load(path / CROPS, mmap_mode="r", allow_pickle=False)
         columns = {column: np.array([row[column] for row in rows]) for column in _COLUMNS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.readers import lfw
 from facepriv.datasets.record import Record
 from facepriv.datasets.splits import PARTS
@@ -17,7 +17,7 @@ VISIBLE_LFW = "visible-lfw"
 
 def layouts() -> tuple[str, ...]:
     """Return the names of the layouts that `photos_of` reads."""
-    return (*records.readers(), VISIBLE_LFW)
+    return (*readers.readers(), VISIBLE_LFW)
 
 
 def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None) -> list[Record]:
@@ -46,7 +46,7 @@ def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None
         raise UsageError(f"unknown layout '{kind}'{nearest(kind, list(known))}: known are {', '.join(known)}")
     if part and part not in PARTS:
         raise UsageError(f"unknown part '{part}'{nearest(part, list(PARTS))}: one of {', '.join(PARTS)}")
-    photos = records.read("lfw" if kind == VISIBLE_LFW else kind, root)
+    photos = readers.read("lfw" if kind == VISIBLE_LFW else kind, root)
     if kind == VISIBLE_LFW:
         photos = lfw.visible(photos)
     if part:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.errors import DataError
 
 
@@ -91,27 +91,27 @@ def small_sets(tmp_path):
 
 def test_test_splits_are_taken_and_children_left_out(all_outputs, small_sets):
     photos, left_out = all_outputs.photos_of("celeba", small_sets, None)
-    everything = records.read("celeba", small_sets / "celeba")
+    everything = readers.read("celeba", small_sets / "celeba")
     assert photos == [r for r in everything if r.part == "test"] and left_out == 0
     some, _ = all_outputs.photos_of("celeba", small_sets, 2)
     assert len({r.subject for r in some}) == 2 and len(some) == 4
     adults, left_out = all_outputs.photos_of("utkface", small_sets, None)
     assert left_out == 0
-    everything = records.read("utkface", small_sets / "utkface")
+    everything = readers.read("utkface", small_sets / "utkface")
     assert adults == [r for r in everything if r.part == "test" and r.years >= 15]
     assert len(all_outputs.photos_of("utkface", small_sets, 5)[0]) == 5
 
 
 def test_a_test_photo_with_a_near_copy_elsewhere_is_left_out(all_outputs, small_sets):
     adults, _ = all_outputs.photos_of("utkface", small_sets, None)
-    train = next(r for r in records.read("utkface", small_sets / "utkface") if r.part == "train")
+    train = next(r for r in readers.read("utkface", small_sets / "utkface") if r.part == "train")
     Image.open(adults[3].path).resize((190, 190)).save(train.path)
     fewer, left_out = all_outputs.photos_of("utkface", small_sets, None)
     assert left_out == 1 and fewer == adults[:3] + adults[4:]
 
 
 def test_a_photo_that_cannot_be_read_is_named(all_outputs, small_sets):
-    photo = records.read("utkface", small_sets / "utkface")[0].path
+    photo = readers.read("utkface", small_sets / "utkface")[0].path
     photo.write_bytes(b"no image")
     with pytest.raises(DataError, match=photo.name):
         all_outputs.photos_of("utkface", small_sets, None)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.contracts import AttributeEstimator
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.pack import build_pack
 
 
@@ -96,7 +96,7 @@ def data(tmp_path, estimators):
 
 
 def test_data_and_pack_give_the_same_test_faces(estimators, data, tmp_path):
-    sets = {kind: records.read(kind, data / kind) for kind in ("celeba", "utkface")}
+    sets = {kind: readers.read(kind, data / kind) for kind in ("celeba", "utkface")}
     build_pack(sets, tmp_path / "pack", size=48)
     cut, kept = estimators.from_data(data, 48, 1), estimators.from_pack(tmp_path / "pack")
     for now, packed in zip(cut, kept, strict=True):

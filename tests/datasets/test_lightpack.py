@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from facepriv.datasets import lighten as lightpack
-from facepriv.datasets import pack
-from facepriv.datasets import record as records
+from facepriv.datasets import pack, readers
 from facepriv.errors import DataError, ImageError
 
 
@@ -18,7 +17,7 @@ def packed(tmp_path, portraits, save):
         "file,age,gender,part\nastronaut.png,45,female,train\nhopper.png,,female,validation\n"
         "child.png,9,female,train\nheld_out.png,45,female,test\n"
     )
-    pack.build_pack({"csv": records.read("csv", root)}, tmp_path / "pack", size=64)
+    pack.build_pack({"csv": readers.read("csv", root)}, tmp_path / "pack", size=64)
     return tmp_path / "pack"
 
 

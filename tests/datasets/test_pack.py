@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from facepriv.datasets import pack
-from facepriv.datasets import record as records
+from facepriv.datasets import pack, readers
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError
 from facepriv.faces.align import TEMPLATE, Face
@@ -22,14 +21,14 @@ def leftovers(folder):
 
 
 def test_a_pack_holds_the_crops_and_labels_and_counts_the_rest(celeba, tmp_path, save):
-    found = records.read("celeba", celeba)
+    found = readers.read("celeba", celeba)
     (celeba / "img_align_celeba" / "000004.jpg").write_bytes(b"no image")
     people = tmp_path / "own"
     save(people / "a.png", shade=9)
     (people / "labels.csv").write_text("file,age,race,part\na.png,30,white,test\n")
     steps = []
     counts = pack.build_pack(
-        {"celeba": found, "csv": records.read("csv", people)},
+        {"celeba": found, "csv": readers.read("csv", people)},
         tmp_path / "pack",
         size=64,
         progress=lambda n, total: steps.append((n, total)),
@@ -53,7 +52,7 @@ def test_labels_years_and_columns_come_back_as_they_went_in(tmp_path, portraits,
     (root / "labels.csv").write_text(
         "file,subject,age,race,gender,part\nastronaut.png,p,45.5,white,,train\nhopper.png,q,,indian,female,test\n"
     )
-    pack.build_pack({"csv": records.read("csv", root)}, tmp_path / "pack", size=32)
+    pack.build_pack({"csv": readers.read("csv", root)}, tmp_path / "pack", size=32)
     opened = pack.open_pack(tmp_path / "pack")
     assert opened.labels["race"].tolist() == [0, 3] and opened.labels["gender"].tolist() == [-1, 1]
     assert opened.labels["age"].tolist() == [2, -1]
@@ -63,7 +62,7 @@ def test_labels_years_and_columns_come_back_as_they_went_in(tmp_path, portraits,
 
 
 def test_the_number_of_workers_changes_nothing(celeba, tmp_path):
-    found = {"celeba": records.read("celeba", celeba)}
+    found = {"celeba": readers.read("celeba", celeba)}
     one = pack.build_pack(found, tmp_path / "one", size=32)
     assert pack.build_pack(found, tmp_path / "two", size=32, workers=2) == one
     for name in ("crops.npy", "rows.csv", "pack.json"):
@@ -73,7 +72,7 @@ def test_the_number_of_workers_changes_nothing(celeba, tmp_path):
 def test_copies_are_counted_and_stay_out_of_the_pack(celeba, tmp_path):
     folder = celeba / "img_align_celeba"
     (folder / "000003.jpg").write_bytes((folder / "000001.jpg").read_bytes())
-    counts = pack.build_pack({"celeba": records.read("celeba", celeba)}, tmp_path / "pack", size=32)
+    counts = pack.build_pack({"celeba": readers.read("celeba", celeba)}, tmp_path / "pack", size=32)
     assert counts == {"photos": 5, "crops": 3, "duplicates": 1, "no_face": 1, "unreadable": 0}
 
 
@@ -84,7 +83,7 @@ def test_lfw_is_refused_in_a_training_pack(tmp_path, save):
 
 
 def test_an_existing_pack_is_replaced_only_when_told(celeba, tmp_path):
-    found = {"celeba": records.read("celeba", celeba)}
+    found = {"celeba": readers.read("celeba", celeba)}
     out = tmp_path / "pack"
     pack.build_pack(found, out, size=32)
     with pytest.raises(DataError, match=r"exists already.*--overwrite"):
@@ -100,16 +99,16 @@ def test_what_is_no_pack_is_never_replaced(celeba, tmp_path):
     out.mkdir()
     (out / "chapter.txt").write_text("years of work")
     with pytest.raises(DataError, match="no training pack, so it is not replaced"):
-        pack.build_pack({"celeba": records.read("celeba", celeba)}, out, overwrite=True)
+        pack.build_pack({"celeba": readers.read("celeba", celeba)}, out, overwrite=True)
     assert (out / "chapter.txt").exists()
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(DataError, match="cannot be made"):
-        pack.build_pack({"celeba": records.read("celeba", celeba)}, file / "pack")
+        pack.build_pack({"celeba": readers.read("celeba", celeba)}, file / "pack")
 
 
 def test_an_interrupted_run_leaves_nothing_and_the_next_starts_clean(celeba, tmp_path):
-    found = {"celeba": records.read("celeba", celeba)}
+    found = {"celeba": readers.read("celeba", celeba)}
     out = tmp_path / "pack"
 
     def interrupt(done, _):
@@ -128,7 +127,7 @@ def test_an_interrupted_run_leaves_nothing_and_the_next_starts_clean(celeba, tmp
 
 
 def test_a_failed_replacement_keeps_the_old_pack(celeba, tmp_path):
-    found = {"celeba": records.read("celeba", celeba)}
+    found = {"celeba": readers.read("celeba", celeba)}
     pack.build_pack(found, tmp_path / "pack", size=32)
 
     def interrupt(*_):
@@ -146,7 +145,7 @@ def test_photos_without_any_face_make_no_pack(tmp_path, save):
 
 
 def test_a_disk_without_room_is_said_before_the_work(celeba, tmp_path):
-    found = records.read("celeba", celeba)
+    found = readers.read("celeba", celeba)
     with pytest.raises(DataError, match="the disk has"):
         pack.build_pack({"celeba": found}, tmp_path / "pack", size=2**20)
     assert leftovers(tmp_path) == []
@@ -155,7 +154,7 @@ def test_a_disk_without_room_is_said_before_the_work(celeba, tmp_path):
 @pytest.mark.parametrize("damage", ["no info", "no json", "format", "rows", "cut", "columns"])
 def test_a_damaged_pack_is_refused(celeba, tmp_path, damage):
     out = tmp_path / "pack"
-    pack.build_pack({"celeba": records.read("celeba", celeba)}, out, size=32)
+    pack.build_pack({"celeba": readers.read("celeba", celeba)}, out, size=32)
     rows = (out / "rows.csv").read_text().splitlines(keepends=True)
     match damage:
         case "no info":

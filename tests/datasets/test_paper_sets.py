@@ -2,7 +2,7 @@
 
 import pytest
 
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.readers import morph, muct, rafd
 from facepriv.datasets.splits import TEST, by_subject
 from facepriv.errors import DataError
@@ -49,7 +49,7 @@ def test_morph_takes_race_from_its_table_and_splits_by_person(tree):
         f"300000,1,,,H,M,,31,,,Album2/{names[3]}",
     ]
     (root / "morph_2008_nonCommercial.csv").write_text("\n".join([HEADER, *rows, ""]))
-    found = records.read("morph", root)
+    found = readers.read("morph", root)
     assert [r.name for r in found] == [f"Album2/{n}" for n in names]
     assert [r.subject for r in found] == ["009055", "009055", "012500", "300000", "300001"]
     assert [r.labels.get("race") for r in found] == ["black", "black", "white", None, None]
@@ -63,20 +63,20 @@ def test_a_label_that_differs_between_photos_of_one_person_is_dropped(tree):
     rows = ["1,1,,,W,M,,30,,,000001_1M30.JPG", "1,2,,,W,F,,31,,,000001_2F31.JPG",
             "2,1,,,W,F,,40,,,000002_1F40.JPG", "2,2,,,B,F,,41,,,000002_2F41.JPG"]  # fmt: skip
     (root / "t.csv").write_text("\n".join([HEADER, *rows, ""]))
-    labels = [r.labels for r in records.read("morph", root)]
+    labels = [r.labels for r in readers.read("morph", root)]
     assert ["gender" in own for own in labels] == [False, False, True, True]
     assert ["race" in own for own in labels] == [True, True, False, False]
 
 
 def test_morph_without_a_table_has_no_race_and_a_wrong_one_is_named(tree):
     root = tree("000001_1M30.JPG")
-    assert records.read("morph", root)[0].labels == {"gender": "male", "age": "young"}
+    assert readers.read("morph", root)[0].labels == {"gender": "male", "age": "young"}
     (root / "a.csv").write_text(f"{HEADER}\n1,1,,,Z,M,,30,,,000001_1M30.JPG\n")
     with pytest.raises(DataError, match=r"a\.csv, line 2: race 'Z'"):
-        records.read("morph", root)
+        readers.read("morph", root)
     (root / "b.csv").touch()
     with pytest.raises(DataError, match=r"both a\.csv and b\.csv"):
-        records.read("morph", root)
+        readers.read("morph", root)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_muct_names_tell_person_camera_and_sex(name, expected):
 
 def test_muct_is_all_test(tree):
     root = tree("jpg/i000qa-fn.jpg", "jpg/i000ra-fn.jpg", "jpg/i001sb-mg.jpg", "muct-landmarks/muct76.csv")
-    found = records.read("muct", root)
+    found = readers.read("muct", root)
     assert [(r.subject, r.labels, r.part) for r in found] == [
         ("000", {"gender": "female"}, TEST),
         ("000", {"gender": "female"}, TEST),
@@ -125,7 +125,7 @@ def test_rafd_leaves_out_profiles_and_children(tree):
         "Rafd090_29_Moroccan_male_neutral_frontal.jpg",
         "Rafd090_10_Kid_female_neutral_frontal.jpg",
     )
-    found = records.read("rafd", root)
+    found = readers.read("rafd", root)
     assert [(r.name[:10], r.subject, r.labels, r.part) for r in found] == [
         ("Rafd045_01", "01", {"gender": "female", "race": "white"}, TEST),
         ("Rafd090_01", "01", {"gender": "female", "race": "white"}, TEST),
@@ -137,4 +137,4 @@ def test_a_set_without_any_photo_of_its_form_is_named(tree):
     root = tree("photo.jpg")
     for kind in ("morph", "muct", "rafd"):
         with pytest.raises(DataError, match=f"no photo that the '{kind}' layout names"):
-            records.read(kind, root)
+            readers.read(kind, root)

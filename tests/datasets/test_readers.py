@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from facepriv.datasets import record as records
+from facepriv.datasets import readers
 from facepriv.datasets.readers import csvfolder, lfw, utkface
 from facepriv.datasets.splits import TEST, TRAIN, VALIDATION, by_subject
 from facepriv.errors import DataError
 
 
 def test_celeba_gives_gender_and_splits_by_identity(celeba):
-    found = records.read("celeba", celeba)
+    found = readers.read("celeba", celeba)
     assert [r.name for r in found] == [f"00000{i}.jpg" for i in range(1, 6)]
     assert [r.subject for r in found] == ["7", "7", "8", "9", "9"]
     assert [r.labels for r in found] == [{"gender": g} for g in ("female", "female", "male", "female", "female")]
@@ -24,7 +24,7 @@ def test_celeba_gives_gender_and_splits_by_identity(celeba):
 def test_celeba_reads_a_subset_and_skips_photos_that_no_list_names(celeba, save):
     (celeba / "img_align_celeba" / "000002.jpg").unlink()
     save(celeba / "img_align_celeba" / "000009.jpg")
-    assert [r.name for r in records.read("celeba", celeba)] == ["000001.jpg", "000003.jpg", "000004.jpg", "000005.jpg"]
+    assert [r.name for r in readers.read("celeba", celeba)] == ["000001.jpg", "000003.jpg", "000004.jpg", "000005.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_broken_celeba_list_is_refused_with_its_line(celeba, name, text, messa
     else:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
-        records.read("celeba", celeba)
+        readers.read("celeba", celeba)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def utk_tree(root, count=600):
 
 
 def test_utkface_gives_all_labels_and_other_has_no_race(tmp_path):
-    found = records.read("utkface", utk_tree(tmp_path / "utkface"))
+    found = readers.read("utkface", utk_tree(tmp_path / "utkface"))
     assert len(found) == 600
     for record in found:
         years, gender, race = utkface.parse(record.name)
@@ -91,7 +91,7 @@ def test_utkface_gives_all_labels_and_other_has_no_race(tmp_path):
 
 
 def test_a_third_of_the_black_faces_are_tested_and_every_file_is_in_one_part(tmp_path):
-    found = records.read("utkface", utk_tree(tmp_path / "utkface"))
+    found = readers.read("utkface", utk_tree(tmp_path / "utkface"))
     black = Counter(r.part for r in found if r.labels.get("race") == "black")
     others = Counter(r.part for r in found if r.labels.get("race") != "black")
     assert black[TEST] / black.total() == pytest.approx(1 / 3, abs=0.05)
@@ -110,7 +110,7 @@ def lfw_tree(root, people):
 def test_lfw_is_all_test_and_the_visible_part_is_the_first_five_of_each(tmp_path):
     root = lfw_tree(tmp_path / "lfw", {"B_Two": 7, "A_One": 2, ".cache": 1})
     (tmp_path / "lfw_gender.csv").write_text("subject,gender\nA_One,female\nB_Two,male\n")
-    found = records.read("lfw", root)
+    found = readers.read("lfw", root)
     assert [r.subject for r in found] == ["A_One"] * 2 + ["B_Two"] * 7
     assert {r.part for r in found} == {TEST}
     assert found[0].labels == {"gender": "female"}
@@ -123,7 +123,7 @@ def test_a_broken_gender_table_is_refused(tmp_path, table):
     root = lfw_tree(tmp_path / "lfw", {"A": 2})
     (root / "lfw_gender.csv").write_text(table)
     with pytest.raises(DataError, match=r"lfw_gender\.csv"):
-        records.read("lfw", root)
+        readers.read("lfw", root)
 
 
 def csv_tree(root, table, files=6):
@@ -139,7 +139,7 @@ def test_a_labelled_folder_takes_years_or_groups_and_its_own_parts(tmp_path):
         "file,subject,part,gender,race,age\n"
         "0.png,p,train,Male,white,44.5\n1.png,p,train,female,,old\n2.png,q,test,,Indian,\n"
     )
-    first, second, third = records.read("csv", csv_tree(tmp_path / "set", "\ufeff" + table))
+    first, second, third = readers.read("csv", csv_tree(tmp_path / "set", "\ufeff" + table))
     assert first.labels == {"gender": "male", "race": "white", "age": "middle"} and first.years == 44.5
     assert second.labels == {"gender": "female", "age": "old"} and second.years is None
     assert third.labels == {"race": "indian"}
@@ -148,7 +148,7 @@ def test_a_labelled_folder_takes_years_or_groups_and_its_own_parts(tmp_path):
 
 def test_a_labelled_folder_without_parts_is_split_by_subject_where_there_is_one(tmp_path):
     rows = "".join(f"{n}.png,{'p' if n < 3 else ''}\n" for n in range(40))
-    found = records.read("csv", csv_tree(tmp_path / "set", "file,subject\n" + rows, files=40))
+    found = readers.read("csv", csv_tree(tmp_path / "set", "file,subject\n" + rows, files=40))
     assert len({r.part for r in found[:3]}) == 1
     assert {r.part for r in found[3:]} == {TRAIN, VALIDATION, TEST}
 
@@ -169,14 +169,14 @@ def test_a_labelled_folder_without_parts_is_split_by_subject_where_there_is_one(
 )
 def test_a_wrong_label_table_is_refused_with_its_line(tmp_path, table, message):
     with pytest.raises(DataError, match=message):
-        records.read("csv", csv_tree(tmp_path / "set", table))
+        readers.read("csv", csv_tree(tmp_path / "set", table))
 
 
 def test_an_unknown_set_and_a_missing_folder_are_named(tmp_path):
     with pytest.raises(DataError, match="did you mean 'celeba'"):
-        records.read("celebA", tmp_path)
+        readers.read("celebA", tmp_path)
     with pytest.raises(DataError, match="FACEPRIV_DATA"):
-        records.read("celeba", tmp_path / "nowhere")
+        readers.read("celeba", tmp_path / "nowhere")
 
 
 def digest(found):
@@ -185,7 +185,7 @@ def digest(found):
 
 
 def test_the_real_celeba_is_split_by_identity(data_root):
-    found = records.read("celeba", data_root / "celeba")
+    found = readers.read("celeba", data_root / "celeba")
     parts = {}
     for record in found:
         parts.setdefault(record.subject, set()).add(record.part)
@@ -195,7 +195,7 @@ def test_the_real_celeba_is_split_by_identity(data_root):
 
 
 def test_the_real_utkface_is_split_by_file_with_a_third_of_the_black_faces_in_test(data_root):
-    found = records.read("utkface", data_root / "utkface")
+    found = readers.read("utkface", data_root / "utkface")
     black = Counter(r.part for r in found if r.labels.get("race") == "black")
     assert len(found) == len({r.name for r in found}) == 8_662
     assert black[TEST] / black.total() == pytest.approx(1 / 3, abs=0.01)
@@ -203,7 +203,7 @@ def test_the_real_utkface_is_split_by_file_with_a_third_of_the_black_faces_in_te
 
 
 def test_the_real_visible_lfw_has_its_files_and_pairs(data_root):
-    found = lfw.visible(records.read("lfw", data_root / "lfw"))
+    found = lfw.visible(readers.read("lfw", data_root / "lfw"))
     photos = Counter(r.subject for r in found)
     assert (len(found), len(photos)) == (3_231, 1_037)
     assert sum(n * (n - 1) // 2 for n in photos.values()) == 4_210
