@@ -2,7 +2,7 @@
 
 A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
 in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. A light copy
-(`facepriv.datasets.lighten`) holds JPEGs instead.
+(`facepriv.datasets.jpegs`) holds JPEGs instead.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.datasets import jpegs
 from facepriv.datasets.copies import without_copies
 from facepriv.datasets.record import EVALUATION_ONLY, Record
 from facepriv.datasets.splits import halves
