@@ -48,8 +48,8 @@ from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.judges import STRONG, Judges, fitting
-from facepriv.evaluation.outputs import ORIGINAL, Cost, Trial, plan
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.outputs import ORIGINAL, Cost, OutputRun, plan
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.requests import all_outputs, possible
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
@@ -179,27 +179,29 @@ def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Fi
     """Make all outputs of a set, let the judges look, and compare with the originals."""
     truth = Truth.of(photos)
     judges = fitting(truth, setting.judges)
-    trial = Trial(setting.registry, setting.method, setting.requests, judges, KEY)
+    output_run = OutputRun(setting.registry, setting.method, setting.requests, judges, KEY)
     note(f"{name}: {len(photos)} photos, {len(setting.requests)} outputs")
-    looks = _looks(trial, [r.path for r in photos], setting, name, cost)
-    examiner = Examiner(truth, looks[ORIGINAL], judges, replicates=setting.replicates)
+    predictions = _as_arrays(output_run, [r.path for r in photos], setting, name, cost)
+    examiner = Examiner(truth, predictions[ORIGINAL], judges, replicates=setting.replicates)
     note(f"{name}: comparing {len(setting.requests)} outputs with the originals")
     ages = {output: request.targets.get(AGE.name, "") for output, request in setting.requests.items()}
-    tasks = [(looks[output], ages.get(output, "")) for output in looks]
+    tasks = [(predictions[output], ages.get(output, "")) for output in predictions]
     # Alone it needs no other process.
     workers = min(setting.workers, len(tasks)) if setting.workers > 1 else 0
-    figures = dict(zip(looks, spread(examiner, tasks, workers), strict=True))
+    figures = dict(zip(predictions, spread(examiner, tasks, workers), strict=True))
     original = figures.pop(ORIGINAL)
-    lost = {output: int((~seen["seen"]).sum()) for output, seen in looks.items()}
+    lost = {output: int((~seen["seen"]).sum()) for output, seen in predictions.items()}
     return Findings(name, setting.requests, original, strength(original), figures, judges.matchers, lost)
 
 
-def _looks(trial: Trial, paths: list[Path], setting: Setting, name: str, cost: Cost) -> dict[str, Looks]:
-    todo = plan(trial, paths, setting.place / name)
+def _as_arrays(
+    output_run: OutputRun, paths: list[Path], setting: Setting, name: str, cost: Cost
+) -> dict[str, Predictions]:
+    todo = plan(output_run, paths, setting.place / name)
     with progress(todo.missing, "outputs of a photo") as bar:
-        looks, spent = todo.run(workers=setting.workers, progress=bar.advance)
+        predictions, spent = todo.run(workers=setting.workers, progress=bar.advance)
     cost.add(spent)
-    return looks
+    return predictions
 
 
 def cost_of(cost: Cost) -> dict[str, Any]:

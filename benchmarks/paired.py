@@ -16,8 +16,8 @@ from facepriv.cli.console import note, progress
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.outputs import ORIGINAL, Trial, plan
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import Estimate, estimate, with_interval
@@ -54,18 +54,18 @@ def weighted(known: Registry, files: tuple[str, ...]) -> Registry:
 def seen(
     output: Output, known: Registry, who: Judges, photos: list[Record], place: Path, workers: int,
     *, in_place: bool = False,
-) -> tuple[Looks, Looks]:  # fmt: skip
+) -> tuple[Predictions, Predictions]:  # fmt: skip
     """Return what the judges see in one output, gender hidden, and in the originals."""
     at = known.with_options("perturber", output.method, output.settings)
-    trial = Trial(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)
-    todo = plan(trial, [r.path for r in photos], place / "looks")
+    output_run = OutputRun(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)
+    todo = plan(output_run, [r.path for r in photos], place / "looks")
     with progress(todo.missing, "outputs of a photo") as bar:
-        looks, _ = todo.run(workers=workers, progress=bar.advance)
-    return looks["hidden"], looks[ORIGINAL]
+        predictions, _ = todo.run(workers=workers, progress=bar.advance)
+    return predictions["hidden"], predictions[ORIGINAL]
 
 
 def less(
-    second: Looks, first: Looks, original: Looks, truth: Truth, who: Judges, replicates: int
+    second: Predictions, first: Predictions, original: Predictions, truth: Truth, who: Judges, replicates: int
 ) -> dict[str, dict[str, Estimate]]:
     """Return by how much one output lies above another, paired: the same resamples of people for both.
 
@@ -82,7 +82,7 @@ def less(
     models = who.build()
 
     def errors(name: str) -> dict[str, Estimate]:
-        a, b = (np.asarray(looks[name][:, column], dtype=np.float64) for looks in (first, second))
+        a, b = (np.asarray(predictions[name][:, column], dtype=np.float64) for predictions in (first, second))
         return {
             "eer": estimate(
                 lambda w: binary_eer(b, female, w) - binary_eer(a, female, w), subjects, replicates=replicates
@@ -91,7 +91,7 @@ def less(
 
     def matches(name: str) -> dict[str, Estimate]:
         matching = Matching(original[name], subjects, models[name].score_all, fmrs=(FMR,), replicates=replicates)
-        rates = [matching.measure(matching.compare(looks[name])[PROTECTED]) for looks in (first, second)]
+        rates = [matching.measure(matching.compare(predictions[name])[PROTECTED]) for predictions in (first, second)]
         for rate in rates:
             rate.check(FMR)
         apart = {kind: np.subtract(*(getattr(r, kind)[FMR].tmr for r in reversed(rates))) for kind in ("own", "fixed")}

@@ -38,7 +38,7 @@ from facepriv import __version__
 from facepriv.cli.console import note, table
 from facepriv.errors import UsageError
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate, estimate
 from facepriv.outcomes import Examiner
@@ -77,21 +77,21 @@ def main(
     photos = visible(data / "lfw", limit)
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
-    looks = {}
+    predictions = {}
     for output in wanted:
         note(f"{output.name}: {len(photos)} photos")
-        looks[output.name], original = seen(output, known, who, photos, place, workers or os.cpu_count() or 1)
+        predictions[output.name], original = seen(output, known, who, photos, place, workers or os.cpu_count() or 1)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result: dict[str, Any] = {
         "facepriv": __version__,
         "photos": len(photos),
         "people": len({r.subject for r in photos}),
-        "outputs": {name: examine((said, "")) for name, said in looks.items()},
-        "diversity": {name: diversity(looks, name, truth, replicates) for name in judges},
+        "outputs": {name: examine((said, "")) for name, said in predictions.items()},
+        "diversity": {name: diversity(predictions, name, truth, replicates) for name in judges},
     }
-    if AUTHORS in looks and "san" in looks:
+    if AUTHORS in predictions and "san" in predictions:
         result["against_authors"] = against_authors(result["outputs"], judges, matcher)
-        result["less_authors"] = less(looks["san"], looks[AUTHORS], original, truth, who, replicates)
+        result["less_authors"] = less(predictions["san"], predictions[AUTHORS], original, truth, who, replicates)
     show(result, judges, matcher)
     if json_path is not None:
         write_json(json_path, result)
@@ -122,12 +122,14 @@ def outputs(known: Registry, authors: Path | None, chosen: tuple[str, ...]) -> l
     return [output for output in every if not chosen or output.name in chosen]
 
 
-def diversity(looks: dict[str, Looks], judge: str, truth: Truth, replicates: int) -> dict[str, Estimate]:
+def diversity(predictions: dict[str, Predictions], judge: str, truth: Truth, replicates: int) -> dict[str, Estimate]:
     """Return, for each two members of the ensemble, the share of photos on which a judge says different classes.
 
     A face that is not found is a class of its own.
     """
-    members = {name: said for name, said in looks.items() if name.startswith("ensemble-san:") and name[-1].isdigit()}
+    members = {
+        name: said for name, said in predictions.items() if name.startswith("ensemble-san:") and name[-1].isdigit()
+    }
     classes = {name: _classes(said[judge]) for name, said in members.items()}
     found = {}
     for a, b in combinations(classes, 2):

@@ -119,7 +119,7 @@ def flipped(attribute: str, own: NDArray[np.int64]) -> NDArray[np.int64]:
     return (own + 1) % len(classes)
 
 
-def judged(name: str, images: Images) -> NDArray[np.float32]:
+def predictions_of(name: str, images: Images) -> NDArray[np.float32]:
     """Return an estimator's probabilities (N, K)."""
     model = registry().create("estimator", name)
     return np.concatenate([model.predict(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)])
@@ -132,7 +132,7 @@ def race_eer(name: str, method: Any, batch: FaceBatch, faces: Faces, replicates:
     some, chosen = batch.take(which), faces.take(which)
     scores = []
     for images in (some.images, changed(method, some, "gender", chosen.labels["gender"])):
-        said = judged(name, images).astype(np.float64)
+        said = predictions_of(name, images).astype(np.float64)
         scores.append(np.log(said[:, black] + 1e-12) - np.log(said[:, white] + 1e-12))
     before, after = scores
     positive = chosen.labels["race"] == black

@@ -89,11 +89,11 @@ def main(
     photos = [record for name in dict.fromkeys(sets) for record in chosen(name, data, limit, all_photos)]
     truth = Truth.of(photos)
     who = Judges(known, judges, (matcher,))
-    looks = {}
-    place, hands = cache_folder(work, "versus"), workers or os.cpu_count() or 1
+    predictions = {}
+    place, processes = cache_folder(work, "versus"), workers or os.cpu_count() or 1
     for name, (method, at) in ways.items():
         note(f"{name}: {len(photos)} photos")
-        looks[name], original = seen(Output(name, method), at, who, photos, place, hands, in_place=in_place)
+        predictions[name], original = seen(Output(name, method), at, who, photos, place, processes, in_place=in_place)
     examine = Examiner(truth, original, who, replicates=replicates)()
     result = {
         "facepriv": __version__,
@@ -103,8 +103,8 @@ def main(
         "replicates": replicates,
         "in_place": in_place,
         "all_photos": all_photos,
-        "outputs": {name: examine((said, "")) for name, said in looks.items()},
-        "second_less_first": less(looks[second], looks[first], original, truth, who, replicates),
+        "outputs": {name: examine((said, "")) for name, said in predictions.items()},
+        "second_less_first": less(predictions[second], predictions[first], original, truth, who, replicates),
     }
     show(result, first, second)
     if json_path is not None:

@@ -43,7 +43,7 @@ from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.judges import STRONG, Judges
 from facepriv.evaluation.keys import package_hash, target_hash
 from facepriv.evaluation.outputs import PIPELINE
-from facepriv.evaluation.predictions import Looks, LookStore, look_at_photos
+from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos
 from facepriv.files import digest
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import Estimate
@@ -138,8 +138,8 @@ def main(
     }  # fmt: skip
     if seen_judges:
         note(f"judging both again, by {', '.join(seen_judges)}")
-        looks = (_look(group, fooled, setting.workers, place) for group in (paths, protected))
-        result["seen"] = figures(photos, *looks, fooled, replicates)["gender"]
+        predictions = (_look(group, fooled, setting.workers, place) for group in (paths, protected))
+        result["seen"] = figures(photos, *predictions, fooled, replicates)["gender"]
     result["bars"] = own_label_bars(result, judges[0], matcher) if own_labels else bars(result, judges[0], matcher)
     show(result)
     if json_path is not None:
@@ -175,7 +175,9 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
 def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
     """Return the registry with an estimator that says `label` of every face, and the choice of it for gender."""
     name = f"told-{label}"
-    knower = Descriptor("estimator", name, "facepriv.evaluation.truth:Told", "the true label", options={"label": label})
+    knower = Descriptor(
+        "estimator", name, "facepriv.evaluation.truth:KnownLabel", "the true label", options={"label": label}
+    )
     extra = Plugin("visible-lfw", "visible-lfw", __version__, (knower,))
     return Registry([*known.plugins, extra]), {"gender": name}
 
@@ -199,13 +201,13 @@ def changed(originals: list[Path], protected: list[Path]) -> int:
     return sum(not np.array_equal(read_image(a).pixels, read_image(b).pixels) for a, b in pairs)
 
 
-def _look(paths: list[Path], who: Judges, workers: int, work: Path) -> Looks:
+def _look(paths: list[Path], who: Judges, workers: int, work: Path) -> Predictions:
     with progress(len(paths)) as bar:
-        return look_at_photos(paths, who, LookStore(work), workers=workers, progress=bar.advance)
+        return predict_photos(paths, who, PredictionStore(work), workers=workers, progress=bar.advance)
 
 
 def figures(
-    photos: list[records.Record], before: Looks, after: Looks, who: Judges, replicates: int
+    photos: list[records.Record], before: Predictions, after: Predictions, who: Judges, replicates: int
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of every judge; where there are too few photos for one, why."""
     subjects = [r.subject for r in photos]

@@ -10,7 +10,7 @@ from PIL import Image
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
-from facepriv.evaluation.compare import compare, trials_of
+from facepriv.evaluation.compare import compare, runs_of
 from facepriv.evaluation.judges import panel
 from facepriv.evaluation.requests import named_output, paper_outputs
 from facepriv.evaluation.results import ATTACK, DETECTION
@@ -173,13 +173,13 @@ def test_a_method_that_cannot_hide_it_is_left_out_by_name(setup):
     with pytest.raises(UsageError, match=r"no method can make any of the outputs .*it changes race"):
         compare(replace(setup, methods=("grey",)))
     with pytest.raises(UsageError, match="unknown method 'dimm'"):
-        trials_of(replace(setup, methods=("dimm",)))
+        runs_of(replace(setup, methods=("dimm",)))
 
 
 def test_of_several_outputs_a_method_makes_those_that_it_can(setup):
-    trials, skipped = trials_of(replace(setup, requests=paper_outputs()))
-    assert len(trials["nothing"].requests) == 15 and list(trials["dim"].requests) == ["gender"]
-    assert list(trials["grey"].requests) == ["race"]
+    output_runs, skipped = runs_of(replace(setup, requests=paper_outputs()))
+    assert len(output_runs["nothing"].requests) == 15 and list(output_runs["dim"].requests) == ["gender"]
+    assert list(output_runs["grey"].requests) == ["race"]
     assert skipped["dim: race"] == "changes gender only" and len([s for s in skipped if s.startswith("dim: ")]) == 14
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from facepriv.evaluation.truth import Told
+from facepriv.evaluation.truth import KnownLabel
 
 
 def test_a_told_label_is_said_of_every_face():
-    assert Told("female").classes(np.zeros((3, 8, 8, 3), np.float32)).tolist() == [1, 1, 1]
-    assert Told("male").predict(np.zeros((1, 8, 8, 3), np.float32)).tolist() == [[1, 0]]
+    assert KnownLabel("female").classes(np.zeros((3, 8, 8, 3), np.float32)).tolist() == [1, 1, 1]
+    assert KnownLabel("male").predict(np.zeros((1, 8, 8, 3), np.float32)).tolist() == [[1, 0]]
 
 
 def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):

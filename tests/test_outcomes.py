@@ -63,7 +63,7 @@ def truth():
     )  # fmt: skip
 
 
-def looks(truth, seed):
+def predictions(truth, seed):
     rng = np.random.default_rng(seed)
 
     def guess(attribute, classes):
@@ -100,7 +100,7 @@ def test_a_set_is_shown_to_the_judges_that_it_can_measure(judges, truth):
 
 
 def test_figures_are_those_of_the_protocol(judges, truth):
-    before, after = looks(truth, 1), looks(truth, 2)
+    before, after = predictions(truth, 1), predictions(truth, 2)
     found = Examiner(truth, before, judges, fmr=0.01, replicates=30)()((after, "old"))
     options = {"replicates": 30}
     people = truth.subjects
@@ -116,7 +116,7 @@ def test_figures_are_those_of_the_protocol(judges, truth):
 
 
 def test_too_few_photos_are_said_and_nobody_counts_on_them(judges, truth):
-    before = looks(truth, 1)
+    before = predictions(truth, 1)
     found = Examiner(truth, before, judges, replicates=30)()((before, ""))
     assert "too few" in found["matching"]["face"]["refused"]
     only_men = replace(truth, classes={**truth.classes, "gender": np.zeros(120, np.int64)})
@@ -127,7 +127,7 @@ def test_too_few_photos_are_said_and_nobody_counts_on_them(judges, truth):
 
 
 def test_an_estimator_that_errs_on_originals_does_not_count_however_it_does_afterwards(judges, truth):
-    before, after = looks(truth, 1), looks(truth, 2)
+    before, after = predictions(truth, 1), predictions(truth, 2)
     before["gender"][::3] = np.nan
     found = Examiner(truth, before, judges, fmr=0.01, replicates=30)()((after, ""))
     said = strength(found)["gender"]

@@ -11,8 +11,8 @@ from facepriv.errors import ImageError
 from facepriv.evaluation import keys as fingerprints
 from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.outputs import ORIGINAL, Trial, plan
-from facepriv.evaluation.predictions import look_at_photos
+from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
+from facepriv.evaluation.predictions import predict_photos
 from facepriv.faces import propose
 from facepriv.hookspecs import Descriptor
 from facepriv.protect.options import Options
@@ -88,8 +88,8 @@ def known(tiny, monkeypatch):
 
 
 @pytest.fixture
-def trial(known):
-    return Trial(known, "tint", REQUESTS, Judges(known, ("redness",), ("colour",)), KEY)
+def output_run(known):
+    return OutputRun(known, "tint", REQUESTS, Judges(known, ("redness",), ("colour",)), KEY)
 
 
 @pytest.fixture
@@ -106,151 +106,163 @@ def same(one, other):
     return set(one) == set(other) and all(np.array_equal(one[k], other[k], equal_nan=k != "seen") for k in one)
 
 
-def test_an_output_is_seen_as_the_file_that_apply_writes(trial, portraits, tmp_path):
-    looks, cost = plan(trial, portraits, tmp_path / "kept").run(workers=0)
-    assert set(looks) == {ORIGINAL, *REQUESTS} and cost.outputs == 15
-    assert looks[ORIGINAL]["seen"].tolist() == [True, True, False]
-    assert same(looks[ORIGINAL], look_at_photos(portraits, trial.judges, workers=0))
+def test_an_output_is_seen_as_the_file_that_apply_writes(output_run, portraits, tmp_path):
+    predictions, cost = plan(output_run, portraits, tmp_path / "kept").run(workers=0)
+    assert set(predictions) == {ORIGINAL, *REQUESTS} and cost.outputs == 15
+    assert predictions[ORIGINAL]["seen"].tolist() == [True, True, False]
+    assert same(predictions[ORIGINAL], predict_photos(portraits, output_run.judges, workers=0))
     for name, request in REQUESTS.items():
         out = tmp_path / name
         options = Options(
             inputs=tuple(map(str, portraits)), out=str(out), methods=("tint",), request=request, key=KEY,
             workers=0, on_no_face="copy",
         )  # fmt: skip
-        assert not run_plan(make_plan(options, trial.registry)).errors
-        assert same(looks[name], look_at_photos([out / path.name for path in portraits], trial.judges, workers=0)), name
-    assert not same(looks["gender"], looks[ORIGINAL]) and not same(looks["gender"], looks["old"])
+        assert not run_plan(make_plan(options, output_run.registry)).errors
+        assert same(
+            predictions[name], predict_photos([out / path.name for path in portraits], output_run.judges, workers=0)
+        ), name
+    assert not same(predictions["gender"], predictions[ORIGINAL]) and not same(
+        predictions["gender"], predictions["old"]
+    )
 
 
-def test_what_was_seen_is_kept_and_only_the_missing_is_made(trial, portraits, tmp_path):
-    first, _ = plan(trial, portraits, tmp_path).run(workers=0)
+def test_what_was_seen_is_kept_and_only_the_missing_is_made(output_run, portraits, tmp_path):
+    first, _ = plan(output_run, portraits, tmp_path).run(workers=0)
     calls = Redness.calls
-    again = plan(trial, portraits, tmp_path)
+    again = plan(output_run, portraits, tmp_path)
     assert again.missing == 0
-    looks, cost = again.run(workers=0)
-    assert all(same(first[name], looks[name]) for name in first)
+    predictions, cost = again.run(workers=0)
+    assert all(same(first[name], predictions[name]) for name in first)
     assert Redness.calls == calls and cost.outputs == 0
-    more = replace(trial, requests={**REQUESTS, "race": PrivacyRequest(("race",))})
+    more = replace(output_run, requests={**REQUESTS, "race": PrivacyRequest(("race",))})
     wider = plan(more, portraits, tmp_path)
     assert wider.missing == 3
     assert same(wider.run(workers=0)[0]["gender"], first["gender"])
 
 
-def test_an_interrupted_run_goes_on_where_it_was(trial, portraits, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_where_it_was(output_run, portraits, tmp_path, monkeypatch):
     monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 1)
     monkeypatch.setattr(Redness, "fails_after", 5)
     told = []
     with pytest.raises(KeyboardInterrupt):
-        plan(trial, portraits, tmp_path).run(workers=0, progress=told.append)
+        plan(output_run, portraits, tmp_path).run(workers=0, progress=told.append)
     assert told == [5]
     monkeypatch.setattr(Redness, "fails_after", None)
-    rest = plan(trial, portraits, tmp_path)
+    rest = plan(output_run, portraits, tmp_path)
     assert rest.missing == 10
-    looks, _ = rest.run(workers=0)
+    predictions, _ = rest.run(workers=0)
     monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 32)
-    whole, _ = plan(trial, portraits, tmp_path / "elsewhere").run(workers=0)
-    assert all(same(looks[name], whole[name]) for name in whole)
+    whole, _ = plan(output_run, portraits, tmp_path / "elsewhere").run(workers=0)
+    assert all(same(predictions[name], whole[name]) for name in whole)
     assert not [p for p in tmp_path.rglob(".*") if p.suffix == ".npz"]
 
 
-def test_a_key_follows_all_that_decides_an_output_and_nothing_else(trial):
-    keys = trial.keys()
+def test_a_key_follows_all_that_decides_an_output_and_nothing_else(output_run):
+    keys = output_run.keys()
     assert len(set(keys.values())) == 5
-    stronger = replace(trial, requests={**REQUESTS, "old": replace(REQUESTS["old"], strength=0.6)}).keys()
+    stronger = replace(output_run, requests={**REQUESTS, "old": replace(REQUESTS["old"], strength=0.6)}).keys()
     assert {name for name in keys if keys[name] != stronger[name]} == {"old"}
     for other in (
-        replace(trial, key=KEY + b"!"),
-        replace(trial, method="noise"),
-        replace(trial, registry=trial.registry.with_options("perturber", "tint", {"amount": 0.3})),
+        replace(output_run, key=KEY + b"!"),
+        replace(output_run, method="noise"),
+        replace(output_run, registry=output_run.registry.with_options("perturber", "tint", {"amount": 0.3})),
     ):
         changed = other.keys()
         assert changed[ORIGINAL] == keys[ORIGINAL] and changed["gender"] != keys["gender"]
-    fewer = replace(trial, judges=Judges(trial.registry, ("redness",))).keys()
+    fewer = replace(output_run, judges=Judges(output_run.registry, ("redness",))).keys()
     assert not set(fewer.values()) & set(keys.values())
     names = ("redness", "bright-gender")
-    one, other = (replace(trial, judges=Judges(trial.registry, order)).keys() for order in (names, names[::-1]))
+    one, other = (
+        replace(output_run, judges=Judges(output_run.registry, order)).keys() for order in (names, names[::-1])
+    )
     assert one == other
 
 
-def test_a_file_that_a_setting_names_decides_by_its_content(trial, monkeypatch, tmp_path):
+def test_a_file_that_a_setting_names_decides_by_its_content(output_run, monkeypatch, tmp_path):
     monkeypatch.setattr(Tint, "__init__", lambda self, amount=0.2, table=None: setattr(self, "amount", amount))
     file = tmp_path / "table.csv"
     found = []
     for text in ("one", "two", "one"):
         file.write_text(text)
-        known = trial.registry.with_options("perturber", "tint", {"table": str(file)})
-        found.append(replace(trial, registry=known).keys()["gender"])
+        known = output_run.registry.with_options("perturber", "tint", {"table": str(file)})
+        found.append(replace(output_run, registry=known).keys()["gender"])
     assert found[0] == found[2] != found[1]
 
 
-def test_what_faces_are_found_with_decides(trial, monkeypatch):
-    keys, judged = trial.crop_keys(), trial.keys()
+def test_what_faces_are_found_with_decides(output_run, monkeypatch):
+    keys, predictions_of = output_run.crop_keys(), output_run.keys()
     real = fingerprints.file_hash
     monkeypatch.setattr(fingerprints, "file_hash", lambda path: path.name if path == propose.WEIGHTS else real(path))
-    for before, after in ((keys, trial.crop_keys()), (judged, trial.keys())):
+    for before, after in ((keys, output_run.crop_keys()), (predictions_of, output_run.keys())):
         assert not set(before.values()) & set(after.values())
 
 
-def test_weights_in_use_decide_and_not_where_they_lie(trial, monkeypatch):
-    keys = trial.keys()
+def test_weights_in_use_decide_and_not_where_they_lie(output_run, monkeypatch):
+    keys = output_run.keys()
     monkeypatch.setattr(Tint, "info", lambda self: {"version": "7", "weights": "e" * 64, "seen": []})
     monkeypatch.setattr(Tint, "__init__", lambda self, weights=None: None)
-    known = trial.keys()
+    known = output_run.keys()
     assert known["gender"] != keys["gender"] and known[ORIGINAL] == keys[ORIGINAL]
-    elsewhere = trial.registry.with_options("perturber", "tint", {"weights": "/elsewhere/net.safetensors"})
-    assert replace(trial, registry=elsewhere).keys() == known
+    elsewhere = output_run.registry.with_options("perturber", "tint", {"weights": "/elsewhere/net.safetensors"})
+    assert replace(output_run, registry=elsewhere).keys() == known
 
 
-def test_the_number_format_that_a_method_multiplies_in_decides(trial, monkeypatch):
-    before = trial.keys()
+def test_the_number_format_that_a_method_multiplies_in_decides(output_run, monkeypatch):
+    before = output_run.keys()
     monkeypatch.setattr(Tint, "info", lambda self: {"version": "", "weights": "", "seen": [], "dtype": "bfloat16"})
-    after = trial.keys()
+    after = output_run.keys()
     assert after[ORIGINAL] == before[ORIGINAL] and after["gender"] != before["gender"]
 
 
 def test_processes_see_what_one_process_sees(tiny, portraits, tmp_path):
-    told = Descriptor("estimator", "told", "facepriv.evaluation.truth:Told", "a test's", options={"label": "female"})
+    told = Descriptor(
+        "estimator", "told", "facepriv.evaluation.truth:KnownLabel", "a test's", options={"label": "female"}
+    )
     known = Registry([*tiny.plugins, Plugin("test", "test", "0", (told,))])
-    trial = Trial(known, "noise", {"gender": REQUESTS["gender"]}, Judges(known, ("told", "bright-gender")), KEY)
-    here, _ = plan(trial, portraits, tmp_path / "here").run(workers=0)
-    there, _ = plan(trial, portraits, tmp_path / "there").run(workers=1)
+    output_run = OutputRun(
+        known, "noise", {"gender": REQUESTS["gender"]}, Judges(known, ("told", "bright-gender")), KEY
+    )
+    here, _ = plan(output_run, portraits, tmp_path / "here").run(workers=0)
+    there, _ = plan(output_run, portraits, tmp_path / "there").run(workers=1)
     assert all(same(here[name], there[name]) for name in here)
 
 
-def test_a_photo_that_cannot_be_read_is_named(trial, portraits, tmp_path):
+def test_a_photo_that_cannot_be_read_is_named(output_run, portraits, tmp_path):
     portraits[1].write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"b\.jpg"):
-        plan(trial, portraits, tmp_path).run(workers=0)
+        plan(output_run, portraits, tmp_path).run(workers=0)
 
 
-def test_a_method_that_does_nothing_changes_nothing_where_originals_are_encoded_too(trial, portraits, tmp_path):
-    still = replace(trial, requests={"still": PrivacyRequest(("gender",), strength=0.0)})
-    looks, _ = plan(replace(still, encode_originals=True), portraits, tmp_path).run(workers=0)
-    assert same(looks["still"], looks[ORIGINAL])
+def test_a_method_that_does_nothing_changes_nothing_where_originals_are_encoded_too(output_run, portraits, tmp_path):
+    still = replace(output_run, requests={"still": PrivacyRequest(("gender",), strength=0.0)})
+    predictions, _ = plan(replace(still, encode_originals=True), portraits, tmp_path).run(workers=0)
+    assert same(predictions["still"], predictions[ORIGINAL])
     # A JPEG that is written anew is not the file that it was: that is what the option takes out of the comparison.
     files, _ = plan(still, portraits, tmp_path).run(workers=0)
-    assert same(files["still"], looks["still"]) and not same(files[ORIGINAL], looks[ORIGINAL])
+    assert same(files["still"], predictions["still"]) and not same(files[ORIGINAL], predictions[ORIGINAL])
 
 
-def test_in_place_a_face_is_cut_where_the_photo_s_own_was(trial, portraits, tmp_path, monkeypatch):
-    anew = replace(trial, requests={"gender": REQUESTS["gender"]})
+def test_in_place_a_face_is_cut_where_the_photo_s_own_was(output_run, portraits, tmp_path, monkeypatch):
+    anew = replace(output_run, requests={"gender": REQUESTS["gender"]})
     place = replace(anew, in_place=True)
     encoded = replace(place, encode_originals=True)
     assert place.keys()[ORIGINAL] == anew.keys()[ORIGINAL] and place.keys()["gender"] != anew.keys()["gender"]
     assert encoded.keys()[ORIGINAL] != replace(encoded, in_place=False).keys()[ORIGINAL]
-    looks, _ = plan(place, portraits, tmp_path / "place").run(workers=0)
+    predictions, _ = plan(place, portraits, tmp_path / "place").run(workers=0)
     # Where nothing is found in what was made, the photo's own faces are still judged.
     monkeypatch.setattr("facepriv.evaluation.outputs.find_faces", lambda rgb: [])
     blind, _ = plan(place, portraits, tmp_path / "blind").run(workers=0)
-    assert same(blind["gender"], looks["gender"]) and blind["gender"]["seen"].tolist() == [True, True, False]
+    assert same(blind["gender"], predictions["gender"]) and blind["gender"]["seen"].tolist() == [True, True, False]
     lost, _ = plan(anew, portraits, tmp_path / "anew").run(workers=0)
     assert not lost["gender"]["seen"].any()
 
 
-def test_kept_faces_are_those_that_were_judged_and_spare_the_method(trial, portraits, tmp_path, known, monkeypatch):
+def test_kept_faces_are_those_that_were_judged_and_spare_the_method(
+    output_run, portraits, tmp_path, known, monkeypatch
+):
     wanted = {"gender": REQUESTS["gender"]}
-    bare = replace(trial, requests=wanted)
-    looks, _ = plan(bare, portraits, tmp_path / "bare").run(workers=0)
+    bare = replace(output_run, requests=wanted)
+    predictions, _ = plan(bare, portraits, tmp_path / "bare").run(workers=0)
     todo = plan(replace(bare, keep_crops=True), portraits, tmp_path / "kept")
     assert todo.missing == 6
     todo.run(workers=0)
@@ -258,7 +270,7 @@ def test_kept_faces_are_those_that_were_judged_and_spare_the_method(trial, portr
         crops = [crop for file in todo.files for crop in load_crops(todo.crops[output] / file)]
         assert [isinstance(crop, str) for crop in crops] == [False, False, True]
         found = np.stack(crops[:2]).astype(np.float32) / np.float32(255)
-        assert np.array_equal(known.create("estimator", "redness").predict(found), looks[output]["redness"][:2])
+        assert np.array_equal(known.create("estimator", "redness").predict(found), predictions[output]["redness"][:2])
     monkeypatch.setattr(Tint, "_perturb", None)  # what is kept is judged anew, not made anew
     other = replace(bare, judges=Judges(known, ("bright-gender",)), keep_crops=True)
     again = plan(other, portraits, tmp_path / "kept")

@@ -5,34 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from facepriv.attacks.rows import adversary_rows
-from facepriv.attacks.run import Answers, Target, besiege, learn_all
+from facepriv.attacks.run import Answers, Target, learn_all, plan_attacks
 from facepriv.evaluation.measure import SEEN
 from facepriv.evaluation.outputs import ORIGINAL, Plan
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import TOLD, Output, Row
-from facepriv.evaluation.setup import Setup, Watch
+from facepriv.evaluation.setup import Progress, Setup
 from facepriv.evaluation.truth import Truth
 
 
 def attack_outputs(
-    plans: Mapping[str, Plan], truth: Truth, setup: Setup, watch: Watch
+    plans: Mapping[str, Plan], truth: Truth, setup: Setup, progress: Progress
 ) -> dict[str, dict[Target, Answers]]:
     """Run what is missing of every attack; returns method -> target -> what it said."""
-    sieges = {}
+    attack_runs = {}
     for method, done in plans.items():
         targets = _targets(done, setup)
-        sieges[method] = besiege(done, truth, targets, setup.judges, setup.place / "attacks")
-        advance = watch.stage(f"{method}: notes of adversaries", len(sieges[method].unnoted))
-        sieges[method].note(workers=setup.workers, progress=advance)
-    advance = watch.stage("lessons of adversaries", sum(len(siege.unlearnt) for siege in sieges.values()))
-    learn_all(list(sieges.values()), workers=setup.workers, progress=advance)
-    return {method: siege.said() for method, siege in sieges.items()}
+        attack_runs[method] = plan_attacks(done, truth, targets, setup.judges, setup.place / "attacks")
+        advance = progress.stage(f"{method}: notes of adversaries", len(attack_runs[method].unnoted))
+        attack_runs[method].note(workers=setup.workers, progress=advance)
+    advance = progress.stage(
+        "lessons of adversaries", sum(len(attack_run.unlearnt) for attack_run in attack_runs.values())
+    )
+    learn_all(list(attack_runs.values()), workers=setup.workers, progress=advance)
+    return {method: attack_run.said() for method, attack_run in attack_runs.items()}
 
 
 def _targets(done: Plan, setup: Setup) -> list[Target]:
     """Return what is attacked in the outputs of a method."""
     targets: list[Target] = []
-    for output, request in done.trial.requests.items():
+    for output, request in done.output_run.requests.items():
         asked = [name for name in request.hidden if setup.telling(name)]
         for attack in setup.attacks:
             # Whether a face is protected is one question, whatever is hidden in it.
@@ -42,7 +44,11 @@ def _targets(done: Plan, setup: Setup) -> list[Target]:
 
 
 def adversaries_of(
-    output: Output, looks: Mapping[str, Looks], answers: Mapping[Target, Answers], truth: Truth, setup: Setup
+    output: Output,
+    predictions: Mapping[str, Predictions],
+    answers: Mapping[Target, Answers],
+    truth: Truth,
+    setup: Setup,
 ) -> list[Row]:
     """Return the rows of all adversaries on what an output hides."""
     rows: list[Row] = []
@@ -52,6 +58,6 @@ def adversaries_of(
             # Seen or not, an adversary has them all; only one that errs on the originals is no help.
             told = output.pick(TOLD[name])
             able = [row.evaluator for row in told if row.counts or row.note.startswith(SEEN)]
-            before, after = looks[ORIGINAL], looks[output.name]
+            before, after = predictions[ORIGINAL], predictions[output.name]
             rows += adversary_rows(name, truth, before, after, able, own, replicates=setup.replicates)
     return rows

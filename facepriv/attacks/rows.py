@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facepriv.attacks.run import Answers, Target
 from facepriv.errors import DataError
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import ATTACK, BEST, DETECTION, PREFIX, TURNED, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
@@ -56,8 +56,8 @@ def class_scores(name: str, said: NDArray[Any]) -> Float:
 def adversary_rows(
     name: str,
     truth: Truth,
-    before: Looks,
-    after: Looks,
+    before: Predictions,
+    after: Predictions,
     counting: Sequence[str],
     answers: Mapping[Target, Answers],
     *,

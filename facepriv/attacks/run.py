@@ -61,8 +61,8 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Siege:
-    """Attacks on the outputs of a method whose faces are kept; travels to other processes. See `besiege`.
+class AttackRun:
+    """Attacks on the outputs of a method whose faces are kept; travels to other processes. See `plan_attacks`.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Siege:
     def note(self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None) -> None:
         """Let the attacks note what is missing; `workers` processes (0: this one), which change no result."""
         todo = self.unnoted
-        for _ in spread(partial(_Observer, self), todo, workers) if todo else ():
+        for _ in spread(partial(_AttackObserver, self), todo, workers) if todo else ():
             progress(1)
 
     @property
@@ -98,7 +98,7 @@ class Siege:
 
     def attack(self, target: Target) -> Attack:
         """Build the attack of a target."""
-        attack: Attack = self.plan.trial.registry.create("attack", target.attack)
+        attack: Attack = self.plan.output_run.registry.create("attack", target.attack)
         return attack
 
     @property
@@ -114,8 +114,8 @@ class Siege:
 
     def tools(self, target: Target) -> Tools:
         """Build what the adversary has."""
-        known, models = self.plan.trial.registry, self.judges.build()
-        method = build_method(known, self.plan.trial.method, "cpu")
+        known, models = self.plan.output_run.registry, self.judges.build()
+        method = build_method(known, self.plan.output_run.method, "cpu")
         estimators = {n: m for n, m in models.items() if _tells(m, target.attribute)}
         matchers = {n: m for n, m in models.items() if isinstance(m, FaceMatcher)}
         labels = {name: build_estimator(known, name) for name in wanted_labels([method])}
@@ -134,7 +134,7 @@ class Siege:
         save_arrays(self.answers[target], parts)
 
 
-def besiege(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> Siege:
+def plan_attacks(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> AttackRun:
     """Find out where everything of some attacks is kept.
 
     Parameters
@@ -153,23 +153,23 @@ def besiege(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Judges,
     told = {name: f"{name} {judge_key(plan.trial.registry, 'estimator', name)}" for name in judges.estimators}
     told |= {name: f"{name} {judge_key(plan.trial.registry, 'matcher', name)}" for name in judges.matchers}
     for target in targets:
-        attack: Attack = plan.trial.registry.create("attack", target.attack)
+        attack: Attack = plan.output_run.registry.create("attack", target.attack)
         outputs = (target.output, ORIGINAL) if attack.needs_originals else (target.output,)
         keys = {output: _notes_key(plan, target, attack, output, list(told.values())) for output in outputs}
         notes[target] = {o: place / f"notes-{target.attack}-{o}-{key}" for o, key in keys.items()}
         labels = [*truth.classes[target.attribute].astype(str), *truth.subjects.tolist()]
         decided = [*keys.values(), *plan.files, *labels, package_hash("facepriv.attacks", CODE), str(FOLDS)]
         answers[target] = place / "answers" / f"{digest([target.attribute, target.attack, *decided])}.npz"
-    return Siege(plan, truth, judges, notes, answers)
+    return AttackRun(plan, truth, judges, notes, answers)
 
 
 def _notes_key(plan: Plan, target: Target, attack: Attack, output: str, models: list[str]) -> str:
     """Return a hash of all that decides the notes of an output, but the photos."""
-    descriptor = plan.trial.registry.find("attack", target.attack)
+    descriptor = plan.output_run.registry.find("attack", target.attack)
     own = f"{descriptor.name} {sorted(descriptor.options.items())} {target_hash(descriptor.target)}"
     faces = [plan.crops[output].name]
     if attack.uses_method:
-        faces += [plan.crops[name].name for name in sorted(plan.trial.requests)]
+        faces += [plan.crops[name].name for name in sorted(plan.output_run.requests)]
     return digest([target.attribute, own, *models, *faces])
 
 
@@ -235,49 +235,49 @@ def _checked(said: NDArray[np.float64], count: int, width: int) -> NDArray[np.fl
     return said
 
 
-class _Observer:
+class _AttackObserver:
     """Notes chunks of faces; keeps the tools of the last attribute, since tasks come sorted by it."""
 
-    def __init__(self, siege: Siege) -> None:
+    def __init__(self, attack_run: AttackRun) -> None:
         use_one_thread()
-        self.siege = siege
+        self.attack_run = attack_run
         self.tools: tuple[str, Tools] | None = None
 
     def __call__(self, task: _Task) -> None:
-        siege = self.siege
+        attack_run = self.attack_run
         if self.tools is None or self.tools[0] != task.target.attribute:
-            self.tools = (task.target.attribute, siege.tools(task.target))
+            self.tools = (task.target.attribute, attack_run.tools(task.target))
             use_one_thread()  # a plugin may have brought torch in
-        crops = load_crops(siege.plan.crops[task.output] / task.file)
+        crops = load_crops(attack_run.plan.crops[task.output] / task.file)
         found = [crop for crop in crops if not isinstance(crop, str)]
         seen = np.array([not isinstance(crop, str) for crop in crops])
         notes: Notes = {"seen": seen}
         if found:
             images = np.stack(found).astype(np.float32) / np.float32(255)
-            for name, rows in siege.attack(task.target).observe(images, self.tools[1]).items():
+            for name, rows in attack_run.attack(task.target).observe(images, self.tools[1]).items():
                 notes[name] = np.zeros((len(seen), *rows.shape[1:]), rows.dtype)
                 notes[name][seen] = rows
-        save_arrays(siege.notes[task.target][task.output] / task.file, notes)
+        save_arrays(attack_run.notes[task.target][task.output] / task.file, notes)
 
 
-def learn_all(sieges: Sequence[Siege], *, workers: int, progress: Callable[[int], None]) -> None:
+def learn_all(attack_runs: Sequence[AttackRun], *, workers: int, progress: Callable[[int], None]) -> None:
     """Learn what is missing in several sieges; `workers` processes (0: this one), which change no result."""
-    lessons = [(siege, target) for siege in sieges for target in siege.unlearnt]
+    pending = [(attack_run, target) for attack_run in attack_runs for target in attack_run.unlearnt]
     # Alone a lesson needs no other process.
-    hands = min(workers, len(lessons)) if len(lessons) > 1 else 0
-    for _ in spread(_Learner, lessons, hands) if lessons else ():
+    processes = min(workers, len(pending)) if len(pending) > 1 else 0
+    for _ in spread(_AttackLearner, pending, processes) if pending else ():
         progress(1)
 
 
-class _Learner:
+class _AttackLearner:
     """Learns one target after the other."""
 
     def __init__(self) -> None:
         use_one_thread()
 
-    def __call__(self, lesson: tuple[Siege, Target]) -> None:
-        siege, target = lesson
-        siege.learn(target)
+    def __call__(self, target_of_run: tuple[AttackRun, Target]) -> None:
+        attack_run, target = target_of_run
+        attack_run.learn(target)
 
 
 def _load_notes(files: Sequence[Path]) -> Notes:

@@ -17,7 +17,7 @@ from facepriv.cli.demo_sheet import Picture, draw_sheet
 from facepriv.contracts import UNKNOWN, FaceMatcher
 from facepriv.errors import NoFaceError, UsageError
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.predictions import Looks, look_at_photos
+from facepriv.evaluation.predictions import Predictions, predict_photos
 from facepriv.files import atomic_write
 from facepriv.images import read_image, write_image
 from facepriv.protect.pipeline import Pipeline, build_pipeline
@@ -125,9 +125,9 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     with TemporaryDirectory() as folder:
         done = [_protect(pipeline, portrait, Path(folder)) for portrait in chosen]
         originals, mirrored = [portrait.path for portrait in chosen], [d.mirrored for d in done]
-        looks = look_at_photos([*originals, *(d.file for d in done), *mirrored], judges, workers=0)
+        predictions = predict_photos([*originals, *(d.file for d in done), *mirrored], judges, workers=0)
         written = [d.file.read_bytes() for d in done]
-    seen = _Seen(models[MATCHER], looks)
+    seen = _Seen(models[MATCHER], predictions)
     count = len(chosen)
     verdicts = [
         _verdict(p, files[n], done[n].taken_for, seen, n, count + n, 2 * count + n) for n, p in enumerate(chosen)
@@ -152,15 +152,15 @@ def shown(value: float | None) -> str:
 class _Seen:
     """What the judges said of each photo, by its place among those they looked at; None where there was no face."""
 
-    def __init__(self, matcher: Any, looks: Looks) -> None:
+    def __init__(self, matcher: Any, predictions: Predictions) -> None:
         assert isinstance(matcher, FaceMatcher)
-        self.matcher, self.looks = matcher, looks
+        self.matcher, self.predictions = matcher, predictions
 
     def female(self, estimator: str, photo: int) -> float | None:
-        return _number(self.looks[estimator][photo, GENDER.index(WOMEN)])
+        return _number(self.predictions[estimator][photo, GENDER.index(WOMEN)])
 
     def match(self, one: int, other: int) -> float | None:
-        embeddings = self.looks[MATCHER]
+        embeddings = self.predictions[MATCHER]
         return _number(self.matcher.score(embeddings[[one]], embeddings[[other]])[0])
 
 

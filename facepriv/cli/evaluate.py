@@ -126,7 +126,7 @@ def _check_named(conditions: Sequence[Condition], who: Panel) -> None:
 def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[str, Any]) -> Evaluation:
     from facepriv.evaluation.folders import evaluate_folders, folder_photos, recorded_originals
     from facepriv.evaluation.photos import photos_of
-    from facepriv.evaluation.predictions import LookStore
+    from facepriv.evaluation.predictions import PredictionStore
 
     if protected is None:
         original, protected = recorded_originals(original), original
@@ -143,7 +143,7 @@ def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[st
         photos = photos[: given["limit"]]
     return evaluate_folders(
         photos, original, protected, who, seen=given["seen"], age=given["age"] or "",
-        store=LookStore(given["cache"]), workers=given["workers"] or os.cpu_count() or 1, fmr=given["fmr"],
+        store=PredictionStore(given["cache"]), workers=given["workers"] or os.cpu_count() or 1, fmr=given["fmr"],
         replicates=given["replicates"], seed=given["seed"], stage=_stage,
     )  # fmt: skip
 

@@ -15,11 +15,11 @@ from facepriv import __version__
 from facepriv.attacks.compared import adversaries_of, attack_outputs
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluation.measured import measure_outputs
-from facepriv.evaluation.outputs import Plan, Trial, plan
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.outputs import OutputRun, Plan, plan
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.requests import possible
 from facepriv.evaluation.results import Comparison
-from facepriv.evaluation.setup import Setup, Unwatched, Watch
+from facepriv.evaluation.setup import NoProgress, Progress, Setup
 from facepriv.evaluation.truth import Truth
 from facepriv.registry import build_method
 from facepriv.report.examples import make_examples
@@ -28,7 +28,7 @@ from facepriv.report.examples import make_examples
 KEY = b"facepriv compare, reproducible"
 
 
-def compare(setup: Setup, watch: Watch | None = None) -> Comparison:
+def compare(setup: Setup, progress: Progress | None = None) -> Comparison:
     """Run a comparison, or what is missing of it.
 
     Raises
@@ -38,14 +38,14 @@ def compare(setup: Setup, watch: Watch | None = None) -> Comparison:
     FaceprivError
         If a photo cannot be read, or a method, a judge or an attack fails.
     """
-    told = watch or Unwatched()
+    told = progress or NoProgress()
     truth = Truth.of(setup.photos)
-    trials, skipped = trials_of(setup)
-    plans, looks = _make_and_judge(trials, setup, told)
-    outputs, original, silent = measure_outputs(plans, looks, truth, setup, told)
+    output_runs, skipped = runs_of(setup)
+    plans, predictions = _make_and_judge(output_runs, setup, told)
+    outputs, original, silent = measure_outputs(plans, predictions, truth, setup, told)
     if setup.attacks:
         answers = attack_outputs(plans, truth, setup, told)
-        found = [adversaries_of(o, looks[o.method], answers[o.method], truth, setup) for o in outputs]
+        found = [adversaries_of(o, predictions[o.method], answers[o.method], truth, setup) for o in outputs]
         outputs = [replace(o, adversaries=tuple(rows)) for o, rows in zip(outputs, found, strict=True)]
     skipped |= {**setup.left_out, **silent}
     described = setup.panel.describe()
@@ -53,18 +53,18 @@ def compare(setup: Setup, watch: Watch | None = None) -> Comparison:
         facepriv=__version__,
         data=_data(setup),
         settings=_settings(setup),
-        methods=tuple(_described(setup, name) for name in trials),
+        methods=tuple(_described(setup, name) for name in output_runs),
         judges=tuple({"name": name, **described[name]} for name in setup.judges.estimators + setup.judges.matchers),
         skipped=tuple({"what": what, "why": why} for what, why in skipped.items()),
         original=original,
         outputs=tuple(outputs),
-        examples=tuple(make_examples(trials, setup.examples, setup.place / "examples")),
+        examples=tuple(make_examples(output_runs, setup.examples, setup.place / "examples")),
     )
 
 
-def trials_of(setup: Setup) -> tuple[dict[str, Trial], dict[str, str]]:
+def runs_of(setup: Setup) -> tuple[dict[str, OutputRun], dict[str, str]]:
     """Return the trial of every method that can make an output, and what is skipped, with the reason."""
-    trials, skipped = {}, {}
+    output_runs, skipped = {}, {}
     for name in setup.methods:
         try:
             can = build_method(setup.registry, name, "cpu").perturber.attributes
@@ -79,27 +79,27 @@ def trials_of(setup: Setup) -> tuple[dict[str, Trial], dict[str, str]]:
         if not able:
             skipped[name] = f"cannot hide this: it changes {', '.join(can) or 'nothing'}"
             continue
-        trials[name] = Trial(
+        output_runs[name] = OutputRun(
             setup.registry, name, able, setup.judges, KEY, encode_originals=True, keep_crops=bool(setup.attacks)
         )
-    if not trials:
+    if not output_runs:
         reasons = "; ".join(f"{what}: {why}" for what, why in skipped.items())
         raise UsageError(f"no method can make any of the outputs ({reasons or 'none was named'})")
-    return trials, dict(sorted(skipped.items()))
+    return output_runs, dict(sorted(skipped.items()))
 
 
 def _make_and_judge(
-    trials: Mapping[str, Trial], setup: Setup, watch: Watch
-) -> tuple[dict[str, Plan], dict[str, dict[str, Looks]]]:
+    output_runs: Mapping[str, OutputRun], setup: Setup, progress: Progress
+) -> tuple[dict[str, Plan], dict[str, dict[str, Predictions]]]:
     """Make and judge what is missing; returns by method the plan, and output (and `ORIGINAL`) -> what was seen."""
     paths = [record.path for record in setup.photos]
-    plans, looks = {}, {}
-    for method, trial in trials.items():
+    plans, predictions = {}, {}
+    for method, output_run in output_runs.items():
         # One after the other: the originals are all methods', what one has judged the next finds.
-        plans[method] = plan(trial, paths, setup.place / "looks")
-        advance = watch.stage(f"{method}: outputs of a photo", plans[method].missing)
-        looks[method], _ = plans[method].run(workers=setup.workers, progress=advance)
-    return plans, looks
+        plans[method] = plan(output_run, paths, setup.place / "looks")
+        advance = progress.stage(f"{method}: outputs of a photo", plans[method].missing)
+        predictions[method], _ = plans[method].run(workers=setup.workers, progress=advance)
+    return plans, predictions
 
 
 def _described(setup: Setup, name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from facepriv.evaluation.attributes import Figure, Resampling
 from facepriv.evaluation.judges import Panel, fitting
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
-from facepriv.evaluation.predictions import LookStore, look_at_photos
+from facepriv.evaluation.predictions import PredictionStore, predict_photos
 from facepriv.evaluation.results import Row, to_json
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
@@ -155,7 +155,7 @@ def evaluate_folders(
     *,
     seen: Collection[str] = (),
     age: str = "",
-    store: LookStore | None = None,
+    store: PredictionStore | None = None,
     workers: int = 1,
     fmr: float = 0.001,
     replicates: int = REPLICATES,
@@ -191,7 +191,7 @@ def evaluate_folders(
         If a folder, a judge or a label is missing or wrong.
     """
     described = panel.describe()
-    store = store or LookStore()
+    store = store or PredictionStore()
     run = find_run(protected)
     all_seen = panel.seen({*seen, *(run.seen if run else ())})
     pairing = pair(photos, originals, protected)
@@ -206,12 +206,12 @@ def evaluate_folders(
             f"none of {names} can judge here: the photos have no labels and name no people; "
             "give --labels CSV, --layout NAME or --people folder"
         )
-    looks = []
+    predictions = []
     for side, words in (("original", "originals looked at"), ("protected", "protected photos looked at")):
         files = likeness.usable(side, paths if side == "original" else pairing.protected)
         with stage(words, len(paths)) as done:
-            looks.append(look_at_photos(files, judges, store, workers=workers, progress=done))
-    before, after = looks
+            predictions.append(predict_photos(files, judges, store, workers=workers, progress=done))
+    before, after = predictions
     measure = Measure(truth, before, judges, fmr=fmr, replicates=replicates, seed=seed)
     with stage("figures", 1) as done:
         rows = measure.rows(after, seen=all_seen, age=age)
@@ -306,7 +306,7 @@ def _said(
     found = {}
     for name, own in described.items():
         doubted: Mapping[str, str] = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts}
-        judged = name in measure.attributes or name in measure.matchers
-        note = measure.left_out.get(name) or doubted.get(name, "") or ("" if judged else "no labels for it")
+        predictions_of = name in measure.attributes or name in measure.matchers
+        note = measure.left_out.get(name) or doubted.get(name, "") or ("" if predictions_of else "no labels for it")
         found[name] = {**own, "seen": name in seen, "counts": not note, "note": note}
     return found

@@ -86,7 +86,7 @@ def _imports(path: Path, module: str) -> Iterator[str]:
 
 
 #: The code between a photo and the crop that judges are given.
-LOOKING = (
+CROP_PACKAGES = (
     "facepriv.faces",
     "facepriv.images",
     "facepriv.imageformats",
@@ -104,12 +104,12 @@ def judge_key(known: Registry, kind: Kind, name: str) -> str:
     A file that one of its options names counts by its content, and so does a settings file beside it.
     """
     descriptor = known.find(kind, name)
-    return digest([*looking_parts(), target_hash(descriptor.target), *option_parts(descriptor.options)])
+    return digest([*crop_parts(), target_hash(descriptor.target), *option_parts(descriptor.options)])
 
 
-def looking_parts() -> list[str]:
+def crop_parts() -> list[str]:
     """Return what must be hashed of the way from a photo to the face that a judge sees."""
-    return [str(JUDGE_SIZE), *(package_hash(package, CODE | WEIGHTS) for package in LOOKING)]
+    return [str(JUDGE_SIZE), *(package_hash(package, CODE | WEIGHTS) for package in CROP_PACKAGES)]
 
 
 def option_parts(options: Mapping[str, Any]) -> list[str]:

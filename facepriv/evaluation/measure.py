@@ -14,7 +14,7 @@ from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.attributes import Figure, Resampling, attribute_rows, error_statistic, groups, mean_rows, weak
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.matching import GRID, MatcherRows, Sample
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import FMRS, Curves, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, subject_index
@@ -52,7 +52,7 @@ class Measure:
     def __init__(
         self,
         truth: Truth,
-        before: Looks,
+        before: Predictions,
         judges: Judges,
         *,
         fmr: float = 0.001,
@@ -90,7 +90,7 @@ class Measure:
             what = "age in years" if attribute == AGE.name else attribute
             self.left_out[name] = f"the photos have no {what} label"
 
-    def rows(self, after: Looks, *, seen: Collection[str] = (), age: str = "") -> list[Row]:
+    def rows(self, after: Predictions, *, seen: Collection[str] = (), age: str = "") -> list[Row]:
         """Return all rows of one method's protected photos.
 
         Parameters
@@ -119,7 +119,7 @@ class Measure:
                 counting.setdefault(attribute, []).append(name)
             rows += _marked(own, note)
         for attribute, names in counting.items():
-            sides = ([looks[name] for name in names] for looks in (self.before, after))
+            sides = ([predictions[name] for name in names] for predictions in (self.before, after))
             rows += mean_rows(attribute, *sides, self.truth, self.how)
         for name, matcher in self.matchers.items():
             note = SEEN if name in seen else ""
@@ -130,7 +130,7 @@ class Measure:
             rows += _marked(own, note)
         return rows
 
-    def curves(self, after: Looks) -> Curves:
+    def curves(self, after: Predictions) -> Curves:
         """Return the curves of every matcher."""
         found = Curves(GRID)
         for name, matcher in self.matchers.items():
@@ -139,16 +139,16 @@ class Measure:
             found.cmc[name] = {pairing: c["cmc"] for pairing, c in drawn.items()}
         return found
 
-    def _found(self, after: Looks) -> list[Row]:
+    def _found(self, after: Predictions) -> list[Row]:
         """Return the rows of how many faces are found, of all photos and of each group."""
-        sides = [looks["seen"].astype(np.float64) for looks in (self.before, after)]
+        sides = [predictions["seen"].astype(np.float64) for predictions in (self.before, after)]
         everybody = np.ones(len(self.truth.subjects), dtype=bool)
         return [
             self.how.fill(Figure(Row("found", group=name), lambda said, w, m=mask: _share(said[m], w[:, m])), *sides)
             for name, mask in (("", everybody), *groups(self.truth))
         ]
 
-    def _pic(self, attribute: str, names: Sequence[str], matcher: MatcherRows, after: Looks) -> list[Row]:
+    def _pic(self, attribute: str, names: Sequence[str], matcher: MatcherRows, after: Predictions) -> list[Row]:
         row = Row(f"{attribute}_pic", matcher.name, attribute, pairing=PROTECTED, unit="index")
         rates = matcher.equal_errors(after[matcher.name])
         if rates is None:
@@ -156,8 +156,8 @@ class Measure:
         error = error_statistic(attribute, self.truth)
         matching = matcher.matching
 
-        def mean(looks: Looks) -> Float:
-            said = [np.asarray(looks[name], dtype=np.float64) for name in names]
+        def mean(predictions: Predictions) -> Float:
+            said = [np.asarray(predictions[name], dtype=np.float64) for name in names]
             return np.concatenate(
                 [np.mean([error(one, w[:, matching.index]) for one in said], axis=0) for w in matching.weights]
             )

@@ -12,9 +12,9 @@ from typing import Any
 from facepriv.evaluation.keys import CODE, package_hash
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.outputs import ORIGINAL, Plan
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import Curves, Float, Output, plain_curves, plain_output, read_curves, read_output
-from facepriv.evaluation.setup import Setup, Watch
+from facepriv.evaluation.setup import Progress, Setup
 from facepriv.evaluation.truth import Truth
 from facepriv.files import atomic_write, digest, load_arrays, save_arrays
 from facepriv.pool import spread
@@ -28,31 +28,34 @@ _FIGURES = ("facepriv.evaluation", "facepriv.metrics", "facepriv.outcomes", "fac
 
 def measure_outputs(
     plans: Mapping[str, Plan],
-    looks: Mapping[str, Mapping[str, Looks]],
+    predictions: Mapping[str, Mapping[str, Predictions]],
     truth: Truth,
     setup: Setup,
-    watch: Watch,
+    progress: Progress,
 ) -> tuple[list[Output], Curves, dict[str, str]]:
     """Return the figures of every output, the curves of the originals, and the judges that have none."""
     tasks = {
         _figures_file(plans[method], output, truth, setup): MeasureTask(method, output, request, setup.seen(method))
         for method, done in plans.items()
-        for output, request in done.trial.requests.items()
+        for output, request in done.output_run.requests.items()
     }
     first = next(iter(plans))
     base = _figures_file(plans[first], ORIGINAL, truth, setup)
     todo = [task for file, task in tasks.items() if not (file.is_file() and _samples_of(file).is_file())]
     if not base.is_file() or todo:
-        measurer = partial(_measurer, truth, looks[first][ORIGINAL], setup)
-        advance = watch.stage("figures of an output", len(todo) + 1)
+        measurer = partial(_measurer, truth, predictions[first][ORIGINAL], setup)
+        advance = progress.stage("figures of an output", len(todo) + 1)
         if not base.is_file():
             measure = measurer().measure
-            content = {"curves": plain_curves(measure.curves(looks[first][ORIGINAL])), "left_out": measure.left_out}
+            content = {
+                "curves": plain_curves(measure.curves(predictions[first][ORIGINAL])),
+                "left_out": measure.left_out,
+            }
             _keep(base, content)
         advance(1)
-        hands = min(setup.workers, len(todo)) if len(todo) > 1 else 0
-        work = [(task, looks[task.method][task.output]) for task in todo]
-        for task, output in zip(todo, spread(measurer, work, hands) if work else (), strict=True):
+        processes = min(setup.workers, len(todo)) if len(todo) > 1 else 0
+        work = [(task, predictions[task.method][task.output]) for task in todo]
+        for task, output in zip(todo, spread(measurer, work, processes) if work else (), strict=True):
             _keep(_figures_file(plans[task.method], task.output, truth, setup), *output)
             advance(1)
     original = json.loads(base.read_bytes())
@@ -76,7 +79,7 @@ class _Measurer:
 
     measure: Measure
 
-    def __call__(self, given: tuple[MeasureTask, Looks]) -> tuple[dict[str, Any], dict[str, Float]]:
+    def __call__(self, given: tuple[MeasureTask, Predictions]) -> tuple[dict[str, Any], dict[str, Float]]:
         """Return the figures of an output for JSON, and the resamples behind each row by its number."""
         task, after = given
         age = task.request.targets.get(AGE.name, "")
@@ -85,7 +88,7 @@ class _Measurer:
         return plain_output(output), {str(n): row.samples for n, row in enumerate(rows) if row.samples is not None}
 
 
-def _measurer(truth: Truth, before: Looks, setup: Setup) -> _Measurer:
+def _measurer(truth: Truth, before: Predictions, setup: Setup) -> _Measurer:
     return _Measurer(Measure(truth, before, setup.judges, fmr=setup.fmr, replicates=setup.replicates))
 
 
@@ -94,7 +97,7 @@ def _figures_file(of: Plan, output: str, truth: Truth, setup: Setup) -> Path:
     known = [f"{name} {labels.tolist()}" for name, labels in truth.classes.items()]
     decided = [
         of.folders[output].name, of.folders[ORIGINAL].name, *of.files, *truth.subjects.tolist(), *known,
-        str(truth.years.tolist()), f"{setup.fmr} {setup.replicates}", str(setup.seen(of.trial.method)),
+        str(truth.years.tolist()), f"{setup.fmr} {setup.replicates}", str(setup.seen(of.output_run.method)),
         *(package_hash(name, CODE) for name in _FIGURES),
     ]  # fmt: skip
     return setup.place / "figures" / f"{digest(decided)}.json"

@@ -19,16 +19,16 @@ from facepriv.evaluation.crops import JUDGE_SIZE, load_crops, save_crops
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.keys import (
     CODE,
+    CROP_PACKAGES,
     DATA,
-    LOOKING,
     WEIGHTS,
+    crop_parts,
     judge_key,
-    looking_parts,
     option_parts,
     package_hash,
     target_hash,
 )
-from facepriv.evaluation.predictions import Looks, joined, look_at
+from facepriv.evaluation.predictions import Predictions, joined, predict_crops
 from facepriv.faces import find_faces
 from facepriv.faces.subject import Crop, cut_subject
 from facepriv.files import digest, file_hash, load_arrays, save_arrays
@@ -44,11 +44,11 @@ ORIGINAL = "original"
 #: Photos done, judged and kept at once; what an interruption costs at most, for each process.
 CHUNK = 32
 #: The code between a photo and its protected copy, method and estimators aside.
-PIPELINE = (*LOOKING, "facepriv.protect.pipeline", "facepriv.registry", "facepriv.contracts", "facepriv.seeds")
+PIPELINE = (*CROP_PACKAGES, "facepriv.protect.pipeline", "facepriv.registry", "facepriv.contracts", "facepriv.seeds")
 
 
 @dataclass(frozen=True)
-class Trial:
+class OutputRun:
     """What is tried; travels to other processes.
 
     Parameters
@@ -90,7 +90,7 @@ class Trial:
     def crop_keys(self) -> dict[str, str]:
         """Return output -> hash of all that decides its faces, but the photos; also of `ORIGINAL`."""
         find = self.registry.find
-        seen = looking_parts()
+        seen = crop_parts()
         method = find("perturber", self.method)
         info = self.registry.create("perturber", self.method).info()
         weights = str(info.get("weights") or "")
@@ -164,7 +164,7 @@ class Plan:
         Output, and `ORIGINAL` -> where its faces are kept, under the same names; see `load_crops`.
     """
 
-    trial: Trial
+    output_run: OutputRun
     folders: dict[str, Path]
     files: tuple[str, ...]
     tasks: dict[str, Task]
@@ -177,7 +177,7 @@ class Plan:
 
     def run(
         self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None
-    ) -> tuple[dict[str, Looks], Cost]:
+    ) -> tuple[dict[str, Predictions], Cost]:
         """Do what is missing; return what the judges see in the originals and in every output, and what it cost.
 
         Parameters
@@ -201,19 +201,19 @@ class Plan:
         """
         cost = Cost()
         if self.tasks:
-            done = spread(partial(_Stand, self.trial), list(self.tasks.values()), workers)
-            for (file, task), (looks, spent) in zip(self.tasks.items(), done, strict=True):
-                for output, seen in looks.items():
+            done = spread(partial(_OutputWorker, self.output_run), list(self.tasks.values()), workers)
+            for (file, task), (predictions, spent) in zip(self.tasks.items(), done, strict=True):
+                for output, seen in predictions.items():
                     save_arrays(self.folders[output] / file, seen)
                 cost.add(spent)
                 progress(task.count)
-        judges = self.trial.judges
+        judges = self.output_run.judges
         return {
             o: joined([load_arrays(f / name) for name in self.files], judges) for o, f in self.folders.items()
         }, cost
 
 
-def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
+def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> Plan:
     """Find out what is to be done.
 
     Parameters
@@ -223,8 +223,12 @@ def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
     place : Path
         Folder in which looks are kept, by output and under hashes of all that decides them.
     """
-    folders = {name: place / f"{name}-{key}" for name, key in trial.keys().items()}
-    crops = {name: place / f"faces-{name}-{key}" for name, key in trial.crop_keys().items()} if trial.keep_crops else {}
+    folders = {name: place / f"{name}-{key}" for name, key in output_run.keys().items()}
+    crops = (
+        {name: place / f"faces-{name}-{key}" for name, key in output_run.crop_keys().items()}
+        if output_run.keep_crops
+        else {}
+    )
     chunks = [tuple(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
     files = tuple(f"{digest(map(file_hash, chunk))}.npz" for chunk in chunks)
     tasks = {}
@@ -233,28 +237,28 @@ def plan(trial: Trial, paths: Sequence[Path], place: Path) -> Plan:
         missing = tuple(o for o in folders if not all((kept[o] / file).is_file() for kept in there))
         if missing:
             tasks[file] = Task(chunk, missing, {o: crops[o] / file for o in missing if crops})
-    return Plan(trial, folders, files, tasks, crops)
+    return Plan(output_run, folders, files, tasks, crops)
 
 
-class _Stand:
+class _OutputWorker:
     """Protects the photos of a task under every request, and lets the judges look."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, output_run: OutputRun) -> None:
         use_one_thread()
-        self.trial = trial
-        self.models = trial.judges.build()
+        self.output_run = output_run
+        self.models = output_run.judges.build()
         self.pipelines: dict[str, Pipeline] = {}
-        for name, request in trial.requests.items():
+        for name, request in output_run.requests.items():
             base = next(iter(self.pipelines.values()), None)
             # They differ in the request alone, and share the method, the estimators and what is loaded.
             self.pipelines[name] = (
-                build_pipeline(trial.registry, (trial.method,), request, key=trial.key)
+                build_pipeline(output_run.registry, (output_run.method,), request, key=output_run.key)
                 if base is None
                 else replace(base, request=request)
             )
         use_one_thread()  # again: a plugin may have brought torch in
 
-    def __call__(self, task: Task) -> tuple[dict[str, Looks], Cost]:
+    def __call__(self, task: Task) -> tuple[dict[str, Predictions], Cost]:
         cost = Cost(outputs=task.count)
         there = {name: file for name, file in task.kept.items() if file.is_file()}
         crops: dict[str, list[Crop]] = {name: [] for name in task.outputs if name not in there}
@@ -266,7 +270,7 @@ class _Stand:
                 save_crops(task.kept[name], made)
         crops |= {name: load_crops(file) for name, file in there.items()}
         with cost.of("judge"):
-            return {name: look_at(own, self.models) for name, own in crops.items()}, cost
+            return {name: predict_crops(own, self.models) for name, own in crops.items()}, cost
 
     def _crops(self, path: Path, outputs: tuple[str, ...], cost: Cost) -> Iterator[tuple[str, Crop]]:
         """Yield every output's name and what a stranger would cut out of it."""
@@ -274,7 +278,7 @@ class _Stand:
             photo = read_image(path)
             prepared = next(iter(self.pipelines.values())).prepare(photo)
         for name in outputs:
-            if name == ORIGINAL and not self.trial.encode_originals:
+            if name == ORIGINAL and not self.output_run.encode_originals:
                 yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE)
                 continue
             with cost.of("change, paste"):
@@ -282,7 +286,7 @@ class _Stand:
             with cost.of("encode, decode"):
                 rgb = decode_image(encode_image(changed, path), path).rgb8()
             with cost.of("find again, crop"):
-                faces = prepared.faces if self.trial.in_place else find_faces(rgb)
+                faces = prepared.faces if self.output_run.in_place else find_faces(rgb)
                 crop = cut_subject(rgb, faces, JUDGE_SIZE)
             yield name, crop
 

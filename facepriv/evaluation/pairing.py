@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, ImageError
 from facepriv.evaluation.keys import CODE, package_hash, target_hash
-from facepriv.evaluation.predictions import CHUNK, LookStore
+from facepriv.evaluation.predictions import CHUNK, PredictionStore
 from facepriv.files import digest, file_hash
 from facepriv.metrics import quality
 from facepriv.pool import spread
@@ -122,7 +122,7 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
 def compare(
     originals: Sequence[Path],
     protected: Sequence[Path | None],
-    store: LookStore | None = None,
+    store: PredictionStore | None = None,
     *,
     workers: int = 1,
     progress: Callable[[int], None] = lambda count: None,
@@ -134,9 +134,9 @@ def compare(
     originals, protected : sequence of Path
         N files each; None where there is no protected one.
     store, workers, progress
-        As for `facepriv.evaluation.predictions.look_at_photos`.
+        As for `facepriv.evaluation.predictions.predict_photos`.
     """
-    store = store or LookStore()
+    store = store or PredictionStore()
     places = ("facepriv.images", "facepriv.imageformats", "facepriv.image.cmyk")
     key = digest(
         ["likeness", *(package_hash(name, CODE) for name in places), target_hash("facepriv.metrics.quality:ssim")]

@@ -32,7 +32,7 @@ CHUNK = 16
 Answer = NDArray[np.float32] | None
 
 
-class LookStore:
+class PredictionStore:
     """Answers on disk, in one SQLite file; what was put stays whatever ends the process.
 
     Parameters
@@ -83,14 +83,14 @@ class LookStore:
             self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", rows)
 
 
-def look_at_photos(
+def predict_photos(
     paths: Sequence[Path | None],
     judges: Judges,
-    store: LookStore | None = None,
+    store: PredictionStore | None = None,
     *,
     workers: int = 1,
     progress: Callable[[int], None] = lambda count: None,
-) -> Looks:
+) -> Predictions:
     """Let every judge look at the face nearest the centre of each photo, unless it has.
 
     Parameters
@@ -115,7 +115,7 @@ def look_at_photos(
     DataError
         If a photo cannot be read as a file, or a worker process dies.
     """
-    store = store or LookStore()
+    store = store or PredictionStore()
     hashes = ["" if path is None else file_hash(path) for path in paths]
     places = {h: path for h, path in zip(hashes, paths, strict=True) if path is not None}
     kinds: dict[str, Kind] = dict.fromkeys(judges.estimators, "estimator")
@@ -124,13 +124,13 @@ def look_at_photos(
     known = {name: store.get(key, places) for name, key in keys.items()}
     todo = [_Task(names, tuple((h, places[h]) for h in some)) for names, some in _missing(known, list(places))]
     progress(len(paths) - sum(len(task.photos) for task in todo))
-    for task, answers in zip(todo, spread(_Onlooker(judges), todo, workers), strict=True):
+    for task, answers in zip(todo, spread(_PredictionWorker(judges), todo, workers), strict=True):
         for name in task.judges:
             said = {h: answers[name][n] if answers["seen"][n] else None for n, (h, _) in enumerate(task.photos)}
             store.put(keys[name], said)
             known[name] |= said
         progress(len(task.photos))
-    return _looks(hashes, known, judges)
+    return _as_arrays(hashes, known, judges)
 
 
 @dataclass(frozen=True)
@@ -152,24 +152,24 @@ def _missing(known: Mapping[str, Mapping[str, Answer]], photos: list[str]) -> li
 
 
 @dataclass(frozen=True)
-class _Onlooker:
+class _PredictionWorker:
     """Builds the judges, and then lets those of a task look at its photos."""
 
     judges: Judges
 
-    def __call__(self) -> Callable[[_Task], Looks]:
+    def __call__(self) -> Callable[[_Task], Predictions]:
         models = self.judges.build()
 
-        def look(task: _Task) -> Looks:
+        def look(task: _Task) -> Predictions:
             crops = [crop_subject(path, JUDGE_SIZE) for _, path in task.photos]
-            return look_at(crops, {name: models[name] for name in task.judges})
+            return predict_crops(crops, {name: models[name] for name in task.judges})
 
         return look
 
 
-def _looks(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]], judges: Judges) -> Looks:
+def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]], judges: Judges) -> Predictions:
     """Put the answers into arrays; a judge that saw no face at all is asked how wide its answers are."""
-    looks: Looks = {}
+    predictions: Predictions = {}
     seen = np.zeros(len(hashes), dtype=bool)
     for name, answers in known.items():
         example = next((a for a in answers.values() if a is not None), None)
@@ -180,20 +180,20 @@ def _looks(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]], jud
             if answer is not None:
                 rows[n] = answer
                 seen[n] = True
-        looks[name] = rows
-    return {"seen": seen, **looks}
+        predictions[name] = rows
+    return {"seen": seen, **predictions}
 
 
 def _shape(judges: Judges, name: str) -> tuple[int, ...]:
     black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-    return judged(judges.build()[name], black).shape[1:]
+    return predictions_of(judges.build()[name], black).shape[1:]
 
 
 #: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
-Looks = dict[str, NDArray[Any]]
+Predictions = dict[str, NDArray[Any]]
 
 
-def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
+def predictions_of(model: Evaluator, images: Images) -> NDArray[np.float32]:
     """Return what one model says of aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D)."""
     if isinstance(model, FaceMatcher):
         return model.embed(images)
@@ -201,28 +201,30 @@ def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
     return model.predict(images)
 
 
-def look_at(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Looks:
+def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Predictions:
     """Return what built judges say of crops (`JUDGE_SIZE`); nothing but ``seen`` where no crop shows a face."""
     seen = np.array([not isinstance(crop, str) for crop in crops])
-    looks: Looks = {"seen": seen}
+    predictions: Predictions = {"seen": seen}
     if not seen.any():
-        return looks
+        return predictions
     images = np.stack([crop for crop in crops if not isinstance(crop, str)]).astype(np.float32) / np.float32(255)
     for name, model in models.items():
-        said = judged(model, images)
-        looks[name] = np.full((len(crops), *said.shape[1:]), np.nan, dtype=np.float32)
-        looks[name][seen] = said
-    return looks
+        said = predictions_of(model, images)
+        predictions[name] = np.full((len(crops), *said.shape[1:]), np.nan, dtype=np.float32)
+        predictions[name][seen] = said
+    return predictions
 
 
-def joined(parts: Sequence[Looks], judges: Judges) -> Looks:
+def joined(parts: Sequence[Predictions], judges: Judges) -> Predictions:
     """Join chunks; one without any face says nothing of its judges, and is NaN for all of them."""
     told = next((part for part in parts if part["seen"].any()), None)
     if told is None:
         # What a judge says of a black square tells how wide its answers are.
         black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-        told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
-    whole: Looks = {}
+        told = {"seen": np.zeros(1, bool)} | {
+            name: predictions_of(model, black) for name, model in judges.build().items()
+        }
+    whole: Predictions = {}
     for name, example in told.items():
         rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]
         whole[name] = np.concatenate(rows)

@@ -161,14 +161,14 @@ def make_setup(
     return Setup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
 
 
-class Watch(Protocol):
+class Progress(Protocol):
     """Is told how far a comparison is."""
 
     def stage(self, what: str, total: int) -> Callable[[int], None]:
         """Begin a stage of so many steps; returns what is told of each number of steps done."""
 
 
-class Unwatched:
+class NoProgress:
     """Tells nobody."""
 
     def stage(self, what: str, total: int) -> Callable[[int], None]:

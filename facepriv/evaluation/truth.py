@@ -53,7 +53,7 @@ class Truth:
         return bool((self.classes[attribute] >= 0).any())
 
 
-class Told(AttributeEstimator):
+class KnownLabel(AttributeEstimator):
     """Says of every face the gender that it was told, for methods that are to be given true labels."""
 
     attribute: ClassVar[str] = "gender"

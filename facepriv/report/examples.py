@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepriv.errors import FaceprivError, PluginError, UsageError
-from facepriv.evaluation.outputs import Trial
+from facepriv.evaluation.outputs import OutputRun
 from facepriv.evaluation.results import Example
 from facepriv.faces import Face, find_faces
 from facepriv.files import digest, file_hash
@@ -44,7 +44,9 @@ def of_folder(folder: Path) -> tuple[tuple[str, Path], ...]:
     return tuple((path.stem, path) for path in files)
 
 
-def make_examples(trials: Mapping[str, Trial], shown: Sequence[tuple[str, Path]], place: Path) -> list[Example]:
+def make_examples(
+    output_runs: Mapping[str, OutputRun], shown: Sequence[tuple[str, Path]], place: Path
+) -> list[Example]:
     """Protect photos that may be shown, and return the largest face of each, before and after.
 
     Parameters
@@ -63,16 +65,17 @@ def make_examples(trials: Mapping[str, Trial], shown: Sequence[tuple[str, Path]]
     photos = [(caption, read_image(path)) for caption, path in shown]
     windows = [_window(photo, path) for (_, photo), (_, path) in zip(photos, shown, strict=True)]
     outputs: list[dict[tuple[str, str], NDArray[np.uint8] | None]] = [{} for _ in photos]
-    for method, trial in trials.items():
-        for output, key in trial.crop_keys().items():
-            if output not in trial.requests:
+    for method, output_run in output_runs.items():
+        for output, key in output_run.crop_keys().items():
+            if output not in output_run.requests:
                 continue
             file = (
                 place / f"{digest([key, output, str(SIDE), str(_ROOM), *(file_hash(path) for _, path in shown)])}.npz"
             )
             if not file.is_file():
                 _keep(
-                    file, [_protected(trial, output, photo, w) for (_, photo), w in zip(photos, windows, strict=True)]
+                    file,
+                    [_protected(output_run, output, photo, w) for (_, photo), w in zip(photos, windows, strict=True)],
                 )
             for n, picture in enumerate(_load(file, len(photos))):
                 outputs[n][method, output] = picture
@@ -108,8 +111,10 @@ def _cut(photo: Photo, window: Window) -> NDArray[np.uint8]:
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def _protected(trial: Trial, output: str, photo: Photo, window: Window) -> NDArray[np.uint8] | None:
-    pipeline = build_pipeline(trial.registry, (trial.method,), trial.requests[output], key=trial.key)
+def _protected(output_run: OutputRun, output: str, photo: Photo, window: Window) -> NDArray[np.uint8] | None:
+    pipeline = build_pipeline(
+        output_run.registry, (output_run.method,), output_run.requests[output], key=output_run.key
+    )
     try:
         return _cut(pipeline.protect(photo).photo, window)
     except FaceprivError:

@@ -109,14 +109,14 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
     rng = np.random.default_rng(0)
     right = np.eye(2)[truth.classes["gender"]]
 
-    def looks(noise, turned=False):
+    def predictions(noise, turned=False):
         p = np.clip((1 - right if turned else right) + rng.normal(0, noise, (COUNT, 2)), 0.01, None)
         return p / p.sum(axis=1, keepdims=True)
 
-    before = {"good": looks(0.3), "bad": looks(1.0)}
-    after = {"good": looks(0.6, turned=True), "bad": looks(1.5, turned=True)}
+    before = {"good": predictions(0.3), "bad": predictions(1.0)}
+    after = {"good": predictions(0.6, turned=True), "bad": predictions(1.5, turned=True)}
     answers = {
-        Target("gender", "gender", "clever"): Answers(looks(0.35)),
+        Target("gender", "gender", "clever"): Answers(predictions(0.35)),
         Target("gender", "gender", "mute"): Answers(np.full((COUNT, 2), np.nan), refused="too few faces"),
         Target("gender", "gender", "finder"): Answers(right[:, 0] * 0.2, 0.1 + 0 * right[:, 0]),
     }

@@ -13,7 +13,7 @@ from facepriv.errors import UsageError
 from facepriv.training.judges import Judge
 
 
-class Looks:
+class Predictions:
     """A stand-in for every judge: brightness tells the gender, darkness the age, sixteen pixels the person."""
 
     def __init__(self, name=""):
@@ -30,7 +30,7 @@ class Looks:
         return a @ b.T
 
     def create(self, kind, name):
-        return Looks(name)
+        return Predictions(name)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def small(ablation, monkeypatch, tmp_path):
 
     monkeypatch.setattr(ablation, "read_material", material)
     monkeypatch.setattr(ablation, "OURS", TINY)
-    monkeypatch.setattr("ablation_bench.registry", Looks)
+    monkeypatch.setattr("ablation_bench.registry", Predictions)
     monkeypatch.setattr(ablation, "SAVE_EVERY", 1)
 
     def call(*options, out="runs"):

@@ -29,13 +29,13 @@ def measured(versus, monkeypatch):
     people = np.repeat(np.arange(30), 2)
     base = rng.normal(size=(30, 16))[people]
 
-    def looks(noise, hidden):
+    def predictions(noise, hidden):
         female = np.clip((people % 2) * (1 - 2 * hidden) + hidden + 0.2 * rng.normal(size=60), 0, 1)
         vectors = base + noise * rng.normal(size=(60, 16))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return {"judge": np.stack([1 - female, female], 1), "matcher": vectors.astype(np.float32)}
 
-    original, first, second = looks(0.3, 0.0), looks(1.2, 0.4), looks(0.6, 0.2)
+    original, first, second = predictions(0.3, 0.0), predictions(1.2, 0.4), predictions(0.6, 0.2)
     first["judge"][3] = np.nan  # a face that is not found
     who = Judges(registry(), ("judge",), ("matcher",))
     monkeypatch.setattr(Judges, "build", lambda self: {"matcher": Dot()})
@@ -52,10 +52,10 @@ def test_a_difference_is_that_of_both_outputs_figures(measured):
     measure, original, first, second, truth = measured
     found = measure(first, second)
     eers, tmrs = [], []
-    for looks in (first, second):
-        scores = [side["judge"][:, 1] for side in (original, looks)]
+    for predictions in (first, second):
+        scores = [side["judge"][:, 1] for side in (original, predictions)]
         eers.append(binary_figures(*scores, truth.classes["gender"] == 1, truth.subjects, replicates=50)["eer_after"])
-        vectors = [side["matcher"] for side in (original, looks)]
+        vectors = [side["matcher"] for side in (original, predictions)]
         matching = matching_figures(*vectors, truth.subjects, Dot().score_all, fmr=0.05, replicates=50)
         tmrs.append({kind: matching["(X1', X2')"][kind]["tmr"].value for kind in ("own", "fixed")})
     assert found["judge"]["eer"].value == pytest.approx(eers[1].value - eers[0].value) and eers[0].value > eers[1].value

@@ -8,7 +8,7 @@ from facepriv.errors import DataError, UsageError
 from facepriv.evaluation import predictions as looks_module
 from facepriv.evaluation.judges import Judges, panel
 from facepriv.evaluation.keys import judge_key
-from facepriv.evaluation.predictions import LookStore, look_at_photos
+from facepriv.evaluation.predictions import PredictionStore, predict_photos
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_judges_see_faces_and_nan_stands_for_what_is_not_there(known, photos, tm
     root = photos(2)
     Image.new("RGB", (100, 110)).save(root / "black.png")
     paths = [root / "000.png", None, root / "black.png", root / "001.png", root / "000.png"]
-    found = look_at_photos(paths, Judges(known, ("light", "years"), ("tint",)), workers=0)
+    found = predict_photos(paths, Judges(known, ("light", "years"), ("tint",)), workers=0)
     assert found["seen"].tolist() == [True, False, False, True, True]
     assert found["light"].shape == (5, 2) and found["years"].shape == (5,) and found["tint"].shape == (5, 3)
     for name in ("light", "years", "tint"):
@@ -36,16 +36,18 @@ def test_nothing_is_looked_at_twice_and_progress_ends_at_all(known, photos, tmp_
     monkeypatch.setattr(looks_module, "CHUNK", 2)
     paths = sorted(photos(5).glob("*.png"))
     done = []
-    first = look_at_photos(paths[:3], Judges(known, ("light",)), LookStore(tmp_path / "c"), workers=0)
+    first = predict_photos(paths[:3], Judges(known, ("light",)), PredictionStore(tmp_path / "c"), workers=0)
     assert len(counted) == 3
-    again = look_at_photos(paths, Judges(known, ("light",)), LookStore(tmp_path / "c"), workers=0, progress=done.append)
+    again = predict_photos(
+        paths, Judges(known, ("light",)), PredictionStore(tmp_path / "c"), workers=0, progress=done.append
+    )
     assert len(counted) == 5 and sum(done) == 5
     assert np.array_equal(first["light"], again["light"][:3])
-    look_at_photos(paths, Judges(known, ("light",), ("tint",)), LookStore(tmp_path / "c"), workers=0)
+    predict_photos(paths, Judges(known, ("light",), ("tint",)), PredictionStore(tmp_path / "c"), workers=0)
     assert len(counted) == 10  # the new judge alone looked
     elsewhere = tmp_path / "elsewhere.png"
     elsewhere.write_bytes(paths[0].read_bytes())
-    look_at_photos([elsewhere], Judges(known, ("light",), ("tint",)), LookStore(tmp_path / "c"), workers=0)
+    predict_photos([elsewhere], Judges(known, ("light",), ("tint",)), PredictionStore(tmp_path / "c"), workers=0)
     assert len(counted) == 10
 
 
@@ -60,8 +62,10 @@ def test_what_was_seen_stays_when_a_later_photo_ends_the_run(known, photos, tmp_
 
     monkeypatch.setattr(looks_module, "crop_subject", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        look_at_photos(paths, Judges(known, ("light",)), LookStore(tmp_path / "c"), workers=0)
-    kept = LookStore(tmp_path / "c").get(judge_key(known, "estimator", "light"), map(looks_module.file_hash, paths))
+        predict_photos(paths, Judges(known, ("light",)), PredictionStore(tmp_path / "c"), workers=0)
+    kept = PredictionStore(tmp_path / "c").get(
+        judge_key(known, "estimator", "light"), map(looks_module.file_hash, paths)
+    )
     assert len(kept) == 2
 
 
@@ -86,27 +90,27 @@ def test_a_judges_key_is_its_code_and_settings_and_not_its_name(known, tmp_path)
 def test_workers_see_what_one_process_sees(known, photos):
     paths = sorted(photos(3).glob("*.png"))
     judges = Judges(known, ("light",), ("tint",))
-    here, there = look_at_photos(paths, judges, workers=0), look_at_photos(paths, judges, workers=2)
+    here, there = predict_photos(paths, judges, workers=0), predict_photos(paths, judges, workers=2)
     assert all(np.array_equal(here[name], there[name]) for name in here)
 
 
 def test_photos_without_any_face_have_answers_of_the_right_width(known, tmp_path):
     Image.new("RGB", (100, 110)).save(tmp_path / "black.png")
-    found = look_at_photos([tmp_path / "black.png", None], Judges(known, ("light",), ("tint",)), workers=0)
+    found = predict_photos([tmp_path / "black.png", None], Judges(known, ("light",), ("tint",)), workers=0)
     assert found["light"].shape == (2, 2) and found["tint"].shape == (2, 3) and not found["seen"].any()
 
 
 def test_a_store_that_cannot_be_kept_is_named(tmp_path):
     (tmp_path / "looks.sqlite").write_bytes(b"this is no database, but a text that is long enough to be told apart")
     with pytest.raises(DataError, match=r"looks\.sqlite: cannot keep"):
-        LookStore(tmp_path)
+        PredictionStore(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="name another folder"):
-        LookStore(tmp_path / "file" / "below")
+        PredictionStore(tmp_path / "file" / "below")
 
 
 def test_a_missing_photo_and_an_unknown_judge_are_said(known, photos, tmp_path):
     with pytest.raises(DataError, match=r"gone\.png"):
-        look_at_photos([tmp_path / "gone.png"], Judges(known, ("light",)), workers=0)
+        predict_photos([tmp_path / "gone.png"], Judges(known, ("light",)), workers=0)
     with pytest.raises(UsageError, match="unknown estimator 'lihgt'"):
-        look_at_photos([photos(1) / "000.png"], Judges(known, ("lihgt",)), workers=1)
+        predict_photos([photos(1) / "000.png"], Judges(known, ("lihgt",)), workers=1)

@@ -70,7 +70,7 @@ def truth():
     )  # fmt: skip
 
 
-def looks(truth, seed, noise=1.3):
+def predictions(truth, seed, noise=1.3):
     rng = np.random.default_rng(seed)
 
     def guess(attribute, classes):
@@ -91,12 +91,12 @@ def looks(truth, seed, noise=1.3):
 
 @pytest.fixture(scope="module")
 def before(truth):
-    return looks(truth, 1)
+    return predictions(truth, 1)
 
 
 @pytest.fixture(scope="module")
 def after(truth):
-    found = looks(truth, 2)
+    found = predictions(truth, 2)
     found["gender"] = 1 - found["gender"]
     for values in found.values():
         values[::40] = False if values.dtype == bool else np.nan
@@ -173,7 +173,7 @@ def test_the_mean_is_over_those_that_count(measure, after, rows):
 
 
 def test_who_errs_on_the_originals_is_shown_and_does_not_count(truth, before, after, judges):
-    poor = {**before, "gender": looks(truth, 5, noise=9.0)["gender"]}
+    poor = {**before, "gender": predictions(truth, 5, noise=9.0)["gender"]}
     found = Measure(truth, poor, judges, fmr=0.01, replicates=30).rows(after)
     row = only(found, "gender_eer", "gender")
     assert row.before.value > 8 and not row.counts and "too weak on the originals: gender EER" in row.note

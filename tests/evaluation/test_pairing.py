@@ -8,7 +8,7 @@ from facepriv.datasets.record import Record
 from facepriv.errors import DataError
 from facepriv.evaluation import folders, pairing
 from facepriv.evaluation.pairing import compare, pair, problems
-from facepriv.evaluation.predictions import LookStore
+from facepriv.evaluation.predictions import PredictionStore
 
 
 def photo(path, name):
@@ -140,9 +140,9 @@ def test_what_was_compared_is_not_compared_again(two, tmp_path, monkeypatch):
     for record in records:
         save(protected / record.name, record.path, lambda image: image.convert("L"))
     files = pair(records, original, protected).protected
-    first = compare([r.path for r in records], files, LookStore(tmp_path / "c"), workers=0)
+    first = compare([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
     monkeypatch.setattr(pairing, "_likeness", lambda *files: pytest.fail("compared again"))
-    again = compare([r.path for r in records], files, LookStore(tmp_path / "c"), workers=0)
+    again = compare([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
     assert first.states == again.states and first.psnr.tolist() == again.psnr.tolist()
     assert 0 < first.ssim[0] < 1
 

@@ -63,7 +63,7 @@ def _truth():
     )  # fmt: skip
 
 
-def _looks(truth, seed, hidden=0.0, cost=0.0, lost=0):
+def _as_arrays(truth, seed, hidden=0.0, cost=0.0, lost=0):
     rng = np.random.default_rng(seed)
 
     def guess(attribute, classes, hidden=0.0):
@@ -72,7 +72,7 @@ def _looks(truth, seed, hidden=0.0, cost=0.0, lost=0):
         return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
 
     people = np.unique(truth.subjects, return_inverse=True)[1]
-    looks = {
+    predictions = {
         "ours-gender": guess("gender", 2, hidden),
         "theirs-gender": guess("gender", 2, hidden * 0.7),
         "ours-race": guess("race", 4),
@@ -80,9 +80,9 @@ def _looks(truth, seed, hidden=0.0, cost=0.0, lost=0):
         "angle": (np.eye(PEOPLE)[people] + rng.normal(0, 0.25 + cost, (COUNT, PEOPLE))).astype(np.float32),
         "seen": np.ones(COUNT, bool),
     }
-    for said in looks.values():
+    for said in predictions.values():
         said[:lost] = False if said.dtype == bool else np.nan
-    return looks
+    return predictions
 
 
 @pytest.fixture(scope="session")
@@ -92,11 +92,11 @@ def make_comparison(small_faces):
     def make(wanted, attacks=True, examples=True):
         registry, truth = _registry(), _truth()
         judges = Judges(registry, ("ours-gender", "theirs-gender", "ours-race", "ours-age"), ("angle",))
-        before = _looks(truth, 0)
+        before = _as_arrays(truth, 0)
         measure = Measure(truth, before, judges, fmr=0.01, replicates=40)
         outputs = []
         for n, (method, name, share, cost, lost) in enumerate(wanted):
-            after = _looks(truth, n + 1, share if "gender" in name else 0.0, cost, lost)
+            after = _as_arrays(truth, n + 1, share if "gender" in name else 0.0, cost, lost)
             hidden = tuple(part.partition("=")[0] for part in name.split("+"))
             rows = measure.rows(after, seen=("theirs-gender",) if method == "beta" else ())
             said = after["ours-gender"].astype(np.float64)
