@@ -47,6 +47,8 @@ class Registry:
     """All plugins of an environment and the components they bring."""
 
     plugins: list[Plugin] = field(default_factory=list)
+    #: Kind and name of an alias -> the name under which a plugin brings the component.
+    aliases: dict[tuple[Kind, str], str] = field(default_factory=dict)
 
     @classmethod
     def discover(cls, found: list[EntryPoint] | None = None) -> Registry:
@@ -103,9 +105,30 @@ class Registry:
         """Return a registry in which `name` is built with `options` on top of its own; raises what `find` raises."""
         descriptor = self.find(kind, name)
         other = replace(descriptor, options={**descriptor.options, **options})
-        return Registry(
-            [replace(p, components=tuple(other if d is descriptor else d for d in p.components)) for p in self.plugins]
-        )
+        plugins = [
+            replace(p, components=tuple(other if d is descriptor else d for d in p.components)) for p in self.plugins
+        ]
+        return Registry(plugins, self.aliases)
+
+    def with_alias(self, kind: Kind, alias: str, name: str) -> Registry:
+        """Return a registry that has a component under a second name, so that it can be set in two ways.
+
+        Raises
+        ------
+        UsageError
+            If no plugin brings `name`, or `alias` is empty or taken.
+        """
+        descriptor = self.find(kind, name)
+        if not alias or alias in self._owners(kind):
+            raise UsageError(f"'{alias}={name}': '{alias}' is no free name for a {kind}; choose another")
+        owner = self.owner(descriptor)
+        other = replace(owner, components=(*owner.components, replace(descriptor, name=alias)))
+        plugins = [other if plugin is owner else plugin for plugin in self.plugins]
+        return Registry(plugins, {**self.aliases, (kind, alias): self.component(kind, name)})
+
+    def component(self, kind: Kind, name: str) -> str:
+        """Return the name under which a plugin brings a component; an alias has another."""
+        return self.aliases.get((kind, name), name)
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:
         """Import the target of `name` and build it with its descriptor's options, then `options`.
@@ -218,11 +241,22 @@ ESTIMATOR_PACKAGE = "facepriv-estimators"
 
 @dataclass(frozen=True)
 class Method:
-    """A perturber under the name that its plugin gave it; `distribution_version` stands in where it has no own."""
+    """A perturber under its name in this run.
+
+    Parameters
+    ----------
+    name : str
+    perturber : Perturber
+    distribution_version : str
+        Stands in where the perturber has no version of its own.
+    component : str
+        The name that its plugin gave it, where `name` is an alias.
+    """
 
     name: str
     perturber: Perturber
     distribution_version: str = ""
+    component: str = ""
 
     def info(self) -> dict[str, Any]:
         """Return what ``run.json`` records: ``name``, ``version``, ``weights`` (hash), ``seen``, ``dtype``."""
@@ -307,7 +341,7 @@ def build_method(registry: Registry, name: str, device: str) -> Method:
     version = registry.owner(descriptor).version
     perturber = registry.create("perturber", name)
     try:
-        return Method(name, perturber.to(device), version)
+        return Method(name, perturber.to(device), version, registry.component("perturber", name))
     except FaceprivError:
         raise
     except Exception as error:  # a plugin may raise anything

@@ -61,16 +61,21 @@ def configured(
     for method, given in _sorted_out(texts, list(kinds)).items():
         if len(kinds[method]) > 1:
             raise UsageError(f"--set {method}: both {' and '.join(kinds[method])} are called so: rename one")
-        kind = kinds[method][0]
-        descriptor = known.find(kind, method)
-        free = _parameters(load_target(descriptor), descriptor.options)
-        for name in given:
-            if name not in free:
-                can = f"can be set: {', '.join(free)}" if free else "has nothing to set"
-                raise UsageError(f"--set {method}.{name}: no such setting{nearest(name, list(free))}; {method} {can}")
-        values = {name: _read(f"--set {method}.{name}={text}", text, free[name]) for name, text in given.items()}
-        known = known.with_options(kind, method, values)
+        known = with_settings(known, kinds[method][0], method, given)
     return known
+
+
+def with_settings(known: Registry, kind: Kind, name: str, given: Mapping[str, str]) -> Registry:
+    """Return a registry that builds one component with settings, name -> text; raises what `configured` raises."""
+    descriptor = known.find(kind, name)
+    free = _parameters(load_target(descriptor), descriptor.options)
+    for setting in given:
+        if setting not in free:
+            can = f"can be set: {', '.join(free)}" if free else "has nothing to set"
+            near = nearest(setting, list(free))
+            raise UsageError(f"--set {name}.{setting}: no such setting{near}; {name} {can}")
+    values = {s: _read(f"--set {name}.{s}={text}", text, free[s]) for s, text in given.items()}
+    return known.with_options(kind, name, values)
 
 
 def _sorted_out(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, str]]:

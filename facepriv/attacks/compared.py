@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from facepriv.attacks.rows import adversary_rows
 from facepriv.attacks.run import Answers, Target, learn_all, plan_attacks
+from facepriv.evaluation.compare import ComparisonRun
 from facepriv.evaluation.measure import SEEN
 from facepriv.evaluation.outputs import ORIGINAL, Plan
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.results import TOLD, Output, Row
-from facepriv.evaluation.setup import Progress, Setup
+from facepriv.evaluation.results import TOLD, Comparison, Output, Row
+from facepriv.evaluation.setup import NoProgress, Progress, Setup
 from facepriv.evaluation.truth import Truth
+
+
+def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
+    """Return a comparison with the rows of every adversary that its setup names.
+
+    Raises
+    ------
+    FaceprivError
+        If an attack fails.
+    """
+    truth, setup = run.truth, run.setup
+    answers = attack_outputs(run.plans, truth, setup, progress or NoProgress())
+    outputs = []
+    for output in run.comparison.outputs:
+        said = run.predictions[output.method], answers[output.method]
+        outputs.append(replace(output, adversaries=tuple(adversaries_of(output, *said, truth, setup))))
+    return replace(run.comparison, outputs=tuple(outputs))
 
 
 def attack_outputs(

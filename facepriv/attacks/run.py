@@ -19,7 +19,7 @@ from facepriv.contracts import Attack, AttributeEstimator, FaceMatcher, Known, N
 from facepriv.errors import FaceprivError, PluginError, one_line
 from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.keys import CODE, judge_key, package_hash, target_hash
+from facepriv.evaluation.keys import component_key, core_hash, judge_key
 from facepriv.evaluation.outputs import ORIGINAL, Plan
 from facepriv.evaluation.truth import Truth
 from facepriv.files import digest, load_arrays, save_arrays
@@ -150,15 +150,15 @@ def plan_attacks(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Ju
     """
     notes: dict[Target, dict[str, Path]] = {}
     answers: dict[Target, Path] = {}
-    told = {name: f"{name} {judge_key(plan.trial.registry, 'estimator', name)}" for name in judges.estimators}
-    told |= {name: f"{name} {judge_key(plan.trial.registry, 'matcher', name)}" for name in judges.matchers}
+    told = {name: f"{name} {judge_key(plan.output_run.registry, 'estimator', name)}" for name in judges.estimators}
+    told |= {name: f"{name} {judge_key(plan.output_run.registry, 'matcher', name)}" for name in judges.matchers}
     for target in targets:
         attack: Attack = plan.output_run.registry.create("attack", target.attack)
         outputs = (target.output, ORIGINAL) if attack.needs_originals else (target.output,)
         keys = {output: _notes_key(plan, target, attack, output, list(told.values())) for output in outputs}
         notes[target] = {o: place / f"notes-{target.attack}-{o}-{key}" for o, key in keys.items()}
         labels = [*truth.classes[target.attribute].astype(str), *truth.subjects.tolist()]
-        decided = [*keys.values(), *plan.files, *labels, package_hash("facepriv.attacks", CODE), str(FOLDS)]
+        decided = [*keys.values(), *plan.files, *labels, core_hash(), str(FOLDS)]
         answers[target] = place / "answers" / f"{digest([target.attribute, target.attack, *decided])}.npz"
     return AttackRun(plan, truth, judges, notes, answers)
 
@@ -166,7 +166,7 @@ def plan_attacks(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Ju
 def _notes_key(plan: Plan, target: Target, attack: Attack, output: str, models: list[str]) -> str:
     """Return a hash of all that decides the notes of an output, but the photos."""
     descriptor = plan.output_run.registry.find("attack", target.attack)
-    own = f"{descriptor.name} {sorted(descriptor.options.items())} {target_hash(descriptor.target)}"
+    own = f"{descriptor.name} {component_key(descriptor)}"
     faces = [plan.crops[output].name]
     if attack.uses_method:
         faces += [plan.crops[name].name for name in sorted(plan.output_run.requests)]

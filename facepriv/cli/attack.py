@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from facepriv.cli.compare import comparing, run
+from facepriv.cli.compare import ComparisonOptions, comparing, run
 from facepriv.cli.values import Names
 
 
 @click.command("attack", short_help="Ask what adversaries recover from protected photos.")
 @comparing
 @click.option("--attack", "attacks", type=Names(), multiple=True, help="[default: all that are installed]")
-def command(**given: Any) -> None:
+def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:
     """Protect the photos of DATA with every method, and let adversaries who know the method read them.
 
     Each adversary studies protected faces of one half of the people, and answers for the other half, in turn. The
@@ -22,4 +20,4 @@ def command(**given: Any) -> None:
     """
     from facepriv.registry import registry
 
-    run(given, Names.joined(given["attacks"]) or tuple(registry().descriptors("attack")))
+    run(options, Names.joined(attacks) or tuple(registry().descriptors("attack")))

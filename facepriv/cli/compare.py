@@ -2,121 +2,303 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from facepriv.cli import console
+from facepriv.cli.evaluate import FAILED
 from facepriv.cli.values import Names
 from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
+    from facepriv.datasets.record import Record
+    from facepriv.evaluation.conditions import Condition
     from facepriv.evaluation.results import Comparison
     from facepriv.evaluation.setup import Setup
 
 
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """What ``compare`` and ``attack`` are asked on the command line; the options' help says what each is."""
+
+    data: tuple[Path, ...]
+    out: Path
+    layout: str
+    part: str
+    limit: int | None
+    together: bool
+    methods: tuple[tuple[str, ...], ...]
+    against: str
+    true_labels: bool
+    in_place: bool
+    obfuscate: tuple[tuple[str, ...], ...]
+    outputs: tuple[tuple[str, ...], ...]
+    policy: str
+    strength: float
+    seed: int
+    settings: tuple[str, ...]
+    estimators: tuple[tuple[str, ...], ...]
+    matchers: tuple[tuple[str, ...], ...]
+    fmr: float
+    replicates: int
+    fail_if: tuple[str, ...]
+    examples: Path | None
+    work: Path | None
+    workers: int | None
+
+
+_OPTIONS = (
+    click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True),
+    click.option(
+        "-o",
+        "--out",
+        required=True,
+        type=click.Path(path_type=Path),
+        metavar="REPORT",
+        help="Folder for report.html, rows.csv, result.json and tables.tex.",
+    ),
+    click.option(
+        "--layout",
+        default="",
+        metavar="NAME",
+        help="How DATA is laid out: celeba, csv, lfw, utkface, visible-lfw, ... [default: found out for each]",
+    ),
+    click.option("--part", default="", metavar="NAME", help="Only this part: train, validation, test."),
+    click.option("--limit", type=click.IntRange(2), metavar="N", help="Only the first N photos of each."),
+    click.option("--together", is_flag=True, help="Measure the photos of several DATA as one set."),
+    click.option(
+        "--methods",
+        type=Names(),
+        multiple=True,
+        help="NAME, NAME:SETTING=VALUE, or OWN=NAME:SETTING=VALUE for a setting under a name of your own. "
+        "[default: all that are installed]",
+    ),
+    click.option(
+        "--against", default="", metavar="METHOD", help="Also report every other method less this one, paired."
+    ),
+    click.option(
+        "--true-labels", is_flag=True, help="Give methods the true classes that DATA names, instead of estimates."
+    ),
+    click.option(
+        "--in-place",
+        is_flag=True,
+        help="Cut faces out of outputs where the originals' are, instead of finding them again: for methods that "
+        "differ by less than a grey level.",
+    ),
+    click.option(
+        "--obfuscate",
+        type=Names(),
+        multiple=True,
+        help="Attributes to hide, together: gender, race, age. [default: gender]",
+    ),
+    click.option(
+        "--outputs",
+        type=Names(),
+        multiple=True,
+        help="Several outputs instead, such as gender,race,gender+age=old; 'all': the paper's 15; 'random', 'own'.",
+    ),
+    click.option("--policy", type=click.Choice(["flip", "random"]), default="flip", show_default=True),
+    click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True),
+    click.option("--seed", type=int, default=0, show_default=True),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME.FIELD=VALUE",
+        help="A setting of a method, evaluator or attack; a wrong name is answered with those there are.",
+    ),
+    click.option(
+        "--estimator",
+        "estimators",
+        type=Names(),
+        multiple=True,
+        help="Who judges attributes: NAME, or OWN=NAME. [default: those no method here was made with]",
+    ),
+    click.option(
+        "--matcher",
+        "matchers",
+        type=Names(),
+        multiple=True,
+        help="Who judges identity: NAME, or OWN=NAME. [default: dlib]",
+    ),
+    click.option(
+        "--fmr",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.001,
+        show_default=True,
+        help="The false match rate at which matchers are measured.",
+    ),
+    click.option(
+        "--replicates",
+        type=click.IntRange(10),
+        default=1000,
+        show_default=True,
+        help="Resamples of people, for the intervals.",
+    ),
+    click.option(
+        "--fail-if",
+        multiple=True,
+        metavar="CONDITION",
+        help="Exit code 3 if it holds for any output: 'gender_eer < 30', 'tmr_loss[dlib] > 8'.",
+    ),
+    click.option(
+        "--examples",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Photos of your own that the report may show. [default: two public-domain portraits]",
+    ),
+    click.option(
+        "--work",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Where scores, descriptors and (for attacks) faces of real people are kept between runs. "
+        "[default: facepriv/compare in the user's cache]",
+    ),
+    click.option("--workers", type=click.IntRange(1), help="Processes; they change no result. [default: one a core]"),
+)
+
+
 def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments and options that ``compare`` and ``attack`` share."""
-    options = [
-        click.argument("data", type=click.Path(path_type=Path)),
-        click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="REPORT",
-                     help="Folder for report.html, rows.csv, result.json and tables.tex."),
-        click.option("--layout", default="", metavar="NAME",
-                     help="How DATA is laid out: celeba, csv, lfw, utkface, visible-lfw, ... [default: found out]"),
-        click.option("--part", default="", metavar="NAME", help="Only this part: train, validation, test."),
-        click.option("--limit", type=click.IntRange(2), metavar="N", help="Only the first N photos."),
-        click.option("--methods", type=Names(), multiple=True, help="[default: all that are installed]"),
-        click.option("--obfuscate", type=Names(), multiple=True,
-                     help="Attributes to hide, together: gender, race, age. [default: gender]"),
-        click.option("--outputs", type=Names(), multiple=True,
-                     help="Several outputs instead, such as gender,race,gender+age=old; 'all': the paper's 15."),
-        click.option("--policy", type=click.Choice(["flip", "random"]), default="flip", show_default=True),
-        click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True),
-        click.option("--seed", type=int, default=0, show_default=True),
-        click.option("--set", "settings", multiple=True, metavar="NAME.FIELD=VALUE",
-                     help="A setting of a method, evaluator or attack; a wrong name is answered with those there are."),
-        click.option("--estimator", "estimators", type=Names(), multiple=True,
-                     help="Who judges attributes: NAME, or OWN=NAME. [default: those no method here was made with]"),
-        click.option("--matcher", "matchers", type=Names(), multiple=True,
-                     help="Who judges identity: NAME, or OWN=NAME. [default: dlib]"),
-        click.option("--fmr", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.001,
-                     show_default=True, help="The false match rate at which matchers are measured."),
-        click.option("--replicates", type=click.IntRange(10), default=1000, show_default=True,
-                     help="Resamples of people, for the intervals."),
-        click.option("--examples", type=click.Path(path_type=Path), metavar="DIR",
-                     help="Photos of your own that the report may show. [default: two public-domain portraits]"),
-        click.option("--work", type=click.Path(path_type=Path), metavar="DIR",
-                     help="Where scores, descriptors and (for attacks) faces of real people are kept between runs. "
-                     "[default: facepriv/compare in the user's cache]"),
-        click.option("--workers", type=click.IntRange(1),
-                     help="Processes; they change no result. [default: one a core]"),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    """Add the arguments and options that ``compare`` and ``attack`` share, as one `ComparisonOptions`."""
+    shared = [field.name for field in fields(ComparisonOptions)]
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        return command(ComparisonOptions(**{name: given.pop(name) for name in shared}), **given)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
 
 
-@click.command("compare", short_help="Compare methods over a data set, as one report.")
+@click.command("compare", short_help="Compare methods over data sets, as one report.")
 @comparing
-@click.option("--attack", "attacks", type=Names(), multiple=True,
-              help="Also let these adversaries try; 'facepriv attack' lets all of them.")  # fmt: skip
-def command(**given: Any) -> None:
+@click.option(
+    "--attack",
+    "attacks",
+    type=Names(),
+    multiple=True,
+    help="Also let these adversaries try; 'facepriv attack' lets all of them.",
+)
+def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:
     """Protect the photos of DATA with every method, let independent models judge, and report.
 
-    DATA is a data set in its own layout, or a folder of photos with labels.csv. Every output is made once: what judges
-    saw of it is kept, an interrupted run goes on where it was, and a repeated one takes seconds. A method that cannot
-    hide what is asked is listed as left out. No photo of DATA enters the report.
+    DATA is a data set in its own layout, or a folder of photos with labels.csv; several give a report each, and one
+    table of all rows. Every output is made once: what judges said of it is kept, an interrupted run continues where it
+    was, and a repeated one takes seconds. A method that cannot hide what is asked is listed as left out. No photo of
+    DATA enters the report.
+
+    Exit code: 0 done, 1 something is missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be
+    judged.
     """
-    run(given, Names.joined(given["attacks"]))
+    run(options, Names.joined(attacks))
 
 
-def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
-    """Run a comparison from the command line's values, write the report and print its first table."""
-    from facepriv.report.page import check_installed, check_place
+def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
+    """Run a comparison from the command line's options, write the report and print its first table."""
+    from facepriv.evaluation.conditions import check_named, read_condition
+    from facepriv.report.page import check_installed, check_place, write_reports
 
     check_installed()
-    check_place(given["out"])
-    setup = _setup(given, attacks)
-    from facepriv.evaluation.compare import compare
-    from facepriv.report.page import write_report
-
+    check_place(options.out)
+    conditions = [read_condition(text, options.fmr) for text in options.fail_if]
+    setups = _setups(options, attacks)
+    for setup in setups:
+        check_named(conditions, setup.panel.components)
     with Bars() as bars:
         try:
-            done = compare(setup, bars)
+            done = [_compared(setup, options.examples, bars) for setup in setups]
         except KeyboardInterrupt:
-            text = "interrupted; what is done is kept: run the same command again to go on"
+            text = "interrupted; what is done is kept: run the same command again to continue"
             raise console.Failure(text, 130) from None
-    page = write_report(done, given["out"])
-    _show(done)
+    page = write_reports(done, options.out)
+    for comparison in done:
+        _show(comparison, named=len(done) > 1)
     console.note(f"the report: {page}")
+    if any([_judged(conditions, comparison) for comparison in done]):
+        click.get_current_context().exit(FAILED)
 
 
-def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
-    """Turn the command line into a setup; raises `UsageError` where parts of it contradict one another."""
-    from facepriv.evaluation.photos import photos_of
+def _compared(setup: Setup, examples: Path | None, bars: Bars) -> Comparison:
+    """Compare on one set of photos: outputs, judges, figures, then attacks and examples."""
+    from facepriv.evaluation.compare import compare
+    from facepriv.report.examples import bundled, make_examples, of_folder
+
+    shown = of_folder(examples) if examples else bundled()  # a wrong folder is refused before hours of work
+    done = compare(setup, bars)
+    comparison = done.comparison
+    if setup.attacks:
+        from facepriv.attacks.compared import attack
+
+        comparison = attack(done, bars)
+    output_runs = {method: plan.output_run for method, plan in done.plans.items()}
+    return replace(comparison, examples=tuple(make_examples(output_runs, shown, setup.place / "examples")))
+
+
+def _judged(conditions: Sequence[Condition], comparison: Comparison) -> bool:
+    """Print the verdict of every condition on every output; returns whether any holds or cannot be judged."""
+    from facepriv.evaluation.conditions import judge
+
+    failed = False
+    for output in comparison.outputs:
+        for condition in conditions:
+            verdict = judge(condition, (*output.rows, *output.adversaries))
+            console.note(f"{comparison.data['name']}, {output.method}, {output.name}: {verdict.text}")
+            failed |= verdict.holds is not False
+    return failed
+
+
+def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[Setup]:
+    """Turn the command line into a setup for each set; raises `UsageError` where parts of it contradict one another."""
     from facepriv.evaluation.setup import make_setup
-    from facepriv.report.examples import bundled, of_folder
 
-    hidden, outputs = Names.joined(given["obfuscate"]), Names.joined(given["outputs"])
+    hidden, outputs = Names.joined(options.obfuscate), Names.joined(options.outputs)
     if hidden and outputs:
         raise UsageError("--obfuscate and --outputs exclude each other: one names attributes, the other whole outputs")
-    shown = of_folder(given["examples"]) if given["examples"] else bundled()
-    layout = given["layout"] or layout_of(given["data"])
-    photos = photos_of(layout, given["data"], part=given["part"], limit=given["limit"])
-    part = f", part {given['part']}" if given["part"] else ""
-    first = f", first {given['limit']} files" if given["limit"] else ""
-    return make_setup(
-        photos, given["work"] or _cache(), name=f"{layout}{part}{first}",
-        methods=Names.joined(given["methods"]), outputs=outputs or ("+".join(hidden or ("gender",)),),
-        estimators=Names.joined(given["estimators"]), matchers=Names.joined(given["matchers"]),
-        settings=given["settings"], attacks=attacks, examples=shown, workers=given["workers"] or os.cpu_count() or 1,
-        replicates=given["replicates"], fmr=given["fmr"],
-        request={key: given[key] for key in ("policy", "strength", "seed")},
-    )  # fmt: skip
+    sets = {name: photos for name, photos in (_photos(root, options) for root in options.data)}
+    if len(sets) < len(options.data):
+        raise UsageError("two data sets are of the same layout: compare them in calls of their own")
+    if options.together:
+        sets = {" and ".join(sets): [record for photos in sets.values() for record in photos]}
+    return [
+        make_setup(
+            photos,
+            options.work or _cache(),
+            name=name,
+            methods=Names.joined(options.methods),
+            outputs=outputs or ("+".join(hidden or ("gender",)),),
+            estimators=Names.joined(options.estimators),
+            matchers=Names.joined(options.matchers),
+            settings=options.settings,
+            attacks=attacks,
+            workers=options.workers or os.cpu_count() or 1,
+            replicates=options.replicates,
+            fmr=options.fmr,
+            against=options.against,
+            true_labels=options.true_labels,
+            in_place=options.in_place,
+            request={"policy": options.policy, "strength": options.strength, "seed": options.seed},
+        )
+        for name, photos in sets.items()
+    ]
+
+
+def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
+    """Return what a set is called in the report, and its photos."""
+    from facepriv.evaluation.photos import photos_of
+
+    layout = options.layout or layout_of(root)
+    photos = photos_of(layout, root, part=options.part, limit=options.limit)
+    part = f", part {options.part}" if options.part else ""
+    first = f", first {options.limit} files" if options.limit else ""
+    return f"{layout}{part}{first}", photos
 
 
 def layout_of(root: Path) -> str:
@@ -142,9 +324,12 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "compare"
 
 
-def _show(done: Comparison) -> None:
-    """Print the report's first table, and what is left out."""
+def _show(done: Comparison, *, named: bool) -> None:
+    """Print the report's first table, and what is left out; `named`: under the name of the set."""
     from facepriv.report.tables import glance
+
+    if named:
+        click.echo(f"\n{done.data['name']}")
 
     table = glance(done)
     console.table(table.head, [[f"{c.text} ({c.small})" if c.small else c.text for c in row] for row in table.rows])

@@ -16,7 +16,7 @@ from facepriv.errors import UsageError
 from facepriv.schema import AGE
 
 if TYPE_CHECKING:
-    from facepriv.evaluation.conditions import Condition, Verdict
+    from facepriv.evaluation.conditions import Verdict
     from facepriv.evaluation.folders import Evaluation
     from facepriv.evaluation.judges import Panel
     from facepriv.evaluation.results import Row
@@ -87,7 +87,7 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
     Exit code: 0 done (--fail-if 'missing > 0' minds photos without a protected file), 1 a folder, a table or a model is
     missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
     """
-    from facepriv.evaluation.conditions import judge, read_condition
+    from facepriv.evaluation.conditions import check_named, judge, read_condition
     from facepriv.evaluation.judges import panel
     from facepriv.registry import registry
 
@@ -95,7 +95,7 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
     if str(given["json_path"]) == str(given["csv_path"]) == "-":
         raise UsageError("--json - and --csv - cannot both go to stdout")
     who = panel(registry(), given["estimators"], given["matchers"], given["settings"])
-    _check_named(conditions, who)
+    check_named(conditions, who.components)
     found = _evaluate(original, protected, who, given)
     verdicts = [judge(condition, found.rows) for condition in conditions]
     _write(found, verdicts, given)
@@ -107,20 +107,6 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
         console.note(verdict.text)
     if any(verdict.holds is not False for verdict in verdicts):
         ctx.exit(FAILED)
-
-
-def _check_named(conditions: Sequence[Condition], who: Panel) -> None:
-    """Refuse a condition on a judge that does not judge here, before anything is computed."""
-    from facepriv.evaluation.results import UNSEEN_MEAN
-    from facepriv.schema import nearest
-
-    known = [*who.components, UNSEEN_MEAN]
-    for condition in conditions:
-        if condition.evaluator and condition.evaluator not in known:
-            close = nearest(condition.evaluator, known)
-            raise UsageError(
-                f"--fail-if '{condition.text}': no judge '{condition.evaluator}' here{close}: {', '.join(known)}"
-            )
 
 
 def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[str, Any]) -> Evaluation:

@@ -1,34 +1,57 @@
-"""Any set of methods over a data set: every output made once, judged by everybody, attacked on demand, reported.
+"""Any set of methods over a data set: every output made once, judged by all, measured.
 
-What costs time is kept under hashes of all that decides it (photos, code, weights, settings): what judges saw of every
-output, figures, what attacks noted and answered. An interrupted run goes on where it was, and a repeated one only lays
-out the report again. Drawn targets hang on a key that stands here, so that figures repeat: no output leaves this run.
+What costs time is kept under keys of all that decides it (photos, code, weights, settings): what judges said of every
+output, and figures. An interrupted run continues where it was, and a repeated one only reads. The key for drawn targets
+is a constant, so that figures repeat: no protected photo leaves this run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from facepriv import __version__
-from facepriv.attacks.compared import adversaries_of, attack_outputs
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluation.measured import measure_outputs
 from facepriv.evaluation.outputs import OutputRun, Plan, plan
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.requests import possible
-from facepriv.evaluation.results import Comparison
+from facepriv.evaluation.results import Comparison, Output
 from facepriv.evaluation.setup import NoProgress, Progress, Setup
 from facepriv.evaluation.truth import Truth
 from facepriv.registry import build_method
-from facepriv.report.examples import make_examples
+from facepriv.schema import ATTRIBUTES
 
-#: Decides drawn targets, no secret here: a repeated run gives the same figures.
+#: Decides drawn targets; no secret here, so that a repeated run gives the same figures.
 KEY = b"facepriv compare, reproducible"
 
 
-def compare(setup: Setup, progress: Progress | None = None) -> Comparison:
+@dataclass(frozen=True)
+class ComparisonRun:
+    """A comparison with what it was computed from, for attacks and examples.
+
+    Parameters
+    ----------
+    setup : Setup
+    truth : Truth
+        Of the photos.
+    plans : mapping
+        Method -> where its outputs and their faces are kept.
+    predictions : mapping
+        Method -> output, and `facepriv.evaluation.outputs.ORIGINAL` -> what the judges said.
+    comparison : Comparison
+    """
+
+    setup: Setup
+    truth: Truth
+    plans: Mapping[str, Plan]
+    predictions: Mapping[str, Mapping[str, Predictions]]
+    comparison: Comparison
+
+
+def compare(setup: Setup, progress: Progress | None = None) -> ComparisonRun:
     """Run a comparison, or what is missing of it.
 
     Raises
@@ -36,20 +59,16 @@ def compare(setup: Setup, progress: Progress | None = None) -> Comparison:
     UsageError
         If no method can make any output.
     FaceprivError
-        If a photo cannot be read, or a method, a judge or an attack fails.
+        If a photo cannot be read, or a method or a judge fails.
     """
-    told = progress or NoProgress()
+    progress = progress or NoProgress()
     truth = Truth.of(setup.photos)
-    output_runs, skipped = runs_of(setup)
-    plans, predictions = _make_and_judge(output_runs, setup, told)
-    outputs, original, silent = measure_outputs(plans, predictions, truth, setup, told)
-    if setup.attacks:
-        answers = attack_outputs(plans, truth, setup, told)
-        found = [adversaries_of(o, predictions[o.method], answers[o.method], truth, setup) for o in outputs]
-        outputs = [replace(o, adversaries=tuple(rows)) for o, rows in zip(outputs, found, strict=True)]
+    output_runs, skipped = runs_of(setup, truth)
+    plans, predictions = _make_and_judge(output_runs, setup, progress)
+    outputs, original, silent = measure_outputs(plans, predictions, truth, setup, progress)
     skipped |= {**setup.left_out, **silent}
     described = setup.panel.describe()
-    return Comparison(
+    comparison = Comparison(
         facepriv=__version__,
         data=_data(setup),
         settings=_settings(setup),
@@ -58,11 +77,18 @@ def compare(setup: Setup, progress: Progress | None = None) -> Comparison:
         skipped=tuple({"what": what, "why": why} for what, why in skipped.items()),
         original=original,
         outputs=tuple(outputs),
-        examples=tuple(make_examples(output_runs, setup.examples, setup.place / "examples")),
+        differences=tuple(_differences(outputs, setup.against)),
     )
+    return ComparisonRun(setup, truth, plans, predictions, comparison)
 
 
-def runs_of(setup: Setup) -> tuple[dict[str, OutputRun], dict[str, str]]:
+def _differences(outputs: list[Output], against: str) -> list[Output]:
+    """Return every output of the other methods less the same output of `against`."""
+    base = {output.name: output for output in outputs if output.method == against}
+    return [o.less(base[o.name]) for o in outputs if o.method != against and o.name in base]
+
+
+def runs_of(setup: Setup, truth: Truth) -> tuple[dict[str, OutputRun], dict[str, str]]:
     """Return the trial of every method that can make an output, and what is skipped, with the reason."""
     output_runs, skipped = {}, {}
     for name in setup.methods:
@@ -80,7 +106,15 @@ def runs_of(setup: Setup) -> tuple[dict[str, OutputRun], dict[str, str]]:
             skipped[name] = f"cannot hide this: it changes {', '.join(can) or 'nothing'}"
             continue
         output_runs[name] = OutputRun(
-            setup.registry, name, able, setup.judges, KEY, encode_originals=True, keep_crops=bool(setup.attacks)
+            setup.registry,
+            name,
+            able,
+            setup.judges,
+            KEY,
+            encode_originals=True,
+            keep_crops=bool(setup.attacks),
+            in_place=setup.in_place,
+            true_classes=_true_classes(setup, truth) if setup.true_labels else {},
         )
     if not output_runs:
         reasons = "; ".join(f"{what}: {why}" for what, why in skipped.items())
@@ -102,6 +136,13 @@ def _make_and_judge(
     return plans, predictions
 
 
+def _true_classes(setup: Setup, truth: Truth) -> dict[Path, dict[str, int]]:
+    return {
+        record.path: {name: int(truth.classes[name][n]) for name in ATTRIBUTES if truth.classes[name][n] >= 0}
+        for n, record in enumerate(setup.photos)
+    }
+
+
 def _described(setup: Setup, name: str) -> dict[str, Any]:
     """Return what a method says of itself, and how it is set; of weights it is the hash that tells, not their place."""
     descriptor = setup.registry.find("perturber", name)
@@ -118,7 +159,13 @@ def _data(setup: Setup) -> dict[str, Any]:
 
 def _settings(setup: Setup) -> dict[str, Any]:
     request = next(iter(setup.requests.values()))
-    return {
-        "policy": request.policy, "strength": request.strength, "seed": request.seed,
-        "fmr": setup.fmr, "replicates": setup.replicates, "attacks": list(setup.attacks),
-    }  # fmt: skip
+    said = {
+        "policy": request.policy,
+        "strength": request.strength,
+        "seed": request.seed,
+        "fmr": setup.fmr,
+        "replicates": setup.replicates,
+        "attacks": list(setup.attacks),
+    }
+    chosen = {"against": setup.against, "true_labels": setup.true_labels, "in_place": setup.in_place}
+    return said | {name: value for name, value in chosen.items() if value}

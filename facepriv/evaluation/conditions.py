@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from facepriv.errors import UsageError
@@ -138,3 +138,14 @@ def _value(row: Row, end: str) -> float | None:
     if estimate is None or estimate.value != estimate.value:
         return None
     return -estimate.value if end == "_loss" else estimate.value
+
+
+def check_named(conditions: Sequence[Condition], judges: Iterable[str]) -> None:
+    """Raise `UsageError` for a condition on a judge that does not judge here, before anything is computed."""
+    known = [*judges, UNSEEN_MEAN]
+    for condition in conditions:
+        if condition.evaluator and condition.evaluator not in known:
+            close = nearest(condition.evaluator, known)
+            raise UsageError(
+                f"--fail-if '{condition.text}': no judge '{condition.evaluator}' here{close}: {', '.join(known)}"
+            )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from facepriv import __version__
 from facepriv.contracts import AttributeEstimator, Evaluator
 from facepriv.errors import UsageError
 from facepriv.evaluation.truth import Truth
-from facepriv.hookspecs import Descriptor, Kind
+from facepriv.hookspecs import Kind
 from facepriv.metrics.matching import ORIGINAL as ORIGINAL
 from facepriv.metrics.matching import PAIRINGS as PAIRINGS
 from facepriv.metrics.matching import PROTECTED as PROTECTED
-from facepriv.registry import Plugin, Registry
+from facepriv.registry import Registry
 from facepriv.settings import configured
 
 #: Who judges unless others are named, as far as they are installed: none of them was used to train a method here.
@@ -87,22 +86,17 @@ def panel(
     }
     components: dict[str, str] = {}
     names: dict[Kind, list[str]] = {"estimator": [], "matcher": []}
-    extra: list[Descriptor] = []
     for kind, texts in asked.items():
         for text in texts:
             own, equals, component = (part.strip() for part in text.partition("="))
             component = component if equals else own
-            descriptor = known.find(kind, component)
+            known.find(kind, component)
             if own in components:
                 raise UsageError(f"two judges are called '{own}': give one a name of its own, such as mine={component}")
             if own != component:
-                if not own or own in known.descriptors(kind):
-                    raise UsageError(f"'{text}': '{own}' is no free name for a judge")
-                extra.append(replace(descriptor, name=own))
+                known = known.with_alias(kind, own, component)
             components[own] = component
             names[kind].append(own)
-    if extra:
-        known = Registry([*known.plugins, Plugin("evaluation", "evaluation", __version__, tuple(extra))])
     known = configured(known, settings, (), estimators=names["estimator"], matchers=names["matcher"])
     return Panel(Judges(known, tuple(names["estimator"]), tuple(names["matcher"])), components)
 

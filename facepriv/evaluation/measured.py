@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facepriv.evaluation.keys import CODE, package_hash
+from facepriv.evaluation.keys import core_hash
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.outputs import ORIGINAL, Plan
 from facepriv.evaluation.predictions import Predictions
@@ -21,10 +21,6 @@ from facepriv.pool import spread
 from facepriv.protect.request import PrivacyRequest
 from facepriv.schema import AGE
 
-#: The code between what judges saw and figures.
-_FIGURES = ("facepriv.evaluation", "facepriv.metrics", "facepriv.outcomes", "facepriv.metrics.matching", "facepriv.protocol",
-            "facepriv.evaluation.results")  # fmt: skip
-
 
 def measure_outputs(
     plans: Mapping[str, Plan],
@@ -34,17 +30,18 @@ def measure_outputs(
     progress: Progress,
 ) -> tuple[list[Output], Curves, dict[str, str]]:
     """Return the figures of every output, the curves of the originals, and the judges that have none."""
-    tasks = {
-        _figures_file(plans[method], output, truth, setup): MeasureTask(method, output, request, setup.seen(method))
+    tasks = [
+        (MeasureTask(method, output, request, setup.seen(method)), _figures_file(done, output, truth, setup))
         for method, done in plans.items()
         for output, request in done.output_run.requests.items()
-    }
+    ]
     first = next(iter(plans))
     base = _figures_file(plans[first], ORIGINAL, truth, setup)
-    todo = [task for file, task in tasks.items() if not (file.is_file() and _samples_of(file).is_file())]
-    if not base.is_file() or todo:
+    # Two names for one method and its settings share a file.
+    missing = {file: task for task, file in tasks if not (file.is_file() and _samples_of(file).is_file())}
+    if not base.is_file() or missing:
         measurer = partial(_measurer, truth, predictions[first][ORIGINAL], setup)
-        advance = progress.stage("figures of an output", len(todo) + 1)
+        advance = progress.stage("figures of an output", len(missing) + 1)
         if not base.is_file():
             measure = measurer().measure
             content = {
@@ -53,13 +50,13 @@ def measure_outputs(
             }
             _keep(base, content)
         advance(1)
-        processes = min(setup.workers, len(todo)) if len(todo) > 1 else 0
-        work = [(task, predictions[task.method][task.output]) for task in todo]
-        for task, output in zip(todo, spread(measurer, work, processes) if work else (), strict=True):
-            _keep(_figures_file(plans[task.method], task.output, truth, setup), *output)
+        processes = min(setup.workers, len(missing)) if len(missing) > 1 else 0
+        work = [(task, predictions[task.method][task.output]) for task in missing.values()]
+        for file, measured in zip(missing, spread(measurer, work, processes) if work else (), strict=True):
+            _keep(file, *measured)
             advance(1)
     original = json.loads(base.read_bytes())
-    outputs = [replace(_read(file), method=task.method) for file, task in tasks.items()]
+    outputs = [replace(_read(file), method=task.method) for task, file in tasks]
     return outputs, read_curves(original["curves"]), dict(original["left_out"])
 
 
@@ -94,12 +91,10 @@ def _measurer(truth: Truth, before: Predictions, setup: Setup) -> _Measurer:
 
 def _figures_file(of: Plan, output: str, truth: Truth, setup: Setup) -> Path:
     """Return where the figures of an output are kept."""
-    known = [f"{name} {labels.tolist()}" for name, labels in truth.classes.items()]
-    decided = [
-        of.folders[output].name, of.folders[ORIGINAL].name, *of.files, *truth.subjects.tolist(), *known,
-        str(truth.years.tolist()), f"{setup.fmr} {setup.replicates}", str(setup.seen(of.output_run.method)),
-        *(package_hash(name, CODE) for name in _FIGURES),
-    ]  # fmt: skip
+    labels = [f"{name} {classes.tolist()}" for name, classes in truth.classes.items()]
+    photos = [*of.files, *truth.subjects.tolist(), *labels, str(truth.years.tolist())]
+    settings = [f"{setup.fmr} {setup.replicates}", str(setup.seen(of.output_run.method))]
+    decided = [core_hash(), of.folders[output].name, of.folders[ORIGINAL].name, *photos, *settings]
     return setup.place / "figures" / f"{digest(decided)}.json"
 
 

@@ -17,20 +17,10 @@ from pathlib import Path
 
 from facepriv.evaluation.crops import JUDGE_SIZE, load_crops, save_crops
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.keys import (
-    CODE,
-    CROP_PACKAGES,
-    DATA,
-    WEIGHTS,
-    crop_parts,
-    judge_key,
-    option_parts,
-    package_hash,
-    target_hash,
-)
+from facepriv.evaluation.keys import component_key, core_hash, judge_key
 from facepriv.evaluation.predictions import Predictions, joined, predict_crops
 from facepriv.faces import find_faces
-from facepriv.faces.subject import Crop, cut_subject
+from facepriv.faces.subject import Crop, cut_subject, nearest_centre
 from facepriv.files import digest, file_hash, load_arrays, save_arrays
 from facepriv.images import Photo, decode_image, encode_image, read_image
 from facepriv.pool import spread, use_one_thread
@@ -43,8 +33,6 @@ from facepriv.schema import ATTRIBUTES
 ORIGINAL = "original"
 #: Photos done, judged and kept at once; what an interruption costs at most, for each process.
 CHUNK = 32
-#: The code between a photo and its protected copy, method and estimators aside.
-PIPELINE = (*CROP_PACKAGES, "facepriv.protect.pipeline", "facepriv.registry", "facepriv.contracts", "facepriv.seeds")
 
 
 @dataclass(frozen=True)
@@ -70,6 +58,8 @@ class OutputRun:
         Cut faces out of every output where the photo's own were; else they are found and aligned anew, as a stranger
         would. That is for telling apart outputs that hardly differ: landmarks are whole pixels, and one value that
         changes by one may move them.
+    true_classes : mapping
+        Photo -> attribute -> class of the face that the photo is about. The method is given these instead of estimates.
     """
 
     registry: Registry
@@ -80,34 +70,32 @@ class OutputRun:
     encode_originals: bool = False
     keep_crops: bool = False
     in_place: bool = False
+    true_classes: Mapping[Path, Mapping[str, int]] = field(default_factory=dict)
 
     def keys(self) -> dict[str, str]:
-        """Return output -> hash of all that decides what is seen in it, but the photos; also of `ORIGINAL`."""
+        """Return output -> key of what judges say of it, but for the photos; also of `ORIGINAL`."""
         said = [f"{n} {judge_key(self.registry, 'estimator', n)}" for n in self.judges.estimators]
         said += [f"{n} {judge_key(self.registry, 'matcher', n)}" for n in self.judges.matchers]
         return {name: digest([*sorted(said), crop]) for name, crop in self.crop_keys().items()}
 
     def crop_keys(self) -> dict[str, str]:
-        """Return output -> hash of all that decides its faces, but the photos; also of `ORIGINAL`."""
-        find = self.registry.find
-        seen = crop_parts()
-        method = find("perturber", self.method)
+        """Return output -> key of its faces, but for the photos; also of `ORIGINAL`."""
         info = self.registry.create("perturber", self.method).info()
-        weights = str(info.get("weights") or "")
-        # Where the weights in use are known, others that the package holds do not matter.
-        data = DATA - WEIGHTS if weights else DATA
-        options = {name: value for name, value in method.options.items() if name != "weights" or not weights}
-        dtype = str(info.get("dtype") or "")
-        made = [self.method, weights, dtype, *option_parts(options), self.key.hex(), target_hash(method.target, data)]
-        known = self.registry.descriptors("estimator")
-        labels = [known[n] for n in (DEFAULT_ESTIMATOR.format(attribute=a) for a in ATTRIBUTES) if n in known]
-        made += [f"{d.name} {target_hash(d.target)}" for d in labels]
-        made += [package_hash(name, CODE | WEIGHTS) for name in (*PIPELINE, "facepriv.evaluation.outputs")]
+        method = component_key(self.registry.find("perturber", self.method), str(info.get("weights") or ""))
+        made = [method, str(info.get("dtype") or ""), self.key.hex(), *self._label_keys()]
         place = ["in place"] * self.in_place
-        keys = {name: digest([*seen, *made, *place, repr(request)]) for name, request in self.requests.items()}
+        keys = {name: digest([*made, *place, repr(request)]) for name, request in self.requests.items()}
         # The originals' own files are cut in place either way.
         original = ["encoded", *place] if self.encode_originals else []
-        return {ORIGINAL: digest([*seen, *original]), **keys}
+        return {ORIGINAL: digest([core_hash(), *original]), **keys}
+
+    def _label_keys(self) -> list[str]:
+        """Return what decides the classes that the method is given."""
+        if self.true_classes:
+            return [f"{path.name} {sorted(classes.items())}" for path, classes in self.true_classes.items()]
+        known = self.registry.descriptors("estimator")
+        names = [DEFAULT_ESTIMATOR.format(attribute=attribute) for attribute in ATTRIBUTES]
+        return [component_key(known[name]) for name in names if name in known]
 
 
 @dataclass(frozen=True)
@@ -153,7 +141,7 @@ class Plan:
 
     Parameters
     ----------
-    trial : Trial
+    output_run : OutputRun
     folders : dict
         Output, and `ORIGINAL` -> where its looks are kept.
     files : tuple of str
@@ -276,7 +264,7 @@ class _OutputWorker:
         """Yield every output's name and what a stranger would cut out of it."""
         with cost.of("read, find, label"):
             photo = read_image(path)
-            prepared = next(iter(self.pipelines.values())).prepare(photo)
+            prepared = self._prepared(photo, self.output_run.true_classes.get(path, {}))
         for name in outputs:
             if name == ORIGINAL and not self.output_run.encode_originals:
                 yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE)
@@ -289,6 +277,18 @@ class _OutputWorker:
                 faces = prepared.faces if self.output_run.in_place else find_faces(rgb)
                 crop = cut_subject(rgb, faces, JUDGE_SIZE)
             yield name, crop
+
+    def _prepared(self, photo: Photo, true_classes: Mapping[str, int]) -> Prepared:
+        """Find and label the faces of a photo; the face that it is about has its true classes where they are known."""
+        prepared = next(iter(self.pipelines.values())).prepare(photo)
+        if not (true_classes and prepared.faces):
+            return prepared
+        subject = nearest_centre(prepared.faces, photo.rgb8().shape)
+        n = next(n for n, face in enumerate(prepared.faces) if face is subject)
+        labels = {name: values.copy() for name, values in prepared.batch.labels.items()}
+        for name, own in true_classes.items():
+            labels[name][n] = own
+        return replace(prepared, batch=replace(prepared.batch, labels=labels))
 
     def _changed(self, output: str, prepared: Prepared) -> Photo:
         pipeline = self.pipelines[output]

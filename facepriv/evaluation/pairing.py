@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, ImageError
-from facepriv.evaluation.keys import CODE, package_hash, target_hash
+from facepriv.evaluation.keys import core_hash
 from facepriv.evaluation.predictions import CHUNK, PredictionStore
 from facepriv.files import digest, file_hash
 from facepriv.metrics import quality
@@ -137,10 +137,7 @@ def compare(
         As for `facepriv.evaluation.predictions.predict_photos`.
     """
     store = store or PredictionStore()
-    places = ("facepriv.images", "facepriv.imageformats", "facepriv.image.cmyk")
-    key = digest(
-        ["likeness", *(package_hash(name, CODE) for name in places), target_hash("facepriv.metrics.quality:ssim")]
-    )
+    key = digest(["likeness", core_hash()])
     names = ["" if b is None else f"{file_hash(a)} {file_hash(b)}" for a, b in zip(originals, protected, strict=True)]
     tasks = {name: (a, b) for name, a, b in zip(names, originals, protected, strict=True) if b is not None}
     known = store.get(key, tasks)

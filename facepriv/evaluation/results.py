@@ -276,6 +276,15 @@ class Output:
         counting = [row for row in self.pick(figure, pairing=pairing) if row.counts]
         return next((row for row in (*means, *counting) if row.after), None)
 
+    def less(self, other: Output) -> Output:
+        """Return the paired differences to another method's output of the same name, row by row.
+
+        ``before`` is the other method's figure, ``after`` this one's.
+        """
+        base = {row.key: row for row in other.rows}
+        rows = tuple(row.less(base[row.key]) for row in self.rows if row.key in base)
+        return Output(f"{self.method} less {other.method}", self.name, self.hidden, rows, Curves(self.curves.fmr))
+
     def best_adversary(self, attribute: str) -> Row | None:
         """Return the strongest adversary on an attribute, if any was asked."""
 
@@ -322,6 +331,8 @@ class Comparison:
     original : Curves
         Of the originals.
     outputs : tuple of Output
+    differences : tuple of Output
+        Methods less the one that they are compared with, see `Output.less`; empty where none was named.
     examples : tuple of Example
         Not in the JSON.
     """
@@ -334,6 +345,7 @@ class Comparison:
     skipped: tuple[Mapping[str, str], ...]
     original: Curves
     outputs: tuple[Output, ...]
+    differences: tuple[Output, ...] = ()
     examples: tuple[Example, ...] = ()
 
     def of(self, method: str) -> list[Output]:
@@ -341,8 +353,8 @@ class Comparison:
         return [output for output in self.outputs if output.method == method]
 
     def rows(self) -> Iterator[tuple[Output, Row]]:
-        """Yield every row with its output, those of adversaries last in each."""
-        for output in self.outputs:
+        """Yield every row with its output: all outputs, those of adversaries last in each, then the differences."""
+        for output in (*self.outputs, *self.differences):
             for row in (*output.rows, *output.adversaries):
                 yield output, row
 
@@ -362,6 +374,7 @@ class Comparison:
             "skipped": [dict(s) for s in self.skipped],
             "original": plain_curves(self.original),
             "outputs": [plain_output(output) for output in self.outputs],
+            **({"differences": [plain_output(o) for o in self.differences]} if self.differences else {}),
         }
 
 

@@ -15,7 +15,7 @@ from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
 from facepriv.protect.request import PrivacyRequest
 from facepriv.registry import Registry, build_method, registry
-from facepriv.settings import configured
+from facepriv.settings import configured, with_settings
 
 #: All outputs of the paper.
 ALL = "all"
@@ -32,6 +32,7 @@ class Setup:
     name : str
         What the photos are called in the report.
     methods : tuple of str
+        Names or aliases in the panel's registry, see `aliased`.
     requests : mapping
         Name of an output -> what is asked; a method makes those that it can.
     panel : Panel
@@ -45,6 +46,12 @@ class Setup:
         Processes, which change no result; resamples of the intervals; the main false match rate.
     left_out : mapping
         What was not even tried -> why, for the report.
+    against : str
+        The method that the others are compared with, figure by figure; empty: none.
+    true_labels : bool
+        Give the methods the true classes of the faces instead of estimates, where the data name them.
+    in_place : bool
+        See `facepriv.evaluation.outputs.OutputRun`.
     """
 
     photos: Sequence[Record]
@@ -59,6 +66,9 @@ class Setup:
     replicates: int = REPLICATES
     fmr: float = 0.001
     left_out: Mapping[str, str] = field(default_factory=dict)
+    against: str = ""
+    true_labels: bool = False
+    in_place: bool = False
 
     @property
     def registry(self) -> Registry:
@@ -126,7 +136,7 @@ def make_setup(
     photos, place, name, attacks
         See `Setup`.
     methods : sequence of str
-        None: all that are installed.
+        None: all that are installed. As `aliased` reads them.
     outputs : sequence of str
         As `named_output` reads them, or `ALL` for the paper's 15.
     estimators, matchers, settings : sequence of str
@@ -144,9 +154,9 @@ def make_setup(
         If a name, a setting or an output is wrong, or nobody can judge these photos.
     """
     known = known or registry()
-    chosen = tuple(methods) or tuple(known.descriptors("perturber"))
-    for method in chosen:
-        known.find("perturber", method)
+    chosen, known = aliased(known, methods or tuple(known.descriptors("perturber")))
+    if more.get("against", "") not in ("", *chosen):
+        raise UsageError(f"--against {more['against']}: not among the methods here, {', '.join(chosen)}")
     for attack in attacks:
         known.find("attack", attack)
     requests: dict[str, PrivacyRequest] = {}
@@ -159,6 +169,45 @@ def make_setup(
     judges = panel(configured(known, of_those, chosen, attacks=attacks), estimators, matchers, of_judges)
     fitting, left_out = fitting_panel(judges, Truth.of(photos))
     return Setup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
+
+
+def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Registry]:
+    """Return the names of methods, and a registry that builds them.
+
+    Parameters
+    ----------
+    known : Registry
+    texts : sequence of str
+        ``METHOD``, ``METHOD:NAME=VALUE`` (such as ``privacynet:precision=float32``, which is then its name here), or
+        ``OWN=METHOD:NAME=VALUE`` under a name of one's own; further settings after another colon.
+
+    Raises
+    ------
+    UsageError
+        If a method or a setting is unknown, or a name comes twice.
+    """
+    names: list[str] = []
+    for text in texts:
+        head, *settings = text.split(":")
+        own, equals, method = (part.strip() for part in head.partition("="))
+        method = method if equals else own
+        name = own if equals else text
+        if name in names:
+            raise UsageError(f"two methods are called '{name}': give one a name of its own, such as mine={text}")
+        known.find("perturber", method)
+        if name != method:
+            known = known.with_alias("perturber", name, method)
+        given = dict(_setting(text, setting) for setting in settings)
+        known = with_settings(known, "perturber", name, given) if given else known
+        names.append(name)
+    return tuple(names), known
+
+
+def _setting(text: str, setting: str) -> tuple[str, str]:
+    name, equals, value = (part.strip() for part in setting.partition("="))
+    if not (name and equals):
+        raise UsageError(f"method '{text}': expected METHOD:NAME=VALUE, got '{setting}' after the colon")
+    return name, value
 
 
 class Progress(Protocol):

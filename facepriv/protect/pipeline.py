@@ -196,8 +196,9 @@ class Pipeline:
 
     def _purpose(self, position: int) -> str:
         """Name the noise of one method of the chain: its name, numbered where it stands there again."""
-        name = self.methods[position].name
-        times = [m.name for m in self.methods[:position]].count(name)
+        # An alias draws as the method that it stands for, so that two settings of one method can be compared.
+        names = [m.component or m.name for m in self.methods]
+        name, times = names[position], names[:position].count(names[position])
         return f"{name}#{times + 1}" if times else name
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,10 @@ from facepriv.files import atomic_write
 from facepriv.report import plots as figures
 from facepriv.report import tables
 from facepriv.report.plots import Key, label, series
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 PAGE, ROWS, RESULT, LATEX = "report.html", "rows.csv", "result.json", "tables.tex"
 _QUALITY = 88
@@ -56,10 +63,58 @@ def write_report(of: Comparison, folder: Path) -> Path:
     return folder / PAGE
 
 
+def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Path:
+    """Write the report of each comparison; returns the path of the page to open.
+
+    Of several sets each has a report in a folder of its own, and above them stand one ``rows.csv`` with a column
+    ``data``, one ``result.json`` with all ``sets``, and a page that leads to them.
+    """
+    if len(comparisons) == 1:
+        return write_report(comparisons[0], folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {re.sub(r"[^a-z0-9]+", "-", of.data["name"]): of for of in comparisons}
+    for name, of in places.items():
+        write_report(of, folder / name)
+    result = {"facepriv": comparisons[0].facepriv, "sets": [of.plain() for of in comparisons]}
+    files = {
+        ROWS: joined_csv({of.data["name"]: csv_text(of) for of in comparisons}),
+        RESULT: json.dumps(result, indent=1) + "\n",
+        PAGE: index(places),
+    }
+    for name, text in files.items():
+        atomic_write(folder / name, text.encode())
+    return folder / PAGE
+
+
+def joined_csv(tables: Mapping[str, str]) -> str:
+    """Join the rows of several sets into one table whose first column names the set."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    for name, text in tables.items():
+        head, *rows = csv.reader(io.StringIO(text, newline=""))
+        if not file.tell():
+            writer.writerow(["data", *head])
+        writer.writerows([name, *row] for row in rows)
+    return file.getvalue()
+
+
+def index(places: Mapping[str, Comparison]) -> str:
+    """Return a page with the first table of every set, and a link to its report."""
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            title=_title(next(iter(places.values()))),
+            sets=[(name, of.data["name"], tables.glance(of)) for name, of in places.items()],
+            css=_asset("page.css"),
+        )
+    )
+
+
 def csv_text(of: Comparison) -> str:
     """Return every row of every output as CSV."""
     head, lines = "", []
-    for output in of.outputs:
+    for output in (*of.outputs, *of.differences):
         columns = {"method": output.method, "output": output.name, "hidden": " ".join(output.hidden)}
         head, _, rest = to_csv((*output.rows, *output.adversaries), **columns).partition("\n")
         lines.append(rest)
@@ -68,40 +123,53 @@ def csv_text(of: Comparison) -> str:
 
 def page(of: Comparison) -> str:
     """Return the page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("facepriv", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    )  # fmt: skip
-    environment.filters["attributes"] = lambda cell: Markup(_attributes(cell))
-    environment.globals["numeric"] = lambda table, n: (
-        bool(table.rows) and any(r[n].value is not None for r in table.rows)
-    )
-    source = Path(__file__).parent
     shown = {
-        "glance": tables.glance(of), "attacks": tables.adversaries(of), "groups": tables.groups(of),
+        "glance": tables.glance(of), "differences": tables.differences(of), "attacks": tables.adversaries(of), "groups": tables.groups(of),
         "evaluators": tables.evaluators(of), "judges": tables.judges(of), "methods": tables.methods(of),
         "skipped": tables.skipped(of),
     }  # fmt: skip
     drawn = figures.figures(of)
     examples = _examples(of)
     names = [("glance", "At a glance")]
+    names += [("differences", shown["differences"].title)] * bool(of.differences)
     names += [("examples", "Examples")] * bool(examples) + [("figures", "Figures")] * bool(drawn)
     rest = ("attacks", "groups", "evaluators", "judges", "methods", "skipped")
     names += [(name, shown[name].title) for name in rest if shown[name].rows]
-    return environment.get_template("page.html.j2").render(
-        title=_title(of),
-        lead=_lead(of),
-        facts=_facts(of),
-        sections=[*names, ("reading", "How to read it")],
-        css=Markup((source / "page.css").read_text(encoding="utf-8")),
-        js=Markup((source / "page.js").read_text(encoding="utf-8")),
-        tables=shown,
-        figures=drawn,
-        examples=examples,
-        colours=[Key("originals", "●", 0), *(Key(m["name"], "●", series(of, m["name"])) for m in of.methods)],
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=_title(of),
+            lead=_lead(of),
+            facts=_facts(of),
+            sections=[*names, ("reading", "How to read it")],
+            css=_asset("page.css"),
+            js=_asset("page.js"),
+            tables=shown,
+            figures=drawn,
+            examples=examples,
+            colours=[Key("originals", "●", 0), *(Key(m["name"], "●", series(of, m["name"])) for m in of.methods)],
+        )
     )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    made = Environment(
+        loader=PackageLoader("facepriv", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    made.filters["attributes"] = lambda cell: Markup(_attributes(cell))
+    made.globals["numeric"] = lambda table, n: bool(table.rows) and any(r[n].value is not None for r in table.rows)
+    return made
+
+
+def _asset(name: str) -> Markup:
+    """Return a file of this package as trusted markup."""
+    from markupsafe import Markup
+
+    return Markup((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
 def _title(of: Comparison) -> str:

@@ -100,6 +100,20 @@ def evaluators(of: Comparison) -> Table:
     return table
 
 
+def differences(of: Comparison) -> Table:
+    """Return how far every method lies from the one that it is compared with; empty where none was named."""
+    against = of.settings.get("against", "")
+    head = ["output", "figure", "evaluator", "pairing", against, "the other", "difference", "note"]
+    caption = f"Each method less {against}, on the same faces under the same resamples of people."
+    table = Table("differences", f"Against {against}", caption, head)
+    for output in of.differences:
+        for row in output.rows:
+            if row.figure in _MAIN and not row.group and (row.change or row.note):
+                name = output.method if len(of.outputs) == len(of.methods) else f"{output.method}, {output.name}"
+                table.rows.append([Cell(name), *_figures(row, [row.evaluator, row.pairing])])
+    return table
+
+
 def groups(of: Comparison) -> Table:
     """Return the figures of each group: who pays for the privacy."""
     head = ["output", "figure", "group", "evaluator", "originals", "protected", "change", "note"]
@@ -178,13 +192,17 @@ def to_latex(tables: Iterable[Table]) -> str:
 
 
 def _line(of: Comparison, output: Output, row: Row, words: list[str]) -> list[Cell]:
+    weak = not row.counts
+    cells = [Cell(label(of, output), series=series(of, output.method)), *_figures(row, words)]
+    return [Cell(c.text, c.value, c.small, c.strong, weak, c.series) for c in cells]
+
+
+def _figures(row: Row, words: list[str]) -> list[Cell]:
+    """Return the cells of a row: what it is, `words`, before, after and change, and its note."""
     digits = 3 if row.unit == "index" else 2 if row.figure.startswith("fmr") else 1
     unit = {"percent": ", %", "years": ", years"}.get(row.unit, "")
-    weak = not row.counts
-    first = [Cell(label(of, output), series=series(of, output.method)), Cell(row.words + unit)]
     values = [_cell(row.before, digits), _cell(row.after, digits), _cell(row.change, digits, "+")]
-    cells = [*first, *(Cell(word) for word in words), *values, Cell(row.note)]
-    return [Cell(c.text, c.value, c.small, c.strong, weak, c.series) for c in cells]
+    return [Cell(row.words + unit), *(Cell(word) for word in words), *values, Cell(row.note)]
 
 
 def _cost(output: Output, figure: str) -> Row | None:
