@@ -141,7 +141,7 @@ def numbers(done):
 
 def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup, tmp_path):
     setup = replace(setup, place=tmp_path / "own")
-    first = compare(setup)
+    first = compare(setup).comparison
     (nothing,) = first.of("nothing")
     told = [row for row in nothing.rows if row.change is not None]
     assert {row.figure for row in told} >= {
@@ -163,11 +163,11 @@ def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup
     (dim,) = first.of("dim")
     assert any(row.change.value != 0 for row in dim.rows if row.change)
     counts = Nothing.calls, Dim.calls, Redness.calls
-    assert numbers(compare(setup)) == numbers(first) and counts == (Nothing.calls, Dim.calls, Redness.calls)
+    assert numbers(compare(setup).comparison) == numbers(first) and counts == (Nothing.calls, Dim.calls, Redness.calls)
 
 
 def test_a_method_that_cannot_hide_it_is_left_out_by_name(setup):
-    done = compare(setup)
+    done = compare(setup).comparison
     assert [m["name"] for m in done.methods] == ["nothing", "dim"]
     assert {"what": "grey", "why": "cannot hide this: it changes race"} in done.skipped
     with pytest.raises(UsageError, match=r"no method can make any of the outputs .*it changes race"):
@@ -184,7 +184,7 @@ def test_of_several_outputs_a_method_makes_those_that_it_can(setup):
 
 
 def test_a_judge_that_was_seen_speaks_for_nobody(setup):
-    done = compare(setup)
+    done = compare(setup).comparison
     by_method = {m["name"]: m["seen"] for m in done.methods}
     assert by_method == {"nothing": [], "dim": ["redness"]}
     (dim,) = done.of("dim")
@@ -201,32 +201,32 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkey
     monkeypatch.setattr(Dim, "stops_after", 10)
     setup = replace(setup, place=tmp_path / "own")
     with pytest.raises(KeyboardInterrupt):
-        compare(setup)
+        compare(setup).comparison
     monkeypatch.setattr(Dim, "stops_after", None)
     assert Dim.calls == 10
-    assert numbers(compare(setup)) == numbers(whole)
+    assert numbers(compare(setup).comparison) == numbers(whole)
     # Of the 27 faces the eight that were judged before stay done; the example is one more.
     assert Dim.calls == 10 + (made - 8)
 
 
 def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detector(setup, tmp_path):
     attacked = replace(setup, attacks=("restoration", "detector"), place=tmp_path / "own")
-    done = compare(attacked)
+    done = attack(compare(attacked))
     (nothing,) = done.of("nothing")
     rows = {row.evaluator: row for row in nothing.adversaries}
     assert rows["attack: detector"].figure == DETECTION and rows["attack: detector"].after.value == 50.0
     best = min(row.after.value for row in nothing.pick("gender_eer"))
     assert rows["attack: restoration"].figure == ATTACK and abs(rows["attack: restoration"].after.value - best) <= 5
     counts = Dim.calls, Redness.calls
-    assert numbers(compare(attacked)) == numbers(done) and counts == (Dim.calls, Redness.calls)
+    assert numbers(attack(compare(attacked))) == numbers(done) and counts == (Dim.calls, Redness.calls)
     # The figures are those that a comparison without attacks gives, and the faces are kept for one with more.
-    plain = compare(setup)
+    plain = compare(setup).comparison
     # As text: an interval that nobody gives is NaN, which is not equal to itself.
     assert [repr(o.rows) for o in plain.outputs] == [repr(o.rows) for o in done.outputs]
 
 
 def test_an_example_shows_the_face_before_and_after(setup):
-    (example,) = compare(setup).examples
+    (example,) = compare(setup).comparison.examples
     before, after = example.original, example.outputs["dim", "gender"]
     assert example.caption == "an astronaut" and before.shape == after.shape == (176, 176, 3)
     assert np.array_equal(example.outputs["nothing", "gender"], before) and after.mean() < before.mean()

@@ -222,7 +222,8 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
     for comparison in done:
         _show(comparison, named=len(done) > 1)
     console.note(f"the report: {page}")
-    if any([_judged(conditions, comparison) for comparison in done]):
+    failed = [_judged(conditions, comparison) for comparison in done]  # every verdict is printed
+    if any(failed):
         click.get_current_context().exit(FAILED)
 
 
@@ -262,7 +263,7 @@ def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[Setup]
     hidden, outputs = Names.joined(options.obfuscate), Names.joined(options.outputs)
     if hidden and outputs:
         raise UsageError("--obfuscate and --outputs exclude each other: one names attributes, the other whole outputs")
-    sets = {name: photos for name, photos in (_photos(root, options) for root in options.data)}
+    sets = dict(_photos(root, options) for root in options.data)
     if len(sets) < len(options.data):
         raise UsageError("two data sets are of the same layout: compare them in calls of their own")
     if options.together:

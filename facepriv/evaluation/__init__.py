@@ -1,5 +1,6 @@
-"""Two folders of photos, originals and protected, made by anything: what independent models see in both, in rows.
+"""The path of a figure, from photos to rows.
 
-`photos` lists what is evaluated, `pairing` finds each photo's protected copy, `predictions` asks the models, `measure` turns
-their answers into rows (`rows`), `conditions` decides on a row, and `folders` does it all, as ``facepriv evaluate``.
+In order: `photos` (what is evaluated), `truth` (its labels), `judges` (who judges, which judges count), `outputs` and
+`crops` (protected faces), `predictions` (what judges say), `attributes`, `matching` and `measure` (figures), `results`
+(rows and comparisons). `pairing` and `folders` evaluate two folders; `setup`, `measured` and `compare` compare methods.
 """

@@ -1,7 +1,7 @@
-"""What judges see in photos, each photo looked at once: kept by the content of the photo and of the judge.
+"""What judges say of photos. Each photo is judged once: answers are kept by the content of photo and judge.
 
-As in `facepriv.evaluation.predictions`, a photo is looked at as a stranger would: the face nearest the centre is found and aligned
-anew. The same bytes give the same answer in whatever folder they lie.
+The face nearest the centre is found and aligned as a third party would do it. A face that is not found, or that a model
+cannot take, is NaN, which the metrics count as an error.
 """
 
 from __future__ import annotations

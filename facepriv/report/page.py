@@ -123,11 +123,17 @@ def csv_text(of: Comparison) -> str:
 
 def page(of: Comparison) -> str:
     """Return the page."""
-    shown = {
-        "glance": tables.glance(of), "differences": tables.differences(of), "attacks": tables.adversaries(of), "groups": tables.groups(of),
-        "evaluators": tables.evaluators(of), "judges": tables.judges(of), "methods": tables.methods(of),
-        "skipped": tables.skipped(of),
-    }  # fmt: skip
+    makers = (
+        tables.glance,
+        tables.differences,
+        tables.adversaries,
+        tables.groups,
+        tables.evaluators,
+        tables.judges,
+        tables.methods,
+        tables.skipped,
+    )
+    shown = {table.name: table for table in (make(of) for make in makers)}
     drawn = figures.figures(of)
     examples = _examples(of)
     names = [("glance", "At a glance")]
