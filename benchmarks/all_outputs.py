@@ -55,7 +55,7 @@ from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.outcomes import Examiner, strength
 from facepriv.pool import spread
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL as UNPROTECTED
 from facepriv.protocol import PAIRINGS
 from facepriv.registry import Registry, registry

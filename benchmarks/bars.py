@@ -12,7 +12,7 @@ from typing import Any
 
 from facepriv.evaluation.requests import OWN, RANDOM
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.protocol import ORIGINAL, PAIRINGS, Figures
 from facepriv.schema import AGE, ATTRIBUTES
 

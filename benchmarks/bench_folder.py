@@ -23,7 +23,7 @@ from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box
 from facepriv.images import read_image
-from facepriv.protect.manifest import read_run
+from facepriv.protection.manifest import read_run
 
 #: Least times the photos a second of deface, and how far the numbers of the faces found may lie apart.
 TIMES_DEFACE, FACES_APART = 6.0, 0.02

@@ -174,7 +174,7 @@ def _image(rng: np.random.Generator) -> None:
 
 
 def _manifest(rng: np.random.Generator) -> None:
-    from facepriv.protect.manifest import MANIFEST, RUN, RUN_FOLDER, open_manifest, read_run
+    from facepriv.protection.manifest import MANIFEST, RUN, RUN_FOLDER, open_manifest, read_run
 
     folder = Path("done", RUN_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ def _manifest(rng: np.random.Generator) -> None:
 
 def _shard(rng: np.random.Generator) -> None:
     from facepriv.images import read_member
-    from facepriv.protect.shards import members_of
+    from facepriv.protection.shards import members_of
 
     path = Path("given.tar")
     path.write_bytes(hostile.shard(rng))

@@ -22,7 +22,7 @@ from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import Estimate, estimate, with_interval
 from facepriv.metrics.matching import PROTECTED, Matching
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
 

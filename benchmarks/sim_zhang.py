@@ -30,7 +30,7 @@ from facepriv.faces import feather_mask
 from facepriv.faces.detect import landmarks_of_crop
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimate
-from facepriv.protect.request import face_rng
+from facepriv.protection.request import face_rng
 from facepriv.registry import registry
 from facepriv.schema import ADULT, ATTRIBUTES, RACE, RACE_PAIRS
 

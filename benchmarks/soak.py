@@ -35,7 +35,7 @@ from facepriv.cli.console import note
 from facepriv.errors import DataError
 from facepriv.files import file_sha256
 from facepriv.images import read_image
-from facepriv.protect.manifest import RUN_FOLDER, SHARDS, read_run
+from facepriv.protection.manifest import RUN_FOLDER, SHARDS, read_run
 
 #: Seconds without an end after which a run is taken for hanging.
 PATIENCE = 900.0

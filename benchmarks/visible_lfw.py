@@ -47,9 +47,9 @@ from facepriv.evaluation.predictions import Predictions, PredictionStore, predic
 from facepriv.files import digest
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.protect.options import Options
-from facepriv.protect.request import POLICIES, PrivacyRequest
-from facepriv.protect.run import make_plan, run_plan
+from facepriv.protection.options import Options
+from facepriv.protection.request import POLICIES, PrivacyRequest
+from facepriv.protection.run import make_plan, run_plan
 from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, counts, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS

@@ -107,7 +107,7 @@ def silence_counts_while(monkeypatch):
 
     However slow the machine is, only a worker that a test made hang is then silent.
     """
-    from facepriv.protect import local
+    from facepriv.protection import local
 
     def run(condition):
         clock = SimpleNamespace(monotonic=lambda: time.monotonic() if condition() else 0.0)

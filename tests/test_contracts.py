@@ -13,7 +13,7 @@ from facepriv.contracts import (
     resized,
 )
 from facepriv.errors import ContractError, UsageError
-from facepriv.protect.request import PrivacyRequest, face_rng
+from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.schema import ATTRIBUTES, RACE_PAIRS
 from facepriv.testing.faces import drawn_face
 

@@ -12,7 +12,7 @@ from PIL import Image
 from facepriv.cli import demo_run as demo
 from facepriv.cli import main
 from facepriv.errors import UsageError, WeightsError
-from facepriv.protect.pipeline import Method, Pipeline
+from facepriv.protection.pipeline import Method, Pipeline
 from facepriv.registry import Registry, registry
 
 

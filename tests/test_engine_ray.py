@@ -24,12 +24,12 @@ from facepriv.engines import ray as engine_module
 from facepriv.engines.cluster import MISSING, OWN, QUIET
 from facepriv.engines.ray import RayEngine, _Made, _Supervisor
 from facepriv.errors import PluginError, UsageError, WeightsError
-from facepriv.protect.local import LocalEngine
-from facepriv.protect.manifest import read_run
-from facepriv.protect.options import Options
-from facepriv.protect.request import PrivacyRequest
-from facepriv.protect.run import make_plan, run_plan
-from facepriv.protect.worker import Outcome, Setup, Task
+from facepriv.protection.local import LocalEngine
+from facepriv.protection.manifest import read_run
+from facepriv.protection.options import Options
+from facepriv.protection.request import PrivacyRequest
+from facepriv.protection.run import make_plan, run_plan
+from facepriv.protection.worker import Outcome, Setup, Task
 from facepriv.registry import registry
 
 TINY = Path(__file__).parent / "tiny"

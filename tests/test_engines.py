@@ -11,10 +11,10 @@ from PIL import Image
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.hookspecs import Descriptor
 from facepriv.pool import ONE_THREAD, use_one_thread
-from facepriv.protect import local
-from facepriv.protect.local import InlineEngine, LocalEngine
-from facepriv.protect.request import PrivacyRequest
-from facepriv.protect.worker import Setup, Task
+from facepriv.protection import local
+from facepriv.protection.local import InlineEngine, LocalEngine
+from facepriv.protection.request import PrivacyRequest
+from facepriv.protection.worker import Setup, Task
 from facepriv.registry import Plugin, Registry
 
 

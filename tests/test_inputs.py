@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facepriv.protect.inputs import discover
+from facepriv.protection.inputs import discover
 
 
 @pytest.fixture

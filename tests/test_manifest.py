@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facepriv.errors import DataError, UsageError
-from facepriv.protect.manifest import Row, open_manifest, read_folder_if_any, read_run, run_folder
+from facepriv.protection.manifest import Row, open_manifest, read_folder_if_any, read_run, run_folder
 
 ROW = Row("sub/a.jpg", "darken > noise", "1.5 > 1.5", " > ", "ok", 2, "0" * 64)
 INFO = {"facepriv": "1", "engine": "local", "methods": [{"name": "darken", "seen": ["dlib"]}]}
@@ -138,7 +138,7 @@ def test_a_second_run_into_the_same_folder_waits_its_turn(tmp_path):
     code = """
 import sys
 from pathlib import Path
-from facepriv.protect.manifest import open_manifest
+from facepriv.protection.manifest import open_manifest
 with open_manifest(Path(sys.argv[1]), {}):
     print("locked", flush=True)
     sys.stdin.read()

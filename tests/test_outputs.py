@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from facepriv.errors import UsageError
-from facepriv.protect.inputs import discover
-from facepriv.protect.manifest import Row, Run
-from facepriv.protect.plan import place, triage
+from facepriv.protection.inputs import discover
+from facepriv.protection.manifest import Row, Run
+from facepriv.protection.plan import place, triage
 
 CHAIN = "darken"
 

@@ -9,8 +9,8 @@ from PIL import Image
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import feather_mask
 from facepriv.images import read_image
-from facepriv.protect.pipeline import build_pipeline
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.pipeline import build_pipeline
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Estimator, Registry, wanted_labels
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}

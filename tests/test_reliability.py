@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import console, main
-from facepriv.protect.manifest import Row, read_run
-from facepriv.protect.options import Options
-from facepriv.protect.run import make_plan, run_plan
+from facepriv.protection.manifest import Row, read_run
+from facepriv.protection.options import Options
+from facepriv.protection.run import make_plan, run_plan
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, rights and mounts as on POSIX")
 RUN = "apply photos -o out --method odd --obfuscate gender --workers 1"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facepriv.files import content_hash
-from facepriv.protect.request import face_rng
+from facepriv.protection.request import face_rng
 
 BASE = {"content": content_hash(b"photo"), "face": 0, "purpose": "privacynet", "seed": 0, "key": b""}
 OTHERS = {"content": content_hash(b"another"), "face": 1, "purpose": "targets", "seed": 1, "key": b"secret"}

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from facepriv.errors import ImageError, UsageError
-from facepriv.protect.manifest import Row, read_run
-from facepriv.protect.options import Options
-from facepriv.protect.run import make_plan, run_plan
-from facepriv.protect.shards import members_of
+from facepriv.protection.manifest import Row, read_run
+from facepriv.protection.options import Options
+from facepriv.protection.run import make_plan, run_plan
+from facepriv.protection.shards import members_of
 
 BRIGHT = {"gender": "bright-gender"}
 
@@ -152,7 +152,7 @@ class TestFailures:
 
     def test_a_shard_that_cannot_be_written_leaves_nothing(self, run, shard, faces, tmp_path, monkeypatch):
         shard(faces)
-        monkeypatch.setattr("facepriv.protect.shards._add", lambda *given: os.stat(tmp_path / "gone"))
+        monkeypatch.setattr("facepriv.protection.shards._add", lambda *given: os.stat(tmp_path / "gone"))
         summary = run(tmp_path / "in")
         assert summary.errors == [f"{tmp_path}/in/000.tar: No such file or directory"]
         left = [path.name for path in (tmp_path / "out").rglob("*")]
@@ -180,7 +180,7 @@ class TestResume:
 
         shard(faces)
         with monkeypatch.context() as patch:
-            patch.setattr("facepriv.protect.shards._outcome", die)
+            patch.setattr("facepriv.protection.shards._outcome", die)
             patch.setattr("shutil.rmtree", lambda *given, **options: None)  # a killed process tidies nothing up
             with pytest.raises(Killed):
                 run(tmp_path / "in")

@@ -15,9 +15,9 @@ from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
 from facepriv.evaluation.predictions import predict_photos
 from facepriv.faces import propose
 from facepriv.hookspecs import Descriptor
-from facepriv.protect.options import Options
-from facepriv.protect.request import PrivacyRequest
-from facepriv.protect.run import make_plan, run_plan
+from facepriv.protection.options import Options
+from facepriv.protection.request import PrivacyRequest
+from facepriv.protection.run import make_plan, run_plan
 from facepriv.registry import Plugin, Registry
 
 KEY = b"a key of sixteen bytes or more"

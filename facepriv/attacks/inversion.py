@@ -14,7 +14,7 @@ from facepriv.attacks.base import evidence
 from facepriv.contracts import Attack, FaceBatch, Images, Notes, Tools
 from facepriv.errors import PluginError, one_line
 from facepriv.files import content_hash
-from facepriv.protect.request import face_rng
+from facepriv.protection.request import face_rng
 
 
 class Inversion(Attack):

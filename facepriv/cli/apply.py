@@ -14,8 +14,8 @@ from facepriv.cli.values import Names, pairs
 from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
-    from facepriv.protect.options import Options
-    from facepriv.protect.run import Plan, Summary
+    from facepriv.protection.options import Options
+    from facepriv.protection.run import Plan, Summary
 
 
 @click.command("apply", short_help="Protect photos: files, folders, patterns.")
@@ -82,7 +82,7 @@ def command(ctx: click.Context, **given: Any) -> None:
     Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
     that tells what was hidden. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
     """
-    from facepriv.protect.run import make_plan, run_plan
+    from facepriv.protection.run import make_plan, run_plan
     from facepriv.registry import registry
     from facepriv.settings import configured
 
@@ -112,8 +112,8 @@ def command(ctx: click.Context, **given: Any) -> None:
 
 def _options(given: dict[str, Any]) -> Options:
     """Turn the command line into `Options`; raises `UsageError` where parts of it contradict one another."""
-    from facepriv.protect.options import Options, new_key, read_key
-    from facepriv.protect.request import PrivacyRequest
+    from facepriv.protection.options import Options, new_key, read_key
+    from facepriv.protection.request import PrivacyRequest
     from facepriv.schema import attribute
 
     obfuscate, keep = Names.joined(given["obfuscate"]), Names.joined(given["keep"])

@@ -20,8 +20,8 @@ from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.predictions import Predictions, predict_photos
 from facepriv.files import atomic_write
 from facepriv.images import read_image, write_image
-from facepriv.protect.pipeline import Pipeline, build_pipeline
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.pipeline import Pipeline, build_pipeline
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.samples import Portrait, portraits
 from facepriv.schema import GENDER

@@ -20,7 +20,7 @@ from facepriv import __version__
 from facepriv.contracts import FaceBatch, Perturber
 from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor
-from facepriv.protect.request import PrivacyRequest, face_rng
+from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.registry import Registry, load_target
 from facepriv.schema import ATTRIBUTES
 
@@ -170,7 +170,7 @@ def _self_test(portrait: Path) -> Finding:
 def _whole_road(portrait: Path) -> str:
     from facepriv.faces.align import invert
     from facepriv.images import read_image, write_image
-    from facepriv.protect.pipeline import Pipeline
+    from facepriv.protection.pipeline import Pipeline
     from facepriv.registry import Method
 
     pipeline = Pipeline([Method("darker", _Darker())], PrivacyRequest(targets={"gender": "male"}), b"self-test")

@@ -21,10 +21,10 @@ import numpy as np
 from facepriv import __version__
 from facepriv.engines.cluster import SAME, connected, ray_errors
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
-from facepriv.protect.engine import Engine
-from facepriv.protect.inputs import is_shard
-from facepriv.protect.local import LocalEngine
-from facepriv.protect.worker import Outcome, Setup, Task
+from facepriv.protection.engine import Engine
+from facepriv.protection.inputs import is_shard
+from facepriv.protection.local import LocalEngine
+from facepriv.protection.worker import Outcome, Setup, Task
 
 _T = TypeVar("_T")
 

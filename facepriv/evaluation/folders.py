@@ -23,8 +23,8 @@ from facepriv.evaluation.predictions import PredictionStore, predict_photos
 from facepriv.evaluation.results import Row, to_json
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
-from facepriv.protect.inputs import discover
-from facepriv.protect.manifest import Run, read_run
+from facepriv.protection.inputs import discover
+from facepriv.protection.manifest import Run, read_run
 
 #: Opens a stage of so many photos and gives what is told how many more are done.
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

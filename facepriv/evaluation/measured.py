@@ -18,7 +18,7 @@ from facepriv.evaluation.setup import Progress, Setup
 from facepriv.evaluation.truth import Truth
 from facepriv.files import atomic_write, digest, load_arrays, save_arrays
 from facepriv.pool import spread
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.schema import AGE
 
 

@@ -24,8 +24,8 @@ from facepriv.faces.subject import Crop, cut_subject, nearest_centre
 from facepriv.files import digest, file_hash, load_arrays, save_arrays
 from facepriv.images import Photo, decode_image, encode_image, read_image
 from facepriv.pool import spread, use_one_thread
-from facepriv.protect.pipeline import Pipeline, Prepared, build_pipeline
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.pipeline import Pipeline, Prepared, build_pipeline
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import DEFAULT_ESTIMATOR, Registry
 from facepriv.schema import ATTRIBUTES
 

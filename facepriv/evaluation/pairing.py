@@ -22,7 +22,7 @@ from facepriv.evaluation.predictions import CHUNK, PredictionStore
 from facepriv.files import digest, file_hash
 from facepriv.metrics import quality
 from facepriv.pool import spread
-from facepriv.protect.inputs import discover
+from facepriv.protection.inputs import discover
 
 State = Literal["ok", "missing", "unreadable", "resized", "original unreadable"]
 _STATES: tuple[State, ...] = ("ok", "unreadable", "resized", "original unreadable")

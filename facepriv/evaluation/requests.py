@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from facepriv.errors import UsageError
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, nearest, selections
 
 #: Outputs beside the paper's: a drawn gender, and every face's own labels as targets.

@@ -13,7 +13,7 @@ from facepriv.evaluation.judges import Judges, Panel, panel
 from facepriv.evaluation.requests import named_output, paper_outputs
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry, build_method, registry
 from facepriv.settings import configured, with_settings
 

@@ -16,7 +16,7 @@ from facepriv.evaluation.results import Example
 from facepriv.faces import Face, find_faces
 from facepriv.files import digest, file_hash
 from facepriv.images import IMAGE_SUFFIXES, Photo, read_image
-from facepriv.protect.pipeline import build_pipeline
+from facepriv.protection.pipeline import build_pipeline
 
 #: Side of a picture in pixels.
 SIDE = 176

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from facepriv.contracts import FaceBatch, Images, Labels, Perturber
-from facepriv.protect.request import face_rng
+from facepriv.protection.request import face_rng
 from facepriv.schema import ATTRIBUTES
 from facepriv.testing.core import require
 from facepriv.testing.faces import specimens

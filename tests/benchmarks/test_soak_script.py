@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.protect.manifest import RUN_FOLDER
+from facepriv.protection.manifest import RUN_FOLDER
 
 
 @pytest.mark.parametrize("shards", ["0", "3"])

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from facepriv.errors import DataError, UsageError
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import registry
 
 

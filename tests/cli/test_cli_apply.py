@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.protect.manifest import read_run
-from facepriv.protect.run import Summary
+from facepriv.protection.manifest import read_run
+from facepriv.protection.run import Summary
 
 
 @pytest.fixture
@@ -246,6 +246,6 @@ def test_a_thorough_search_is_asked_of_the_run(call, photos, monkeypatch, given)
         asked.append(plan.options.thorough)
         return Summary()
 
-    monkeypatch.setattr("facepriv.protect.run.run_plan", run_plan)
+    monkeypatch.setattr("facepriv.protection.run.run_plan", run_plan)
     assert call(f"photos -o out --method darken --obfuscate gender {given}").exit_code == 0
     assert asked == [bool(given)]

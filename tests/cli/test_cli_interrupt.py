@@ -10,9 +10,9 @@ import time
 import pytest
 from PIL import Image
 
-from facepriv.protect.manifest import read_run
-from facepriv.protect.options import Options
-from facepriv.protect.run import make_plan, run_plan
+from facepriv.protection.manifest import read_run
+from facepriv.protection.options import Options
+from facepriv.protection.run import make_plan, run_plan
 
 COUNT = 16
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from facepriv_pixelate import CELLS, Pixelate
 
-from facepriv.protect.request import face_rng
+from facepriv.protection.request import face_rng
 from facepriv.registry import registry
 from facepriv.testing import specimens
 

@@ -22,7 +22,7 @@ from facepriv.errors import DataError, FaceprivError
 from facepriv.faces import crop_face, find_faces
 from facepriv.files import file_sha256
 from facepriv.images import read_image
-from facepriv.protect.inputs import discover
+from facepriv.protection.inputs import discover
 from facepriv.registry import build_estimator, registry
 from facepriv.schema import ATTRIBUTES
 from facepriv.weights import Provenance

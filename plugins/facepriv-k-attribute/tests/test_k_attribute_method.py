@@ -14,8 +14,8 @@ from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import crop_faces, find_faces
 from facepriv.hookspecs import Descriptor
 from facepriv.images import read_image
-from facepriv.protect.pipeline import build_pipeline
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.pipeline import build_pipeline
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.samples import portraits
 

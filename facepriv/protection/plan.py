@@ -12,8 +12,8 @@ from typing import Literal
 from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.images import IMAGE_SUFFIXES
-from facepriv.protect.inputs import Discovery, Found, is_shard
-from facepriv.protect.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
+from facepriv.protection.inputs import Discovery, Found, is_shard
+from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
 
 Existing = Literal["fail", "resume", "overwrite"]
 

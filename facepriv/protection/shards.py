@@ -19,8 +19,8 @@ from typing import BinaryIO
 from facepriv.errors import ImageError, cleaned, one_line
 from facepriv.files import file_sha256
 from facepriv.imageformats import IMAGE_SUFFIXES
-from facepriv.protect.inputs import is_shard
-from facepriv.protect.worker import Outcome, Span, Task
+from facepriv.protection.inputs import is_shard
+from facepriv.protection.worker import Outcome, Span, Task
 
 Run = Callable[[Sequence[Task]], Iterator[Outcome]]
 

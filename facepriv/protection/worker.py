@@ -12,9 +12,9 @@ from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, on
 from facepriv.files import file_sha256
 from facepriv.images import Photo, read_image, read_member, write_image
 from facepriv.pool import use_one_thread
-from facepriv.protect.manifest import Status
-from facepriv.protect.pipeline import Pipeline, Prepared, Protected, build_pipeline
-from facepriv.protect.request import PrivacyRequest
+from facepriv.protection.manifest import Status
+from facepriv.protection.pipeline import Pipeline, Prepared, Protected, build_pipeline
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import ATTRIBUTES
 
@@ -78,7 +78,7 @@ class Task:
     number : int
     source, staged : Path
     member : str
-        Its name within `source` where that is a shard, see `facepriv.protect.shards`.
+        Its name within `source` where that is a shard, see `facepriv.protection.shards`.
     span : tuple of int, optional
         Its place there; None: the whole file.
     """
@@ -108,7 +108,7 @@ class Outcome:
     number : int
         The task's.
     status : Status
-        See `facepriv.protect.manifest.Row`.
+        See `facepriv.protection.manifest.Row`.
     faces : int
         Number of faces treated.
     sha256, error : str

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from facepriv.errors import UsageError
-from facepriv.protect.plan import Existing
-from facepriv.protect.request import PrivacyRequest
-from facepriv.protect.worker import TIMEOUT, OnNoFace
+from facepriv.protection.plan import Existing
+from facepriv.protection.request import PrivacyRequest
+from facepriv.protection.worker import TIMEOUT, OnNoFace
 
 #: Shortest secret that a key file may hold, in bytes.
 KEY_BYTES = 16
@@ -24,9 +24,9 @@ class Options:
     Parameters
     ----------
     inputs : tuple of str
-        Files, folders, patterns, see `facepriv.protect.inputs.discover`.
+        Files, folders, patterns, see `facepriv.protection.inputs.discover`.
     out : str
-        See `facepriv.protect.plan.place`.
+        See `facepriv.protection.plan.place`.
     methods : tuple of str
         Applied in order.
     request : PrivacyRequest

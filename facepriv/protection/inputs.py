@@ -9,7 +9,7 @@ from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 
 from facepriv.images import IMAGE_SUFFIXES
-from facepriv.protect.manifest import RUN_FOLDER
+from facepriv.protection.manifest import RUN_FOLDER
 
 #: Photos of kinds that facepriv does not read. Met in a folder they are named, so that none is left out silently.
 FOREIGN_SUFFIXES = frozenset(
@@ -17,7 +17,7 @@ FOREIGN_SUFFIXES = frozenset(
      ".jxl", ".mpo", ".nef", ".orf", ".pgm", ".pnm", ".ppm", ".raf", ".rw2", ".tga")
 )  # fmt: skip
 
-#: What a tar shard's file name ends with, see `facepriv.protect.shards`. A compressed tar cannot be read in places.
+#: What a tar shard's file name ends with, see `facepriv.protection.shards`. A compressed tar cannot be read in places.
 SHARD_SUFFIX = ".tar"
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
-from facepriv.protect.worker import Outcome, Task
+from facepriv.protection.worker import Outcome, Task
 
 
 class Engine(ABC):

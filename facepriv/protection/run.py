@@ -17,13 +17,13 @@ from facepriv.engines.ray import RayEngine
 from facepriv.errors import ImageError, UsageError, one_line
 from facepriv.files import atomic_write
 from facepriv.images import IMAGE_SUFFIXES
-from facepriv.protect.engine import Engine
-from facepriv.protect.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
-from facepriv.protect.local import InlineEngine, LocalEngine
-from facepriv.protect.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
-from facepriv.protect.options import Options
-from facepriv.protect.plan import Job, Place, Triage, place, triage
-from facepriv.protect.worker import Outcome, Setup, Task
+from facepriv.protection.engine import Engine
+from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
+from facepriv.protection.local import InlineEngine, LocalEngine
+from facepriv.protection.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
+from facepriv.protection.options import Options
+from facepriv.protection.plan import Job, Place, Triage, place, triage
+from facepriv.protection.worker import Outcome, Setup, Task
 from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
 
@@ -135,7 +135,7 @@ def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -
 
 
 class _Committer:
-    """Gives finished results their names. The row goes first, see `facepriv.protect.manifest`."""
+    """Gives finished results their names. The row goes first, see `facepriv.protection.manifest`."""
 
     def __init__(
         self, plan: Plan, methods: Sequence[Mapping[str, Any]], staging: Path, record: ManifestWriter | None
