@@ -44,7 +44,7 @@ from shared import Benchmark, json_option, replicates_option, write_json
 from torch import nn
 from training_parts import accelerator
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import UsageError

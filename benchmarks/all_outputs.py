@@ -40,7 +40,7 @@ from shared import (
     write_json,
 )
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note, progress, table
 from facepriv.datasets import readers
 from facepriv.datasets.copies import near_copies

@@ -22,7 +22,8 @@ from facepriv.cli.console import table
 from facepriv.errors import UsageError
 from facepriv.evaluation.compare import compare
 from facepriv.evaluation.photos import VISIBLE_LFW, photos_of
-from facepriv.evaluation.results import ATTACK, DETECTION, PREFIX, TURNED, Comparison, Output, Row
+from facepriv.evaluation.results import Comparison, Output
+from facepriv.evaluation.rows import ATTACK, DETECTION, PREFIX, TURNED, Row
 from facepriv.evaluation.setup import make_setup
 from facepriv.registry import registry
 from facepriv.report.plots import interval

@@ -28,7 +28,7 @@ import bench_generator
 import click
 from shared import Benchmark, json_option, weights_option, write_json
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note, table
 from facepriv.errors import UsageError
 

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from training_parts import TINY, accelerator, portrait_faces, stand_ins
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note, table
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.steps import descend, frozen_precision

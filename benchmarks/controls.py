@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.contracts import FaceBatch, Labels, Perturber
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry

@@ -34,7 +34,7 @@ from shared import (
     write_json,
 )
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note, table
 from facepriv.errors import UsageError
 from facepriv.evaluation.judges import Judges

@@ -36,7 +36,7 @@ from shared import (
     write_json,
 )
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note, table
 from facepriv.datasets import readers
 from facepriv.datasets.record import Record

@@ -36,7 +36,7 @@ from shared import (
     write_json,
 )
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli.console import note, progress, table
 from facepriv.datasets import record as records
 from facepriv.errors import DataError, UsageError

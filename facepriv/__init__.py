@@ -1,3 +1,28 @@
-"""facepriv: hide gender, age or race in face photos while recognition keeps working."""
+"""facepriv: hide gender, age or race in face photos while recognition keeps working.
 
-__version__ = "0.1.0"
+>>> import facepriv
+>>> protected = facepriv.protect("photo.jpg", method="privacynet", hide=("gender",))  # doctest: +SKIP
+
+`protect` changes a photo; `evaluate` compares protected photos with their originals; `compare` and `attack` measure
+methods over a data set. `facepriv.metrics` holds the measures alone. Each is imported on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from facepriv._version import __version__
+
+if TYPE_CHECKING:
+    from facepriv.api import attack, compare, evaluate, protect
+
+__all__ = ["__version__", "attack", "compare", "evaluate", "protect"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("facepriv.api"), name)
+    raise AttributeError(f"module 'facepriv' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv.attacks.compared import attack
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
 from facepriv.evaluation.compare import compare, runs_of
 from facepriv.evaluation.judges import panel
 from facepriv.evaluation.requests import named_output, paper_outputs
-from facepriv.evaluation.results import ATTACK, DETECTION
+from facepriv.evaluation.rows import ATTACK, DETECTION
 from facepriv.evaluation.setup import Setup, fitting_panel
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.cli import main
 from facepriv.engines import ray as engine_module
 from facepriv.engines.cluster import MISSING, OWN, QUIET

@@ -11,7 +11,8 @@ from facepriv.evaluation.compare import ComparisonRun
 from facepriv.evaluation.measure import SEEN
 from facepriv.evaluation.outputs import ORIGINAL, Plan
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.results import TOLD, Comparison, Output, Row
+from facepriv.evaluation.results import TOLD, Comparison, Output
+from facepriv.evaluation.rows import Row
 from facepriv.evaluation.setup import NoProgress, Progress, Setup
 from facepriv.evaluation.truth import Truth
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facepriv.attacks.run import Answers, Target
 from facepriv.errors import DataError
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.results import ATTACK, BEST, DETECTION, PREFIX, TURNED, Row
+from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, PREFIX, TURNED, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimates

@@ -16,6 +16,7 @@ from facepriv.cli import console
 from facepriv.cli.evaluate import FAILED
 from facepriv.cli.values import Names
 from facepriv.errors import UsageError
+from facepriv.evaluation.photos import layout_of
 
 if TYPE_CHECKING:
     from facepriv.datasets.record import Record
@@ -300,25 +301,6 @@ def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
     part = f", part {options.part}" if options.part else ""
     first = f", first {options.limit} files" if options.limit else ""
     return f"{layout}{part}{first}", photos
-
-
-def layout_of(root: Path) -> str:
-    """Find out how a folder is laid out; raises `UsageError` where it cannot be told."""
-    from facepriv.datasets.readers.csvfolder import LABELS
-    from facepriv.evaluation.photos import VISIBLE_LFW, layouts
-
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder; DATA is a data set, or a folder of photos with {LABELS}")
-    signs = {
-        "csv": (root / LABELS).is_file(),
-        "celeba": (root / "list_attr_celeba.txt").is_file(),
-        VISIBLE_LFW: any((place / "lfw_gender.csv").is_file() for place in (root, root.parent)) and "lfw" in root.name,
-        "utkface": next(root.glob("[0-9]*_[01]_[0-4]_*.jpg"), None) is not None,
-    }
-    found = [name for name, there in signs.items() if there]
-    if len(found) != 1:
-        raise UsageError(f"{root}: name its layout with --layout, one of {', '.join(layouts())}")
-    return found[0]
 
 
 def _cache() -> Path:

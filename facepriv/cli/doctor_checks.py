@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.contracts import FaceBatch, Perturber
 from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from facepriv.evaluation.conditions import Verdict
     from facepriv.evaluation.folders import Evaluation
     from facepriv.evaluation.judges import Panel
-    from facepriv.evaluation.results import Row
+    from facepriv.evaluation.rows import Row
     from facepriv.metrics.bootstrap import Estimate
 
 #: Exit code where a condition of --fail-if holds, or cannot be judged.
@@ -144,7 +144,7 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
     """Write JSON and CSV where they were asked for; a file is there whole or not at all."""
     import json
 
-    from facepriv.evaluation.results import to_csv
+    from facepriv.evaluation.rows import to_csv
     from facepriv.files import atomic_write
 
     fails = [{"condition": v.condition.text, "holds": v.holds} for v in verdicts]

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.engines.cluster import SAME, connected, ray_errors
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.protection.engine import Engine

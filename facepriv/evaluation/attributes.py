@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.judges import RACE_PAIR, STRONG
-from facepriv.evaluation.results import UNSEEN_MEAN, Row
+from facepriv.evaluation.rows import UNSEEN_MEAN, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import (
     accuracy,

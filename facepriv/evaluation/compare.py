@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluation.measured import measure_outputs
 from facepriv.evaluation.outputs import OutputRun, Plan, plan

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from facepriv.errors import UsageError
-from facepriv.evaluation.results import AT_FMR, FIGURES, FMRS, MAIN_FMR, UNSEEN_MEAN, Row, at_fmr
+from facepriv.evaluation.rows import AT_FMR, FIGURES, FMRS, MAIN_FMR, UNSEEN_MEAN, Row, at_fmr
 from facepriv.schema import nearest
 
 _ENDS = ("_before", "_rise", "_loss")
@@ -44,7 +44,7 @@ class Condition:
     text : str
         As it was given.
     figure, end : str
-        A key of `facepriv.evaluation.results.FIGURES`, perhaps with an FMR, and what of it is meant.
+        A key of `facepriv.evaluation.rows.FIGURES`, perhaps with an FMR, and what of it is meant.
     evaluator : str
         Whose; empty for all that count.
     sign : str

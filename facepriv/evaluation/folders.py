@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.datasets.readers import csvfolder
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
@@ -20,7 +20,8 @@ from facepriv.evaluation.judges import Panel, fitting
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
 from facepriv.evaluation.predictions import PredictionStore, predict_photos
-from facepriv.evaluation.results import Row, to_json
+from facepriv.evaluation.results import FigureTable, to_dataframe
+from facepriv.evaluation.rows import Row, to_json
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protection.inputs import discover
@@ -59,6 +60,14 @@ class Evaluation:
     people: int
     judges: dict[str, dict[str, Any]]
     settings: dict[str, float]
+
+    def __getitem__(self, figure: str) -> Mapping[str, Row]:
+        """Return evaluator -> row of a figure, see `facepriv.evaluation.results.FigureTable`."""
+        return FigureTable(self.rows)[figure]
+
+    def to_dataframe(self) -> Any:
+        """Return every row as a pandas DataFrame; raises `PluginError` where pandas is not installed."""
+        return to_dataframe(({}, row) for row in self.rows)
 
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.results import AT_FMR, FMRS, Row, at_fmr
+from facepriv.evaluation.rows import AT_FMR, FMRS, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
 

@@ -15,7 +15,8 @@ from facepriv.evaluation.attributes import Figure, Resampling, attribute_rows, e
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.matching import GRID, MatcherRows, Sample
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.results import FMRS, Curves, Row
+from facepriv.evaluation.results import Curves
+from facepriv.evaluation.rows import FMRS, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, subject_index
 from facepriv.metrics.matching import PROTECTED, Matching

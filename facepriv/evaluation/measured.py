@@ -13,7 +13,8 @@ from facepriv.evaluation.keys import core_hash
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.outputs import ORIGINAL, Plan
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.results import Curves, Float, Output, plain_curves, plain_output, read_curves, read_output
+from facepriv.evaluation.results import Curves, Output, plain_curves, plain_output, read_curves, read_output
+from facepriv.evaluation.rows import Float
 from facepriv.evaluation.setup import Progress, Setup
 from facepriv.evaluation.truth import Truth
 from facepriv.files import atomic_write, digest, load_arrays, save_arrays

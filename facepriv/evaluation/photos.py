@@ -6,6 +6,7 @@ from pathlib import Path
 
 from facepriv.datasets import readers
 from facepriv.datasets.readers import lfw
+from facepriv.datasets.readers.csvfolder import LABELS
 from facepriv.datasets.record import Record
 from facepriv.datasets.splits import PARTS
 from facepriv.errors import DataError, UsageError
@@ -54,3 +55,20 @@ def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None
         if not photos:
             raise DataError(f"{root}: no photo of the '{kind}' layout is in part '{part}'")
     return photos[:limit]
+
+
+def layout_of(root: Path) -> str:
+    """Find out how a folder is laid out; raises `UsageError` where it cannot be told."""
+
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder; DATA is a data set, or a folder of photos with {LABELS}")
+    signs = {
+        "csv": (root / LABELS).is_file(),
+        "celeba": (root / "list_attr_celeba.txt").is_file(),
+        VISIBLE_LFW: any((place / "lfw_gender.csv").is_file() for place in (root, root.parent)) and "lfw" in root.name,
+        "utkface": next(root.glob("[0-9]*_[01]_[0-4]_*.jpg"), None) is not None,
+    }
+    found = [name for name, there in signs.items() if there]
+    if len(found) != 1:
+        raise UsageError(f"{root}: name its layout with --layout, one of {', '.join(layouts())}")
+    return found[0]

@@ -104,6 +104,10 @@ class Pipeline:
         replaces = any(m.perturber.paste == "replacement" for m in self.methods)
         self.paste_mode: Literal["residual", "replacement"] = "replacement" if replaces else "residual"
 
+    def with_request(self, request: PrivacyRequest, key: bytes) -> Pipeline:
+        """Return a pipeline with the same loaded methods for another request and another secret."""
+        return replace(self, request=request, key=key)
+
     def protect(self, photo: Photo) -> Protected:
         """Change all faces of one photo; without a face it comes back as it was."""
         return self.finish([self.prepare(photo)])[0]

@@ -58,6 +58,8 @@ class PrivacyRequest:
     pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.obfuscate, str):
+            raise UsageError(f"obfuscate: expected a tuple of attributes, got a text; write ('{self.obfuscate}',)")
         for name in (*self.obfuscate, *self.targets):
             attribute(name)
         for name, label in self.targets.items():

@@ -12,7 +12,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from facepriv import __version__
+from facepriv._version import __version__
 from facepriv.engines.ray import RayEngine
 from facepriv.errors import ImageError, UsageError, one_line
 from facepriv.files import atomic_write

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import PluginError, UsageError
-from facepriv.evaluation.results import Comparison, to_csv
+from facepriv.evaluation.results import Comparison
+from facepriv.evaluation.rows import to_csv
 from facepriv.files import atomic_write
 from facepriv.report import plots as figures
 from facepriv.report import tables

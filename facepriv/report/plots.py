@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from facepriv.evaluation.results import ATTACK, BEST, PREFIX, TOLD, TURNED, Comparison, Output, Row
+from facepriv.evaluation.results import TOLD, Comparison, Output
+from facepriv.evaluation.rows import ATTACK, BEST, PREFIX, TURNED, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
 from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from facepriv.evaluation.results import ATTACK, BEST, DETECTION, TOLD, Comparison, Output, Row
+from facepriv.evaluation.results import TOLD, Comparison, Output
+from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
 from facepriv.report.plots import interval, label, series

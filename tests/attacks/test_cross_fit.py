@@ -7,7 +7,7 @@ from facepriv.attacks.rows import adversary_rows, class_eer, class_scores
 from facepriv.attacks.run import Answers, Target, _load_notes, cross_fit
 from facepriv.contracts import Attack
 from facepriv.errors import PluginError
-from facepriv.evaluation.results import ATTACK, BEST, DETECTION
+from facepriv.evaluation.rows import ATTACK, BEST, DETECTION
 from facepriv.evaluation.truth import Truth
 from facepriv.files import save_arrays
 

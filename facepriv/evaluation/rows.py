@@ -1,0 +1,245 @@
+"""One figure of one method a row, with its interval: what tables, CSV, JSON and conditions are made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facepriv.errors import DataError
+from facepriv.metrics.bootstrap import Estimate, with_interval
+
+Float = NDArray[np.float64]
+
+
+#: Figure -> what it is, in words. Of rates all are percent; see `Row.unit`.
+FIGURES: Mapping[str, str] = {
+    "missing": "photos without a protected file",
+    "unreadable": "protected files that are no whole image",
+    "resized": "protected files of another size than their original",
+    "identical": "protected files with the pixels of their original",
+    "found": "photos in which a face is found",
+    "ssim": "structural similarity to the original, mean over photos; image quality, never privacy",
+    "psnr": "peak signal-to-noise ratio to the original, mean over changed photos; image quality, never privacy",
+    "gender_eer": "gender EER",
+    "gender_flip_aware": "gender EER of who may turn the answer round",
+    "gender_auc": "gender AUC",
+    "gender_accuracy": "gender accuracy",
+    "gender_balanced": "gender balanced accuracy",
+    "gender_suppression": "gender suppression rate",
+    "gender_pic": "gender privacy gain less identity loss (PIC)",
+    "gender_wrong": "taken for the other gender at the originals' EER threshold",
+    "race_pair_eer": "Black-vs-White EER",
+    "race_eer": "EER of one race against the rest",
+    "race_accuracy": "race accuracy",
+    "race_balanced": "race balanced accuracy",
+    "race_suppression": "race suppression rate",
+    "race_pic": "race privacy gain less identity loss (PIC)",
+    "age_error": "mean absolute error of age",
+    "age_moved": "mean absolute change of the estimated age",
+    "age_shift": "mean change of the estimated age towards the target, faces outside it",
+    "tmr": "TMR at the set's own FMR",
+    "tmr_fixed": "TMR at the originals' threshold",
+    "fmr_fixed": "FMR at the originals' threshold",
+    "eer": "EER of matching",
+    "auc": "AUC of matching",
+    "d_prime": "d' of matching",
+    "rank1": "identification at rank 1",
+    "rank5": "identification at rank 5",
+    "attack_eer": "EER of an adversary, mean over the classes against the rest",
+    "detection_eer": "EER of telling protected from original faces, 50 % is a guess",
+}
+
+
+#: False match rates at which figures are given besides the main one, and the figures that hang on one.
+FMRS = (0.01, 0.001, 0.0001)
+
+
+AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed")
+
+
+#: The main FMR unless another is asked for.
+MAIN_FMR = 0.001
+
+
+#: The evaluator of a mean over those that count and were not seen in training.
+UNSEEN_MEAN = "unseen mean"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure, on the originals and on the protected photos; all values in the printed unit.
+
+    Parameters
+    ----------
+    figure : str
+        A key of `FIGURES`; at another FMR than the main one with it, such as ``tmr@1%``.
+    evaluator : str
+        Who says so; `UNSEEN_MEAN`; empty for what needs no evaluator.
+    attribute : str
+        "gender", "race", "age", or empty.
+    group : str
+        Of whom: empty for all, else such as ``gender: female``.
+    pairing : str
+        Of a matcher: a key of `facepriv.protocol.PAIRINGS`.
+    unit : str
+        "percent", "years", "photos", "dB", "index" (a number without unit).
+    before, after, change : Estimate or None
+        On the originals, on the protected photos, and the paired difference (after less before). An interval that is
+        not given is NaN.
+    counts : bool
+        False of an evaluator that the weights were trained against, or that is too weak on the originals: it is shown,
+        and in no mean.
+    note : str
+        Why it does not count, or why there is no figure.
+    samples : ndarray or None
+        (1 + R,) the values behind ``after``: on the photos as they are, then on R resamples of the people.
+    """
+
+    figure: str
+    evaluator: str = ""
+    attribute: str = ""
+    group: str = ""
+    pairing: str = ""
+    unit: str = "percent"
+    before: Estimate | None = None
+    after: Estimate | None = None
+    change: Estimate | None = None
+    counts: bool = True
+    note: str = ""
+    samples: Float | None = field(default=None, repr=False, compare=False)
+
+    def filled(self, scale: float, **values: Float) -> Row:
+        """Return the row with estimates, or with the reason why it has none.
+
+        Parameters
+        ----------
+        scale : float
+            What turns the values into the row's unit.
+        **values : ndarray
+            ``before``, ``after``, ``change``: (1 + R,), the set as it is, then its resamples.
+        """
+        try:
+            found = {name: with_interval(float(v[0]), v[1:]) for name, v in values.items()}
+        except DataError as error:
+            return replace(self, note=str(error))
+        estimates = {name: Estimate(scale * e.value, scale * e.low, scale * e.high) for name, e in found.items()}
+        return replace(self, **estimates, samples=scale * values["after"])
+
+    def less(self, other: Row) -> Row:
+        """Return the paired difference to the same figure of another method.
+
+        Parameters
+        ----------
+        other : Row
+            Its ``after`` becomes ``before`` here. Both rows need their `samples`, taken under the same resamples.
+        """
+        bare = replace(self, before=other.after, change=None, samples=None, counts=self.counts and other.counts)
+        if self.samples is None or other.samples is None:
+            return replace(bare, note=self.note or other.note or "no paired difference of this figure")
+        return bare.filled(1.0, before=other.samples, after=self.samples, change=self.samples - other.samples)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from the other rows of an output."""
+        return self.figure, self.evaluator, self.attribute, self.group, self.pairing
+
+    @property
+    def words(self) -> str:
+        """What the figure is, for people."""
+        name, at, fmr = self.figure.partition("@")
+        return FIGURES[name] + (f", FMR {fmr}" if at else "")
+
+    def flat(self) -> dict[str, Any]:
+        """Return it as one line of a table: estimates as ``after``, ``after_low``, ``after_high``, and so on."""
+        own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
+        for name in _VALUES:
+            said = getattr(self, name) or Estimate(math.nan, math.nan, math.nan)
+            own |= {name: said.value, f"{name}_low": said.low, f"{name}_high": said.high}
+        return {**own, "counts": self.counts, "note": self.note}
+
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON: estimates as value, low and high, NaN as null."""
+        own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
+        values = {name: _plain(getattr(self, name)) for name in _VALUES}
+        return {**own, "words": self.words, **values, "counts": self.counts, "note": self.note}
+
+
+_VALUES = ("before", "after", "change")
+
+
+def at_fmr(figure: str, fmr: float, main: float) -> str:
+    """Return the name of a figure at an FMR; the main one is not named."""
+    return figure if fmr == main else f"{figure}@{100 * fmr:g}%"
+
+
+def to_csv(rows: Iterable[Row], **columns: str) -> str:
+    """Return rows as CSV with a header; `columns` come first and are the same in every line."""
+    texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit")
+    parts = [f"{name}{end}" for name in _VALUES for end in ("", "_low", "_high")]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*columns, *texts, *parts, "counts", "note"])
+    for row in rows:
+        values: list[str] = []
+        for name in _VALUES:
+            values += _cells(getattr(row, name))
+        own = [getattr(row, name) for name in texts]
+        writer.writerow([*columns.values(), *own, *values, "yes" if row.counts else "no", row.note])
+    return file.getvalue()
+
+
+def to_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return rows for JSON, see `Row.plain`."""
+    return [row.plain() for row in rows]
+
+
+def number(value: float) -> float | None:
+    """Return a number that JSON can hold; None for NaN and infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _plain(value: Estimate | None) -> dict[str, float | None] | None:
+    if value is None:
+        return None
+    return {"value": number(value.value), "low": number(value.low), "high": number(value.high)}
+
+
+def _cells(value: Estimate | None) -> list[str]:
+    if value is None:
+        return ["", "", ""]
+    return ["" if not math.isfinite(v) else repr(float(v)) for v in (value.value, value.low, value.high)]
+
+
+#: Rows of what adversaries recover, and of whether protection can be told.
+ATTACK, DETECTION = "attack_eer", "detection_eer"
+
+
+#: What stands before the name of an attack among evaluators.
+PREFIX = "attack: "
+
+
+TURNED = ", turned round"
+
+
+#: The note of the strongest.
+BEST = "best adversary"
+
+
+def read_row(said: Mapping[str, Any]) -> Row:
+    """Return a row from what `Row.plain` wrote."""
+    texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit", "counts", "note")
+    values = {name: _estimate(said[name]) for name in ("before", "after", "change")}
+    return Row(**{name: said[name] for name in texts}, **values)
+
+
+def _estimate(said: Mapping[str, float | None] | None) -> Estimate | None:
+    if said is None:
+        return None
+    return Estimate(*(float("nan") if said[part] is None else float(said[part]) for part in ("value", "low", "high")))
