@@ -34,9 +34,35 @@ Labels = Path | str | Mapping[str, Mapping[str, object]] | Sequence[Mapping[str,
 
 
 @overload
-def protect(photo: Pixels, method: str = ..., hide: Sequence[str] = ..., **options: Any) -> Pixels: ...
+def protect(
+    photo: Pixels,
+    method: str = ...,
+    hide: Sequence[str] = ...,
+    *,
+    targets: Mapping[str, str] | None = ...,
+    policy: Policy = ...,
+    strength: float = ...,
+    seed: int = ...,
+    key: bytes | None = ...,
+    settings: Sequence[str] = ...,
+    device: str = ...,
+    out: Path | str | None = ...,
+) -> Pixels: ...
 @overload
-def protect(photo: Image | Path | str, method: str = ..., hide: Sequence[str] = ..., **options: Any) -> Image: ...
+def protect(
+    photo: Image | Path | str,
+    method: str = ...,
+    hide: Sequence[str] = ...,
+    *,
+    targets: Mapping[str, str] | None = ...,
+    policy: Policy = ...,
+    strength: float = ...,
+    seed: int = ...,
+    key: bytes | None = ...,
+    settings: Sequence[str] = ...,
+    device: str = ...,
+    out: Path | str | None = ...,
+) -> Image: ...
 def protect(
     photo: Pixels | Image | Path | str,
     method: str = "privacynet",
@@ -159,14 +185,12 @@ def evaluate(
     from facepriv.evaluation.predictions import PredictionStore
 
     with tempfile.TemporaryDirectory(prefix="facepriv-") as scratch:
-        folders = [
-            _folder_of(photos, Path(scratch) / name)
-            for name, photos in (("originals", originals), ("protected", protected))
-        ]
-        photos = folder_photos(folders[0], _table_of(labels, Path(scratch) / "labels.csv"))
+        before = _folder_of(originals, Path(scratch) / "originals")
+        after = _folder_of(protected, Path(scratch) / "protected")
         return evaluate_folders(
-            photos,
-            *folders,
+            folder_photos(before, _table_of(labels, Path(scratch) / "labels.csv")),
+            before,
+            after,
             panel(registry(), estimators, matchers, settings),
             seen=seen,
             store=PredictionStore(None if cache is None else Path(cache)),

@@ -12,10 +12,11 @@ from PIL import Image
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import detect
 from facepriv.protection import run as apply
+from facepriv.protection.local import default_workers
 from facepriv.protection.manifest import read_run
 from facepriv.protection.options import Options, new_key, read_key
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protection.run import default_workers, make_plan, run_plan
+from facepriv.protection.run import make_plan, run_plan
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 KEY = b"a secret for tests only"

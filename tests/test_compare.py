@@ -202,7 +202,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkey
     monkeypatch.setattr(Dim, "stops_after", 10)
     setup = replace(setup, place=tmp_path / "own")
     with pytest.raises(KeyboardInterrupt):
-        compare(setup).comparison
+        compare(setup)
     monkeypatch.setattr(Dim, "stops_after", None)
     assert Dim.calls == 10
     assert numbers(compare(setup).comparison) == numbers(whole)

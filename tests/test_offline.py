@@ -92,7 +92,7 @@ def test_the_block_bites_in_every_process_and_spares_loopback(tmp_path):
 LISTENING = """
     import os
     from pathlib import Path
-    from facepriv.engines.cluster import connected
+    from facepriv_ray.cluster import connected
 
     def below(pid):
         children = (Path("/proc", str(pid), "task", str(pid), "children").read_text()).split()

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
               help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+@click.option("--engine", type=str, default="local", show_default=True,
               help="Where the work is done: by processes of this machine, or by a Ray cluster whose nodes all have the "
               "same packages and see the same folders.")  # fmt: skip
 @click.option("--address", default="", metavar="ADDRESS",
@@ -126,8 +126,6 @@ def _options(given: dict[str, Any]) -> Options:
         raise UsageError("nothing to hide: name attributes with --obfuscate or --target")
     if given["resume"] and given["overwrite"]:
         raise UsageError("--resume and --overwrite exclude each other: one keeps what is there, the other replaces it")
-    if given["address"] and given["engine"] != "ray":
-        raise UsageError("--address names a Ray cluster: give --engine ray too")
     request = PrivacyRequest(
         obfuscate=obfuscate,
         targets=targets,

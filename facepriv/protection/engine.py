@@ -10,7 +10,12 @@ from facepriv.protection.worker import Outcome, Task
 
 
 class Engine(ABC):
-    """Carries tasks out; as a context manager it lets go of what it holds at the end."""
+    """Carries tasks out; as a context manager it releases what it holds at the end.
+
+    All engines give the same bytes for the same device. A plugin brings one as a component of kind ``engine``, whose
+    target is a function ``make(setup, *, files, workers, address)``. It returns an engine for so many files;
+    ``workers`` is the number of processes that the user wants, or None, and ``address`` that of a cluster, or empty.
+    """
 
     #: As ``run.json`` says it.
     name: ClassVar[str]

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from facepriv.errors import FaceprivError, PluginError, one_line
+from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.pool import ONE_THREAD, environment
 from facepriv.protection.engine import Engine
 from facepriv.protection.shards import with_shards
@@ -52,6 +52,20 @@ class _Worker:
         self.silent = 0.0
         self.open = {task.number: task for task in tasks}
         self.pipe.send(list(tasks))
+
+
+def make_engine(setup: Setup, *, files: int, workers: int | None, address: str) -> Engine:
+    """Return the engine of a run on this machine.
+
+    Raises
+    ------
+    UsageError
+        If the address of a cluster is given.
+    """
+    if address:
+        raise UsageError("--address names a cluster: give its --engine too")
+    count = default_workers(files, setup.device) if workers is None else workers
+    return LocalEngine(setup, min(count, files)) if count else InlineEngine(setup)
 
 
 class LocalEngine(Engine):
@@ -250,3 +264,20 @@ class InlineEngine(Engine):
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Yield the outcome of every task, a photo or a shard."""
         yield from with_shards(self._worker.process, tasks)
+
+
+# Each holds the models once; on a GPU, there too.
+_MOST_WORKERS = {"cpu": 16, "gpu": 4}
+
+
+_FILES_A_WORKER = 8
+
+
+def default_workers(files: int, device: str) -> int:
+    """Choose a number of processes: one a CPU, but none that would have less than a few files to do.
+
+    On a GPU too: finding faces, and reading and writing files, are the work of CPUs there as well.
+    """
+    most = _MOST_WORKERS["cpu" if device == "cpu" else "gpu"]
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cpus, most, files // _FILES_A_WORKER))

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from facepriv.errors import UsageError
 from facepriv.protection.plan import Existing
@@ -46,10 +45,10 @@ class Options:
     keep_metadata, audit : bool
     timeout : float
         Seconds after which a worker process that has finished no file is killed; in this process nothing is.
-    engine : {"local", "ray"}
-        On this machine, or on a cluster.
+    engine : str
+        Where the work is done: ``local``, or an engine that a plugin brings.
     address : str
-        Of the cluster, see `facepriv.engines.ray.RayEngine`.
+        Of a cluster, for an engine that takes one.
     """
 
     inputs: tuple[str, ...]
@@ -67,7 +66,7 @@ class Options:
     keep_metadata: bool = False
     audit: bool = False
     timeout: float = TIMEOUT
-    engine: Literal["local", "ray"] = "local"
+    engine: str = "local"
     address: str = ""
 
     @property

@@ -58,7 +58,8 @@ class PrivacyRequest:
     pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.obfuscate, str):
+        given: object = self.obfuscate  # a text is a sequence of texts to a type checker
+        if isinstance(given, str):
             raise UsageError(f"obfuscate: expected a tuple of attributes, got a text; write ('{self.obfuscate}',)")
         for name in (*self.obfuscate, *self.targets):
             attribute(name)

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from facepriv._version import __version__
-from facepriv.engines.ray import RayEngine
 from facepriv.errors import ImageError, UsageError, one_line
 from facepriv.files import atomic_write
 from facepriv.images import IMAGE_SUFFIXES
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
-from facepriv.protection.local import InlineEngine, LocalEngine
 from facepriv.protection.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
 from facepriv.protection.options import Options
 from facepriv.protection.plan import Job, Place, Triage, place, triage
@@ -27,9 +25,6 @@ from facepriv.protection.worker import Outcome, Setup, Task
 from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
 
-# Each holds the models once; on a GPU, there too.
-_MOST_WORKERS = {"cpu": 16, "gpu": 4}
-_FILES_A_WORKER = 8
 # What a shard counts as: how many photos it holds is known when it is opened.
 _FILES_A_SHARD = 1000
 
@@ -232,18 +227,7 @@ def _engine(plan: Plan) -> Engine:
         audit=options.audit,
         timeout=options.timeout,
     )
-    if options.engine == "ray":
-        return RayEngine(setup, options.workers, options.address)
     files = sum(_FILES_A_SHARD if is_shard(job.source) else 1 for job in plan.work.todo)
-    workers = default_workers(files, options.device) if options.workers is None else options.workers
-    return LocalEngine(setup, min(workers, files)) if workers else InlineEngine(setup)
-
-
-def default_workers(files: int, device: str) -> int:
-    """Choose a number of processes: one a CPU, but none that would have less than a few files to do.
-
-    On a GPU too: finding faces, and reading and writing files, are the work of CPUs there as well.
-    """
-    most = _MOST_WORKERS["cpu" if device == "cpu" else "gpu"]
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, most, files // _FILES_A_WORKER))
+    make = {"setup": setup, "files": files, "workers": options.workers, "address": options.address}
+    engine: Engine = plan.registry.create("engine", options.engine, **make)
+    return engine

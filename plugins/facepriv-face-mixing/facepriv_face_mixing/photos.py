@@ -55,7 +55,8 @@ def analysed(folder: Path) -> Gallery:
     """Return the gallery of a folder: from the cache if these very photos were analysed before.
 
     Every photo gives its largest face. Classes stand in ``labels.csv`` (see `facepriv.datasets.readers.csvfolder`);
-    those that do not are estimated as ``facepriv apply`` estimates a face's own. A photo without a face is left out, and said so.
+    those that do not are estimated as ``facepriv apply`` estimates a face's own. A photo without a face is left out
+    and named.
 
     Raises
     ------

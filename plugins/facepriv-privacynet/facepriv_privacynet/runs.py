@@ -215,8 +215,8 @@ class Run:
     def measure(self, gain: float = 1.0, estimator: nn.Module | None = None) -> dict[str, float]:
         """Measure the averaged generator, its change multiplied by `gain`, on some validation faces.
 
-        `estimator` is asked; by default the probe, which learns on real faces alone, or where there are no judges, so that
-        nothing taught the probe, family A, which then taught nobody.
+        `estimator` judges. By default it is the probe, which learns on real faces alone. Without learning judges
+        nothing taught the probe: then it is family A, which in that case taught no generator.
         """
         faces = self.material.validation
         rows = torch.linspace(0, len(faces) - 1, min(_VALIDATION_FACES, len(faces))).long()

@@ -16,7 +16,7 @@ from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.pool import environment
 
 #: What a program without Ray is told.
-MISSING = "--engine ray needs Ray: pip install 'facepriv[ray]'"
+MISSING = "--engine ray needs Ray: pip install facepriv-ray"
 #: What to do about nodes that differ.
 SAME = "all nodes need the same packages installed"
 #: Seconds for a cluster to answer; Ray itself would try for over a minute.

@@ -16,13 +16,13 @@ from threading import Thread
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from facepriv_ray import engine as engine_module
+from facepriv_ray.cluster import MISSING, OWN, QUIET
+from facepriv_ray.engine import RayEngine, _Made, _Supervisor
 from PIL import Image
 
 from facepriv._version import __version__
 from facepriv.cli import main
-from facepriv.engines import ray as engine_module
-from facepriv.engines.cluster import MISSING, OWN, QUIET
-from facepriv.engines.ray import RayEngine, _Made, _Supervisor
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.protection.local import LocalEngine
 from facepriv.protection.manifest import read_run
@@ -32,12 +32,12 @@ from facepriv.protection.run import make_plan, run_plan
 from facepriv.protection.worker import Outcome, Setup, Task
 from facepriv.registry import registry
 
-TINY = Path(__file__).parent / "tiny"
+TINY = Path(__file__).parents[3] / "tests" / "tiny"
 KEY = b"a secret for tests only, in plain letters"
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 #: Everything is hidden and drawn: what could depend on order, blocks or nodes, would.
 DRAWN = PrivacyRequest(("gender", "race", "age"), policy="random", seed=5)
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (facepriv[ray])")
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (facepriv-ray)")
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from facepriv._version import __version__
-from facepriv.engines.cluster import SAME, connected, ray_errors
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import is_shard
 from facepriv.protection.local import LocalEngine
 from facepriv.protection.worker import Outcome, Setup, Task
+from facepriv_ray.cluster import SAME, connected, ray_errors
 
 _T = TypeVar("_T")
 
@@ -46,6 +46,11 @@ class _Made:
     file: Path
 
 
+def make_engine(setup: Setup, *, files: int, workers: int | None, address: str) -> RayEngine:
+    """Return the engine of a run, see `facepriv.protection.engine.Engine`; the number of files does not matter."""
+    return RayEngine(setup, workers, address)
+
+
 class RayEngine(Engine):
     """Runs tasks on a Ray cluster, one model an actor.
 
@@ -56,7 +61,7 @@ class RayEngine(Engine):
     workers : int, optional
         Actors, at most; otherwise one a CPU, or with the device ``cuda`` a few a GPU.
     address : str
-        Of a cluster that this machine is a node of, see `facepriv.engines.cluster.connected`; empty: what
+        Of a cluster that this machine is a node of, see `facepriv_ray.cluster.connected`; empty: what
         ``RAY_ADDRESS`` says, and else a cluster of this machine alone.
     """
 

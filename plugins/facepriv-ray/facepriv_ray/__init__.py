@@ -1,0 +1,3 @@
+"""The machines of a Ray cluster as an engine of facepriv."""
+
+__version__ = "0.1.0"
