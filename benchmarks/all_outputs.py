@@ -143,7 +143,7 @@ def main(
 
 def wanted(known: Registry, method: str, outputs: tuple[str, ...]) -> dict[str, PrivacyRequest]:
     """Return the outputs that were asked for, or all that the method can make, in their fixed order."""
-    can = known.create("perturber", method).attributes
+    can = known.create("method", method).attributes
     able = possible(OUTPUTS, can)
     for name in outputs:
         if name not in able:

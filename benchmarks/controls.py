@@ -50,7 +50,7 @@ class Recolour(Perturber):
 def with_controls(known: Registry) -> Registry:
     """Return the registry with `nothing` and `recolour` among its methods."""
     methods = tuple(
-        Descriptor("perturber", name, f"controls:{name.title()}", summary, attributes=Nothing.attributes)
+        Descriptor("method", name, f"controls:{name.title()}", summary, attributes=Nothing.attributes)
         for name, summary in (("nothing", "Changes nothing"), ("recolour", "One invertible change of colours"))
     )
     return Registry([*known.plugins, Plugin("controls", "facepriv-benchmarks", __version__, methods)])

@@ -47,7 +47,7 @@ def weighted(known: Registry, files: tuple[str, ...]) -> Registry:
         method, equals, file = text.partition("=")
         if not equals or not Path(file).is_file():
             raise UsageError(f"--weights {text}: expected METHOD=FILE, and that there is such a file")
-        known = known.with_options("perturber", method, {"weights": str(Path(file).absolute())})
+        known = known.with_options("method", method, {"weights": str(Path(file).absolute())})
     return known
 
 
@@ -56,7 +56,7 @@ def seen(
     *, in_place: bool = False,
 ) -> tuple[Predictions, Predictions]:  # fmt: skip
     """Return what the judges see in one output, gender hidden, and in the originals."""
-    at = known.with_options("perturber", output.method, output.settings)
+    at = known.with_options("method", output.method, output.settings)
     output_run = OutputRun(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)
     todo = plan(output_run, [r.path for r in photos], place / "looks")
     with progress(todo.missing, "outputs of a photo") as bar:

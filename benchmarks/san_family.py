@@ -109,7 +109,7 @@ def published(file: Path, place: Path) -> Path:
 
 def outputs(known: Registry, authors: Path | None, chosen: tuple[str, ...]) -> list[Output]:
     """Return what is compared: all there are, or those that were named."""
-    members, depth = (len(known.create("perturber", name).loaded().nets) for name in ("ensemble-san", "flow-san"))
+    members, depth = (len(known.create("method", name).loaded().nets) for name in ("ensemble-san", "flow-san"))
     every = [Output("san", "san", {})]
     every += [Output(AUTHORS, "san", {"weights": str(authors.absolute())})] if authors else []
     every += [Output("ensemble-san", "ensemble-san", {})]

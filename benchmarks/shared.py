@@ -91,7 +91,7 @@ def with_weights(known: Registry, methods: Sequence[str], weights: Path) -> Regi
     """Return the registry with one method built on other weights."""
     if len(methods) != 1:
         raise UsageError("--weights belongs to one method: name just one")
-    return known.with_options("perturber", methods[0], {"weights": str(weights.absolute())})
+    return known.with_options("method", methods[0], {"weights": str(weights.absolute())})
 
 
 def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) -> list[dict[str, Any]]:
@@ -101,11 +101,11 @@ def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) 
     """
     described = []
     for name in methods:
-        info = known.create("perturber", name).info()
+        info = known.create("method", name).info()
         seen = sorted(set(info.get("seen") or ()) & set(judges))
         if seen:
             raise UsageError(f"'{name}' was trained against {', '.join(seen)}: no unseen evidence; choose others")
-        options = known.find("perturber", name).options.items()
+        options = known.find("method", name).options.items()
         settings = {key: str(value) for key, value in options if key != "weights"}
         described.append({"name": name, "settings": settings, **info})
     return described

@@ -185,10 +185,10 @@ def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
 def stale_key(setting: Setting) -> str:
     """Return a hash of all that decides the protected photos but the photos themselves."""
     known = setting.registry
-    targets = [known.find("perturber", name).target for name in setting.methods]
+    targets = [known.find("method", name).target for name in setting.methods]
     targets += [d.target for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
-    hashes = [known.create("perturber", name).info().get("weights") for name in setting.methods]
-    settings = [sorted(known.find("perturber", name).options.items()) for name in setting.methods]
+    hashes = [known.create("method", name).info().get("weights") for name in setting.methods]
+    settings = [sorted(known.find("method", name).options.items()) for name in setting.methods]
     asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}{settings if any(settings) else ''}"
     return digest([asked, *map(target_hash, targets), *map(package_hash, PIPELINE)])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 
 @hookimpl

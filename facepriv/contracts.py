@@ -14,7 +14,7 @@ from facepriv.errors import ContractError, UsageError
 from facepriv.schema import attribute
 
 #: Version of this contract. A plugin built for another version is listed, not loaded.
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 Images = NDArray[np.float32]
 Labels = Mapping[str, NDArray[np.int64]]

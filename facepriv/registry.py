@@ -24,7 +24,7 @@ from facepriv.schema import ATTRIBUTES, attribute, nearest
 
 GROUP = "facepriv"
 _CLASSES: dict[Kind, type] = {
-    "perturber": Perturber,
+    "method": Perturber,
     "estimator": AttributeEstimator,
     "matcher": FaceMatcher,
     "attack": Attack,
@@ -95,11 +95,10 @@ class Registry:
         if owners:
             raise PluginError(_clash_text(kind, name, [plugin for plugin, _ in owners]))
         known = self.descriptors(kind)
-        word = "method" if kind == "perturber" else kind
         broken = [plugin.distribution for plugin in self.plugins if plugin.error]
         hint = f"; not loaded: {', '.join(broken)} (see 'facepriv plugins')" if broken else ""
         listed = f"known are {', '.join(known)}" if known else "none is installed"
-        raise UsageError(f"unknown {word} '{name}'{nearest(name, known)}: {listed}{hint}")
+        raise UsageError(f"unknown {kind} '{name}'{nearest(name, known)}: {listed}{hint}")
 
     def with_options(self, kind: Kind, name: str, options: Mapping[str, object]) -> Registry:
         """Return a registry in which `name` is built with `options` on top of its own; raises what `find` raises."""
@@ -337,11 +336,11 @@ def check_device(device: str) -> None:
 
 def build_method(registry: Registry, name: str, device: str) -> Method:
     """Build one method; raises `UsageError` or `PluginError`."""
-    descriptor = registry.find("perturber", name)
+    descriptor = registry.find("method", name)
     version = registry.owner(descriptor).version
-    perturber = registry.create("perturber", name)
+    perturber = registry.create("method", name)
     try:
-        return Method(name, perturber.to(device), version, registry.component("perturber", name))
+        return Method(name, perturber.to(device), version, registry.component("method", name))
     except FaceprivError:
         raise
     except Exception as error:  # a plugin may raise anything

@@ -53,7 +53,7 @@ def configured(
     """
     kinds: dict[str, list[Kind]] = {}
     used: tuple[tuple[Kind, Sequence[str]], ...] = (
-        ("perturber", methods), ("estimator", estimators), ("matcher", matchers), ("attack", attacks)
+        ("method", methods), ("estimator", estimators), ("matcher", matchers), ("attack", attacks)
     )  # fmt: skip
     for kind, names in used:
         for name in dict.fromkeys(names):

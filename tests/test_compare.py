@@ -89,7 +89,7 @@ def known(tiny, monkeypatch):
         monkeypatch.setattr(counted, "calls", 0)
     monkeypatch.setattr(Dim, "stops_after", None)
     own = [
-        *(Descriptor("perturber", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
+        *(Descriptor("method", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
           for n, t in (("nothing", Nothing), ("dim", Dim))),
         *(Descriptor("estimator", n, f"{__name__}:{n.title()}", "a test's", attributes=("gender",))
           for n in ("redness", "greenness")),

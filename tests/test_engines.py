@@ -140,7 +140,7 @@ def test_a_worker_killed_from_outside_loses_no_file(setup, tasks):
 def test_a_worker_that_dies_while_it_loads_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "dies_at_import.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    dies = Descriptor("perturber", "dies", "dies_at_import:Method", "dies")
+    dies = Descriptor("method", "dies", "dies_at_import:Method", "dies")
     broken = Setup(Registry([Plugin("x", "x", "1", (dies,))]), ("dies",), PrivacyRequest(()), b"k" * 16)
     with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="killed by signal 9"):
         engine.start()
@@ -173,7 +173,7 @@ def test_a_method_that_hangs_while_it_loads_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "hangs_at_import.py").write_text("import time\ntime.sleep(10_000)\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(local, "_LOADING", 1.0)
-    hangs = Descriptor("perturber", "hangs", "hangs_at_import:Method", "hangs")
+    hangs = Descriptor("method", "hangs", "hangs_at_import:Method", "hangs")
     broken = Setup(Registry([Plugin("x", "x", "1", (hangs,))]), ("hangs",), PrivacyRequest(()), b"k" * 16, timeout=1)
     with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="did nothing for 1 s"):
         engine.start()

@@ -320,7 +320,7 @@ class TestPeople:
         from facepriv.contracts import FaceMatcher
         from facepriv.hookspecs import Descriptor, hookimpl
 
-        FACEPRIV_CONTRACT = 1
+        FACEPRIV_CONTRACT = 2
 
         class Tint(FaceMatcher):
             trained_on = "nothing"

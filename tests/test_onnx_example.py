@@ -49,7 +49,7 @@ def ours(rgb, face):
     crop = crop_face(rgb, face, 112)[None]
     labels = {"gender": np.array([1]), "race": np.array([0]), "age": np.array([0])}
     target = {**labels, "gender": np.array([0])}
-    method = registry().create("perturber", "privacynet")
+    method = registry().create("method", "privacynet")
     return crop[0], method.perturb(FaceBatch(crop), labels, target, rngs=[np.random.default_rng(0)])[0]
 
 

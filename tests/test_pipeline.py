@@ -133,7 +133,7 @@ class TestLabels:
 
     def test_a_method_without_need_of_labels_runs_without_estimators(self, tiny, portraits):
         (plugin,) = tiny.plugins
-        methods = tuple(d for d in plugin.components if d.kind == "perturber")
+        methods = tuple(d for d in plugin.components if d.kind == "method")
         bare = Registry([replace(plugin, components=methods)])
         assert not bare.descriptors("estimator")
         pipeline = build_pipeline(bare, ["darken"], GENDER, key=KEY)

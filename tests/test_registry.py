@@ -13,11 +13,11 @@ GOOD = """
     from facepriv.contracts import Perturber
     from facepriv.hookspecs import Descriptor, hookimpl
 
-    FACEPRIV_CONTRACT = 1
+    FACEPRIV_CONTRACT = 2
 
     @hookimpl
     def facepriv_components():
-        return [Descriptor("perturber", "{name}", __name__ + ":{target}", "a method of a test")]
+        return [Descriptor("method", "{name}", __name__ + ":{target}", "a method of a test")]
 
     class Method(Perturber):
         attributes = ("gender",)
@@ -41,7 +41,7 @@ GOOD = """
 HOOK = """
     from facepriv.hookspecs import Descriptor, hookimpl
 
-    FACEPRIV_CONTRACT = 1
+    FACEPRIV_CONTRACT = 2
 
     @hookimpl
     def facepriv_components():
@@ -61,15 +61,15 @@ def test_finds_an_installed_plugin_with_its_distribution_and_version(install_plu
     install_plugin("acme-blur", good("acme"))
     found = plugin("acme-blur")
     assert (found.version, found.error) == ("1.2.3", "")
-    assert registry().descriptors("perturber")["acme"].summary == "a method of a test"
-    assert registry().owner(registry().find("perturber", "acme")) is found
-    assert isinstance(registry().create("perturber", "acme"), Perturber)
+    assert registry().descriptors("method")["acme"].summary == "a method of a test"
+    assert registry().owner(registry().find("method", "acme")) is found
+    assert isinstance(registry().create("method", "acme"), Perturber)
 
 
 def test_create_takes_the_callers_options_over_the_descriptors(install_plugin):
     install_plugin("acme-blur", good("acme").replace('"a method of a test"', '"a", options={"amount": 2}'))
-    assert registry().create("perturber", "acme").amount == 2
-    assert registry().create("perturber", "acme", amount=5).amount == 5
+    assert registry().create("method", "acme").amount == 2
+    assert registry().create("method", "acme", amount=5).amount == 5
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_create_takes_the_callers_options_over_the_descriptors(install_plugin):
         ("this is no Python", "SyntaxError: "),
         ("raise SystemExit('left')", "SystemExit: left"),
         ("import sys; sys.exit()", "SystemExit"),
-        ("FACEPRIV_CONTRACT = 1", "brings nothing: its hook facepriv_components is missing or returned None"),
+        ("FACEPRIV_CONTRACT = 2", "brings nothing: its hook facepriv_components is missing or returned None"),
         (HOOK.format(body="raise KeyError('inside the hook')"), "KeyError: 'inside the hook'"),
         (HOOK.format(body="raise SystemExit(3)"), "SystemExit: 3"),
         (HOOK.format(body="return None"), "returned None"),
@@ -88,7 +88,7 @@ def test_create_takes_the_callers_options_over_the_descriptors(install_plugin):
         (HOOK.format(body="return 7"), "returned int 7, expected Descriptors"),
         (HOOK.format(body="return [{'name': 'blur'}]"), "returned dict {'name': 'blur'}, expected Descriptors"),
         (HOOK.format(body="yield 1; raise OSError('late')"), "OSError: late"),
-        (HOOK.format(body="return [Descriptor('filter', 'x', 'a:B', '')]"), "kind must be one of perturber, "),
+        (HOOK.format(body="return [Descriptor('filter', 'x', 'a:B', '')]"), "kind must be one of method, "),
         (HOOK.format(body="return [Descriptor('matcher', 'x', 'a.B', '')]"), "got 'a.B'"),
         (HOOK.replace("facepriv_components()", "facepriv_component()").format(body="return []"), "facepriv_component'"),
     ],
@@ -101,7 +101,7 @@ def test_a_broken_plugin_is_listed_with_its_error_and_hurts_no_other(install_plu
     assert "\n" not in broken.error
     assert broken.components == ()
     assert plugin("acme-blur").error == ""
-    assert registry().find("perturber", "acme").name == "acme"
+    assert registry().find("method", "acme").name == "acme"
     assert any("broken-thing" in text and error in text for text in registry().problems())
 
 
@@ -123,12 +123,12 @@ def test_a_clash_names_both_distributions_and_leaves_other_names_alone(install_p
     install_plugin("acme-blur", good("same"))
     install_plugin("other-blur", good("same"))
     install_plugin("third", good("third"))
-    line = "perturber 'same' is claimed by acme-blur and other-blur: uninstall one of them"
+    line = "method 'same' is claimed by acme-blur and other-blur: uninstall one of them"
     with pytest.raises(PluginError, match=line):
-        registry().find("perturber", "same")
+        registry().find("method", "same")
     assert registry().clashes() == [line]
-    assert "same" not in registry().descriptors("perturber")
-    assert registry().find("perturber", "third").name == "third"
+    assert "same" not in registry().descriptors("method")
+    assert registry().find("method", "third").name == "third"
 
 
 def test_a_name_that_one_distribution_brings_twice_is_its_own_fault(install_plugin):
@@ -149,7 +149,7 @@ def test_an_unknown_name_gives_the_nearest_and_says_what_was_not_loaded(install_
     install_plugin("acme-match", HOOK.format(body="return [Descriptor('matcher', 'acme', 'a:B', '')]"))
     install_plugin("broken-thing", "raise RuntimeError")
     with pytest.raises(UsageError) as caught:
-        registry().find("perturber", "gausian-blur")
+        registry().find("method", "gausian-blur")
     text = str(caught.value)
     assert "unknown method 'gausian-blur' (did you mean 'gaussian-blur'" in text
     assert "not loaded: broken-thing" in text
@@ -159,7 +159,7 @@ def test_an_unknown_name_gives_the_nearest_and_says_what_was_not_loaded(install_
 
 def test_an_environment_without_plugins_says_so():
     with pytest.raises(UsageError, match="unknown method 'blur': none is installed"):
-        Registry.discover([]).find("perturber", "blur")
+        Registry.discover([]).find("method", "blur")
 
 
 def test_an_entry_point_of_no_distribution_is_known_by_its_value():
@@ -177,43 +177,43 @@ def test_an_entry_point_of_no_distribution_is_known_by_its_value():
 )
 def test_a_target_that_cannot_be_imported_is_one_line_with_its_path(target, error):
     with pytest.raises(PluginError) as caught:
-        load_target(Descriptor("perturber", "lost", target, ""))
-    assert f"perturber 'lost' cannot be loaded from {target}: {error}" in str(caught.value)
+        load_target(Descriptor("method", "lost", target, ""))
+    assert f"method 'lost' cannot be loaded from {target}: {error}" in str(caught.value)
 
 
 def test_a_target_that_exits_at_import_is_an_error_and_not_the_end(install_plugin, tmp_path):
-    install_plugin("acme-blur", HOOK.format(body="return [Descriptor('perturber', 'quitter', 'quitter:X', '')]"))
+    install_plugin("acme-blur", HOOK.format(body="return [Descriptor('method', 'quitter', 'quitter:X', '')]"))
     (tmp_path / "site-packages" / "quitter.py").write_text("raise SystemExit('bye')")
     with pytest.raises(PluginError, match="cannot be loaded from quitter:X: SystemExit: bye"):
-        registry().create("perturber", "quitter")
+        registry().create("method", "quitter")
 
 
 def test_a_constructor_that_raises_is_one_line_and_our_own_errors_pass(install_plugin):
     install_plugin("acme-odd", good("odd", "Odd"))
-    with pytest.raises(PluginError, match=r"^perturber 'odd' cannot be built \(no options\): ValueError: first"):
-        registry().create("perturber", "odd")
+    with pytest.raises(PluginError, match=r"^method 'odd' cannot be built \(no options\): ValueError: first"):
+        registry().create("method", "odd")
     install_plugin("acme-own", good("own", "Odd", "__import__('facepriv').errors.UsageError('mine')"))
     with pytest.raises(UsageError, match=r"^mine$"):
-        registry().create("perturber", "own")
+        registry().create("method", "own")
 
 
 def test_an_option_that_the_class_does_not_take_is_named(install_plugin):
     install_plugin("acme-blur", good("acme"))
     with pytest.raises(PluginError, match=r"cannot be built \(colour='red'\): TypeError: .*'colour'"):
-        registry().create("perturber", "acme", colour="red")
+        registry().create("method", "acme", colour="red")
 
 
 def test_a_component_of_another_class_than_its_kind_is_refused(install_plugin):
     install_plugin("acme-blur", good("acme", "Stranger"))
-    with pytest.raises(PluginError, match="perturber 'acme' is a Stranger, not a Perturber"):
-        registry().create("perturber", "acme")
+    with pytest.raises(PluginError, match="method 'acme' is a Stranger, not a Perturber"):
+        registry().create("method", "acme")
 
 
 def test_a_target_is_imported_on_first_use_only(install_plugin, tmp_path):
-    install_plugin("lazy-thing", HOOK.format(body="return [Descriptor('perturber', 'lazy', 'lazy_heavy:X', '')]"))
+    install_plugin("lazy-thing", HOOK.format(body="return [Descriptor('method', 'lazy', 'lazy_heavy:X', '')]"))
     (tmp_path / "site-packages" / "lazy_heavy.py").write_text("from facepriv.contracts import Perturber as X")
-    assert load_target(registry().find("perturber", "lazy")) is Perturber
-    code = "from facepriv.registry import registry as r; r().find('perturber', 'lazy'); import sys; print(*sys.modules)"
+    assert load_target(registry().find("method", "lazy")) is Perturber
+    code = "from facepriv.registry import registry as r; r().find('method', 'lazy'); import sys; print(*sys.modules)"
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "lazy_thing" in seen
     assert "lazy_heavy" not in seen
@@ -234,4 +234,4 @@ print([name for name in {heavy!r} if name in sys.modules])
 
 def test_a_descriptor_must_have_a_name():
     with pytest.raises(ContractError, match="the name is empty"):
-        Descriptor("perturber", "", "a:B", "")
+        Descriptor("method", "", "a:B", "")

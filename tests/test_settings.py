@@ -44,12 +44,12 @@ class Bare:
 
 
 def known(target):
-    descriptor = Descriptor("perturber", "one", f"{__name__}:{target}", "a test", options={"fixed": 2})
+    descriptor = Descriptor("method", "one", f"{__name__}:{target}", "a test", options={"fixed": 2})
     return Registry([Plugin("x", "x", "1", (descriptor,))])
 
 
 def options(*texts, target="Everything"):
-    found = configured(known(target), texts, ("one",)).find("perturber", "one").options
+    found = configured(known(target), texts, ("one",)).find("method", "one").options
     assert found["fixed"] == 2
     return {name: value for name, value in found.items() if name != "fixed"}
 
@@ -91,7 +91,7 @@ def test_several_settings_add_up_and_none_changes_nothing():
 def test_the_registry_that_was_given_stays_as_it_is():
     first = known("Everything")
     configured(first, ["one.steps=5"], ("one",))
-    assert first.find("perturber", "one").options == {"fixed": 2}
+    assert first.find("method", "one").options == {"fixed": 2}
 
 
 def test_models_are_set_as_methods_are_and_a_name_for_two_things_is_refused():

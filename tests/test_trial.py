@@ -78,7 +78,7 @@ def known(tiny, monkeypatch):
     more = [
         Descriptor("estimator", "redness", f"{__name__}:Redness", "a test's"),
         Descriptor("matcher", "colour", f"{__name__}:Colour", "a test's"),
-        Descriptor("perturber", "tint", f"{__name__}:Tint", "a test's", attributes=Tint.attributes),
+        Descriptor("method", "tint", f"{__name__}:Tint", "a test's", attributes=Tint.attributes),
     ]
     more += [
         Descriptor("estimator", f"family-a-{name}", f"tiny_methods:Bright{name.title()}", "a test's")
@@ -165,7 +165,7 @@ def test_a_key_follows_all_that_decides_an_output_and_nothing_else(output_run):
     for other in (
         replace(output_run, key=KEY + b"!"),
         replace(output_run, method="noise"),
-        replace(output_run, registry=output_run.registry.with_options("perturber", "tint", {"amount": 0.3})),
+        replace(output_run, registry=output_run.registry.with_options("method", "tint", {"amount": 0.3})),
     ):
         changed = other.keys()
         assert changed[ORIGINAL] == keys[ORIGINAL] and changed["gender"] != keys["gender"]
@@ -184,7 +184,7 @@ def test_a_file_that_a_setting_names_decides_by_its_content(output_run, monkeypa
     found = []
     for text in ("one", "two", "one"):
         file.write_text(text)
-        known = output_run.registry.with_options("perturber", "tint", {"table": str(file)})
+        known = output_run.registry.with_options("method", "tint", {"table": str(file)})
         found.append(replace(output_run, registry=known).keys()["gender"])
     assert found[0] == found[2] != found[1]
 
@@ -203,7 +203,7 @@ def test_weights_in_use_decide_and_not_where_they_lie(output_run, monkeypatch):
     monkeypatch.setattr(Tint, "__init__", lambda self, weights=None: None)
     known = output_run.keys()
     assert known["gender"] != keys["gender"] and known[ORIGINAL] == keys[ORIGINAL]
-    elsewhere = output_run.registry.with_options("perturber", "tint", {"weights": "/elsewhere/net.safetensors"})
+    elsewhere = output_run.registry.with_options("method", "tint", {"weights": "/elsewhere/net.safetensors"})
     assert replace(output_run, registry=elsewhere).keys() == known
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from facepriv.contracts import Perturber
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1  # the version of facepriv's contract that this plugin is written for
+FACEPRIV_CONTRACT = 2  # the version of facepriv's contract that this plugin is written for
 CELLS = 8  # cells along a side of the crop at full strength
 
 
@@ -13,7 +13,7 @@ CELLS = 8  # cells along a side of the crop at full strength
 def facepriv_components():
     return [
         Descriptor(
-            kind="perturber",
+            kind="method",
             name="pixelate",
             target="facepriv_pixelate:Pixelate",
             summary="A mosaic over the face; hides the person too, so it is an example and not protection",

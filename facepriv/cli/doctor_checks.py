@@ -60,7 +60,7 @@ def examine(registry: Registry, device: str = "cpu") -> Iterator[Finding]:
         yield Finding("warn", "self-test", "left out: scikit-image's portrait 'astronaut' is not there")
         return
     yield _self_test(portrait)
-    for name in registry.descriptors("perturber"):
+    for name in registry.descriptors("method"):
         yield _method(registry, name, portrait, device)
     for name in registry.descriptors("estimator"):
         yield _evaluator(registry, "estimator", name, portrait)
@@ -116,7 +116,7 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
             yield Finding(
                 "ok", "plugin", f"{plugin.distribution} {plugin.version}, {len(plugin.components)} components"
             )
-    if not registry.descriptors("perturber"):
+    if not registry.descriptors("method"):
         yield Finding("warn", "plugin", "no method is installed: pip install facepriv-privacynet, or another plugin")
     for text in registry.problems():
         yield Finding("warn", "plugin", text)
@@ -195,9 +195,9 @@ def _method(registry: Registry, name: str, portrait: Path, device: str) -> Findi
     """Build a method and run it on a real face, which loads its weights and so checks their hash."""
 
     def run() -> str:
-        if missing := _missing_option(registry.find("perturber", name)):
+        if missing := _missing_option(registry.find("method", name)):
             return missing
-        method: Perturber = registry.create("perturber", name).to(device)
+        method: Perturber = registry.create("method", name).to(device)
         faces = _crop(portrait, method.crop_size or 128, "landmarks" in method.needs)
         own = {a: np.zeros(1, dtype=np.int64) for a in ATTRIBUTES}
         wanted = {a: own[a] + (a in method.attributes) for a in ATTRIBUTES}

@@ -15,7 +15,7 @@ from facepriv.registry import registry
 def command(as_json: bool) -> None:
     """List the installed methods, what each can change, and where it comes from."""
     found = registry()
-    methods = found.descriptors("perturber")
+    methods = found.descriptors("method")
     if as_json:
         rows = [
             {"name": d.name, "attributes": list(d.attributes), "summary": d.summary, "reference": d.reference,

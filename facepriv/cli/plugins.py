@@ -38,8 +38,7 @@ def _brings(plugin: Plugin) -> list[tuple[str, str]]:
         return [("not loaded", plugin.error)]
     names: dict[str, list[str]] = {}
     for descriptor in plugin.components:
-        kind = "method" if descriptor.kind == "perturber" else descriptor.kind
-        names.setdefault(kind, []).append(descriptor.name)
+        names.setdefault(descriptor.kind, []).append(descriptor.name)
     return [(kind, ", ".join(found)) for kind, found in names.items()]
 
 

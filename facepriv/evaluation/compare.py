@@ -145,7 +145,7 @@ def _true_classes(setup: Setup, truth: Truth) -> dict[Path, dict[str, int]]:
 
 def _described(setup: Setup, name: str) -> dict[str, Any]:
     """Return what a method says of itself, and how it is set; of weights it is the hash that tells, not their place."""
-    descriptor = setup.registry.find("perturber", name)
+    descriptor = setup.registry.find("method", name)
     settings = {key: str(value) for key, value in descriptor.options.items() if key != "weights"}
     info = build_method(setup.registry, name, "cpu").info()
     more = {"summary": descriptor.summary, "reference": descriptor.reference}

@@ -80,8 +80,8 @@ class OutputRun:
 
     def crop_keys(self) -> dict[str, str]:
         """Return output -> key of its faces, but for the photos; also of `ORIGINAL`."""
-        info = self.registry.create("perturber", self.method).info()
-        method = component_key(self.registry.find("perturber", self.method), str(info.get("weights") or ""))
+        info = self.registry.create("method", self.method).info()
+        method = component_key(self.registry.find("method", self.method), str(info.get("weights") or ""))
         made = [method, str(info.get("dtype") or ""), self.key.hex(), *self._label_keys()]
         place = ["in place"] * self.in_place
         keys = {name: digest([*made, *place, repr(request)]) for name, request in self.requests.items()}

@@ -154,7 +154,7 @@ def make_setup(
         If a name, a setting or an output is wrong, or nobody can judge these photos.
     """
     known = known or registry()
-    chosen, known = aliased(known, methods or tuple(known.descriptors("perturber")))
+    chosen, known = aliased(known, methods or tuple(known.descriptors("method")))
     if more.get("against", "") not in ("", *chosen):
         raise UsageError(f"--against {more['against']}: not among the methods here, {', '.join(chosen)}")
     for attack in attacks:
@@ -194,11 +194,11 @@ def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Reg
         name = own if equals else text
         if name in names:
             raise UsageError(f"two methods are called '{name}': give one a name of its own, such as mine={text}")
-        known.find("perturber", method)
+        known.find("method", method)
         if name != method:
-            known = known.with_alias("perturber", name, method)
+            known = known.with_alias("method", name, method)
         given = dict(_setting(text, setting) for setting in settings)
-        known = with_settings(known, "perturber", name, given) if given else known
+        known = with_settings(known, "method", name, given) if given else known
         names.append(name)
     return tuple(names), known
 

@@ -78,7 +78,7 @@ def make_plan(options: Options, registry: Registry | None = None) -> Plan:
     registry = installed() if registry is None else registry
     if not options.methods:
         raise UsageError("no method named; 'facepriv methods' lists them")
-    methods = {name: registry.find("perturber", name) for name in options.methods}
+    methods = {name: registry.find("method", name) for name in options.methods}
     for name in options.estimators.values():
         registry.find("estimator", name)
     if all(descriptor.attributes for descriptor in methods.values()):

@@ -242,7 +242,7 @@ class ChunkWorker:
 
 def _settings(setup: Setup) -> dict[str, dict[str, str]]:
     """Return method -> its options as texts, of the methods that have any."""
-    options = {name: setup.registry.find("perturber", name).options for name in setup.methods}
+    options = {name: setup.registry.find("method", name).options for name in setup.methods}
     return {name: {key: str(value) for key, value in own.items()} for name, own in options.items() if own}
 
 

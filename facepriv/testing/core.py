@@ -60,20 +60,20 @@ def require(condition: object, message: str) -> None:
         raise AssertionError(message)
 
 
-def checks(subject: Any, kind: Kind = "perturber") -> list[Check]:
+def checks(subject: Any, kind: Kind = "method") -> list[Check]:
     """Return the conformance checks of `subject`, not yet run.
 
     Parameters
     ----------
     subject : str, class, callable or instance
         The name of an installed component, what builds one, or one (which is copied for every check).
-    kind : {"perturber", "estimator", "matcher"}
+    kind : {"method", "estimator", "matcher"}
         What it is.
     """
     from facepriv.testing import evaluators, perturbers, plugins
 
     tables: dict[str, tuple[Callable[[Make], None], ...]] = {
-        "perturber": perturbers.CHECKS,
+        "method": perturbers.CHECKS,
         "estimator": evaluators.ESTIMATOR_CHECKS,
         "matcher": evaluators.MATCHER_CHECKS,
     }
@@ -85,7 +85,7 @@ def checks(subject: Any, kind: Kind = "perturber") -> list[Check]:
     return found
 
 
-def run_checks(subject: Any, kind: Kind = "perturber") -> list[Result]:
+def run_checks(subject: Any, kind: Kind = "method") -> list[Result]:
     """Run the conformance checks of `subject` and return their outcomes; parameters as for `checks`."""
     return [check.result() for check in checks(subject, kind)]
 

@@ -65,7 +65,7 @@ def known(weights):
     path = str(weights().absolute())
     found = registry()
     for method in ("san", "ensemble-san", "flow-san"):
-        found = found.with_options("perturber", method, {"weights": path})
+        found = found.with_options("method", method, {"weights": path})
     return found
 
 
@@ -81,7 +81,7 @@ def test_every_way_of_using_the_family_is_compared(san_family, known, tmp_path):
 def test_weights_that_are_not_packaged_are_given_by_method(san_family, weights):
     path = weights()
     found = san_family.weighted(registry(), (f"san={path}",))
-    assert found.create("perturber", "san").weights_path() == path
+    assert found.create("method", "san").weights_path() == path
     for bad in ("san", "san=/nowhere.safetensors"):
         with pytest.raises(UsageError, match="expected METHOD=FILE"):
             san_family.weighted(registry(), (bad,))

@@ -67,8 +67,8 @@ def test_true_labels_reach_the_method_one_gender_at_a_time(visible_lfw, small_lf
 
 def test_a_candidate_that_is_not_packaged_is_built_on_its_own_weights(visible_lfw, tmp_path):
     known = visible_lfw.with_weights(registry(), ("privacynet",), tmp_path / "candidate.safetensors")
-    assert known.create("perturber", "privacynet").weights == str(tmp_path / "candidate.safetensors")
-    assert registry().create("perturber", "privacynet").weights is None
+    assert known.create("method", "privacynet").weights == str(tmp_path / "candidate.safetensors")
+    assert registry().create("method", "privacynet").weights is None
     with pytest.raises(UsageError, match="just one"):
         visible_lfw.with_weights(registry(), ("privacynet", "pixelate"), tmp_path)
 

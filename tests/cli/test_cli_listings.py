@@ -13,10 +13,10 @@ from facepriv.cli import COMMANDS, main
 BROKEN = "raise RuntimeError('no luck\\ntoday')"
 CLASH = """
 from facepriv.hookspecs import Descriptor, hookimpl
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 @hookimpl
 def facepriv_components():
-    return [Descriptor("perturber", "darken", "nowhere:Nothing", "also called darken")]
+    return [Descriptor("method", "darken", "nowhere:Nothing", "also called darken")]
 """
 
 
@@ -104,7 +104,7 @@ def test_plugins_as_json_say_what_is_wrong(tiny, install_plugin):
     plugins = {plugin["distribution"]: plugin for plugin in content["plugins"]}
     assert plugins["unlucky"]["error"] == "RuntimeError: no luck today"
     assert plugins["tiny-plugin"]["error"] == ""
-    assert {"kind": "perturber", "name": "grey", "summary": "test method grey"} in plugins["tiny-plugin"]["components"]
+    assert {"kind": "method", "name": "grey", "summary": "test method grey"} in plugins["tiny-plugin"]["components"]
     assert any("other-darken and tiny-plugin" in text for text in content["clashes"])
 
 

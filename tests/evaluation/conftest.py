@@ -13,7 +13,7 @@ PLUGIN = """
     from facepriv.contracts import AttributeEstimator, FaceMatcher
     from facepriv.hookspecs import Descriptor, hookimpl
 
-    FACEPRIV_CONTRACT = 1
+    FACEPRIV_CONTRACT = 2
 
     class Light(AttributeEstimator):
         attribute = "gender"

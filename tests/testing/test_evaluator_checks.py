@@ -308,5 +308,5 @@ def test_an_estimator_is_no_matcher():
 
 
 def test_there_are_no_checks_for_a_trainer():
-    with pytest.raises(UsageError, match="no conformance checks for a 'trainer': one of perturber, estimator, matcher"):
+    with pytest.raises(UsageError, match="no conformance checks for a 'trainer': one of method, estimator, matcher"):
         checks(object, "trainer")

@@ -12,13 +12,13 @@ PLUGIN = """
     from facepriv.contracts import AttributeEstimator, Perturber
     from facepriv.hookspecs import Descriptor, hookimpl
 
-    FACEPRIV_CONTRACT = 1
+    FACEPRIV_CONTRACT = 2
 
     @hookimpl
     def facepriv_components():
         attributes = {attributes}
         return [
-            Descriptor("perturber", "negative", __name__ + ":Negative", {summary!r}, attributes=attributes),
+            Descriptor("method", "negative", __name__ + ":Negative", {summary!r}, attributes=attributes),
             Descriptor("estimator", "coin", __name__ + ":Coin", "a coin", attributes=attributes),
         ]
 
@@ -36,7 +36,7 @@ PLUGIN = """
 """
 
 
-def outcome(name, check, kind="perturber"):
+def outcome(name, check, kind="method"):
     return next(c for c in checks(name, kind) if c.name == check).result()
 
 
@@ -65,7 +65,7 @@ def test_a_plugin_that_imports_a_heavy_library_is_found_out(install_plugin, heav
     assert detail.startswith("imports ") and heavy in detail
 
 
-@pytest.mark.parametrize(("kind", "name"), [("perturber", "negative"), ("estimator", "coin")])
+@pytest.mark.parametrize(("kind", "name"), [("method", "negative"), ("estimator", "coin")])
 def test_a_descriptor_that_promises_other_attributes_is_found_out(install_plugin, kind, name):
     install(install_plugin, attributes="('gender', 'age')")
     result = outcome(name, "descriptor_agrees", kind)

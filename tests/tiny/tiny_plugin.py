@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 _ALL = ("gender", "race", "age")
 
 
 def _method(name, target, attributes=_ALL):
-    return Descriptor("perturber", name, f"tiny_methods:{target}", f"test method {name}", "nowhere", attributes)
+    return Descriptor("method", name, f"tiny_methods:{target}", f"test method {name}", "nowhere", attributes)
 
 
 @hookimpl

@@ -33,4 +33,4 @@ def test_mean_colour_is_kept_where_blocks_do_not_divide_the_crop(size):
 
 
 def test_is_found_by_name_with_a_reason_not_to_use_it():
-    assert "not protection" in registry().find("perturber", "pixelate").summary
+    assert "not protection" in registry().find("method", "pixelate").summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 _REFERENCE = "Mirjalili, Raschka, Ross: PrivacyNet, IEEE TIP 2020 (its baseline); Choi and others: StarGAN, CVPR 2018"
 
@@ -14,7 +14,7 @@ def facepriv_components() -> list[Descriptor]:
     """Return the method, its trainer and its exporter."""
     return [
         Descriptor(
-            kind="perturber",
+            kind="method",
             name="baseline-gan",
             target="facepriv_baseline_gan.method:BaselineGan",
             summary="PrivacyNet's recipe without its matcher: what the matcher buys is the difference",

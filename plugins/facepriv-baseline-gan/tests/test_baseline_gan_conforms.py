@@ -21,7 +21,7 @@ def face():
 def changed(face: FaceBatch, gender: int) -> np.ndarray:
     own = {"gender": np.array([1]), "race": np.array([0]), "age": np.array([0])}
     target = {**own, "gender": np.array([gender])}
-    method = registry().create("perturber", "baseline-gan")
+    method = registry().create("method", "baseline-gan")
     return method.perturb(face, own, target, rngs=[np.random.default_rng(0)])
 
 
@@ -39,7 +39,7 @@ def test_own_labels_leave_the_answer_as_it_was(face):
 
 
 def test_what_taught_the_run_that_it_began_with_is_declared():
-    seen = registry().create("perturber", "baseline-gan").info()["seen"]
+    seen = registry().create("method", "baseline-gan").info()["seen"]
     assert set(seen) == {"family-a-gender", "family-a-race", "family-a-age", "mobilefacenet"}
 
 
@@ -47,7 +47,7 @@ def test_shipped_weights_are_built_and_scaled_as_privacynets_and_saw_the_same_se
     from facepriv.weights import load_weights
 
     ours, baseline = (
-        load_weights(registry().create("perturber", name).weights_path()).metadata
+        load_weights(registry().create("method", name).weights_path()).metadata
         for name in ("privacynet", "baseline-gan")
     )
     assert ours.config["generator"] == baseline.config["generator"]

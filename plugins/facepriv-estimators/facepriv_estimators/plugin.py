@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 _CORAL = "Cao, Mirjalili & Raschka, Rank consistent ordinal regression, Pattern Recognition Letters 2020"
 # Family, its architecture, and its paper.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 _REFERENCE = "Othman, Ross: Privacy of Facial Soft Biometrics, ECCV Workshops 2014"
 
@@ -14,7 +14,7 @@ def facepriv_components() -> list[Descriptor]:
     """Return the method and the command that makes its averages."""
     return [
         Descriptor(
-            kind="perturber",
+            kind="method",
             name="face-mixing",
             target="facepriv_face_mixing.method:FaceMixing",
             summary="morphs a face with one of the wanted class: an average, or a photo of your own gallery",

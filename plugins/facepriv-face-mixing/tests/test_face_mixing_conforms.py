@@ -21,11 +21,11 @@ def test_conforms(check):
 
 @pytest.mark.parametrize("candidate", ["random", "shape", "tone"])
 def test_only_a_drawn_candidate_depends_on_chance(candidate):
-    stochastic_as_declared(lambda: registry().create("perturber", "face-mixing", candidate=candidate))
+    stochastic_as_declared(lambda: registry().create("method", "face-mixing", candidate=candidate))
 
 
 def test_a_drawn_candidate_depends_on_its_own_face_only():
-    batch_equals_single(lambda: registry().create("perturber", "face-mixing", candidate="random"))
+    batch_equals_single(lambda: registry().create("method", "face-mixing", candidate="random"))
 
 
 def labels(**classes):
@@ -35,7 +35,7 @@ def labels(**classes):
 
 def mixed(face, strength=1.0, *, options=None, **classes):
     image, points = face
-    method = registry().create("perturber", "face-mixing", **(options or {}))
+    method = registry().create("method", "face-mixing", **(options or {}))
     batch = FaceBatch(image[None], points[None].astype(np.float32), labels())
     rngs = [np.random.default_rng(0)]
     return method.perturb(batch, labels(), labels(**classes), strength=strength, rngs=rngs)[0]
@@ -80,7 +80,7 @@ def test_race_and_age_are_not_declared_and_so_refused(mixing_faces):
 @pytest.mark.parametrize("wrong", [{"shape": 1.5}, {"texture": -0.1}, {"candidate": "best"}])
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        registry().create("perturber", "face-mixing", **wrong)
+        registry().create("method", "face-mixing", **wrong)
 
 
 def test_every_shipped_picture_is_an_average_of_many_people():

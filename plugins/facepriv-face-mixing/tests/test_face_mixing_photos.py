@@ -93,7 +93,7 @@ def test_labels_that_no_table_names_are_estimated(folder, monkeypatch):
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir()], ids=["missing", "empty"])
 def test_no_gallery_is_an_error_before_anything_is_done(tmp_path, make):
     make(tmp_path / "mine")
-    method = registry().create("perturber", "face-mixing", gallery=str(tmp_path / "mine"))
+    method = registry().create("method", "face-mixing", gallery=str(tmp_path / "mine"))
     with pytest.raises(DataError, match="mine"):
         method.info()
 
@@ -101,14 +101,14 @@ def test_no_gallery_is_an_error_before_anything_is_done(tmp_path, make):
 def test_faceless_gallery_is_an_error_before_any_photo_is_read(tmp_path):
     (tmp_path / "mine").mkdir()
     Image.fromarray(np.full((80, 80, 3), 128, np.uint8)).save(tmp_path / "mine" / "wall.png")
-    method = registry().create("perturber", "face-mixing", gallery=str(tmp_path / "mine"))
+    method = registry().create("method", "face-mixing", gallery=str(tmp_path / "mine"))
     with pytest.raises(DataError, match="no face was found in any of its 1 photos: add one"):
         method.to("cpu")
 
 
 def test_averages_that_are_missing_are_named_and_need_no_hash_file(tmp_path):
     averages = tmp_path / "averages.safetensors"
-    method = registry().create("perturber", "face-mixing", weights=averages)
+    method = registry().create("method", "face-mixing", weights=averages)
     with pytest.raises(WeightsError, match=r"averages\.safetensors: No such file"):
         method.to("cpu")
     shutil.copy(shipped(), averages)
@@ -142,4 +142,4 @@ def test_apply_mixes_with_the_users_photos(folder, portrait_files, tmp_path):
 
 def test_gallery_and_averages_exclude_each_other(tmp_path):
     with pytest.raises(FaceprivError, match="give one of them"):
-        registry().create("perturber", "face-mixing", gallery=str(tmp_path), weights="x.safetensors")
+        registry().create("method", "face-mixing", gallery=str(tmp_path), weights="x.safetensors")

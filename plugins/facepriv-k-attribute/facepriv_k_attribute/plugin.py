@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 
 @hookimpl
@@ -12,7 +12,7 @@ def facepriv_components() -> list[Descriptor]:
     """Return the method."""
     return [
         Descriptor(
-            kind="perturber",
+            kind="method",
             name="k-attribute",
             target="facepriv_k_attribute.method:KAttribute",
             summary="Adversarial noise for each photo: fools the classifiers it is made with, others much less",

@@ -7,7 +7,7 @@ import pytest
 from facepriv.registry import registry
 from facepriv.testing import checks
 
-FEW_STEPS = checks(partial(registry().create, "perturber", "k-attribute", steps=3))
+FEW_STEPS = checks(partial(registry().create, "method", "k-attribute", steps=3))
 #: What is checked of the descriptor alone.
 INSTALLED = checks("k-attribute")[len(FEW_STEPS) :]
 

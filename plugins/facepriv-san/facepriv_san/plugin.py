@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 _SAN = "Mirjalili, Raschka, Namboodiri, Ross: Semi-adversarial networks, ICB 2018"
 _ENSEMBLE = "Mirjalili, Raschka, Ross: Gender privacy, an ensemble of semi adversarial networks, BTAS 2018"
@@ -22,7 +22,7 @@ def facepriv_components() -> list[Descriptor]:
     found = []
     for name, (target, summary, reference) in _METHODS.items():
         method = f"facepriv_san.method:{target}"
-        found.append(Descriptor("perturber", name, method, summary, reference, attributes=("gender",)))
+        found.append(Descriptor("method", name, method, summary, reference, attributes=("gender",)))
         trainer = f"facepriv_san.cli:{name.replace('-', '_')}"
         found.append(Descriptor("trainer", name, trainer, f"train {name} from a pack of aligned faces", reference))
     averages = "average the aligned faces of a pack by gender, age group and race"

@@ -24,7 +24,7 @@ def face():
 
 
 def changed(name, face, gender):
-    method = registry().create("perturber", name)
+    method = registry().create("method", name)
     source, target = {"gender": np.array([1])}, {"gender": np.array([gender])}
     return method.perturb(face, source, target, rngs=[np.random.default_rng(0)])
 
@@ -46,7 +46,7 @@ def test_the_shipped_weights_keep_the_person_for_a_matcher_that_took_no_part(nam
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_was_seen_in_training_is_declared(name):
-    seen = registry().create("perturber", name).info()["seen"]
+    seen = registry().create("method", name).info()["seen"]
     assert {"mobilefacenet", "family-a-gender"} <= set(seen)
     assert not {"dlib", "age-and-gender-gender", "family-b-gender"} & set(seen)
 

