@@ -21,6 +21,9 @@ from typing import Any
 import click
 import numpy as np
 from bars import Findings, Row, bars
+from before_after import ORIGINAL as UNPROTECTED
+from before_after import PAIRINGS
+from examiner import Examiner, strength
 from PIL import Image
 from shared import (
     KEY,
@@ -53,11 +56,8 @@ from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.requests import all_outputs, possible
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.outcomes import Examiner, strength
 from facepriv.pool import spread
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protocol import ORIGINAL as UNPROTECTED
-from facepriv.protocol import PAIRINGS
 from facepriv.registry import Registry, registry
 from facepriv.schema import ADULT, AGE, ATTRIBUTES
 from facepriv.settings import configured

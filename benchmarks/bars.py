@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from before_after import ORIGINAL, PAIRINGS, Figures
+
 from facepriv.evaluation.requests import OWN, RANDOM
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protocol import ORIGINAL, PAIRINGS, Figures
 from facepriv.schema import AGE, ATTRIBUTES
 
 HIDDEN_EER = {"gender": 0.60, "race": 0.30}
@@ -75,7 +76,7 @@ class Findings:
     original : mapping
         Figures of the originals by attribute (and ``matching``) and judge.
     strength : mapping
-        Estimator -> ``attribute``, ``counts``, ``note``; see `facepriv.outcomes.strength`.
+        Estimator -> ``attribute``, ``counts``, ``note``; see `examiner.strength`.
     outputs : mapping
         Output -> the same of each.
     matchers : sequence of str

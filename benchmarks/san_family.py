@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 import numpy as np
+from before_after import PROTECTED, counts
+from examiner import Examiner
 from paired import FIGURES, JUDGES, Output, less, seen, weighted
 from shared import (
     Benchmark,
@@ -41,8 +43,6 @@ from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate, estimate
-from facepriv.outcomes import Examiner
-from facepriv.protocol import PROTECTED, counts
 from facepriv.registry import Registry, registry
 from facepriv.schema import GENDER
 

@@ -21,6 +21,8 @@ from typing import Any
 
 import click
 from all_outputs import SETS, photos_of
+from before_after import ORIGINAL, PROTECTED
+from examiner import Examiner
 from paired import FIGURES, JUDGES, Output, less, seen, weighted
 from shared import (
     Benchmark,
@@ -44,8 +46,6 @@ from facepriv.errors import UsageError
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.outcomes import Examiner
-from facepriv.protocol import ORIGINAL, PROTECTED
 from facepriv.registry import Registry, registry
 from facepriv.schema import GENDER
 from facepriv.settings import configured

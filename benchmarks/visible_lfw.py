@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import numpy as np
+from before_after import ORIGINAL, PAIRINGS, PROTECTED, counts, gender_figures, matching_figures
 from shared import (
     FMR,
     KEY,
@@ -50,7 +51,6 @@ from facepriv.metrics.bootstrap import Estimate
 from facepriv.protection.options import Options
 from facepriv.protection.request import POLICIES, PrivacyRequest
 from facepriv.protection.run import make_plan, run_plan
-from facepriv.protocol import ORIGINAL, PAIRINGS, PROTECTED, counts, gender_figures, matching_figures
 from facepriv.registry import Plugin, Registry, registry
 from facepriv.schema import GENDER, RACE_PAIRS
 from facepriv.settings import configured

@@ -19,6 +19,7 @@ from facepriv.evaluation.setup import Setup, fitting_panel
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry
+from facepriv.report.examples import make_examples
 
 PEOPLE = 14
 
@@ -131,7 +132,7 @@ def setup(known, photos, shared, astronaut_file):
     who, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
     return Setup(
         photos=photos, name="made up", methods=("nothing", "dim", "grey"), panel=who, place=shared,
-        requests={"gender": named_output("gender")}, examples=(("an astronaut", astronaut_file),),
+        requests={"gender": named_output("gender")},
         workers=0, replicates=20, fmr=0.2, left_out=left_out,
     )  # fmt: skip
 
@@ -196,7 +197,7 @@ def test_a_judge_that_was_seen_speaks_for_nobody(setup):
 
 def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkeypatch, tmp_path):
     monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 8)
-    whole = compare(replace(setup, place=tmp_path / "other"))
+    whole = compare(replace(setup, place=tmp_path / "other")).comparison
     made = Dim.calls
     monkeypatch.setattr(Dim, "calls", 0)
     monkeypatch.setattr(Dim, "stops_after", 10)
@@ -226,8 +227,9 @@ def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detec
     assert [repr(o.rows) for o in plain.outputs] == [repr(o.rows) for o in done.outputs]
 
 
-def test_an_example_shows_the_face_before_and_after(setup):
-    (example,) = compare(setup).comparison.examples
+def test_an_example_shows_the_face_before_and_after(setup, astronaut_file, tmp_path):
+    output_runs, _ = runs_of(setup)
+    (example,) = make_examples(output_runs, [("an astronaut", astronaut_file)], tmp_path)
     before, after = example.original, example.outputs["dim", "gender"]
     assert example.caption == "an astronaut" and before.shape == after.shape == (176, 176, 3)
     assert np.array_equal(example.outputs["nothing", "gender"], before) and after.mean() < before.mean()

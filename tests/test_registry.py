@@ -107,7 +107,7 @@ def test_a_broken_plugin_is_listed_with_its_error_and_hurts_no_other(install_plu
 
 @pytest.mark.parametrize("version", [CONTRACT_VERSION + 1, 0, "'1'"])
 def test_a_plugin_for_another_contract_version_is_listed_and_not_asked(install_plugin, version):
-    source = HOOK.format(body="raise SystemError('it was asked')").replace("CONTRACT = 1", f"CONTRACT = {version}")
+    source = HOOK.format(body="raise SystemError('it was asked')").replace("CONTRACT = 2", f"CONTRACT = {version}")
     install_plugin("from-another-time", source)
     found = plugin("from-another-time")
     assert f"contract version {str(version).strip(chr(39))}, this facepriv speaks {CONTRACT_VERSION}" in found.error
@@ -172,7 +172,7 @@ def test_an_entry_point_of_no_distribution_is_known_by_its_value():
     ("target", "error"),
     [
         ("no_such_module_anywhere:X", "ModuleNotFoundError"),
-        ("facepriv.seeds:NoSuchName", "AttributeError"),
+        ("facepriv.schema:NoSuchName", "AttributeError"),
     ],
 )
 def test_a_target_that_cannot_be_imported_is_one_line_with_its_path(target, error):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import ImageError
-from facepriv.evaluation import keys as fingerprints
+from facepriv.evaluation import keys as cache_keys
 from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
@@ -191,8 +191,8 @@ def test_a_file_that_a_setting_names_decides_by_its_content(output_run, monkeypa
 
 def test_what_faces_are_found_with_decides(output_run, monkeypatch):
     keys, predictions_of = output_run.crop_keys(), output_run.keys()
-    real = fingerprints.file_hash
-    monkeypatch.setattr(fingerprints, "file_hash", lambda path: path.name if path == propose.WEIGHTS else real(path))
+    real = cache_keys._hash
+    monkeypatch.setattr(cache_keys, "_hash", lambda path: path.name if path == propose.WEIGHTS else real(path))
     for before, after in ((keys, output_run.crop_keys()), (predictions_of, output_run.keys())):
         assert not set(before.values()) & set(after.values())
 

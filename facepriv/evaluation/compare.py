@@ -63,7 +63,7 @@ def compare(setup: Setup, progress: Progress | None = None) -> ComparisonRun:
     """
     progress = progress or NoProgress()
     truth = Truth.of(setup.photos)
-    output_runs, skipped = runs_of(setup, truth)
+    output_runs, skipped = runs_of(setup)
     plans, predictions = _make_and_judge(output_runs, setup, progress)
     outputs, original, silent = measure_outputs(plans, predictions, truth, setup, progress)
     skipped |= {**setup.left_out, **silent}
@@ -88,7 +88,7 @@ def _differences(outputs: list[Output], against: str) -> list[Output]:
     return [o.less(base[o.name]) for o in outputs if o.method != against and o.name in base]
 
 
-def runs_of(setup: Setup, truth: Truth) -> tuple[dict[str, OutputRun], dict[str, str]]:
+def runs_of(setup: Setup) -> tuple[dict[str, OutputRun], dict[str, str]]:
     """Return the trial of every method that can make an output, and what is skipped, with the reason."""
     output_runs, skipped = {}, {}
     for name in setup.methods:
@@ -114,7 +114,7 @@ def runs_of(setup: Setup, truth: Truth) -> tuple[dict[str, OutputRun], dict[str,
             encode_originals=True,
             keep_crops=bool(setup.attacks),
             in_place=setup.in_place,
-            true_classes=_true_classes(setup, truth) if setup.true_labels else {},
+            true_classes=_true_classes(setup) if setup.true_labels else {},
         )
     if not output_runs:
         reasons = "; ".join(f"{what}: {why}" for what, why in skipped.items())
@@ -136,7 +136,8 @@ def _make_and_judge(
     return plans, predictions
 
 
-def _true_classes(setup: Setup, truth: Truth) -> dict[Path, dict[str, int]]:
+def _true_classes(setup: Setup) -> dict[Path, dict[str, int]]:
+    truth = Truth.of(setup.photos)
     return {
         record.path: {name: int(truth.classes[name][n]) for name in ATTRIBUTES if truth.classes[name][n] >= 0}
         for n, record in enumerate(setup.photos)

@@ -7,15 +7,17 @@ package imports), on weights and on options. A change in any of them gives anoth
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from facepriv.files import digest, file_hash
 from facepriv.hookspecs import Descriptor, Kind
 from facepriv.registry import Registry
+
+T = TypeVar("T")
 
 CODE = frozenset({".py"})
 WEIGHTS = frozenset({".safetensors"})
@@ -66,7 +68,7 @@ def plugin_packages(package: str) -> list[str]:
         if name not in found:
             found.add(name)
             for path in _files(name, CODE):
-                todo += [match.decode() for match in _PLUGIN.findall(path.read_bytes())]
+                todo += _cached(_plugins_named, path)
     return sorted(name for name in found if name != "facepriv")
 
 
@@ -82,13 +84,22 @@ def _files(package: str, suffixes: Collection[str]) -> Iterator[Path]:
 
 
 def _hash(path: Path) -> str:
+    return _cached(file_hash, path)
+
+
+def _plugins_named(path: Path) -> list[str]:
+    return [match.decode() for match in _PLUGIN.findall(path.read_bytes())]
+
+
+def _cached(read: Callable[[Path], T], path: Path) -> T:
+    """Return what `read` makes of a file; a file that did not change is read once."""
     stat = path.stat()
-    return _hash_of(path, stat.st_size, stat.st_mtime_ns)
+    return _cache(read, path, stat.st_size, stat.st_mtime_ns)
 
 
-@lru_cache(maxsize=4096)
-def _hash_of(path: Path, size: int, changed: int) -> str:
-    return file_hash(path)
+@lru_cache(maxsize=8192)
+def _cache(read: Callable[[Path], Any], path: Path, size: int, changed: int) -> Any:
+    return read(path)
 
 
 def _option_parts(options: Mapping[str, Any]) -> list[str]:

@@ -87,7 +87,7 @@ class Row:
     group : str
         Of whom: empty for all, else such as ``gender: female``.
     pairing : str
-        Of a matcher: a key of `facepriv.protocol.PAIRINGS`.
+        Of a matcher: a key of `facepriv.metrics.matching.PAIRINGS`.
     unit : str
         "percent", "years", "photos", "dB", "index" (a number without unit).
     before, after, change : Estimate or None

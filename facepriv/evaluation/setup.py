@@ -40,8 +40,6 @@ class Setup:
     place : Path
         Where everything is kept.
     attacks : tuple of str
-    examples : tuple of (str, Path)
-        Caption and file of photos that may be shown.
     workers, replicates, fmr
         Processes, which change no result; resamples of the intervals; the main false match rate.
     left_out : mapping
@@ -61,7 +59,6 @@ class Setup:
     panel: Panel
     place: Path
     attacks: tuple[str, ...] = ()
-    examples: tuple[tuple[str, Path], ...] = ()
     workers: int = 1
     replicates: int = REPLICATES
     fmr: float = 0.001

@@ -229,5 +229,6 @@ def _engine(plan: Plan) -> Engine:
     )
     files = sum(_FILES_A_SHARD if is_shard(job.source) else 1 for job in plan.work.todo)
     make = {"setup": setup, "files": files, "workers": options.workers, "address": options.address}
-    engine: Engine = plan.registry.create("engine", options.engine, **make)
+    # Engines carry runs out, whatever registry the methods are of.
+    engine: Engine = installed().create("engine", options.engine, **make)
     return engine

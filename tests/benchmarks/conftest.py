@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+# The scripts import each other by their bare names.
+sys.path.insert(0, str(SCRIPTS))
 
 
 def load(name, monkeypatch):

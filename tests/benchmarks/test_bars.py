@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from before_after import PAIRINGS
 
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.protocol import PAIRINGS
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from shutil import copyfile
 
 import numpy as np
 import pytest
+from before_after import binary_figures, matching_figures
 from click.testing import CliRunner
 
 from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.truth import Truth
-from facepriv.protocol import binary_figures, matching_figures
 from facepriv.registry import registry
 
 

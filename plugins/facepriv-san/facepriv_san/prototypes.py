@@ -90,12 +90,12 @@ def nearest(images: Images, own: NDArray[np.int64], sets: Images) -> NDArray[np.
     """
     if len(sets) == 1:
         return np.zeros(len(images), dtype=np.int64)
-    faces = _looks(images)
-    known = np.stack([_looks(sets[:, k]) for k in range(sets.shape[1])])  # (3, K, D)
+    faces = _as_arrays(images)
+    known = np.stack([_as_arrays(sets[:, k]) for k in range(sets.shape[1])])  # (3, K, D)
     return np.einsum("nd,nkd->nk", faces, known[own]).argmax(axis=1).astype(np.int64)
 
 
-def _looks(images: Images) -> NDArray[np.float32]:
+def _as_arrays(images: Images) -> NDArray[np.float32]:
     """Return the faces (N, S, S, 3) as unit vectors of their colours at a few pixels, brightness taken out."""
     small = resize_images(images, _LOOK).reshape(len(images), -1)
     small -= small.mean(axis=1, keepdims=True)

@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from before_after import Figures, age_figures, binary_figures, counts, matching_figures, race_figures
 from numpy.typing import NDArray
 
 from facepriv.contracts import FaceMatcher
 from facepriv.errors import DataError
 from facepriv.evaluation.judges import Judges, _attribute
-from facepriv.evaluation.predictions import Looks
+from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
-from facepriv.protocol import Figures, age_figures, binary_figures, counts, matching_figures, race_figures
 from facepriv.schema import AGE, ATTRIBUTES, GENDER
 
-#: The figure of an estimator on the originals by which `facepriv.protocol.counts` lets it count.
+#: The figure of an estimator on the originals by which `before_after.counts` lets it count.
 _STRENGTH: dict[str, Callable[[Figures], Any]] = {
     "gender": lambda figures: figures["eer_before"],
     "race": lambda figures: figures["pair"]["eer_before"],
@@ -43,16 +43,16 @@ class Examiner:
     """
 
     truth: Truth
-    before: Looks
+    before: Predictions
     judges: Judges
     fmr: float = 0.001
     replicates: int = REPLICATES
 
-    def __call__(self) -> Callable[[tuple[Looks, str]], Figures]:
+    def __call__(self) -> Callable[[tuple[Predictions, str]], Figures]:
         """Build the judges, and return `examine` bound to them; its task is looks and the age group aimed at."""
         models = self.judges.build()
 
-        def examine(task: tuple[Looks, str]) -> Figures:
+        def examine(task: tuple[Predictions, str]) -> Figures:
             after, age = task
             figures: Figures = {name: {} for name in (*ATTRIBUTES, "matching")}
             for name, model in models.items():

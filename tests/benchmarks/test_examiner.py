@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from before_after import age_figures, binary_figures, matching_figures, race_figures
+from examiner import Examiner, strength
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.datasets.record import Record
 from facepriv.evaluation.judges import Judges, fitting
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
-from facepriv.outcomes import Examiner, strength
-from facepriv.protocol import age_figures, binary_figures, matching_figures, race_figures
 from facepriv.registry import Plugin, Registry
 
 

@@ -2,13 +2,7 @@
 
 import numpy as np
 import pytest
-
-from facepriv.errors import DataError
-from facepriv.metrics import verification
-from facepriv.metrics.attributes import binary_eer
-from facepriv.metrics.bootstrap import Estimate
-from facepriv.metrics.matching import Matching
-from facepriv.protocol import (
+from before_after import (
     PAIRINGS,
     PROTECTED,
     age_figures,
@@ -18,6 +12,12 @@ from facepriv.protocol import (
     matching_figures,
     race_figures,
 )
+
+from facepriv.errors import DataError
+from facepriv.metrics import verification
+from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.metrics.matching import Matching
 
 
 @pytest.fixture
