@@ -58,7 +58,11 @@ if TYPE_CHECKING:
 @click.option("--audit", is_flag=True,
               help="Record in the manifest what was hidden, how, and where the faces are. Whoever reads that can undo "
               "the protection.")  # fmt: skip
-@click.option("--keep-metadata", is_flag=True, help="Keep EXIF and XMP; a thumbnail in there goes all the same.")
+@click.option(
+    "--keep-metadata",
+    is_flag=True,
+    help="Keep words and numbers of EXIF, XMP, comments and PNG texts; pictures in there go.",
+)
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
               help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip

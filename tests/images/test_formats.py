@@ -40,6 +40,43 @@ def test_orientation_is_baked_in(portrait, saved, kind, orientation, rewritten, 
     assert opened(out).size == expected.size
 
 
+STALE = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("stated", [None, 3])
+def test_an_orientation_in_xmp_counts_for_nothing(portrait, saved, suffix, stated, rewritten, opened):
+    """As in browsers: an editor that turned the pixels may have left it there."""
+    exif = Image.Exif()
+    exif[0x010F] = "Cam"
+    if stated:
+        exif[0x0112] = stated
+    options = {"exif": exif}
+    if suffix == ".tif":
+        exif[700] = STALE.encode()
+    elif suffix == ".png":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", STALE)
+    else:
+        options["xmp"] = STALE.encode()
+    path = saved(portrait, f"a{suffix}", **options)
+    expected = np.asarray(portrait if stated is None else portrait.rotate(180)).astype(int)
+    assert read_image(path).pixels.shape == expected.shape
+    assert np.abs(read_image(path).pixels - expected).mean() < 6
+    assert b"Orientation" not in rewritten(path, keep_metadata=True).read_bytes()
+
+
+def test_a_pngs_text_is_no_exif(portrait, saved):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(exif.tobytes())}\n{exif.tobytes().hex()}")
+    assert read_image(saved(portrait, "a.png", pnginfo=info)).pixels.shape == (48, 64, 3)
+
+
 def test_transparency_and_inks_are_turned_with_the_pixels(portrait, saved):
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -130,12 +167,37 @@ def test_the_colour_profile_is_kept(portrait, saved, profile, suffix, rewritten,
     assert opened(rewritten(path)).info["icc_profile"] == profile
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 def test_the_resolution_is_kept_and_turned_with_the_photo(portrait, saved, suffix, rewritten, opened):
     exif = Image.Exif()
     exif[0x0112] = 6
     path = saved(portrait, f"a{suffix}", dpi=(300, 150), exif=exif)
     assert [round(v) for v in opened(rewritten(path)).info["dpi"]] == [150, 300]
+
+
+def test_a_resolution_in_centimetres_is_kept(portrait, saved, rewritten, opened):
+    out = opened(rewritten(saved(portrait, "a.tif", resolution_unit=3, x_resolution=100, y_resolution=50)))
+    assert out.info["dpi"] == pytest.approx((254, 127))
+
+
+@pytest.mark.parametrize("out_suffix", [".jpg", ".png", ".tif", ".bmp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp"])
+def test_a_photo_without_a_resolution_gets_none(portrait, saved, suffix, out_suffix, rewritten, opened):
+    exif = Image.Exif()
+    exif[0x010F] = "Cam"  # beside EXIF, Pillow makes up 72 for a JPEG
+    plain = Image.fromarray(np.asarray(portrait))  # without a profile, which a BMP cannot hold
+    path = saved(plain, f"a{suffix}", **({"dpi": (0, 0)} if suffix == ".bmp" else {"exif": exif}))
+    out = opened(rewritten(path, out_suffix))
+    if out_suffix == ".tif":
+        assert not {282, 283, 296}.intersection(out.tag_v2)
+    else:
+        assert out.info.get("dpi", (0, 0)) == (0, 0)
+
+
+def test_a_tiffs_resolution_without_a_unit_is_no_resolution(portrait, saved, rewritten, opened):
+    """Unit 1 says that only the pixels' shape is stated."""
+    out = opened(rewritten(saved(portrait, "a.tif", resolution_unit=1, x_resolution=3, y_resolution=2)))
+    assert not {282, 283, 296}.intersection(out.tag_v2)
 
 
 def test_what_a_png_says_of_its_colours_is_kept(portrait, saved, rewritten):

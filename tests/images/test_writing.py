@@ -2,14 +2,17 @@
 
 import os
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from facepriv.cli import main
 from facepriv.errors import ContractError, ImageError
 from facepriv.images import IMAGE_SUFFIXES, Photo, atomic_write, output_format, read_image, write_image
 
@@ -30,9 +33,23 @@ LOSSLESS = (".png", ".tif", ".webp", ".bmp")
 )
 def test_a_format_that_cannot_hold_the_photo_is_refused(tmp_path, saved, mode, name, what):
     photo = read_image(saved(Image.new(mode, (8, 8)), "in.tif"))
-    with pytest.raises(ImageError, match=rf"out\.\w+: \w+ cannot hold {what}.*: keep the suffix"):
+    with pytest.raises(ImageError, match=rf"out\.\w+: \w+ cannot hold {what}.* is a TIFF by its content: rename"):
         write_image(photo, tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+def test_a_photo_under_a_name_of_another_format_is_called_what_it_is(tiny, small_faces, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = np.dstack([small_faces[0], np.full(small_faces[0].shape[:2], 200, np.uint8)])
+    Image.fromarray(pixels).save("p.jpg", format="PNG")
+    line = "apply p.jpg -o out --method darken --obfuscate gender --workers 1"
+    result = CliRunner().invoke(main, line.split())
+    assert result.exit_code == 1
+    assert "p.jpg: JPEG cannot hold transparency: the photo is a PNG by its content: rename it to .png" in result.stderr
+    Path("p.jpg").rename("p.png")
+    result = CliRunner().invoke(main, line.replace("p.jpg", "p.png").split())
+    assert result.exit_code == 0, result.output
+    assert read_image("out/p.png").alpha is not None
 
 
 def test_bmp_cannot_hold_a_profile_and_webp_no_wide_image(portrait, saved, profile, tmp_path, rewritten):
@@ -141,6 +158,18 @@ def test_other_pixels_leave_the_first_photo_and_the_callers_array_alone(portrait
     assert np.array_equal(photo.pixels, np.asarray(portrait))
     assert changed.content_hash == photo.content_hash
     pixels[:] = 0  # still writable
+
+
+def test_a_photo_from_an_array_is_named_by_its_pixels_shape_and_dtype():
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    wide = pixels.astype(np.uint16)
+    others = [pixels + 1, pixels.reshape(2, 8, 3), wide[:, :, 0], wide[:, :, 0].astype(np.uint8), pixels[::-1]]
+    hashes = {Photo(one).content_hash for one in (pixels, *others)}
+    assert len(hashes) == 6
+    assert all(len(one) == 64 for one in hashes)
+    assert Photo(pixels.copy()).content_hash == Photo(pixels).content_hash
+    assert Photo(pixels, "from a file").content_hash == "from a file"
+    assert Photo(pixels).with_pixels(pixels + 1).content_hash == Photo(pixels).content_hash
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((48, 64), np.uint8), np.zeros((48, 64, 3), np.float32)])
