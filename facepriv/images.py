@@ -1,7 +1,8 @@
 """Safe reading and atomic writing of image files.
 
 What goes out looks as it came in: size, orientation (baked in), grey or colour, depth, alpha, ICC profile and, for a
-JPEG, the quality. Only pixels that were changed change. Metadata stays behind unless it is asked for.
+JPEG, the quality. In lossless formats only changed pixels change. JPEG and lossy WebP are encoded again, which moves
+others a little (``benchmarks/rewriting.py`` measures it). Metadata stays behind unless it is asked for.
 
 ==================================  ======================================================================
 file                                `Photo` and what is written again

@@ -83,7 +83,8 @@ def command(ctx: click.Context, **given: Any) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
 
     Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
-    that tells what was hidden. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
+    that tells what was hidden. Away from the faces lossless files stay bit for bit. JPEG and lossy WebP are encoded
+    again, which moves pixels a little. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
     """
     from facepriv.apply import make_plan, run_plan
     from facepriv.registry import registry
