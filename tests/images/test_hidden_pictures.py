@@ -160,7 +160,7 @@ XMP = {
     "comment": one(DC, "<!-- {picture} --><p:title>a</p:title>"),
     "no RDF": lambda picture: f"<a>{picture}</a>".encode(),
     "no XML": lambda picture: f"<x:xmpmeta <<< {picture}".encode(),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
