@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from facepriv.errors import ImageError, one_line
+from facepriv.imagemeta import DAMAGE, Metadata, exif_tags, read_metadata
 
 if TYPE_CHECKING:
     from facepriv.images import Photo
@@ -66,8 +67,12 @@ _STRANGERS = {
     b"\x00\x00\x00\x0cjP": "a JPEG 2000 file",
 }
 _LOSSLESS_TIFF = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd", "lzma"}
-# Chunks that say what a PNG's numbers mean as colour.
-_PNG_COLOUR = (b"cICP", b"gAMA", b"cHRM", b"sRGB")
+# Chunks that say what a PNG's numbers mean as colour, and their length; of another length they are something else.
+_PNG_COLOUR = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
+_INCHES, _CENTIMETRES = 2, 3
+_ORIENTATION = 0x0112
+#: The orientations that swap width and height.
+SIDEWAYS = (5, 6, 7, 8)
 _QUIET = threading.Lock()
 # Without a handler Python would print Pillow's errors to stderr; a program that configures logging still gets them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -95,14 +100,28 @@ _HOLDS = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoded file, not yet upright: `planes` (H, W) or (H, W, C) of mode `mode`."""
+    """A decoded file, not yet upright.
 
-    image: Image.Image
+    Parameters
+    ----------
+    planes : ndarray
+        (H, W) or (H, W, C) of mode `mode`.
+    orientation : int
+        EXIF's, 1 to 8, which is still to be applied.
+    dpi : tuple of float or None
+        Resolution across and down, of `planes`.
+    icc : bytes or None
+        The colour profile as it stands in the file.
+    """
+
     planes: NDArray[Any]
     format: str
     mode: str
+    orientation: int
     dpi: tuple[float, float] | None
+    icc: bytes | None
     coding: Mapping[str, Any]
+    metadata: Metadata
 
 
 @contextmanager
@@ -140,6 +159,9 @@ def decode(path: Path, data: bytes, max_pixels: int) -> Decoded:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(f"{path}: {width} x {height} pixels, over the limit of {max_pixels:,}: scale it down")
+    # Taken away before loading: Pillow turns a TIFF itself, and would do so by the orientation that stands in XMP, too.
+    xmp = image.info.pop("xmp", None)
+    turned_by_pillow = kind == "TIFF" and image.tag_v2.get(_ORIENTATION) in SIDEWAYS
     try:
         refusal = _refusal(image, data)
         if not refusal:
@@ -155,7 +177,19 @@ def decode(path: Path, data: bytes, max_pixels: int) -> Decoded:
         if kind == "TIFF" and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:
             planes = 65535 - planes  # white is zero: Pillow inverts 8-bit files only
     mode = "I;16" if planes.dtype == np.uint16 else flat.mode
-    return Decoded(image, planes, kind, mode, _dpi(image), _coding(image, kind, data))
+    tags = exif_tags(image)
+    orientation = 1 if kind == "TIFF" else _orientation(tags)
+    dpi = _dpi(image, kind, tags)
+    return Decoded(
+        planes=planes,
+        format=kind,
+        mode=mode,
+        orientation=orientation,
+        dpi=dpi[::-1] if dpi and turned_by_pillow else dpi,
+        icc=image.info.get("icc_profile"),
+        coding=_coding(image, kind, data),
+        metadata=read_metadata(image, tags, xmp or image.info.get("xmp")),
+    )
 
 
 def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
@@ -173,12 +207,13 @@ def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
         (max(height, width) > holds.side, f"{width} x {height} pixels"),
     ):
         if refused:
-            fitting = "keep the suffix of the input, or choose .tif"
-            raise ImageError(f"{path}: {target} cannot hold {what}: {fitting}")
+            raise ImageError(f"{path}: {target} cannot hold {what}: {_way_on(photo, target)}")
     options: dict[str, Any] = {}
     if photo.icc:
         options["icc_profile"] = photo.icc
-    if photo.dpi and target != "WEBP":
+    if target == "BMP":
+        options["dpi"] = photo.dpi or (0, 0)  # Pillow would state 96
+    elif photo.dpi and target != "WEBP":
         options["dpi"] = photo.dpi
     if photo.coding and photo.format == target:
         options |= photo.coding
@@ -196,6 +231,15 @@ def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
             info.add(name, payload)
         options["pnginfo"] = info
     return options
+
+
+def _way_on(photo: Photo, target: str) -> str:
+    """Say how to write a photo that `target` cannot hold."""
+    if photo.format == target:
+        return "choose .tif"
+    suffix = next(suffix for suffix, kind in IMAGE_SUFFIXES.items() if kind == photo.format)
+    fitting = " or ".join(dict.fromkeys((suffix, ".tif")))
+    return f"the photo is a {photo.format} by its content: rename it to {suffix}, or write to {fitting}"
 
 
 def _sniff(path: Path, data: bytes) -> str:
@@ -252,14 +296,38 @@ def _flat(image: Image.Image) -> Image.Image:
     return image
 
 
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Return the resolution if the file states a sensible one."""
+def _orientation(tags: Image.Exif) -> int:
+    with suppress(*DAMAGE):
+        found = tags.get(_ORIENTATION)
+        return int(found) if found in range(1, 9) else 1
+    return 1
+
+
+def _dpi(image: Any, kind: str, tags: Image.Exif) -> tuple[float, float] | None:
+    """Return the resolution if the file states a sensible one; Pillow makes some up where it states none."""
+    found = image.info.get("dpi", ())
+    if kind == "TIFF":
+        found = _stated_dpi(image.tag_v2)
+    elif kind == "JPEG" and image.info.get("jfif_unit") not in (1, 2):
+        found = _stated_dpi(tags)
     try:
-        across, down = (float(value) for value in image.info.get("dpi", ()))
+        across, down = (float(value) for value in found)
     except (TypeError, ValueError, ArithmeticError):
         return None
     sensible = all(math.isfinite(value) and 1 <= value < 65_535 for value in (across, down))
     return (across, down) if sensible else None
+
+
+def _stated_dpi(tags: Mapping[int, Any]) -> tuple[float, ...]:
+    """Return the resolution of a TIFF's or EXIF's tags, or nothing."""
+    with suppress(*DAMAGE):
+        unit = tags.get(TiffImagePlugin.RESOLUTION_UNIT, _INCHES)
+        if unit in (_INCHES, _CENTIMETRES):
+            factor = 2.54 if unit == _CENTIMETRES else 1
+            return tuple(
+                float(tags[tag]) * factor for tag in (TiffImagePlugin.X_RESOLUTION, TiffImagePlugin.Y_RESOLUTION)
+            )
+    return ()
 
 
 def _coding(image: Any, kind: str, data: bytes) -> dict[str, Any]:
@@ -272,7 +340,7 @@ def _coding(image: Any, kind: str, data: bytes) -> dict[str, Any]:
     if kind == "WEBP":
         return _webp_options(lossless=b"VP8L" in _webp_chunks(data))
     if kind == "PNG":
-        colour = [(name, payload) for name, payload in _png_chunks(data) if name in _PNG_COLOUR]
+        colour = [(name, payload) for name, payload in _png_chunks(data) if _PNG_COLOUR.get(name) == len(payload)]
         return {"colour": colour} if colour else {}
     return {}
 

@@ -1,7 +1,8 @@
 """Safe reading and atomic writing of image files.
 
 What goes out looks as it came in: size, orientation (baked in), grey or colour, depth, alpha, ICC profile and, for a
-JPEG, the quality. Only pixels that were changed change. Metadata stays behind unless it is asked for.
+JPEG, the quality. In lossless formats only changed pixels change. JPEG and lossy WebP are encoded again, which moves
+others a little (``benchmarks/rewriting.py`` measures it). Metadata stays behind unless it is asked for.
 
 ==================================  ======================================================================
 file                                `Photo` and what is written again
@@ -34,8 +35,9 @@ from PIL import Image
 from facepriv.errors import ContractError, ImageError, one_line
 from facepriv.files import atomic_write, content_hash
 from facepriv.image import cmyk
-from facepriv.image.metadata import Metadata, metadata_options, read_metadata
-from facepriv.imageformats import IMAGE_SUFFIXES, MAX_PIXELS, decode, output_format, quiet, save_options
+from facepriv.image.metadata import Metadata, metadata_options
+from facepriv.imageicc import kept_profile
+from facepriv.imageformats import IMAGE_SUFFIXES, MAX_PIXELS, SIDEWAYS, decode, output_format, quiet, save_options
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -72,7 +74,8 @@ class Photo:
         (H, W) or (H, W, 3), uint8 or uint16, read-only, upright, without alpha. An RGB file whose channels are all
         equal is grey and comes as (H, W).
     content_hash : str
-        SHA-256 of the file's bytes, hex.
+        SHA-256, hex, on which everything random depends: of the file's bytes, or, if left out, of the pixels with their
+        shape and dtype.
     format : str
         Format of the file it came from: one of the values of `IMAGE_SUFFIXES`.
     mode : {"L", "I;16", "RGB", "CMYK"}
@@ -82,7 +85,7 @@ class Photo:
     inks : ndarray or None
         (H, W, 4) uint8, the CMYK file's own values.
     icc : bytes or None
-        The colour profile, always kept.
+        The colour profile, kept as `facepriv.imageicc` says.
     dpi : tuple of float or None
         Resolution across and down.
     coding : mapping
@@ -101,6 +104,11 @@ class Photo:
     dpi: tuple[float, float] | None = None
     coding: Mapping[str, Any] = field(default_factory=dict, repr=False)
     metadata: Metadata = field(default=Metadata(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.content_hash:
+            shape = f"{self.pixels.dtype.str} {self.pixels.shape} ".encode()
+            object.__setattr__(self, "content_hash", content_hash(shape + self.pixels.tobytes()))
 
     def rgb8(self) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 RGB, for detection and cropping; read-only where it is `pixels` itself."""
@@ -158,10 +166,9 @@ def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS)
     path = Path(path)
     with quiet():
         decoded = decode(path, data, max_pixels)
-        orientation, metadata = read_metadata(decoded.image)
-    upright = _UPRIGHT.get(orientation, lambda a: a)
+    upright = _UPRIGHT.get(decoded.orientation, lambda a: a)
     planes = np.ascontiguousarray(upright(decoded.planes))
-    turned = orientation in (5, 6, 7, 8)
+    turned = decoded.orientation in SIDEWAYS
     coding = dict(decoded.coding)
     if turned and coding.get("subsampling") == 1:
         # 4:2:2 lying on its side cannot be written: keep all colour.
@@ -169,9 +176,8 @@ def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS)
     dpi = decoded.dpi[::-1] if decoded.dpi and turned else decoded.dpi
     colour, alpha, inks = _split(planes, decoded.mode)
     mode = decoded.mode.rstrip("A") if decoded.mode in ("LA", "RGBA") else decoded.mode
-    icc = decoded.image.info.get("icc_profile") or None
-    hashed = content_hash(data)
-    return Photo(colour, hashed, decoded.format, mode, alpha, inks, icc, dpi, coding, metadata)
+    icc = kept_profile(decoded.icc, mode)
+    return Photo(colour, content_hash(data), decoded.format, mode, alpha, inks, icc, dpi, coding, decoded.metadata)
 
 
 def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) -> None:
@@ -187,8 +193,8 @@ def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) 
     path : path
         The folder is made if it is missing; a file that stands there is replaced.
     keep_metadata : bool
-        Also write descriptive EXIF tags, XMP, comment and PNG text, with the orientation reset. Thumbnails, maker
-        notes and pictures inside XMP stay behind all the same: they may show the unprotected face.
+        Also write words and numbers of EXIF, XMP, comment and PNG text, see `facepriv.imagemeta`. Whatever may hold
+        a picture stays behind all the same: it may show the unprotected face.
 
     Raises
     ------

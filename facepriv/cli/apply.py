@@ -59,7 +59,11 @@ if TYPE_CHECKING:
 @click.option("--audit", is_flag=True,
               help="Record in the manifest what was hidden, how, and where the faces are. Whoever reads that can undo "
               "the protection.")  # fmt: skip
-@click.option("--keep-metadata", is_flag=True, help="Keep EXIF and XMP; a thumbnail in there goes all the same.")
+@click.option(
+    "--keep-metadata",
+    is_flag=True,
+    help="Keep words and numbers of EXIF, XMP, comments and PNG texts; pictures in there go.",
+)
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
               help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
@@ -80,7 +84,8 @@ def command(ctx: click.Context, **given: Any) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
 
     Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
-    that tells what was hidden. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
+    that tells what was hidden. Away from the faces lossless files stay bit for bit. JPEG and lossy WebP are encoded
+    again, which moves pixels a little. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
     """
     from facepriv.protection.run import make_plan, run_plan
     from facepriv.registry import registry

@@ -1,30 +1,37 @@
-"""What of a file's metadata may be written again: words, never pictures.
+"""What of a file's metadata may be written again: words and numbers under known names, never pictures.
 
-EXIF thumbnails, maker notes, Photoshop resources and pictures inside XMP may show the unprotected face: they are
-dropped on reading, so that no option can let them through.
+An allow-list, by tag, property and keyword. All else is dropped on reading, so that no option can let it through: it
+may show the unprotected face.
 """
 
 from __future__ import annotations
 
-import re
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-_ORIENTATION = 0x0112
-#: Tags of the first directory that describe the photo, the last five being Windows' title to subject.
-_DESCRIPTIVE = frozenset(
-    {0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
+from facepriv.imageexif import kept_exif
+from facepriv.imagetext import words
+from facepriv.imagexmp import kept_xmp
+
+#: Pillow raises any of these on damaged EXIF.
+DAMAGE = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error, ArithmeticError, EOFError)
+# The keywords that the PNG specification defines.
+_PNG_KEYWORDS = (
+    "Title",
+    "Author",
+    "Description",
+    "Copyright",
+    "Creation Time",
+    "Software",
+    "Disclaimer",
+    "Warning",
+    "Source",
+    "Comment",
 )
-# Maker note, pixel width and height (before turning), and the interoperability directory, whose offset is stale.
-_DROPPED = frozenset({0x927C, 0xA002, 0xA003, 0xA005})
-# Pillow raises any of these on damaged EXIF.
-_DAMAGE = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error, ArithmeticError, EOFError)
-_XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(=["']|>)\s*[0-9]""")
 
 
 @dataclass(frozen=True)
@@ -37,26 +44,43 @@ class Metadata:
     text: tuple[tuple[str, str], ...] = ()
 
 
-def read_metadata(image: Image.Image) -> tuple[int, Metadata]:
-    """Return the orientation (1 to 8) and the metadata of an image that Pillow has loaded.
+def exif_tags(image: Image.Image) -> Image.Exif:
+    """Return the EXIF tags of a loaded image; none where they are damaged or missing.
 
-    Damaged EXIF counts as absent.
+    Only EXIF itself counts. Pillow's ``getexif`` would also take the orientation from XMP, and all tags from a PNG's
+    texts; browsers do neither. A TIFF's own tags are its EXIF.
     """
-    orientation, exif = 1, b""
-    with suppress(*_DAMAGE):
-        tags = image.getexif()
-        found = tags.get(_ORIENTATION)
-        orientation = found if found in range(1, 9) else 1
-        exif = _descriptive(tags)
-    info = image.info
-    comment = info.get("comment", b"") if image.format == "JPEG" else b""
-    text = tuple(
-        (key, str(value))
-        for key, value in getattr(image, "text", {}).items()
-        # Other programs hide EXIF, XMP and their thumbnails in these.
-        if not key.startswith(("Raw profile type", "XML:"))
-    )
-    return orientation, Metadata(exif, _without_pictures(info.get("xmp", b"")), comment, text)
+    tags = Image.Exif()
+    try:
+        if hasattr(image, "tag_v2"):
+            return image.getexif()
+        found = image.info.get("exif")
+        tags.load(found if isinstance(found, bytes) else b"")
+    except DAMAGE:
+        return Image.Exif()
+    return tags
+
+
+def read_metadata(image: Image.Image, tags: Image.Exif, xmp: object) -> Metadata:
+    """Return what may be kept of the metadata of a loaded image; what is damaged counts as absent.
+
+    Parameters
+    ----------
+    image : Image
+        Loaded.
+    tags : Exif
+        What `exif_tags` returned.
+    xmp : bytes, str or None
+        Its XMP packet.
+    """
+    try:
+        exif = kept_exif(tags)
+    except DAMAGE:
+        exif = b""
+    comment = words(image.info.get("comment", b"")).encode() if image.format == "JPEG" else b""
+    found = getattr(image, "text", {}) if image.format == "PNG" else {}
+    texts = ((key, words(str(found[key]))) for key in _PNG_KEYWORDS if key in found)
+    return Metadata(exif, kept_xmp(xmp), comment, tuple((key, text) for key, text in texts if text))
 
 
 def metadata_options(metadata: Metadata, target: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -66,12 +90,15 @@ def metadata_options(metadata: Metadata, target: str, options: dict[str, Any]) -
         for key, value in metadata.text:
             info.add_itxt(key, value)
         if metadata.xmp:
-            info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8", "replace"))
+            info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode())
         found: dict[str, Any] = {"exif": metadata.exif, "pnginfo": info}
     elif target == "TIFF":
         # A TIFF's own tags are its EXIF; 700 is XMP.
         tags = Image.Exif()
         tags.load(metadata.exif)
+        for tag, value in dict(tags).items():
+            if isinstance(value, str):
+                tags[tag] = value.encode("latin-1")  # the bytes that Pillow read; it would write ASCII
         if metadata.xmp:
             tags[700] = metadata.xmp
         found = {"exif": tags if len(tags) else None}
@@ -82,26 +109,3 @@ def metadata_options(metadata: Metadata, target: str, options: dict[str, Any]) -
     else:
         found = {}
     return {key: value for key, value in found.items() if value}
-
-
-def _descriptive(tags: Image.Exif) -> bytes:
-    """Return the EXIF block that holds only what describes the photo, or nothing."""
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE.intersection(tags):
-        kept[tag] = tags[tag]
-    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        values = {tag: value for tag, value in tags.get_ifd(directory).items() if tag not in _DROPPED}
-        if values:
-            kept[directory] = values
-    if not len(kept):
-        return b""
-    kept[_ORIENTATION] = 1
-    return kept.tobytes()
-
-
-def _without_pictures(xmp: bytes | str) -> bytes:
-    """Return the XMP packet with the orientation reset, or nothing if it embeds a picture."""
-    packet = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
-    if b"xmpGImg:" in packet or b"GImage:" in packet or b"GDepth:" in packet:
-        return b""
-    return _XMP_ORIENTATION.sub(lambda match: b"tiff:Orientation" + match[1] + b"1", packet)

@@ -124,3 +124,8 @@ def small_lfw(tmp_path):
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{name}_000{photo}.jpg")
     (root.parent / "lfw_gender.csv").write_text("\n".join(rows) + "\n")
     return root.parent
+
+
+@pytest.fixture
+def rewriting(monkeypatch):
+    return load("rewriting", monkeypatch)
