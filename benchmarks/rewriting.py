@@ -19,9 +19,9 @@ from PIL import Image
 from shared import Benchmark, json_option, write_json
 
 from facepriv.cli.console import table
-from facepriv.demo import portraits
 from facepriv.faces import detect_boxes
 from facepriv.images import decode_image, encode_image, read_image
+from facepriv.samples import portraits
 
 #: What is saved: a file's name, and Pillow's options.
 CODINGS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from facepriv.errors import ImageError, one_line
-from facepriv.imagemeta import DAMAGE, Metadata, exif_tags, read_metadata
+from facepriv.image.metadata import DAMAGE, Metadata, exif_tags, read_metadata
 
 if TYPE_CHECKING:
     from facepriv.images import Photo

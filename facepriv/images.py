@@ -36,8 +36,8 @@ from facepriv.errors import ContractError, ImageError, one_line
 from facepriv.files import atomic_write, content_hash
 from facepriv.image import cmyk
 from facepriv.image.metadata import Metadata, metadata_options
-from facepriv.imageicc import kept_profile
 from facepriv.imageformats import IMAGE_SUFFIXES, MAX_PIXELS, SIDEWAYS, decode, output_format, quiet, save_options
+from facepriv.imageicc import kept_profile
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -193,7 +193,7 @@ def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) 
     path : path
         The folder is made if it is missing; a file that stands there is replaced.
     keep_metadata : bool
-        Also write words and numbers of EXIF, XMP, comment and PNG text, see `facepriv.imagemeta`. Whatever may hold
+        Also write words and numbers of EXIF, XMP, comment and PNG text, see `facepriv.image.metadata`. Whatever may hold
         a picture stays behind all the same: it may show the unprotected face.
 
     Raises

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv import cmyk
+from facepriv.image import cmyk
 from facepriv.images import read_image
 
 

@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image, PngImagePlugin
 
 from facepriv.errors import ImageError
+from facepriv.files import content_hash
 from facepriv.images import MAX_PIXELS, read_image
-from facepriv.seeds import content_hash
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])

@@ -14,7 +14,8 @@ from PIL import Image
 
 from facepriv.cli import main
 from facepriv.errors import ContractError, ImageError
-from facepriv.images import IMAGE_SUFFIXES, Photo, atomic_write, output_format, read_image, write_image
+from facepriv.files import atomic_write
+from facepriv.images import IMAGE_SUFFIXES, Photo, output_format, read_image, write_image
 
 LOSSLESS = (".png", ".tif", ".webp", ".bmp")
 
