@@ -22,7 +22,7 @@ from facepriv.cli.console import note
 from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.protection.manifest import read_run
 
 #: Least times the photos a second of deface, and how far the numbers of the faces found may lie apart.

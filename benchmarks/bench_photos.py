@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 
 from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.samples import portraits
 
 #: Pixels of a photo of the end-to-end part, and how many faces the first, second, ... shows, in rows and columns.

@@ -163,7 +163,8 @@ def attempt(kind: str, seed: int, number: int) -> tuple[str, str]:
 
 
 def _image(rng: np.random.Generator) -> None:
-    from facepriv.images import read_image, write_image
+    from facepriv.image.decode import read_image
+    from facepriv.image.encode import write_image
 
     suffix = str(rng.choice([".jpg", ".png", ".webp", ".tif", ".bmp"]))
     path = Path(f"image{suffix}")
@@ -188,7 +189,7 @@ def _manifest(rng: np.random.Generator) -> None:
 
 
 def _shard(rng: np.random.Generator) -> None:
-    from facepriv.images import read_member
+    from facepriv.image.decode import read_member
     from facepriv.protection.shards import members_of
 
     path = Path("given.tar")
@@ -249,7 +250,7 @@ def steer(corpus: tuple[Path, ...]) -> None:
         del sys.modules[name]  # what is imported already would not tell which code was reached
     with atheris.instrument_imports(include=["facepriv"]):
         from facepriv.errors import FaceprivError
-        from facepriv.images import decode_image
+        from facepriv.image.decode import decode_image
 
     def one(data: bytes) -> None:
         with suppress(FaceprivError):

@@ -20,7 +20,8 @@ from shared import Benchmark, json_option, write_json
 
 from facepriv.cli.console import table
 from facepriv.faces import detect_boxes
-from facepriv.images import decode_image, encode_image, read_image
+from facepriv.image.decode import decode_image, read_image
+from facepriv.image.encode import encode_image
 from facepriv.samples import portraits
 
 #: What is saved: a file's name, and Pillow's options.

@@ -34,7 +34,7 @@ from shared import Benchmark, json_option, write_json
 from facepriv.cli.console import note
 from facepriv.errors import DataError
 from facepriv.files import file_sha256
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.protection.manifest import RUN_FOLDER, SHARDS, read_run
 
 #: Seconds without an end after which a run is taken for hanging.

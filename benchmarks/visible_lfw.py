@@ -195,7 +195,7 @@ def stale_key(setting: Setting) -> str:
 
 def changed(originals: list[Path], protected: list[Path]) -> int:
     """Return how many protected photos differ from their original in any pixel."""
-    from facepriv.images import read_image
+    from facepriv.image.decode import read_image
 
     pairs = zip(originals, protected, strict=True)
     return sum(not np.array_equal(read_image(a).pixels, read_image(b).pixels) for a, b in pairs)

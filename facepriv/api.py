@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import ContractError, NoFaceError
-from facepriv.images import Photo, read_image, write_image
+from facepriv.image.decode import read_image
+from facepriv.image.encode import write_image
+from facepriv.image.photo import Photo
 from facepriv.protection.pipeline import Pipeline, build_pipeline
 from facepriv.protection.request import Policy, PrivacyRequest
 from facepriv.registry import registry

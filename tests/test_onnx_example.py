@@ -12,7 +12,7 @@ from PIL import Image
 from facepriv.cli import main
 from facepriv.contracts import FaceBatch
 from facepriv.faces import crop_face, find_faces, paste
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.registry import registry
 from facepriv.samples import portraits
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import feather_mask
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.protection.pipeline import build_pipeline
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Estimator, Registry, wanted_labels

@@ -19,7 +19,8 @@ from facepriv.errors import NoFaceError, UsageError
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.predictions import Predictions, predict_photos
 from facepriv.files import atomic_write
-from facepriv.images import read_image, write_image
+from facepriv.image.decode import read_image
+from facepriv.image.encode import write_image
 from facepriv.protection.pipeline import Pipeline, build_pipeline
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry

@@ -169,7 +169,8 @@ def _self_test(portrait: Path) -> Finding:
 
 def _whole_road(portrait: Path) -> str:
     from facepriv.faces.align import invert
-    from facepriv.images import read_image, write_image
+    from facepriv.image.decode import read_image
+    from facepriv.image.encode import write_image
     from facepriv.protection.pipeline import Pipeline
     from facepriv.registry import Method
 
@@ -238,7 +239,7 @@ def _missing_option(descriptor: Descriptor) -> str:
 
 def _crop(portrait: Path, size: int, dense: bool) -> FaceBatch:
     from facepriv.faces import crop_face, find_faces
-    from facepriv.images import read_image
+    from facepriv.image.decode import read_image
 
     rgb = read_image(portrait).rgb8()
     face = find_faces(rgb, dense=dense)[0]

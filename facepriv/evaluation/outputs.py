@@ -22,7 +22,9 @@ from facepriv.evaluation.predictions import Predictions, joined, predict_crops
 from facepriv.faces import find_faces
 from facepriv.faces.subject import Crop, cut_subject, nearest_centre
 from facepriv.files import digest, file_hash, load_arrays, save_arrays
-from facepriv.images import Photo, decode_image, encode_image, read_image
+from facepriv.image.decode import decode_image, read_image
+from facepriv.image.encode import encode_image
+from facepriv.image.photo import Photo
 from facepriv.pool import spread, use_one_thread
 from facepriv.protection.pipeline import Pipeline, Prepared, build_pipeline
 from facepriv.protection.request import PrivacyRequest

@@ -185,7 +185,7 @@ def _comparer() -> Callable[[list[tuple[str, Path, Path]]], list[NDArray[np.floa
 
 def _likeness(original: Path, protected: Path) -> NDArray[np.float32]:
     """Return the place of the state in `_STATES`, SSIM and PSNR."""
-    from facepriv.images import read_image
+    from facepriv.image.decode import read_image
 
     def failed(state: State) -> NDArray[np.float32]:
         return np.array([_STATES.index(state), np.nan, np.nan], dtype=np.float32)

@@ -29,7 +29,7 @@ def nearest_centre(faces: list[Face], shape: tuple[int, ...]) -> Face:
 def crop_subject(path: Path, size: int) -> Crop:
     """Return the crop (size, size, 3) uint8 of the face nearest the photo's centre, or what failed."""
     from facepriv.faces import find_faces
-    from facepriv.images import read_image
+    from facepriv.image.decode import read_image
 
     try:
         rgb = read_image(path).rgb8()

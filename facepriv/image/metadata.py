@@ -13,9 +13,9 @@ from typing import Any
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from facepriv.imageexif import kept_exif
-from facepriv.imagetext import words
-from facepriv.imagexmp import kept_xmp
+from facepriv.image.exif import kept_exif
+from facepriv.image.text import words
+from facepriv.image.xmp import kept_xmp
 
 #: Pillow raises any of these on damaged EXIF.
 DAMAGE = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error, ArithmeticError, EOFError)

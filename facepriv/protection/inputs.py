@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path, PurePosixPath
 
-from facepriv.images import IMAGE_SUFFIXES
+from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.manifest import RUN_FOLDER
 
 #: Photos of kinds that facepriv does not read. Met in a folder they are named, so that none is left out silently.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facepriv.contracts import UNKNOWN, FaceBatch, Images
 from facepriv.errors import PluginError, UsageError, WeightsError, one_line
 from facepriv.faces import Face, crop_faces, find_faces, paste
-from facepriv.images import Photo
+from facepriv.image.photo import Photo
 from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.registry import (
     Estimator,

@@ -11,7 +11,7 @@ from typing import Literal
 
 from facepriv.errors import UsageError
 from facepriv.files import file_sha256
-from facepriv.images import IMAGE_SUFFIXES
+from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.inputs import Discovery, Found, is_shard
 from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
 

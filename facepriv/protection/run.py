@@ -15,7 +15,7 @@ from typing import Any
 from facepriv._version import __version__
 from facepriv.errors import ImageError, UsageError, one_line
 from facepriv.files import atomic_write
-from facepriv.images import IMAGE_SUFFIXES
+from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
 from facepriv.protection.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from facepriv.errors import ImageError, cleaned, one_line
 from facepriv.files import file_sha256
-from facepriv.imageformats import IMAGE_SUFFIXES
+from facepriv.image.formats import IMAGE_SUFFIXES
 from facepriv.protection.inputs import is_shard
 from facepriv.protection.worker import Outcome, Span, Task
 

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, one_line
 from facepriv.files import file_sha256
-from facepriv.images import Photo, read_image, read_member, write_image
+from facepriv.image.decode import read_image, read_member
+from facepriv.image.encode import write_image
+from facepriv.image.photo import Photo
 from facepriv.pool import use_one_thread
 from facepriv.protection.manifest import Status
 from facepriv.protection.pipeline import Pipeline, Prepared, Protected, build_pipeline

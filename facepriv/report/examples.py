@@ -15,7 +15,9 @@ from facepriv.evaluation.outputs import OutputRun
 from facepriv.evaluation.results import Example
 from facepriv.faces import Face, find_faces
 from facepriv.files import digest, file_hash
-from facepriv.images import IMAGE_SUFFIXES, Photo, read_image
+from facepriv.image import IMAGE_SUFFIXES
+from facepriv.image.decode import read_image
+from facepriv.image.photo import Photo
 from facepriv.protection.pipeline import build_pipeline
 
 #: Side of a picture in pixels.

@@ -28,7 +28,7 @@ def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
     """
     from facepriv.faces import crop_face, find_faces
     from facepriv.faces.align import Face
-    from facepriv.images import read_image
+    from facepriv.image.decode import read_image
     from facepriv.samples import portraits
 
     photos = [read_image(portrait.path).rgb8() for portrait in portraits()]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
-from facepriv.images import Photo
+from facepriv.image.photo import Photo
 from facepriv.inference import can_fuse
 
 

@@ -6,7 +6,8 @@ import os
 import pytest
 from PIL import Image
 
-from facepriv.images import read_image, write_image
+from facepriv.image.decode import read_image
+from facepriv.image.encode import write_image
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from facepriv.image import cmyk
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 
 
 @pytest.fixture(scope="module")

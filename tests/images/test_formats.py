@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps, PngImagePlugin
 
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 
 LOSSLESS = (".png", ".tif", ".webp", ".bmp")
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from facepriv.errors import ImageError
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 
 SECRET = b"UNPROTECTED-FACE"
 

@@ -6,7 +6,7 @@ import struct
 import pytest
 from PIL import ImageCms
 
-from facepriv.imageicc import kept_profile
+from facepriv.image.profile import kept_profile
 
 
 def test_a_sound_profile_stays_byte_for_byte(profile):

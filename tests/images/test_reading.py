@@ -13,7 +13,8 @@ from PIL import Image, PngImagePlugin
 
 from facepriv.errors import ImageError
 from facepriv.files import content_hash
-from facepriv.images import MAX_PIXELS, read_image
+from facepriv.image import MAX_PIXELS
+from facepriv.image.decode import read_image
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])

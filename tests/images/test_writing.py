@@ -15,7 +15,10 @@ from PIL import Image
 from facepriv.cli import main
 from facepriv.errors import ContractError, ImageError
 from facepriv.files import atomic_write
-from facepriv.images import IMAGE_SUFFIXES, Photo, output_format, read_image, write_image
+from facepriv.image import IMAGE_SUFFIXES, output_format
+from facepriv.image.decode import read_image
+from facepriv.image.encode import write_image
+from facepriv.image.photo import Photo
 
 LOSSLESS = (".png", ".tif", ".webp", ".bmp")
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from facepriv.imagexmp import kept_xmp
+from facepriv.image.xmp import kept_xmp
 
 RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
 DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/"'

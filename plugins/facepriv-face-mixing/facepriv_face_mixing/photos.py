@@ -21,7 +21,7 @@ from facepriv.datasets.readers import csvfolder
 from facepriv.errors import DataError, FaceprivError
 from facepriv.faces import crop_face, find_faces
 from facepriv.files import file_sha256
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.protection.inputs import discover
 from facepriv.registry import build_estimator, registry
 from facepriv.schema import ATTRIBUTES

@@ -13,7 +13,7 @@ from facepriv.contracts import AttributeEstimator, FaceBatch, FaceMatcher
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import crop_faces, find_faces
 from facepriv.hookspecs import Descriptor
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.protection.pipeline import build_pipeline
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Plugin, Registry, registry

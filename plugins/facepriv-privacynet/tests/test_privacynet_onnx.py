@@ -16,7 +16,7 @@ from facepriv.cli import main
 from facepriv.errors import UsageError, WeightsError
 from facepriv.faces import crop_face, find_faces
 from facepriv.faces.align import Face
-from facepriv.images import read_image
+from facepriv.image.decode import read_image
 from facepriv.samples import portraits
 from facepriv.weights import Provenance, WeightsMetadata, half, packaged_weights, save_weights
 

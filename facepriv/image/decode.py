@@ -1,101 +1,41 @@
-"""Which image files are read and written, what each format can hold, and what makes a file refused."""
+"""Reading an image file: what it is by its content, and what makes it refused."""
 
 from __future__ import annotations
 
-import ctypes
 import io
 import logging
 import math
-import threading
-import warnings
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from facepriv.errors import ImageError, one_line
+from facepriv.files import content_hash
+from facepriv.image import cmyk
+from facepriv.image.formats import LOSSLESS_TIFF, MAX_PIXELS, OPENERS, quiet, sniff, webp_options
 from facepriv.image.metadata import DAMAGE, Metadata, exif_tags, read_metadata
+from facepriv.image.photo import UPRIGHT, Photo, frozen
+from facepriv.image.profile import kept_profile
 
 if TYPE_CHECKING:
-    from facepriv.images import Photo
+    from facepriv.image.photo import Photo
 
-#: The allow-list: suffix, in lower case, -> format. Inputs are told by content, outputs by suffix.
-IMAGE_SUFFIXES: Mapping[str, str] = MappingProxyType(
-    {
-        ".jpg": "JPEG",
-        ".jpeg": "JPEG",
-        ".png": "PNG",
-        ".webp": "WEBP",
-        ".tif": "TIFF",
-        ".tiff": "TIFF",
-        ".bmp": "BMP",
-    }
-)
-#: Images of more pixels are refused. The largest phone sensors give just under 200 megapixels (16,320 x 12,240), which
-#: is 0.6 GB of RGB; a file that claims more is a bomb or a scan.
-MAX_PIXELS = 200_000_000
 
-_OPENERS = {
-    # The plugin itself, not Image.open: a phone's JPEG with a depth map or preview behind it stays a JPEG, and
-    # Pillow's pixel limit, which warns at 89 and stops at 179 megapixels, gives way to ours.
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-}
-_SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
-    b"II+\x00": "TIFF",
-    b"MM\x00+": "TIFF",
-    b"BM": "BMP",
-}
-_STRANGERS = {
-    b"GIF8": "a GIF",
-    b"8BPS": "a Photoshop file",
-    b"%PDF": "a PDF",
-    b"\x00\x00\x00\x0cjP": "a JPEG 2000 file",
-}
-_LOSSLESS_TIFF = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd", "lzma"}
 # Chunks that say what a PNG's numbers mean as colour, and their length; of another length they are something else.
 _PNG_COLOUR = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 _INCHES, _CENTIMETRES = 2, 3
 _ORIENTATION = 0x0112
 #: The orientations that swap width and height.
 SIDEWAYS = (5, 6, 7, 8)
-_QUIET = threading.Lock()
 # Without a handler Python would print Pillow's errors to stderr; a program that configures logging still gets them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True)
-class _Holds:
-    """What a format can hold beside 8-bit grey and RGB."""
-
-    alpha: bool = False
-    deep: bool = False
-    cmyk: bool = False
-    icc: bool = True
-    side: int = 2**31 - 1
-
-
-_HOLDS = {
-    "JPEG": _Holds(cmyk=True, side=65_500),
-    "PNG": _Holds(alpha=True, deep=True),
-    "WEBP": _Holds(alpha=True, side=16_383),
-    "TIFF": _Holds(alpha=True, deep=True, cmyk=True),
-    "BMP": _Holds(icc=False),
-}
 
 
 @dataclass(frozen=True)
@@ -124,36 +64,12 @@ class Decoded:
     metadata: Metadata
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings off stderr; one thread at a time, since the filters are global."""
-    _silence_libtiff()
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-@cache
-def _silence_libtiff() -> None:
-    """Keep libtiff from printing to stderr, which Pillow does not stop; where it is linked otherwise it may go on."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
-
-
-def output_format(path: Path) -> str:
-    """Return the format that a path's suffix names; raises `ImageError`."""
-    found = IMAGE_SUFFIXES.get(path.suffix.lower())
-    if found is None:
-        raise ImageError(f"{path}: unknown output suffix '{path.suffix}': use one of {', '.join(IMAGE_SUFFIXES)}")
-    return found
-
-
 def decode(path: Path, data: bytes, max_pixels: int) -> Decoded:
     """Decode a file's bytes, or raise `ImageError` with one line; too large images are refused before decoding."""
-    kind = _sniff(path, data)
+    kind = sniff(path, data)
     # Pillow's decoders raise nearly anything on hostile bytes.
     try:
-        image = _OPENERS[kind](io.BytesIO(data))
+        image = OPENERS[kind](io.BytesIO(data))
     except Exception as error:
         raise _damaged(path, error) from error
     width, height = image.size
@@ -190,69 +106,6 @@ def decode(path: Path, data: bytes, max_pixels: int) -> Decoded:
         coding=_coding(image, kind, data),
         metadata=read_metadata(image, tags, xmp or image.info.get("xmp")),
     )
-
-
-def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
-    """Return Pillow's options for writing `photo` as `target`; raises `ImageError` if that format cannot hold it."""
-    holds = _HOLDS[target]
-    height, width = photo.pixels.shape[:2]
-    grey_profile = photo.icc is not None and photo.icc[16:20] == b"GRAY"
-    for refused, what in (
-        (photo.alpha is not None and not holds.alpha, "transparency"),
-        (photo.pixels.dtype == np.uint16 and not holds.deep, "16 bits a pixel"),
-        (photo.mode == "CMYK" and not holds.cmyk, "CMYK"),
-        (photo.icc is not None and not holds.icc, "a colour profile"),
-        # WebP has no grey: the profile would then speak of other channels.
-        (target == "WEBP" and grey_profile, "a grey colour profile"),
-        (max(height, width) > holds.side, f"{width} x {height} pixels"),
-    ):
-        if refused:
-            raise ImageError(f"{path}: {target} cannot hold {what}: {_way_on(photo, target)}")
-    options: dict[str, Any] = {}
-    if photo.icc:
-        options["icc_profile"] = photo.icc
-    if target == "BMP":
-        options["dpi"] = photo.dpi or (0, 0)  # Pillow would state 96
-    elif photo.dpi and target != "WEBP":
-        options["dpi"] = photo.dpi
-    if photo.coding and photo.format == target:
-        options |= photo.coding
-    elif target == "JPEG":
-        options |= {"quality": 95, "subsampling": 0}
-    elif target == "TIFF":
-        options["compression"] = "tiff_adobe_deflate"
-    elif target == "WEBP":
-        options |= _webp_options(lossless=photo.format != "JPEG")
-    if target == "PNG":
-        options["compress_level"] = 4  # half the time of Pillow's 6, at most 5 % larger
-    if "colour" in options:
-        info = PngImagePlugin.PngInfo()
-        for name, payload in options.pop("colour"):
-            info.add(name, payload)
-        options["pnginfo"] = info
-    return options
-
-
-def _way_on(photo: Photo, target: str) -> str:
-    """Say how to write a photo that `target` cannot hold."""
-    if photo.format == target:
-        return "choose .tif"
-    suffix = next(suffix for suffix, kind in IMAGE_SUFFIXES.items() if kind == photo.format)
-    fitting = " or ".join(dict.fromkeys((suffix, ".tif")))
-    return f"the photo is a {photo.format} by its content: rename it to {suffix}, or write to {fitting}"
-
-
-def _sniff(path: Path, data: bytes) -> str:
-    for signature, kind in _SIGNATURES.items():
-        if data.startswith(signature):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    stranger = next((name for start, name in _STRANGERS.items() if data.startswith(start)), "")
-    if data[4:8] == b"ftyp":
-        stranger = "a HEIC or AVIF image, or a film"
-    what = f"is {stranger}" if stranger else "is not an image that facepriv knows"
-    raise ImageError(f"{path}: {what}: convert it to JPEG, PNG, WebP, TIFF or BMP, or leave it out")
 
 
 def _damaged(path: Path, error: BaseException) -> ImageError:
@@ -336,9 +189,9 @@ def _coding(image: Any, kind: str, data: bytes) -> dict[str, Any]:
         return _jpeg_coding(image)
     if kind == "TIFF":
         compression = image.info.get("compression", "raw")
-        return {"compression": compression if compression in _LOSSLESS_TIFF else "tiff_lzw"}
+        return {"compression": compression if compression in LOSSLESS_TIFF else "tiff_lzw"}
     if kind == "WEBP":
-        return _webp_options(lossless=b"VP8L" in _webp_chunks(data))
+        return webp_options(lossless=b"VP8L" in _webp_chunks(data))
     if kind == "PNG":
         colour = [(name, payload) for name, payload in _png_chunks(data) if _PNG_COLOUR.get(name) == len(payload)]
         return {"colour": colour} if colour else {}
@@ -363,11 +216,6 @@ def _jpeg_coding(image: Any) -> dict[str, Any]:
     return coding
 
 
-def _webp_options(*, lossless: bool) -> dict[str, Any]:
-    # `exact` keeps the colour under full transparency; for lossless files `quality` is only the effort.
-    return {"lossless": True, "quality": 50, "exact": True} if lossless else {"quality": 95}
-
-
 def _webp_chunks(data: bytes) -> set[bytes]:
     """Return the names of a WebP file's chunks."""
     names, at = set(), 12
@@ -385,3 +233,107 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         size = int.from_bytes(data[at : at + 4], "big")
         yield data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
         at += 12 + size
+
+
+def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read one image file: JPEG, PNG, WebP, TIFF or BMP, told by content.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    max_pixels : int
+        Larger images are refused from their header, without being decoded.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read, is no such image, is damaged or too large, holds several frames or pages, or is of
+        a pixel format that would be written otherwise than it was read. The text is one line, with the mend.
+    """
+    path = Path(path)
+    return decode_image(_read_bytes(path, _most_bytes(max_pixels)), path, max_pixels=max_pixels)
+
+
+def read_member(path: Path, span: tuple[int, int], name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read an image that lies within a file, at (offset, length); `name` is what errors, as `read_image`'s, call it."""
+    offset, length = span
+    _check_length(name, length, _most_bytes(max_pixels))
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror or one_line(error)})") from error
+    if len(data) < length:
+        raise ImageError(f"{name}: {path} was cut short meanwhile: leave it alone during the run")
+    return decode_image(data, name, max_pixels=max_pixels)
+
+
+def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read an image file's bytes; `path` only names them in errors, which are those of `read_image`."""
+    path = Path(path)
+    with quiet():
+        decoded = decode(path, data, max_pixels)
+    upright = UPRIGHT.get(decoded.orientation, lambda a: a)
+    planes = np.ascontiguousarray(upright(decoded.planes))
+    turned = decoded.orientation in SIDEWAYS
+    coding = dict(decoded.coding)
+    if turned and coding.get("subsampling") == 1:
+        # 4:2:2 lying on its side cannot be written: keep all colour.
+        coding["subsampling"] = 0
+    dpi = decoded.dpi[::-1] if decoded.dpi and turned else decoded.dpi
+    colour, alpha, inks = _split(planes, decoded.mode)
+    mode = decoded.mode.rstrip("A") if decoded.mode in ("LA", "RGBA") else decoded.mode
+    icc = kept_profile(decoded.icc, mode)
+    return Photo(colour, content_hash(data), decoded.format, mode, alpha, inks, icc, dpi, coding, decoded.metadata)
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{path}: is a folder, not an image file: name the files in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{path}: is not a regular file: copy the image to one first")
+        _check_length(path, status.st_size, limit)
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file: check the name") from error
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise ImageError(f"{path}: cannot be read ({reason}): check the path and its permissions") from error
+    return data
+
+
+def _most_bytes(max_pixels: int) -> int:
+    """No sound file holds more than 8 bytes a pixel, metadata aside."""
+    return 8 * max_pixels + 2**26
+
+
+def _check_length(name: Path | str, length: int, limit: int) -> None:
+    if length > limit:
+        raise ImageError(f"{name}: {length:,} bytes is more than any image within the limit: scale it down")
+    if not length:
+        raise ImageError(f"{name}: is empty (0 bytes): replace it with a whole copy, or leave it out")
+
+
+def _split(planes: NDArray[Any], mode: str) -> tuple[NDArray[Any], NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Split decoded planes into colour, alpha and inks."""
+    if mode == "CMYK":
+        return frozen(cmyk.to_rgb(planes)), None, frozen(planes)
+    alpha = None
+    if mode in ("LA", "RGBA"):
+        alpha = frozen(np.ascontiguousarray(planes[:, :, -1]))
+        planes = planes[:, :, 0] if mode == "LA" else planes[:, :, :3]
+    if planes.ndim == 3 and _is_grey(planes):
+        planes = planes[:, :, 0]
+    return frozen(np.ascontiguousarray(planes)), alpha, None
+
+
+def _is_grey(rgb: NDArray[np.uint8]) -> bool:
+    """Tell whether the three channels are equal; looks at a few rows first, which settles nearly every colour photo."""
+    return all(
+        np.array_equal(rows[:, :, 0], rows[:, :, 1]) and np.array_equal(rows[:, :, 0], rows[:, :, 2])
+        for rows in (rgb[::64], rgb)
+    )

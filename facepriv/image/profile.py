@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from facepriv.imagetext import words
+from facepriv.image.text import words
 
 _HEADER, _ENTRY = 128, 12
 _MOST_BYTES, _MOST_TAGS = 2**24, 200

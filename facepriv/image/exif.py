@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from facepriv.imagetext import words
+from facepriv.image.text import words
 
 _ORIENTATION = ExifTags.Base.Orientation
 _COMMENT_IN_ASCII = b"ASCII\0\0\0"
