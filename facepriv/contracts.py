@@ -297,6 +297,10 @@ Notes = dict[str, NDArray[Any]]
 Answer = Callable[[Notes], NDArray[np.float64]]
 
 
+#: Learns to tell classes, see `Tools`.
+Fit = Callable[[NDArray[Any], NDArray[np.int64], NDArray[np.str_], int], Callable[[NDArray[Any]], NDArray[np.float64]]]
+
+
 @dataclass(frozen=True)
 class Tools:
     """What an adversary has beside faces.
@@ -313,6 +317,9 @@ class Tools:
         Name -> matcher.
     labels : mapping
         Attribute -> what estimates the class of aligned faces, (N, S, S, 3) -> (N,) int64; for what the method needs.
+    fit : callable
+        Takes notes (N, D), classes (N,), people (N,) and the number of classes K, and returns a classifier of notes
+        (M, D) -> (M, K): a logistic regression, see `facepriv.attacks.logistic.fit_logistic`.
     """
 
     attribute: str
@@ -320,6 +327,7 @@ class Tools:
     estimators: Mapping[str, AttributeEstimator]
     matchers: Mapping[str, FaceMatcher]
     labels: Mapping[str, Callable[[Images], NDArray[np.int64]]]
+    fit: Fit
 
     @property
     def classes(self) -> int:
@@ -373,14 +381,12 @@ class Attack(ABC):
         callable
             Notes of M faces -> (M, K) probabilities of the classes; of a detector (M, 2): original, protected.
         """
-        from facepriv.attacks.logistic import fit_logistic
-
         if self.asks == "protection":
             notes = np.concatenate([flat(known.before), flat(known.after)])
             protected = np.repeat(np.array([0, 1], np.int64), len(known.classes))
-            model = fit_logistic(notes, protected, np.tile(known.subjects, 2), 2)
+            model = tools.fit(notes, protected, np.tile(known.subjects, 2), 2)
         else:
-            model = fit_logistic(flat(known.after), known.classes, known.subjects, tools.classes)
+            model = tools.fit(flat(known.after), known.classes, known.subjects, tools.classes)
         return lambda notes: model(flat(notes))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.logistic import people_folds
+from facepriv.attacks.logistic import fit_logistic, people_folds
 from facepriv.contracts import Attack, AttributeEstimator, FaceMatcher, Known, Notes, Tools, taken
 from facepriv.errors import FaceprivError, PluginError, one_line
 from facepriv.evaluation.crops import load_crops
@@ -119,7 +119,7 @@ class AttackRun:
         estimators = {n: m for n, m in models.items() if _tells(m, target.attribute)}
         matchers = {n: m for n, m in models.items() if isinstance(m, FaceMatcher)}
         labels = {name: build_estimator(known, name) for name in wanted_labels([method])}
-        return Tools(target.attribute, method.perturber, estimators, matchers, labels)
+        return Tools(target.attribute, method.perturber, estimators, matchers, labels, fit_logistic)
 
     def learn(self, target: Target) -> None:
         """Let an attack study one half of the people and answer for the other, in turn; keep what it says."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from facepriv.attacks.logistic import fit_logistic
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, Tools
 
 
@@ -74,4 +75,4 @@ def striped():
 def tools():
     """A method that turns stripes, one estimator, one matcher."""
     Turn.asked = ()
-    return Tools("gender", Turn(), {"stripes": Stripes()}, {"mean": Mean()}, {})
+    return Tools("gender", Turn(), {"stripes": Stripes()}, {"mean": Mean()}, {}, fit_logistic)
