@@ -18,11 +18,12 @@ from facepriv.compare_setup import Setup, Unwatched, Watch
 from facepriv.components import build_method
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluate import Looks
+from facepriv.evaluation.answers import not_taken
 from facepriv.outcomes import Truth
 from facepriv.report.comparison import Comparison
 from facepriv.report.examples import make_examples
 from facepriv.requests import possible
-from facepriv.trial import Plan, Trial, plan
+from facepriv.trial import ORIGINAL, Plan, Trial, plan
 
 #: Decides drawn targets, no secret here: a repeated run gives the same figures.
 KEY = b"facepriv compare, reproducible"
@@ -47,7 +48,7 @@ def compare(setup: Setup, watch: Watch | None = None) -> Comparison:
         answers = attack_outputs(plans, truth, setup, told)
         found = [adversaries_of(o, looks[o.method], answers[o.method], truth, setup) for o in outputs]
         outputs = [replace(o, adversaries=tuple(rows)) for o, rows in zip(outputs, found, strict=True)]
-    skipped |= {**setup.left_out, **silent}
+    skipped |= {**_not_taken(looks, setup), **setup.left_out, **silent}
     described = setup.panel.describe()
     return Comparison(
         facepriv=__version__,
@@ -100,6 +101,18 @@ def _make_and_judge(
         advance = watch.stage(f"{method}: outputs of a photo", plans[method].missing)
         looks[method], _ = plans[method].run(workers=setup.workers, progress=advance)
     return plans, looks
+
+
+def _not_taken(looks: Mapping[str, Mapping[str, Looks]], setup: Setup) -> dict[str, str]:
+    """Return what judges could not take, and why; of the originals once."""
+    names = [record.name for record in setup.photos]
+    found: dict[str, str] = {}
+    for method, outputs in looks.items():
+        for output, seen in outputs.items():
+            where = "" if output == ORIGINAL else f"{method}, {output}: "
+            words = "originals" if output == ORIGINAL else "protected photos"
+            found |= {f"{where}{judge}": text for judge, text in not_taken(seen, names, words).items()}
+    return found
 
 
 def _described(setup: Setup, name: str) -> dict[str, Any]:

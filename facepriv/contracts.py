@@ -368,11 +368,15 @@ class AttributeEstimator(Evaluator):
         """Return probabilities (N, K) summing to 1, or years (N,), for aligned crops (N, S, S, 3) in [0, 1]."""
 
     def classes(self, images: Images) -> NDArray[np.int64]:
-        """Return class indices (N,) int64: the likeliest class, or the group that the years fall in."""
+        """Return class indices (N,) int64: the likeliest class, or the group that the years fall in.
+
+        Where any value is NaN or infinite, the class is unknown, -1.
+        """
         predicted = self.predict(images)
-        if self.output == "years":
-            return attribute(self.attribute).bin(predicted)
-        return predicted.argmax(axis=1).astype(np.int64)
+        known = np.isfinite(predicted).reshape(len(predicted), -1).all(axis=1)
+        years = self.output == "years"
+        found = attribute(self.attribute).bin(predicted) if years else predicted.argmax(axis=1)
+        return np.where(known, found, UNKNOWN).astype(np.int64)
 
 
 class FaceMatcher(Evaluator):

@@ -19,10 +19,11 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
+from facepriv.contracts import AttributeEstimator, Evaluator, Images
 from facepriv.datasets.crops import Crop
 from facepriv.engines.chunk import use_one_thread
 from facepriv.errors import DataError
+from facepriv.evaluation.answers import judged
 from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
@@ -64,14 +65,6 @@ def load_looks(path: Path) -> Looks:
     """Return what `save_looks` wrote."""
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
-
-
-def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
-    """Return what one model says of aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D)."""
-    if isinstance(model, FaceMatcher):
-        return model.embed(images)
-    assert isinstance(model, AttributeEstimator)
-    return model.predict(images)
 
 
 class Told(AttributeEstimator):

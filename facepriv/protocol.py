@@ -39,6 +39,8 @@ Figures = dict[str, Any]
 #: An estimator counts only where it is no worse than this on the originals: the EER of gender, the Black-vs-White EER
 #: of race, the mean error of age in years.
 STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
+#: A matcher counts only where its TMR at this FMR is at least this on the originals.
+STRONG_TMR, STRONG_FMR = 0.80, 0.01
 #: The pair of races whose EER the paper gives.
 RACE_PAIR = ("black", "white")
 
@@ -46,6 +48,11 @@ RACE_PAIR = ("black", "white")
 def counts(attribute: str, on_originals: Estimate) -> bool:
     """Tell whether an estimator is good enough on the originals to be evidence, see `STRONG`."""
     return on_originals.value <= STRONG[attribute]
+
+
+def matcher_counts(on_originals: Estimate) -> bool:
+    """Tell whether a matcher is good enough on the originals to be evidence: all of the interval of its TMR must be."""
+    return on_originals.low >= STRONG_TMR
 
 
 def binary_figures(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Images, Perturber
+from facepriv.evaluation.answers import judged
 from facepriv.schema import attribute
 
 if TYPE_CHECKING:
@@ -125,12 +126,15 @@ def flat(notes: Notes) -> NDArray[np.float64]:
 
 
 def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> NDArray[np.float32]:
-    """Return what estimators say of crops (N, S, S, 3) as evidence (N, D): log-odds of classes, or decades of age."""
+    """Return what estimators say of crops (N, S, S, 3) as evidence (N, D): log-odds of classes, or decades of age.
+
+    A face that an estimator cannot take is 0.
+    """
     columns = []
     for model in estimators.values():
-        said = model.predict(images)
+        said = judged(model, images)
         columns.append(said[:, None] / 10 if said.ndim == 1 else log_odds(said))
-    return np.concatenate(columns, axis=1).astype(np.float32)
+    return np.nan_to_num(np.concatenate(columns, axis=1)).astype(np.float32)
 
 
 def log_odds(probabilities: NDArray[Any]) -> NDArray[np.float64]:

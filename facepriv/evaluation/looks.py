@@ -17,13 +17,21 @@ from numpy.typing import NDArray
 
 from facepriv.datasets.crops import crop_subject
 from facepriv.errors import DataError
-from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, judged, look_at, spread
+from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, look_at, spread
+from facepriv.evaluation.answers import judged
 from facepriv.fingerprints import CODE, WEIGHTS, digest, file_hash, package_hash, target_hash
 from facepriv.hookspecs import Kind
 from facepriv.registry import Registry
 
-#: The code between a photo and the crop that judges are given.
-LOOKING = ("facepriv.faces", "facepriv.images", "facepriv.imageformats", "facepriv.cmyk", "facepriv.datasets.crops")
+#: The code between a photo and what judges say of it.
+LOOKING = (
+    "facepriv.faces",
+    "facepriv.images",
+    "facepriv.imageformats",
+    "facepriv.cmyk",
+    "facepriv.datasets.crops",
+    "facepriv.evaluation.answers",
+)
 #: Photos looked at and kept at once; what an interruption costs at most, for each process.
 CHUNK = 16
 _BESIDE = (".toml", ".json")

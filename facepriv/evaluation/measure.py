@@ -140,7 +140,7 @@ class Measure:
             sides = ([looks[name] for name in names] for looks in (self.before, after))
             rows += mean_rows(attribute, *sides, self.truth, self.how)
         for name, matcher in self.matchers.items():
-            note = SEEN if name in seen else ""
+            note = SEEN if name in seen else matcher.weak
             own = matcher.rows(after[name])
             for attribute, names in counting.items():
                 if attribute != AGE.name:
