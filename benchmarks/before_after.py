@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.judges import RACE_PAIR, STRONG
+from facepriv.evaluation.judges import RACE_PAIR, STRONG, STRONG_TMR
 from facepriv.metrics import pairs
 from facepriv.metrics.attributes import (
     accuracy,
@@ -41,6 +41,11 @@ Figures = dict[str, Any]
 def counts(attribute: str, on_originals: Estimate) -> bool:
     """Tell whether an estimator is good enough on the originals to be evidence, see `STRONG`."""
     return on_originals.value <= STRONG[attribute]
+
+
+def matcher_counts(on_originals: Estimate) -> bool:
+    """Tell whether a matcher is good enough on the originals to be evidence: all of the interval of its TMR must be."""
+    return on_originals.low >= STRONG_TMR
 
 
 def binary_figures(

@@ -258,11 +258,15 @@ class AttributeEstimator(Evaluator):
         """Return probabilities (N, K) summing to 1, or years (N,), for aligned crops (N, S, S, 3) in [0, 1]."""
 
     def classes(self, images: Images) -> NDArray[np.int64]:
-        """Return class indices (N,) int64: the likeliest class, or the group that the years fall in."""
+        """Return class indices (N,) int64: the likeliest class, or the group that the years fall in.
+
+        Where any value is NaN or infinite, the class is unknown, -1.
+        """
         predicted = self.predict(images)
-        if self.output == "years":
-            return attribute(self.attribute).bin(predicted)
-        return predicted.argmax(axis=1).astype(np.int64)
+        known = np.isfinite(predicted).reshape(len(predicted), -1).all(axis=1)
+        years = self.output == "years"
+        found = attribute(self.attribute).bin(predicted) if years else predicted.argmax(axis=1)
+        return np.where(known, found, UNKNOWN).astype(np.int64)
 
 
 class FaceMatcher(Evaluator):
@@ -360,7 +364,12 @@ class Known:
 
 
 class Attack(ABC):
-    """One way to read from protected faces what was hidden. Constructors only store arguments."""
+    """One way to read from protected faces what was hidden. Constructors only store arguments.
+
+    An attack first notes of each face what it likes, without labels (`observe`). Then it studies the notes of other
+    people's faces, whose originals and classes it knows (`learn`): anyone can run a public method on photos of their
+    own. What it learnt must answer for people whom it never met. The core picks these people, not the attack.
+    """
 
     #: "attribute": which class was hidden; "protection": whether a face is protected at all.
     asks: ClassVar[Literal["attribute", "protection"]] = "attribute"

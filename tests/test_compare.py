@@ -84,6 +84,17 @@ class Patches(FaceMatcher):
         return cells.reshape(len(images), 48).astype(np.float32)
 
 
+class Failing(FaceMatcher):
+    """Gives one value for every face."""
+
+    def __init__(self, value=1.0):
+        self.value = value
+
+    def embed(self, images):
+        """Return (N, 4)."""
+        return np.full((len(images), 4), self.value, np.float32)
+
+
 @pytest.fixture
 def known(tiny, monkeypatch):
     for counted in (Nothing, Dim, Redness, Greenness):
@@ -97,6 +108,9 @@ def known(tiny, monkeypatch):
         *(Descriptor("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", "a test's", attributes=(n,))
           for n in ("gender", "race", "age")),
         Descriptor("matcher", "patches", f"{__name__}:Patches", "a test's"),
+        Descriptor("matcher", "constant", f"{__name__}:Failing", "a test's"),
+        Descriptor("matcher", "infinite", f"{__name__}:Failing", "a test's", options={"value": float("inf")}),
+        Descriptor("attack", "retrained", "facepriv.attacks.retrained:Retrained", "a test's", options={"epochs": 0}),
         Descriptor("attack", "restoration", "facepriv.attacks.restoration:Restoration", "a test's"),
         Descriptor("attack", "detector", "facepriv.attacks.detector:Detector", "a test's"),
     ]  # fmt: skip
@@ -193,6 +207,24 @@ def test_a_judge_that_was_seen_speaks_for_nobody(setup):
     told = {row.evaluator: row for row in dim.pick("gender_eer")}
     assert not told["redness"].counts and told["redness"].note.startswith("seen") and told["greenness"].counts
     assert dim.lead("gender_eer").after == told["greenness"].after
+
+
+@pytest.mark.parametrize("attacks", [(), ("retrained",)])
+def test_a_matcher_that_does_not_work_is_named_and_counts_for_nothing(setup, known, photos, tmp_path, attacks):
+    who, _ = fitting_panel(panel(known, ["greenness"], ["patches", "constant", "infinite"]), Truth.of(photos))
+    done = compare(replace(setup, panel=who, place=tmp_path / "own", methods=("dim",), attacks=attacks))
+    (dim,) = done.of("dim")
+    for figure in ("tmr", "eer", "rank1", "gender_pic"):
+        told = {row.evaluator: row for row in dim.rows if row.figure == figure}
+        assert {name for name, row in told.items() if row.counts} <= {"patches"}
+        assert told["constant"].note.startswith("too weak on the originals: TMR at FMR 1 % is 0.0 %")
+        assert told["infinite"].note.startswith("too weak on the originals")
+    said = {item["what"]: item["why"] for item in done.skipped}
+    assert said["infinite"] == "gave NaN or infinity for 27 of 27 originals, first 00.jpg"
+    assert said["dim, gender: infinite"] == "gave NaN or infinity for 27 of 27 protected photos, first 00.jpg"
+    assert not any("constant" in what or "patches" in what for what in said)
+    answers = [row for row in dim.adversaries if row.evaluator == "attack: retrained"]
+    assert len(answers) == len(attacks) and all(np.isfinite(row.after.value) for row in answers)
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(setup, monkeypatch, tmp_path):

@@ -412,6 +412,24 @@ def test_an_estimators_classes_are_the_likeliest_or_the_age_group():
     assert Age().torch_module() is None
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_estimate_that_is_no_number_is_an_unknown_class(bad):
+    class Gender(AttributeEstimator):
+        attribute = "gender"
+
+        def predict(self, images):
+            return np.array([[0.2, 0.8], [bad, 0.1]], np.float32)
+
+    class Age(AttributeEstimator):
+        attribute, output = "age", "years"
+
+        def predict(self, images):
+            return np.array([bad, 70.0], np.float32)
+
+    assert Gender().classes(images()).tolist() == [1, -1]
+    assert Age().classes(images()).tolist() == [-1, 2]
+
+
 def test_a_matchers_score_is_the_cosine_higher_for_the_more_alike():
     class Matcher(FaceMatcher):
         def embed(self, images):

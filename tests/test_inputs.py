@@ -76,11 +76,12 @@ def test_shards_are_found_only_where_they_can_be_read(tmp_path):
     (tmp_path / "000.tar").touch()
     assert [str(f.name) for f in discover([str(tmp_path)], kinds={".png", ".tar"}).files] == ["000.tar"]
     [problem] = discover([str(tmp_path)]).problems
-    assert "unpack tar shards first" in problem
+    assert problem.startswith(f"{tmp_path}/000.tar: not a kind of file") and problem.endswith("unpack it first")
 
 
 def test_the_same_file_named_twice_is_done_once(tree):
-    assert names(discover(["in/b.jpg", "./in/b.jpg"])) == ["b.jpg"]
+    found = discover(["in/b.jpg", "./in/b.jpg"])
+    assert names(found) == ["b.jpg"] and not found.problems
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,77 @@ def test_a_photo_of_another_kind_in_a_folder_is_a_problem_and_other_files_are_no
     assert [problem.split(":")[0] for problem in found.problems] == ["in/animated.GIF", "in/sub/phone.heic"]
     assert names(found) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
     assert found.ignored == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.HIF", "a.nrw", "a.srw", "a.pef", "a.psd", "a.jxr", "a.exr", "a.dib", "a.x3f", "a.heics", "a.jps", "a.avif",
+     "a.raw", "a.3fr", "a.xcf"],
+)  # fmt: skip
+def test_a_photo_that_cannot_be_read_is_named_whatever_its_kind(tree, name):
+    (tree / "in" / name).touch()
+    [problem] = discover(["in"]).problems
+    assert problem.startswith(f"in/{name}: not a kind of file") and problem.endswith("convert it first")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.tar.gz", "a.tgz", "a.tar.bz2", "a.TAR.XZ", "a.tar.zst", "a.zip", "a.7z", "a.rar", "a.jpg.gz", "a.heic.xz"],
+)
+def test_an_archive_in_a_folder_is_named_since_nobody_looks_into_it(tree, name):
+    (tree / "in" / name).touch()
+    [problem] = discover(["in"], kinds={".jpg", ".jpeg", ".png", ".tar"}).problems
+    assert problem.startswith(f"in/{name}: not a kind of file") and problem.endswith("unpack it first")
+
+
+def test_videos_documents_and_icons_are_no_photos(tree):
+    for name in ("film.mp4", "film.mov", "form.pdf", "icon.icns", "icon.ico", "labels.csv.gz", "page.html"):
+        (tree / "in" / name).touch()
+    found = discover(["in"])
+    assert found.ignored == 2 + 7 and not found.problems
+
+
+@pytest.mark.parametrize("pattern", ["in/**/*.jp*g", "in/**", "in/**/", "in/*", "in/**/**", "in/*/", "**/*.jpeg"])
+def test_a_pattern_follows_no_link_to_a_folder_and_says_so(tree, pattern):
+    for link in ("in/loop", "in/again", "in/sub/up"):
+        (tree / link).symlink_to(tree / "in")
+    found = discover([pattern])
+    sources = [f.source.resolve() for f in found.files]
+    assert len(sources) == len(set(sources)) >= 1
+    assert f"in/{'sub/up' if pattern == 'in/*/' else 'loop'}: a link to a folder is not followed; name it itself" in (
+        found.problems
+    )
+    assert len(found.problems) == len(set(found.problems)) <= 3
+
+
+def test_a_pattern_of_folders_gives_what_the_folder_gives(tree):
+    whole = discover(["in"])
+    assert names(discover(["in/**/*"])) == names(whole)
+    for pattern in ("in/**", "in/**/"):
+        assert discover([pattern]) == whole, pattern
+
+
+def test_a_link_before_the_first_wildcard_was_named_itself(tree):
+    (tree / "link").symlink_to(tree / "in")
+    assert names(discover(["link/**/*.jp*g"])) == ["b.jpg", "sub/c.jpeg"]
+    assert not discover(["link/**/*.jp*g"]).problems
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("in/[ab].*", ["a.PNG", "b.jpg"]),
+        ("in/?.jpg", ["b.jpg"]),
+        ("in/.h*", []),
+        ("in/*/c.jpeg", ["sub/c.jpeg"]),
+        ("in/*/../b.jpg", ["b.jpg"]),
+        ("in/**/sub/*.jpeg", ["sub/c.jpeg"]),
+        ("*/b.jpg", ["in/b.jpg", "other/b.jpg"]),
+        ("{absolute}/in/*.jpg", ["b.jpg"]),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_a_shell(tree, pattern, expected):
+    assert names(discover([pattern.format(absolute=tree)])) == expected
 
 
 def test_a_link_to_a_file_is_read_and_a_link_to_a_folder_is_named_instead(tree):

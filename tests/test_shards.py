@@ -135,6 +135,25 @@ class TestFailures:
         assert (again.done, again.no_face, again.exit_code) == (5, 1, 0)
         assert list(unpacked(tmp_path / "out/000.tar")) == ["cut.jpg", *faces]
 
+    @pytest.mark.parametrize("name", ["a.heic", "people/a.GIF", "a.avif", "a.dng", "a.HIF", "more.tar", "more.tar.gz"])
+    def test_a_photo_that_cannot_be_read_is_named_as_in_a_folder(self, run, shard, faces, tmp_path, name):
+        path = shard({name: b"any", **faces, "people/._a.heic": b"AppleDouble", "film.mp4": b"any"})
+        summary = run(tmp_path / "in")
+        [error] = summary.errors
+        assert error.startswith(f"{path}: {name}: not a kind of file that facepriv reads (.bmp, ")
+        assert (summary.done, summary.exit_code) == (4, 1)
+        assert list(unpacked(tmp_path / "out/000.tar")) == list(faces)
+        assert rows_of(tmp_path / "out")[name].status == "failed"
+        assert read_run(tmp_path / "out").rows["000.tar"].status == "partial"
+
+    def test_a_shard_of_nothing_but_such_photos_names_each(self, run, shard, tmp_path):
+        shard({"a.heic": b"any", "b.avif": b"any"})
+        assert [": ".join(text.split(": ")[1:3]) for text in run(tmp_path / "in").errors] == [
+            f"{name}: not a kind of file that facepriv reads (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp); "
+            "convert it first"
+            for name in ("a.heic", "b.avif")
+        ]
+
     def test_a_photo_that_kills_its_worker_fails_alone(self, run, shard, faces, dark_face, tmp_path):
         file = io.BytesIO()
         Image.fromarray(dark_face).save(file, "PNG")
@@ -213,14 +232,27 @@ class TestHostileShards:
             "a member before it has the same name",
         ]
 
-    def test_links_folders_and_devices_are_passed_over(self, shard, faces):
+    def test_folders_and_devices_are_passed_over(self, shard, faces):
         path = shard(faces)
         with tarfile.open(path, "a") as tar:
-            for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+            for kind in (tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
                 info = tarfile.TarInfo("link.png")
                 info.type, info.linkname = kind, "/etc/passwd"
                 tar.addfile(info)
         assert [member.name for member in members_of(path)] == list(faces)
+
+    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+    def test_a_link_that_stands_for_a_photo_is_never_followed_and_named(self, run, shard, faces, tmp_path, kind):
+        path = shard(faces)
+        with tarfile.open(path, "a") as tar:
+            for name in ("link.png", "link.txt"):
+                info = tarfile.TarInfo(name)
+                info.type, info.linkname = kind, "/etc/passwd"
+                tar.addfile(info)
+        summary = run(tmp_path / "in")
+        [error] = summary.errors
+        assert error.startswith(f"{path}: link.png: is a link: pack the photos themselves") and summary.done == 4
+        assert list(unpacked(tmp_path / "out/000.tar")) == list(faces)
 
     @pytest.mark.parametrize("at", [0, 512 * 5, -1200])
     def test_damage_anywhere_in_the_headers_is_found(self, shard, faces, at):

@@ -1,31 +1,27 @@
-"""What an adversary is given, and what it answers. Arrays at the border are NumPy, as everywhere.
-
-An attack first notes of each face what it likes, without labels (`observe`). Then it studies the notes of other
-people's faces, whose originals and classes it knows (`learn`): anybody can run a public method on photos of their own.
-What it learnt must answer for people it never met; who these are, the core decides, not the attack.
-"""
+"""What several attacks note of a face: the answers of estimators as evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, Images
-
-if TYPE_CHECKING:
-    pass
+from facepriv.evaluation.answers import judged
 
 
 def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> NDArray[np.float32]:
-    """Return what estimators say of crops (N, S, S, 3) as evidence (N, D): log-odds of classes, or decades of age."""
+    """Return what estimators say of crops (N, S, S, 3) as evidence (N, D): log-odds of classes, or decades of age.
+
+    A face that an estimator cannot take is 0.
+    """
     columns = []
     for model in estimators.values():
-        said = model.predict(images)
+        said = judged(model, images)
         columns.append(said[:, None] / 10 if said.ndim == 1 else log_odds(said))
-    return np.concatenate(columns, axis=1).astype(np.float32)
+    return np.nan_to_num(np.concatenate(columns, axis=1)).astype(np.float32)
 
 
 def log_odds(probabilities: NDArray[Any]) -> NDArray[np.float64]:

@@ -26,6 +26,7 @@ from facepriv.attacks.logistic import balance, fit_logistic, people_folds
 from facepriv.attacks.recolouring import ColourMap, gain, learn_colours
 from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known, Notes, Tools, resize_images
 from facepriv.errors import UsageError
+from facepriv.evaluation.answers import judged
 
 #: Side of the faces that the network is trained on, in pixels.
 SIDE = 112
@@ -60,10 +61,10 @@ class Retrained(Attack):
     def observe(self, images: Images, tools: Tools) -> Notes:
         """Return the faces at `SIDE` pixels, uint8, and what classifiers and matchers say of them."""
         small = np.clip(resize_images(images, SIDE), 0, 1)
-        described = [matcher.embed(images) for matcher in tools.matchers.values()]
+        described = [judged(matcher, images) for matcher in tools.matchers.values()]
         return {
             "pixels": np.rint(small * 255).astype(np.uint8),
-            "said": np.nan_to_num(evidence(images, tools.estimators)),
+            "said": evidence(images, tools.estimators),
             "described": np.nan_to_num(np.concatenate([np.zeros((len(images), 0)), *described], axis=1)),
         }
 

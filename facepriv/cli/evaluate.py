@@ -147,7 +147,7 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
     from facepriv.evaluation.rows import to_csv
     from facepriv.files import atomic_write
 
-    fails = [{"condition": v.condition.text, "holds": v.holds} for v in verdicts]
+    fails = [{"condition": v.condition.text, "holds": v.holds, "why": v.why} for v in verdicts]
     texts = {
         "json_path": lambda: json.dumps({**found.plain(), "fail_if": fails}, indent=1) + "\n",
         "csv_path": lambda: to_csv(found.rows),

@@ -14,8 +14,9 @@ from typing import Any
 
 from facepriv._version import __version__
 from facepriv.errors import FaceprivError, UsageError, one_line
+from facepriv.evaluation.answers import not_taken
 from facepriv.evaluation.measured import measure_outputs
-from facepriv.evaluation.outputs import OutputRun, Plan, plan
+from facepriv.evaluation.outputs import ORIGINAL, OutputRun, Plan, plan
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.requests import possible
 from facepriv.evaluation.results import Comparison, Output
@@ -66,7 +67,7 @@ def compare(setup: Setup, progress: Progress | None = None) -> ComparisonRun:
     output_runs, skipped = runs_of(setup)
     plans, predictions = _make_and_judge(output_runs, setup, progress)
     outputs, original, silent = measure_outputs(plans, predictions, truth, setup, progress)
-    skipped |= {**setup.left_out, **silent}
+    skipped |= {**_not_taken(predictions, setup), **setup.left_out, **silent}
     described = setup.panel.describe()
     comparison = Comparison(
         facepriv=__version__,
@@ -134,6 +135,18 @@ def _make_and_judge(
         advance = progress.stage(f"{method}: outputs of a photo", plans[method].missing)
         predictions[method], _ = plans[method].run(workers=setup.workers, progress=advance)
     return plans, predictions
+
+
+def _not_taken(predictions: Mapping[str, Mapping[str, Predictions]], setup: Setup) -> dict[str, str]:
+    """Return what judges could not take, and why; of the originals once."""
+    names = [record.name for record in setup.photos]
+    found: dict[str, str] = {}
+    for method, outputs in predictions.items():
+        for output, seen in outputs.items():
+            where = "" if output == ORIGINAL else f"{method}, {output}: "
+            words = "originals" if output == ORIGINAL else "protected photos"
+            found |= {f"{where}{judge}": text for judge, text in not_taken(seen, names, words).items()}
+    return found
 
 
 def _true_classes(setup: Setup) -> dict[Path, dict[str, int]]:

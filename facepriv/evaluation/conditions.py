@@ -7,7 +7,7 @@
 A figure alone is its value on the protected photos, in the unit of the tables (rates in percent); ``_before`` is that
 on the originals, ``_rise`` the paired change and ``_loss`` the change turned round. A condition holds if it holds for
 any evaluator that counts, in any pairing that holds a protected photo; figures of single groups are looked at only
-where a figure has no other.
+where a figure has no other. It cannot be judged by an evaluator that does not count, even if it names that one.
 """
 
 from __future__ import annotations
@@ -61,18 +61,19 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a condition holds (None: for lack of some figure it cannot be judged), and for which rows and values."""
+    """Whether a condition holds (None: it cannot be judged, and why), and for which rows and values."""
 
     condition: Condition
     holds: bool | None
     where: tuple[tuple[Row, float], ...] = ()
+    why: str = ""
 
     @property
     def text(self) -> str:
         """One line for people."""
         said = f"--fail-if '{self.condition.text}'"
         if self.holds is None:
-            return f"{said}: cannot be judged, for not every judge and pairing has such a figure that counts"
+            return f"{said}: cannot be judged: {self.why}"
         if not self.holds:
             return f"{said}: does not hold"
         row, value = self.where[0]
@@ -121,15 +122,20 @@ def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
     if condition.evaluator:
         meant = [row for row in meant if row.evaluator == condition.evaluator]
     else:
-        # Who is named may be seen or weak: it was asked for.
-        meant = [row for row in meant if row.counts and row.evaluator != UNSEEN_MEAN]
+        meant = [row for row in meant if row.evaluator != UNSEEN_MEAN]
+    no_evidence = {row.evaluator: row.note for row in meant if not row.counts}
+    meant = [row for row in meant if row.counts]
+    if no_evidence and not meant:
+        doubts = "; ".join(f"{name} does not count here ({note})" for name, note in no_evidence.items())
+        return Verdict(condition, None, why=doubts)
     meant = [row for row in meant if not row.group] or meant
     values = [(row, value) for row in meant if (value := _value(row, condition.end)) is not None]
     compare = _COMPARE[condition.sign]
     worst = sorted(values, key=lambda pair: pair[1], reverse=condition.sign.startswith(">"))
     where = tuple(pair for pair in worst if compare(pair[1], condition.number))
     if not where and (not values or len(values) < len(meant)):
-        return Verdict(condition, None)  # what could not be measured may be the worst
+        # What could not be measured may be the worst.
+        return Verdict(condition, None, why="not every judge and pairing has such a figure")
     return Verdict(condition, bool(where), where)
 
 

@@ -15,17 +15,19 @@ from facepriv._version import __version__
 from facepriv.datasets.readers import csvfolder
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
+from facepriv.evaluation.answers import not_taken
 from facepriv.evaluation.attributes import Figure, Resampling
 from facepriv.evaluation.judges import Panel, fitting
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
-from facepriv.evaluation.predictions import PredictionStore, predict_photos
+from facepriv.evaluation.predictions import Looks, PredictionStore, predict_photos
 from facepriv.evaluation.results import FigureTable, to_dataframe
 from facepriv.evaluation.rows import Row, to_json
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protection.inputs import discover
 from facepriv.protection.manifest import Run, read_run
+from facepriv.schema import ATTRIBUTES
 
 #: Opens a stage of so many photos and gives what is told how many more are done.
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -199,22 +201,22 @@ def evaluate_folders(
     FaceprivError
         If a folder, a judge or a label is missing or wrong.
     """
-    described = panel.describe()
-    store = store or PredictionStore()
+    # What cannot work is said before a model is loaded or a photo is read.
+    truth = Truth.of(photos)
+    _check_judgeable(truth, panel)
     run = find_run(protected)
     all_seen = panel.seen({*seen, *(run.seen if run else ())})
-    pairing = pair(photos, originals, protected)
+    pairing = _paired(photos, originals, protected)
+    described = panel.describe()
+    judges = fitting(truth, panel.judges)
+    if not (judges.estimators or judges.matchers):
+        known = ", ".join(name for name in ATTRIBUTES if truth.knows(name)) or "nothing"
+        people = "" if truth.named else ", and name no people"
+        raise UsageError(f"none of {', '.join(described)} can judge here: the photos have labels of {known}{people}")
+    store = store or PredictionStore()
     paths = [record.path for record in photos]
     with stage("files compared", len(paths)) as done:
         likeness = compare(paths, pairing.protected, store, workers=workers, progress=done)
-    truth = Truth.of(photos)
-    judges = fitting(truth, panel.judges)
-    if not (judges.estimators or judges.matchers):
-        names = ", ".join(described)
-        raise UsageError(
-            f"none of {names} can judge here: the photos have no labels and name no people; "
-            "give --labels CSV, --layout NAME or --people folder"
-        )
     predictions = []
     for side, words in (("original", "originals looked at"), ("protected", "protected photos looked at")):
         files = likeness.usable(side, paths if side == "original" else pairing.protected)
@@ -228,12 +230,43 @@ def evaluate_folders(
     rows = [*_counts(pairing, likeness), *rows, *_quality(likeness, measure.how)]
     return Evaluation(
         tuple(rows),
-        tuple(_problems(photos, pairing, likeness, (before["seen"], after["seen"]), run)),
+        tuple(_problems(photos, pairing, likeness, (before, after), run)),
         tuple(_notes(photos, described, measure, run)),
         len(photos),
         len(np.unique(truth.subjects)) if truth.named else 0,
         _said(described, measure, rows, all_seen),
         {"fmr": fmr, "replicates": replicates, "seed": seed},
+    )
+
+
+def _check_judgeable(truth: Truth, panel: Panel) -> None:
+    """Refuse photos of which no judge could say whether it is right."""
+    if any(truth.knows(name) for name in ATTRIBUTES):
+        return
+    judges = ", ".join(panel.components)
+    ways = "give --labels CSV, --layout NAME or --people folder"
+    if not truth.named:
+        raise UsageError(f"none of {judges} can judge here: the photos have no labels and name no people; {ways}")
+    photos_each = np.unique(truth.subjects, return_counts=True)[1]
+    if len(photos_each) < 2 or photos_each.max() < 2:
+        one = "all photos show one person" if len(photos_each) < 2 else "every person has one photo only"
+        raise UsageError(f"none of {judges} can judge here: the photos have no labels, and {one}; {ways}")
+
+
+def _paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
+    """Return what `pair` finds; raises `DataError` where it finds nothing."""
+    pairing = pair(photos, originals, protected)
+    if any(pairing.protected):
+        return pairing
+    if pairing.ambiguous:
+        first, several = next(iter(pairing.ambiguous.items()))
+        example = f"{photos[first].name} could be any of {', '.join(several)}"
+    else:
+        example = f"there is no {photos[0].name}, whatever its suffix"
+        example += f", but {pairing.extra[0]}" if pairing.extra else ""
+    raise DataError(
+        f"{protected}: holds no protected file of any of the {len(photos)} photos of {originals} ({example}); "
+        "files pair by their path below the two folders"
     )
 
 
@@ -272,23 +305,27 @@ def _problems(
     photos: Sequence[Record],
     pairing: Pairing,
     likeness: Likeness,
-    seen: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    looks: tuple[Looks, Looks],
     run: Run | None,
 ) -> list[str]:
-    """Return one line for each photo or file with something wrong; `seen` (N,) is true where a face was found, in the
-    originals and in the protected files.
+    """Return one line for each photo or file with something wrong; `looks` are at the originals and at the protected
+    files.
     """
     recorded: dict[str, str] = {}
     for name, row in (run.rows if run else {}).items():
         if row.status in SAID:
             recorded[str(PurePosixPath(name).with_suffix(""))] = SAID[row.status]
     lines = problems(photos, pairing, likeness, recorded)
+    seen = (side["seen"] for side in looks)
     for record, state, before, after in zip(photos, likeness.states, *seen, strict=True):
         if state in ("ok", "resized") and not before:
             lines.append(f"{record.name}: no face was found in the original")
         elif state in ("ok", "resized") and not after:
             lines.append(f"{record.name}: a face was found in the original, none in its protected file")
     lines += [f"{name}: has no original, and is not looked at" for name in pairing.extra]
+    names = [record.name for record in photos]
+    for side, words in zip(looks, ("originals", "protected photos"), strict=True):
+        lines += [f"{judge}: {text}" for judge, text in not_taken(side, names, words).items()]
     return [*lines, *pairing.unread]
 
 
@@ -315,7 +352,7 @@ def _said(
     found = {}
     for name, own in described.items():
         doubted: Mapping[str, str] = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts}
-        predictions_of = name in measure.attributes or name in measure.matchers
-        note = measure.left_out.get(name) or doubted.get(name, "") or ("" if predictions_of else "no labels for it")
+        asked = name in measure.attributes or name in measure.matchers
+        note = measure.left_out.get(name) or doubted.get(name, "") or ("" if asked else "no labels for it")
         found[name] = {**own, "seen": name in seen, "counts": not note, "note": note}
     return found

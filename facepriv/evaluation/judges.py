@@ -136,5 +136,7 @@ def _attribute(model: Any) -> str:
 STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
 
 
+#: A matcher counts only where its TMR at this FMR is at least this on the originals.
+STRONG_TMR, STRONG_FMR = 0.80, 0.01
 #: The pair of races whose EER the paper gives.
 RACE_PAIR = ("black", "white")

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.rows import AT_FMR, FMRS, Row, at_fmr
-from facepriv.metrics.bootstrap import Estimate
+from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
+from facepriv.protocol import STRONG_FMR, STRONG_TMR
 
 Float = NDArray[np.float64]
 
@@ -71,6 +72,20 @@ class MatcherRows:
         self.groups = groups
         self._original = _Side(matching, matching.original)
         self._last: tuple[NDArray[np.float32], dict[str, _Side]] | None = None
+
+    @cached_property
+    def weak(self) -> str:
+        """Why the matcher's rows are no evidence, judged by the originals alone; nothing if they are."""
+        try:
+            tmr = 100 * self.matching.original_tmr(STRONG_FMR)
+            found = with_interval(float(tmr[0]), tmr[1:])
+        except DataError as error:
+            return f"cannot be judged on the originals: {error}"
+        if found.low >= 100 * STRONG_TMR:
+            return ""
+        interval = f"{found.value:.1f} % ({found.low:.1f} to {found.high:.1f})"
+        needed = f"needed are {100 * STRONG_TMR:g} % at the lower end"
+        return f"too weak on the originals: TMR at FMR {100 * STRONG_FMR:g} % is {interval}, {needed}"
 
     def rows(self, after: NDArray[np.float32]) -> list[Row]:
         """Return the rows of protected photos, descriptors (N, D)."""

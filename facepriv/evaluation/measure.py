@@ -123,7 +123,7 @@ class Measure:
             sides = ([predictions[name] for name in names] for predictions in (self.before, after))
             rows += mean_rows(attribute, *sides, self.truth, self.how)
         for name, matcher in self.matchers.items():
-            note = SEEN if name in seen else ""
+            note = SEEN if name in seen else matcher.weak
             own = matcher.rows(after[name])
             for attribute, names in counting.items():
                 if attribute != AGE.name:

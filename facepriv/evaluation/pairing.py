@@ -47,7 +47,7 @@ class Pairing:
     ambiguous : dict
         Number of a photo -> the files that could be its protected one; a single one could be another photo's, too.
     unread : tuple of str
-        What was found in the folder of the protected files and cannot be read, in words.
+        What was found in the two folders and cannot be read, in words.
     """
 
     protected: tuple[Path | None, ...]
@@ -98,7 +98,8 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     used: set[PurePosixPath] = set()
     every = [[PurePosixPath(name) for name in (_below(record.path, originals), record.name)] for record in photos]
     # Photos that nobody asked about (--limit, --part) have their protected files, too.
-    originally = {PurePosixPath(file.name) for file in discover([str(originals)]).files}
+    everything = discover([str(originals)])
+    originally = {PurePosixPath(file.name) for file in everything.files}
     # A file of the very name of one photo is not the protected one of another that differs in its suffix.
     taken = originally.union(*every)
     # Of photos that differ in their suffix alone, those whose protected file has another one: it may be any of theirs.
@@ -116,7 +117,7 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     over = [file.name for file in found.files if file.name not in used]
     asked_or_not = {name.with_suffix("") for name in originally}
     extra = tuple(str(name) for name in over if name.with_suffix("") not in asked_or_not)
-    return Pairing(tuple(chosen), extra, ambiguous, tuple(found.problems))
+    return Pairing(tuple(chosen), extra, ambiguous, (*everything.problems, *found.problems))
 
 
 def compare(

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
+from facepriv.contracts import Evaluator
 from facepriv.errors import DataError
+from facepriv.evaluation.answers import judged
 from facepriv.evaluation.crops import JUDGE_SIZE
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.keys import judge_key
@@ -186,19 +187,11 @@ def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]],
 
 def _shape(judges: Judges, name: str) -> tuple[int, ...]:
     black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-    return predictions_of(judges.build()[name], black).shape[1:]
+    return judged(judges.build()[name], black).shape[1:]
 
 
 #: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
 Predictions = dict[str, NDArray[Any]]
-
-
-def predictions_of(model: Evaluator, images: Images) -> NDArray[np.float32]:
-    """Return what one model says of aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D)."""
-    if isinstance(model, FaceMatcher):
-        return model.embed(images)
-    assert isinstance(model, AttributeEstimator)
-    return model.predict(images)
 
 
 def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Predictions:
@@ -209,7 +202,7 @@ def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Pre
         return predictions
     images = np.stack([crop for crop in crops if not isinstance(crop, str)]).astype(np.float32) / np.float32(255)
     for name, model in models.items():
-        said = predictions_of(model, images)
+        said = judged(model, images)
         predictions[name] = np.full((len(crops), *said.shape[1:]), np.nan, dtype=np.float32)
         predictions[name][seen] = said
     return predictions
@@ -221,9 +214,7 @@ def joined(parts: Sequence[Predictions], judges: Judges) -> Predictions:
     if told is None:
         # What a judge says of a black square tells how wide its answers are.
         black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-        told = {"seen": np.zeros(1, bool)} | {
-            name: predictions_of(model, black) for name, model in judges.build().items()
-        }
+        told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
     whole: Predictions = {}
     for name, example in told.items():
         rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]

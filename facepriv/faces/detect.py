@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from facepriv.faces.propose import overlap, propose, suppress
 #: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. 1600 would find faces from
 #: 4 % on: it would leave the back rows of a group photo unprotected.
 SEARCH_SIDE = 2400
+#: Photos above `SEARCH_SIDE` whose long side is more than this many times the short one, such as panoramas, are also
+#: searched in overlapping parts: so much smaller, the whole would lose most faces.
+LONG = 2.5
 #: Photos whose short side is below this are searched at twice their size: HOG finds no face in 89x109 thumbnails.
 SMALL_SIDE = 160
 
@@ -49,23 +53,46 @@ def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
     rgb : ndarray
         (H, W, 3) uint8.
     """
-    searched = _bounded(rgb)
-    height, width = searched.shape[:2]
-    large = max(height, width) > WHOLE_SIDE and min(height, width) >= SMALL_SIDE
-    return _in_photo((_search_proposed(searched) if large else []) or _search_all(searched), rgb, searched)
+    return _search_parts(rgb, _search_fast)
 
 
 def search_whole(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Return the faces' boxes as `detect_boxes` does, but always by dlib's search of the whole photo."""
+    """Return the faces' boxes as `detect_boxes` does, but never search only where a face is proposed."""
+    return _search_parts(rgb, _search_all)
+
+
+def _search_parts(rgb: NDArray[np.uint8], search: Callable[[NDArray[np.uint8]], list[Box]]) -> list[Box]:
+    """Search a photo, and a long one also in parts; returns boxes in pixels of the photo, largest first."""
+    boxes = _search_bounded(rgb, search)
+    axis = int(rgb.shape[1] > rgb.shape[0])
+    for start, stop in _parts(rgb.shape[axis], rgb.shape[1 - axis]):
+        part = rgb[:, start:stop] if axis else rgb[start:stop]
+        margin = (stop - start) / 8
+        low = start + margin if start else -math.inf
+        high = stop - margin if stop < rgb.shape[axis] else math.inf
+        for box in _search_bounded(part, search):
+            moved = np.array(box) + start * np.tile((axis, 1 - axis), 2)
+            # A face that a cut goes through lies whole in the next part.
+            inside = low <= (moved[1 - axis] + moved[3 - axis]) / 2 < high
+            if inside and (overlap(moved, np.array(boxes).reshape(-1, 4)) < _SAME).all():
+                boxes.append(tuple(moved.tolist()))
+    return sorted(boxes, key=lambda b: (-(b[2] - b[0]) * (b[3] - b[1]), b))
+
+
+def _parts(length: int, width: int) -> list[tuple[int, int]]:
+    """Return the ends of parts of a long photo, twice as long as it is wide; neighbours share a quarter or more."""
+    size = 2 * width
+    if length <= SEARCH_SIDE or length <= LONG * width:
+        return []
+    count = math.ceil((length - size / 4) / (0.75 * size))
+    return [(start, start + size) for start in np.linspace(0, length - size, count).round().astype(int).tolist()]
+
+
+def _search_bounded(rgb: NDArray[np.uint8], search: Callable[[NDArray[np.uint8]], list[Box]]) -> list[Box]:
+    """Search a copy that is not too large; returns boxes in pixels of the photo."""
     searched = _bounded(rgb)
-    return _in_photo(_search_all(searched), rgb, searched)
-
-
-def _in_photo(boxes: list[Box], rgb: NDArray[np.uint8], searched: NDArray[np.uint8]) -> list[Box]:
-    """Return boxes of the searched copy in pixels of the photo, largest first."""
     sx, sy = rgb.shape[1] / searched.shape[1], rgb.shape[0] / searched.shape[0]
-    scaled = [(left * sx, top * sy, right * sx, bottom * sy) for left, top, right, bottom in boxes]
-    return sorted(scaled, key=lambda b: (-(b[2] - b[0]) * (b[3] - b[1]), b))
+    return [(left * sx, top * sy, right * sx, bottom * sy) for left, top, right, bottom in search(searched)]
 
 
 def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -76,6 +103,12 @@ def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.ascontiguousarray(rgb)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+
+
+def _search_fast(rgb: NDArray[np.uint8]) -> list[Box]:
+    """Search a bounded copy where faces may be; all of it where that gives none, and of a small one."""
+    large = max(rgb.shape[:2]) > WHOLE_SIDE and min(rgb.shape[:2]) >= SMALL_SIDE
+    return (_search_proposed(rgb) if large else []) or _search_all(rgb)
 
 
 def _search_all(rgb: NDArray[np.uint8]) -> list[Box]:
@@ -146,7 +179,8 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = 
     dense : bool
         Also find the 68 landmarks that some methods need.
     thorough : bool
-        Let the detector see all of the photo, however large.
+        Let the detector see all of the photo, and not only where a quick network proposes a face. What is too small for
+        the detector (see `SEARCH_SIDE`) is not found so either.
 
     Returns
     -------

@@ -133,6 +133,20 @@ class Matching:
                 found.own[fmr], found.fixed[fmr] = own, fixed
         return found
 
+    def original_tmr(self, fmr: float) -> Float:
+        """Return the TMR (1 + R,) of the originals at an FMR, also where the comparisons are too few for it.
+
+        The threshold then lies above all impostor comparisons, or nearly all: the TMR is rather too low than too high.
+
+        Raises
+        ------
+        DataError
+            If there are more false matches than are kept.
+        """
+        if fmr in self.rates.own:
+            return self.rates.own[fmr].tmr
+        return np.concatenate([pairs.at_fmr(self.original.pairs, fmr, w, check=False).tmr for w in self.weights])
+
     def of_group(self, compared: Compared, rates: Rates, people: NDArray[np.bool_], fmr: float) -> Rates:
         """Return the rates of some people (S,) alone, at the thresholds that everybody sets.
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from glob import glob, has_magic
+from fnmatch import filter as matching
+from glob import has_magic
 from pathlib import Path, PurePosixPath
 
-from facepriv.image import IMAGE_SUFFIXES
+from facepriv.images import IMAGE_SUFFIXES
 from facepriv.protection.manifest import RUN_FOLDER
-
-#: Photos of kinds that facepriv does not read. Met in a folder they are named, so that none is left out silently.
-FOREIGN_SUFFIXES = frozenset(
-    (".apng", ".arw", ".avif", ".cr2", ".cr3", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe",
-     ".jxl", ".mpo", ".nef", ".orf", ".pgm", ".pnm", ".ppm", ".raf", ".rw2", ".tga")
-)  # fmt: skip
+from facepriv.protection.suffixes import unread
 
 #: What a tar shard's file name ends with, see `facepriv.protection.shards`. A compressed tar cannot be read in places.
 SHARD_SUFFIX = ".tar"
@@ -76,13 +72,14 @@ def discover(
     -------
     Discovery
         Files and folders whose name begins with a dot are passed over unless named themselves, and so are
-        the run folders that `apply` writes.
+        the run folders that `apply` writes. A link to a folder is followed only where it is named itself, in a pattern
+        before its first wildcard.
     """
     search = _Search(out, kinds)
     folders = 0
     for argument in arguments:
         path = Path(argument)
-        before = search.count()
+        before = search.answers
         if path.is_dir():
             folders += 1
             search.folder(path, path if len(arguments) == 1 else _absolute(path).parent)
@@ -91,12 +88,12 @@ def discover(
         elif has_magic(argument):
             folders += search.pattern(argument)
         else:
-            search.problems.append(f"{argument}: no such file or folder")
-        if search.count() == before:
-            shards = "" if SHARD_SUFFIX in kinds else "; unpack tar shards first"
-            search.problems.append(f"{argument}: no image file there (read are {', '.join(sorted(kinds))}{shards})")
+            search.problem(f"{argument}: no such file or folder")
+        if search.answers == before:
+            search.problem(f"{argument}: no image file there (read are {', '.join(sorted(kinds))})")
     files = sorted(search.found.values(), key=lambda f: f.name)
-    return Discovery(files, search.problems, search.ignored, len(arguments) == len(files) == 1 and not folders)
+    one_file = len(arguments) == len(files) == 1 and not folders
+    return Discovery(files, list(search.problems), len(search.ignored), one_file)
 
 
 class _Search:
@@ -106,36 +103,68 @@ class _Search:
         self.kinds = kinds
         self.out = out.resolve() if out is not None else None
         self.found: dict[tuple[Path, PurePosixPath], Found] = {}
-        self.problems: list[str] = []
-        self.ignored = 0
+        # A pattern may meet a file or a folder several times.
+        self.problems: dict[str, None] = {}
+        self.ignored: set[Path] = set()
+        #: How often a file was found or a problem noted; an argument that adds nothing deserves a line.
+        self.answers = 0
 
-    def count(self) -> int:
-        """How much was said so far: an argument that adds nothing deserves a line."""
-        return len(self.found) + len(self.problems)
+    def problem(self, text: str) -> None:
+        """Note what is wrong, once."""
+        self.problems[text] = None
+        self.answers += 1
 
     def named(self, path: Path) -> None:
         """Take a file that was named itself."""
         if self._is_meant(path):
             self._take(path, PurePosixPath(path.name))
         else:
-            self._foreign(path)
-
-    def _foreign(self, path: Path) -> None:
-        known = ", ".join(sorted(self.kinds))
-        self.problems.append(f"{path}: not a kind of file that facepriv reads ({known}); convert it first")
+            self.problem(f"{path}: {unread(path, self.kinds, named=True)}")
 
     def pattern(self, pattern: str) -> int:
-        """Take what a glob finds; returns how many of its matches are folders."""
+        """Take what a pattern finds; returns how many of its matches are folders."""
         base = _fixed_part(pattern)
+        rest = list(Path(pattern).parts[len(base.parts) :])
+        if pattern.endswith(("/", os.sep)):
+            rest.append("**")  # folders only
         folders = 0
-        for match in sorted(glob(pattern, recursive=True)):
-            path = Path(match)
+        for path in self._matches(base, rest):
             if not path.is_dir():
                 self._offer(path, base)
             elif not self._is_ours(path):
                 folders += 1
                 self.folder(path, base)
         return folders
+
+    def _matches(self, path: Path, parts: Sequence[str]) -> Iterator[Path]:
+        """Yield what the rest of a pattern finds below a path, as `glob` does, but no folder through a link."""
+        if not parts:
+            yield path
+        elif path.is_dir():
+            part, rest = parts[0], parts[1:]
+            if part == "**":
+                yield from self._matches(path, rest)
+                for name in self._names(path):
+                    if (path / name).is_dir() and self._enters(path / name):
+                        yield from self._matches(path / name, parts)
+                return
+            for below in self._named_like(path, part):
+                if not below.is_dir() or below.name == ".." or self._follows(below):
+                    yield from self._matches(below, rest)
+
+    def _named_like(self, folder: Path, part: str) -> list[Path]:
+        """Return what one part of a pattern means in a folder; a wildcard stands for no dot at the start of a name."""
+        if not has_magic(part):
+            return [folder / part] if (folder / part).exists() else []
+        names = matching(self._names(folder), part)
+        return [folder / name for name in names if part.startswith(".") or not name.startswith(".")]
+
+    def _names(self, folder: Path) -> list[str]:
+        try:
+            return sorted(os.listdir(folder))
+        except OSError as error:
+            self._unreadable(error)
+            return []
 
     def folder(self, folder: Path, base: Path) -> None:
         """Take all images below `folder`, named relative to `base`."""
@@ -149,15 +178,16 @@ class _Search:
 
     def _enters(self, folder: Path) -> bool:
         """Tell whether a folder met within another is searched."""
-        if folder.name.startswith(".") or self._is_ours(folder):
-            return False
-        if folder.is_symlink():  # it may lead in a circle, or anywhere
-            self.problems.append(f"{folder}: a link to a folder is not followed; name it itself")
-            return False
-        return True
+        return not folder.name.startswith(".") and not self._is_ours(folder) and self._follows(folder)
+
+    def _follows(self, folder: Path) -> bool:
+        """Tell whether a folder is no link, which may lead in a circle, or anywhere."""
+        if folder.is_symlink():
+            self.problem(f"{folder}: a link to a folder is not followed; name it itself")
+        return not folder.is_symlink()
 
     def _unreadable(self, error: OSError) -> None:
-        self.problems.append(f"{error.filename}: {error.strerror}")
+        self.problem(f"{error.filename}: {error.strerror}")
 
     def _is_ours(self, folder: Path) -> bool:
         return folder.name == RUN_FOLDER or (self.out is not None and folder.resolve() == self.out)
@@ -165,13 +195,14 @@ class _Search:
     def _offer(self, path: Path, base: Path) -> None:
         """Take a file met in a folder or by a pattern, if it is of a kind that is meant."""
         if path.name.startswith("."):
-            self.ignored += 1
+            self.ignored.add(_absolute(path))
             return
         if not self._is_meant(path):
-            if path.suffix.lower() in FOREIGN_SUFFIXES:
-                self._foreign(path)
+            reason = unread(path, self.kinds)
+            if reason:
+                self.problem(f"{path}: {reason}")
             else:
-                self.ignored += 1
+                self.ignored.add(_absolute(path))
             return
         absolute, start = _absolute(path), _absolute(base)
         name = absolute.relative_to(start).as_posix() if absolute.is_relative_to(start) else path.name
@@ -182,6 +213,7 @@ class _Search:
 
     def _take(self, path: Path, name: PurePosixPath) -> None:
         self.found[path.resolve(), name] = Found(path, name)
+        self.answers += 1
 
 
 def _absolute(path: Path) -> Path:

@@ -41,7 +41,7 @@ class Options:
     on_no_face : {"fail", "skip", "copy"}
     existing : {"fail", "resume", "overwrite"}
     thorough : bool
-        Let the detector see all of every photo, however large.
+        See `facepriv.faces.find_faces`.
     keep_metadata, audit : bool
     timeout : float
         Seconds after which a worker process that has finished no file is killed; in this process nothing is.

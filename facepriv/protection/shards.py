@@ -3,7 +3,7 @@
 A shard is a unit of work. Its photos are read where they lie in the tar, never extracted under their own names; the
 protected ones are staged one by one and packed, under the same names and in the same order, into one new tar, which
 gets its name only when it is whole and recorded. Members that are no photos (labels, captions) stay behind: they may
-say what the photos now hide.
+say what the photos now hide. A photo that cannot be read is an error, as it is in a folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from facepriv.errors import ImageError, cleaned, one_line
 from facepriv.files import file_sha256
 from facepriv.image.formats import IMAGE_SUFFIXES
 from facepriv.protection.inputs import is_shard
+from facepriv.protection.suffixes import unread
 from facepriv.protection.worker import Outcome, Span, Task
 
 Run = Callable[[Sequence[Task]], Iterator[Outcome]]
@@ -45,7 +46,7 @@ def with_shards(run: Run, tasks: Sequence[Task]) -> Iterator[Outcome]:
 
 
 def members_of(shard: Path) -> list[Member]:
-    """List the photos of a shard in their order; folders, links, hidden files and other kinds are passed over.
+    """List what may be a photo in a shard, in its order; folders, hidden files and other kinds are passed over.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def members_of(shard: Path) -> list[Member]:
     try:
         with shard.open("rb") as file:
             for info in _walk(file):
-                if _is_photo(info):
+                if _may_be_photo(info):
                     members.append(Member(info.name, (info.offset_data, info.size), _refusal(info, names)))
                     names.add(info.name)
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
@@ -82,17 +83,31 @@ def _walk(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(f"damaged at byte {tar.offset:,}")
 
 
-def _is_photo(info: tarfile.TarInfo) -> bool:
+def _may_be_photo(info: tarfile.TarInfo) -> bool:
     path = PurePosixPath(info.name)
-    return info.isreg() and path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    if path.name.startswith(".") or not (info.isreg() or _is_link(info)):
+        return False
+    return _is_read(path) or bool(unread(path, IMAGE_SUFFIXES))
+
+
+def _is_read(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_link(info: tarfile.TarInfo) -> bool:
+    return info.issym() or info.islnk()
 
 
 def _refusal(info: tarfile.TarInfo, names: set[str]) -> str:
     path = PurePosixPath(info.name)
     if path.is_absolute() or ".." in path.parts:
         return "its name leads out of the folder that it would be unpacked to: rename it"
+    if not _is_read(path):
+        return unread(path, IMAGE_SUFFIXES)
     if info.name in names:
         return "a member before it has the same name: rename one"
+    if _is_link(info):
+        return "is a link: pack the photos themselves, with --dereference and --hard-dereference"
     if info.issparse():
         return "is stored with holes: pack the shard without --sparse"
     return ""

@@ -9,6 +9,7 @@ from before_after import (
     binary_figures,
     counts,
     gender_figures,
+    matcher_counts,
     matching_figures,
     race_figures,
 )
@@ -232,3 +233,4 @@ def test_an_estimator_counts_where_it_is_good_on_originals():
     assert counts("gender", Estimate(0.08, 0, 1)) and not counts("gender", Estimate(0.081, 0, 1))
     assert counts("race", Estimate(0.15, 0, 1)) and not counts("race", Estimate(0.16, 0, 1))
     assert counts("age", Estimate(8.0, 0, 9)) and not counts("age", Estimate(8.1, 0, 9))
+    assert matcher_counts(Estimate(0.9, 0.8, 1)) and not matcher_counts(Estimate(0.9, 0.79, 1))

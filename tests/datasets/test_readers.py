@@ -162,14 +162,34 @@ def test_a_labelled_folder_without_parts_is_split_by_subject_where_there_is_one(
         ("file,age\n0.png,900\n", "line 2: an age of 900"),
         ("file,part\n0.png,dev\n", "line 2: part 'dev'"),
         ("file\n0.png\nmissing.png\n", "line 3: no file"),
-        ("file\n0.png\n0.png\n", "line 3: 0.png stands there twice"),
+        ("file\n0.png\n0.png\n", "line 3: 0.png is on line 2 too: keep one"),
         ("file,subject,part\n0.png,p,train\n1.png,p,test\n", "subject 'p' is both in train and test"),
         ("file\n", "holds no photo"),
+        ("file,gender\n,male\n", "line 2: its cell 'file' is empty"),
     ],
 )
 def test_a_wrong_label_table_is_refused_with_its_line(tmp_path, table, message):
     with pytest.raises(DataError, match=message):
         readers.read("csv", csv_tree(tmp_path / "set", table))
+
+
+@pytest.mark.parametrize(
+    "other", ["./0.png", "sub/../0.png", "sub\\..\\0.png", ".\\0.png", "./sub//../0.png", "{root}/0.png"]
+)
+def test_a_photo_is_one_however_its_path_is_spelt(tmp_path, other):
+    root = tmp_path / "set"
+    other = other.format(root=root)
+    [record] = readers.read("csv", csv_tree(root, f"file,gender\n{other},male\n"))
+    assert (record.name, record.path) == ("0.png", root / "0.png")
+    (root / csvfolder.LABELS).write_text(f"file,gender,race\n\n0.png,male,white\n{other},female,white\n")
+    with pytest.raises(DataError, match=r"labels\.csv, line 4: 0\.png is on line 3 too, with another gender: keep one"):
+        readers.read("csv", root)
+
+
+def test_a_backslash_is_part_of_a_name_where_a_file_is_called_so(tmp_path):
+    root = csv_tree(tmp_path / "set", "file\na\\b.png\n")
+    (root / "a\\b.png").touch()
+    assert [record.name for record in readers.read("csv", root)] == ["a\\b.png"]
 
 
 def test_an_unknown_set_and_a_missing_folder_are_named(tmp_path):

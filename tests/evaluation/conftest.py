@@ -39,6 +39,16 @@ PLUGIN = """
         def embed(self, images):
             return images.mean(axis=(1, 2)).astype(np.float32)
 
+    class Failing(Tint):
+        # One value for every face, which may be none; or for dark faces alone.
+        def __init__(self, value: float = 1.0, dark: bool = False):
+            self.value, self.dark = value, dark
+
+        def embed(self, images):
+            found = super().embed(images)
+            found[(found.mean(axis=1) < 0.3) | (not self.dark)] = self.value
+            return found
+
     @hookimpl
     def facepriv_components():
         return [
@@ -46,6 +56,10 @@ PLUGIN = """
             Descriptor("estimator", "blind", "eval_judges:Light", "a test's", options={"blind": True}),
             Descriptor("estimator", "years", "eval_judges:Years", "a test's"),
             Descriptor("matcher", "tint", "eval_judges:Tint", "a test's"),
+            Descriptor("matcher", "constant", "eval_judges:Failing", "a test's"),
+            Descriptor("matcher", "nan", "eval_judges:Failing", "a test's", options={"value": float("nan")}),
+            Descriptor("matcher", "infinite", "eval_judges:Failing", "a test's",
+                       options={"value": float("inf"), "dark": True}),
         ]
 """
 
@@ -67,10 +81,10 @@ def people(tmp_path, small_faces):
         for person in range(10):
             woman = person % 2
             tint = np.array([1, 0.7 + 0.03 * person, 1 - 0.04 * person]) * (0.95 if woman else 0.45)
-            for n in range(2):
+            for n, light in enumerate((1, 0.95)):
                 name = f"p{person}/{n}.png"
                 (root / f"p{person}").mkdir(parents=True, exist_ok=True)
-                pixels = (small_faces[n] * tint).clip(0, 255).astype(np.uint8)
+                pixels = (small_faces[person // 2 % 2] * tint * light).clip(0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(root / name)
                 lines.append(f"{name},p{person},{'female' if woman else 'male'},{30 + 3 * person}")
         (tmp_path / "labels.csv").write_text("\n".join([*lines, ""]))

@@ -239,6 +239,88 @@ def test_a_condition_that_nothing_can_be_judged_by_fails(call, people):
     assert result.exit_code == 3 and "cannot be judged" in result.stderr
 
 
+@pytest.mark.parametrize("matcher", ["constant", "nan", "infinite"])
+def test_a_matcher_that_does_not_work_counts_nowhere_and_is_no_pass(call, people, changed, matcher):
+    changed(people(), "out", lambda pixels: pixels * 0.95)
+    judges = f"--estimator light --matcher tint --matcher {matcher}"
+    result = call(f"photos out --labels labels.csv --json - --fail-if eer_rise[{matcher}]>1", judges)
+    found = as_json(result, code=3)
+    assert found["judges"]["tint"]["counts"] and not found["judges"][matcher]["counts"]
+    assert found["judges"][matcher]["note"].startswith("too weak on the originals: TMR at FMR 1 % is ")
+    assert {row["counts"] for row in rows(found, "eer", evaluator=matcher)} == {False}
+    assert f"cannot be judged: {matcher} does not count here (too weak on the originals" in result.stderr
+    assert found["fail_if"][0]["holds"] is None and "too weak" in found["fail_if"][0]["why"]
+    # Others that count are judged as before.
+    assert as_json(call("photos out --labels labels.csv --json - --fail-if eer_rise>1", judges))
+
+
+def test_a_face_for_which_a_matcher_gives_no_number_is_a_failure_and_named(call, people, changed):
+    changed(people(), "out", lambda pixels: pixels * 0.95)
+    judges = "--estimator light --matcher infinite --matcher nan"
+    result = call("photos out --labels labels.csv --json -", judges)
+    found = as_json(result)
+    assert found["problems"] == [
+        "infinite: gave NaN or infinity for 10 of 20 originals, first p0/0.png",
+        "nan: gave NaN or infinity for 20 of 20 originals, first p0/0.png",
+        "infinite: gave NaN or infinity for 10 of 20 protected photos, first p0/0.png",
+        "nan: gave NaN or infinity for 20 of 20 protected photos, first p0/0.png",
+    ]
+    # Half of the people are errors at any threshold.
+    assert rows(found, "tmr", evaluator="infinite", group="", pairing="(X1', X2')")[0]["before"]["value"] == 50
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Fail where a model is built or a photo is read."""
+    monkeypatch.setattr("facepriv.evaluation.judges.Judges.build", lambda *given: pytest.fail("built a model"))
+    monkeypatch.setattr("facepriv.images.read_image", lambda *given: pytest.fail("read a photo"))
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("photos other --labels labels.csv",
+         "other: holds no protected file of any of the 20 photos of photos (there is no p0/0.png, "
+         "whatever its suffix, but x.png); files pair by their path below the two folders"),
+        ("photos several --labels labels.csv --limit 1", "(p0/0.png could be any of p0/0.jpg, p0/0.webp)"),
+        ("photos photos", "the photos have no labels and name no people; give --labels CSV"),
+        ("photos photos --labels empty.csv", "the photos have no labels and name no people; give --labels CSV"),
+        ("single single --people folder", "no labels, and every person has one photo only"),
+        ("photos photos --people folder --limit 2", "no labels, and all photos show one person"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_said_before_a_model_is_built(call, people, no_model, tmp_path, line, text):
+    root = people()
+    for folder, names in (
+        ("other", ["x.png"]),
+        ("several", ["p0/0.jpg", "p0/0.webp"]),
+        ("single", ["p/0.png", "q/0.png"]),
+    ):
+        for name in names:
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / "p0/0.png", tmp_path / folder / name)
+    (tmp_path / "empty.csv").write_text("file,gender,race\np0/0.png,NA,\np1/0.png,unknown,\n")
+    result = call(line)
+    assert result.exit_code in (1, 2) and "Traceback" not in result.output
+    assert text in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_labels_that_no_judge_speaks_of_are_named(call, people, tmp_path):
+    people()
+    (tmp_path / "race.csv").write_text("file,race\np0/0.png,white\np1/0.png,black\n")
+    text = one_error(call("photos photos --labels race.csv"))
+    assert text.endswith("can judge here: the photos have labels of race, and name no people\n")
+
+
+def test_a_photo_among_the_originals_that_cannot_be_read_is_named(call, people, changed):
+    root = people()
+    changed(root, "out", lambda pixels: pixels * 0.95)
+    (root / "phone.heic").touch()
+    assert as_json(call("photos out --people folder --json -"))["problems"][0].startswith(
+        "photos/phone.heic: not a kind"
+    )
+
+
 def test_csv_on_stdout_is_csv_alone(call, people):
     root = people()
     shutil.copytree(root, root.parent / "same")

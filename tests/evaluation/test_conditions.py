@@ -24,6 +24,7 @@ ROWS = [
     row("gender_eer", 2, 40, evaluator="good"),
     row("gender_eer", 3, 55, evaluator="better"),
     row("gender_eer", 30, 90, evaluator="weak", counts=False, note="too weak"),
+    row("race_pair_eer", 30, 90, evaluator="weak", counts=False, note="too weak"),
     row("gender_eer", 2.5, 47.5, evaluator=UNSEEN_MEAN),
     row("gender_eer", 5, 99, evaluator="good", group="race: black"),
     row("gender_wrong", 2, 30, evaluator="good", group="gender: male"),
@@ -52,7 +53,9 @@ ROWS = [
         ("tmr_loss@0.1% > 2", True, 1),  # the main FMR, which figures do not name
         ("gender_eer < 50", True, 1),
         ("gender_eer > 80", False, 0),
-        ("gender_eer[weak] > 80", True, 1),
+        ("gender_eer[weak] > 80", None, 0),
+        ("gender_eer[weak] > 95", None, 0),
+        ("race_pair_eer > 95", None, 0),
         ("gender_eer[unseen mean] < 50", True, 1),
         ("gender_wrong < 40", True, 1),
         ("missing > 1e0", True, 1),
@@ -68,6 +71,11 @@ def test_a_condition_holds_for_any_row_that_counts(text, holds, where):
     verdict = judge(read_condition(text), ROWS)
     assert verdict.holds is holds and len(verdict.where) == where
     assert text.strip() in verdict.text
+
+
+@pytest.mark.parametrize("text", ["gender_eer[weak] > 95", "race_pair_eer > 95"])
+def test_a_judge_that_does_not_count_is_no_pass_and_the_reason_is_given(text):
+    assert judge(read_condition(text), ROWS).text.endswith("cannot be judged: weak does not count here (too weak)")
 
 
 def test_the_worst_row_is_named_first():

@@ -78,7 +78,7 @@ def predictions(truth, seed, noise=1.3):
         return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
 
     _, people = np.unique(truth.subjects, return_inverse=True)
-    faces = np.random.default_rng(99).normal(size=(PHOTOS // 4, 12))[people] + rng.normal(0, 0.6, (PHOTOS, 12))
+    faces = np.random.default_rng(99).normal(size=(PHOTOS // 4, 12))[people] + rng.normal(0, 0.4, (PHOTOS, 12))
     return {
         "seen": np.ones(PHOTOS, bool),
         "gender": guess("gender", 2),
@@ -178,6 +178,39 @@ def test_who_errs_on_the_originals_is_shown_and_does_not_count(truth, before, af
     row = only(found, "gender_eer", "gender")
     assert row.before.value > 8 and not row.counts and "too weak on the originals: gender EER" in row.note
     assert only(found, "gender_eer", UNSEEN_MEAN).after == only(found, "gender_eer", "other-gender").after
+
+
+@pytest.mark.parametrize(("noise", "counts"), [(0.3, True), (0.5, False), (3.0, False)])
+def test_a_matcher_counts_where_all_of_the_interval_of_its_tmr_is_good_on_the_originals(
+    truth, before, after, judges, noise, counts
+):
+    people = np.unique(truth.subjects, return_inverse=True)[1]
+    rng = np.random.default_rng(7)
+    faces = rng.normal(size=(PHOTOS // 4, 12))[people] + rng.normal(0, noise, (PHOTOS, 12))
+    found = Measure(truth, {**before, "face": faces.astype(np.float32)}, judges, fmr=0.01, replicates=200).rows(after)
+    tmr = only(found, "tmr", "face", pairing=PROTECTED)
+    assert tmr.counts is counts is (tmr.before.low >= 80)
+    if noise == 0.5:
+        assert tmr.before.value > 80  # good, but by how many people that is known is not enough
+    assert tmr.note.startswith("" if counts else "too weak on the originals: TMR at FMR 1 % is ")
+    assert {row.counts for row in found if row.evaluator == "face"} == {counts}
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
+def test_a_matcher_that_says_the_same_of_every_face_does_not_count(truth, before, after, judges, value):
+    same = np.full((PHOTOS, 12), value, dtype=np.float32)
+    found = Measure(truth, {**before, "face": same}, judges, replicates=30).rows({**after, "face": same})
+    assert {row.counts for row in found if row.evaluator == "face"} == {False}
+
+
+def test_a_good_matcher_counts_on_a_set_that_is_too_small_for_the_main_rate(truth, before, after, judges):
+    few = slice(0, 20)
+    labels = {name: values[few] for name, values in truth.classes.items()}
+    small = replace(truth, subjects=truth.subjects[few], classes=labels, years=truth.years[few])
+    sides = [{name: values[few] for name, values in side.items()} for side in (before, after)]
+    found = Measure(small, sides[0], judges, replicates=30).rows(sides[1])
+    rank = only(found, "rank1", "face", pairing=PROTECTED)
+    assert "too few for an FMR" in only(found, "tmr", "face", pairing=PROTECTED).note and rank.counts
 
 
 def comparisons(truth, first, second):

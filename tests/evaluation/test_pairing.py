@@ -118,7 +118,7 @@ def test_a_face_that_no_detector_finds_is_named_on_whichever_side(two):
     found = pair(records, original, protected)
     alike = compare([record.path for record in records], found.protected, workers=0)
     before, after = np.array([True, True, False, False]), np.array([True, False, True, False])
-    assert folders._problems(records, found, alike, (before, after), None) == [
+    assert folders._problems(records, found, alike, ({"seen": before}, {"seen": after}), None) == [
         "a/two.png: a face was found in the original, none in its protected file",
         "b/one.png: no face was found in the original",
         "b/three.png: no face was found in the original",

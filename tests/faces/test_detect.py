@@ -1,5 +1,7 @@
 """Every face is found in photos of all sizes, and nothing is found where there is none."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -136,6 +138,50 @@ def test_a_thorough_search_sees_the_whole_of_a_large_photo(astronaut):
     rgb = np.asarray(astronaut.resize((1024, 1024), Image.Resampling.BICUBIC))
     assert [face.box for face in find_faces(rgb, thorough=True)] == detect.search_whole(rgb)
     assert [face.box for face in find_faces(rgb)] == detect_boxes(rgb) != detect.search_whole(rgb)
+
+
+@pytest.fixture(scope="module")
+def panorama(astronaut, hopper):
+    """A photo of 9,000 x 1,400 pixels, and the points between the eyes of its nine faces."""
+    photo = Image.new("RGB", (9000, 1400), (120, 130, 140))
+    points = []
+    for n in range(9):
+        face, (x, y) = ((astronaut, ASTRONAUT_EYES), (hopper, HOPPER_EYES))[n % 2]
+        left, top = 1000 * n + 200, 300 + 150 * (n % 3)
+        photo.paste(face, (left, top))
+        points.append((left + x, top + y))
+    return np.asarray(photo), points
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_every_face_of_a_panorama_is_found_and_those_of_the_whole_stay_as_they_are(panorama, turned):
+    rgb, points = panorama
+    if turned:  # stacked, not rotated: the faces stay upright
+        rgb = np.concatenate([rgb[:, 1000 * n : 1000 * (n + 1)] for n in range(9)])
+        points = [(x - 1000 * n, y + 1400 * n) for n, (x, y) in enumerate(points)]
+    boxes = detect_boxes(rgb)
+    assert [sum(holds(box, point) for box in boxes) for point in points] == [1] * 9
+    assert len(boxes) == 9
+    assert set(detect._search_bounded(rgb, detect._search_fast)) <= set(boxes)
+    assert boxes == sorted(boxes, key=lambda b: -(b[2] - b[0]))
+
+
+def test_a_thorough_search_finds_every_face_of_a_panorama_too(panorama):
+    rgb, points = panorama
+    boxes = [face.box for face in find_faces(rgb, thorough=True)]
+    assert [sum(holds(box, point) for box in boxes) for point in points] == [1] * 9
+
+
+@pytest.mark.parametrize("size", [(9000, 1400), (2401, 100), (2401, 960), (20_000, 3), (8000, 3100)])
+def test_the_parts_of_a_long_photo_cover_it_and_share_a_quarter(size):
+    parts = detect._parts(*size)
+    assert parts[0][0] == 0 and parts[-1][1] == size[0] and {stop - start for start, stop in parts} == {2 * size[1]}
+    assert all(one[1] - other[0] >= size[1] / 2 - 1 for one, other in pairwise(parts))
+
+
+@pytest.mark.parametrize("size", [(2400, 10), (9000, 3600), (1400, 9000)])
+def test_other_photos_have_no_parts(size):
+    assert detect._parts(*size) == []
 
 
 def test_an_overexposed_photo_is_searched_whole(astronaut):

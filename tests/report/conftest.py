@@ -77,7 +77,7 @@ def _as_arrays(truth, seed, hidden=0.0, cost=0.0, lost=0):
         "theirs-gender": guess("gender", 2, hidden * 0.7),
         "ours-race": guess("race", 4),
         "ours-age": (truth.years + rng.normal(0, 5, COUNT)).astype(np.float32),
-        "angle": (np.eye(PEOPLE)[people] + rng.normal(0, 0.25 + cost, (COUNT, PEOPLE))).astype(np.float32),
+        "angle": (np.eye(PEOPLE)[people] + rng.normal(0, 0.15 + cost, (COUNT, PEOPLE))).astype(np.float32),
         "seen": np.ones(COUNT, bool),
     }
     for said in predictions.values():

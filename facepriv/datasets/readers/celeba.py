@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facepriv.datasets.record import Record, read_table
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import by_subject
+from facepriv.datasets.tables import read_table
 from facepriv.errors import DataError
 from facepriv.schema import GENDER
 

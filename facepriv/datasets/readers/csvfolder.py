@@ -1,23 +1,31 @@
 """A folder of photos with ``labels.csv``: ``file`` and any of ``subject``, ``part``, ``gender``, ``race``, ``age``.
 
-``file`` is relative to the folder. ``age`` is in years or a group's name. Without ``part``, the split is by subject
-where there is one, else by file; with it, no subject may stand in two parts.
+``file`` is relative to the folder. ``gender`` is male, female, M or F. ``age`` is in years or a group's name. An empty
+cell is unknown, and so is one that says so (NA, unknown). Without ``part``, the split is by subject where there is one,
+else by file; with it, no subject may stand in two parts. `facepriv.datasets.tables` says which tables are read.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 from pathlib import Path
 
 import numpy as np
 
-from facepriv.datasets.record import Record, read_csv
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import PARTS, by_file, by_subject
+from facepriv.datasets.tables import Row, read_csv
 from facepriv.errors import DataError
-from facepriv.schema import ATTRIBUTES
+from facepriv.schema import AGE, ATTRIBUTES, GENDER
 
 LABELS = "labels.csv"
 _OLDEST = 130
+_YEARS = re.compile(r"[0-9]+(?:[.,][0-9]*)?")
+_UNKNOWN = frozenset(("", "-", "?", "#n/a", "n/a", "n.a.", "na", "nan", "none", "null", "unk", "unknown"))
+_SHORT = {"m": "male", "f": "female"}
+_LABELLED = ("subject", "part", *ATTRIBUTES)
 
 
 def read(root: Path, table: Path | None = None) -> list[Record]:
@@ -29,29 +37,47 @@ def read(root: Path, table: Path | None = None) -> list[Record]:
         With the line of the table that is wrong.
     """
     table = table or root / LABELS
-    rows = _rows(table)
-    parts = _parts([row["file"] for row in rows], [row.get("subject", "") for row in rows])
-    records, seen = [], set()
-    for line, (row, part) in enumerate(zip(rows, parts, strict=True), start=2):
-        where = f"{table}, line {line}"
-        path = root / row["file"]
-        if not os.path.isfile(path):  # unlike Path's, it says no to a name that no file can have
-            raise DataError(f"{where}: no file {path}")
-        if row["file"] in seen:
-            raise DataError(f"{where}: {row['file']} stands there twice")
-        seen.add(row["file"])
-        own = row.get("part") or part
+    rows = read_csv(table, {"file"})
+    names = [_name(root, row["file"]) for row in rows]
+    subjects = ["" if row["subject"].lower() in _UNKNOWN else row["subject"] for row in rows]
+    records: list[Record] = []
+    first: dict[str, Row] = {}
+    for row, name, subject, part in zip(rows, names, subjects, _parts(names, subjects), strict=True):
+        where = f"{table}, line {row.line}"
+        _check_file(where, root / name, row)
+        if name in first:
+            raise DataError(f"{where}: {name} {_twice(first[name], row)}: keep one")
+        first[name] = row
+        own = part if row["part"].lower() in _UNKNOWN else row["part"].lower()
         if own not in PARTS:
-            raise DataError(f"{where}: part '{own}' is none of {', '.join(PARTS)}")
+            raise DataError(f"{where}: part '{row.cells['part']}' is none of {', '.join(PARTS)}")
         labels, years = _labels(row, where)
-        records.append(Record(path, row["file"], row.get("subject", ""), own, labels, years))
+        records.append(Record(root / name, name, subject, own, labels, years))
     _check_disjoint(table, records)
     return records
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    rows = read_csv(table, {"file"})
-    return [{k: (v or "").strip() for k, v in row.items() if k} for row in rows]
+def _name(root: Path, cell: str) -> str:
+    r"""Return a file's path below `root` in one spelling: a/b.jpg, also where the table says ./a/b.jpg or a\b.jpg."""
+    if not os.path.isfile(root / cell):
+        cell = cell.replace("\\", "/")
+    whole, start = os.path.abspath(root / cell), os.path.abspath(root)
+    if os.path.isabs(cell) and Path(whole).is_relative_to(start):
+        return Path(whole).relative_to(start).as_posix()
+    return posixpath.normpath(cell)
+
+
+def _check_file(where: str, path: Path, row: Row) -> None:
+    if not row["file"]:
+        raise DataError(f"{where}: its cell 'file' is empty; name a photo there")
+    if not os.path.isfile(path):  # unlike Path's, it says no to a name that no file can have
+        raise DataError(f"{where}: no file {path}")
+
+
+def _twice(first: Row, again: Row) -> str:
+    """Say where a photo was before, and by what the two rows differ."""
+    other = [column for column in _LABELLED if first[column].lower() != again[column].lower()]
+    return f"is on line {first.line} too" + (f", with another {' and '.join(other)}" if other else "")
 
 
 def _parts(names: list[str], subjects: list[str]) -> list[str]:
@@ -63,20 +89,24 @@ def _parts(names: list[str], subjects: list[str]) -> list[str]:
     return [str(part) for part in parts]
 
 
-def _labels(row: dict[str, str], where: str) -> tuple[dict[str, str], float | None]:
+def _labels(row: Row, where: str) -> tuple[dict[str, str], float | None]:
     labels: dict[str, str] = {}
     years = None
     for name, spec in ATTRIBUTES.items():
-        value = row.get(name, "").lower()
-        if not value:
+        value = row[name].lower()
+        if value in _UNKNOWN:
             continue
-        if spec.thresholds and value.isascii() and value.replace(".", "", 1).isdigit():
-            years = float(value)
+        if name == AGE.name and _YEARS.fullmatch(value):
+            years = float(value.replace(",", "."))
             if years > _OLDEST:
-                raise DataError(f"{where}: an age of {value} years")
+                raise DataError(f"{where}: an age of {row[name]} years")
             value = spec.classes[int(spec.bin(np.array([years]))[0])]
+        if name == GENDER.name:
+            value = _SHORT.get(value, value)
         if value not in spec.classes:
-            raise DataError(f"{where}: {name} '{value}' is none of {', '.join(spec.classes)}")
+            known = f"'{row.cells[name]}' is none of {', '.join(spec.classes)}"
+            coded = ": data sets differ in what a number stands for" if value.lstrip("-").isdigit() else ""
+            raise DataError(f"{where}: {name} {known}{coded}")
         labels[name] = value
     return labels, years
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facepriv.datasets.record import Record, read_csv
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST
+from facepriv.datasets.tables import read_csv
 from facepriv.errors import DataError
 from facepriv.schema import GENDER
 
@@ -48,8 +49,9 @@ def _genders(root: Path) -> dict[str, str]:
 
 def _read_genders(path: Path) -> dict[str, str]:
     genders = {}
-    for line, row in enumerate(read_csv(path, {"subject", "gender"}), start=2):
+    for row in read_csv(path, {"subject", "gender"}):
         if row["gender"] not in GENDER.classes:
-            raise DataError(f"{path}, line {line}: gender is none of {', '.join(GENDER.classes)}")
+            classes = ", ".join(GENDER.classes)
+            raise DataError(f"{path}, line {row.line}: gender '{row['gender']}' is none of {classes}")
         genders[row["subject"]] = row["gender"]
     return genders

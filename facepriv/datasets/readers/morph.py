@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from facepriv.datasets.record import Record, read_csv
+from facepriv.datasets.record import Record
 from facepriv.datasets.splits import by_subject
+from facepriv.datasets.tables import read_csv
 from facepriv.errors import DataError
 from facepriv.schema import AGE
 
@@ -66,9 +67,9 @@ def _races(root: Path) -> dict[str, str]:
     if len(tables) > 1:
         raise DataError(f"{root}: both {tables[0].name} and {tables[1].name} could be its table: leave one")
     races = {}
-    for line, row in enumerate(read_csv(tables[0], {"photo", "race"}), start=2):
-        code = (row["race"] or "").strip().upper()
+    for row in read_csv(tables[0], {"photo", "race"}):
+        code = row["race"].upper()
         if code not in _RACE:
-            raise DataError(f"{tables[0]}, line {line}: race '{code}' is none of {', '.join(_RACE)}")
-        races[PurePosixPath((row["photo"] or "").replace("\\", "/")).stem.lower()] = _RACE[code]
+            raise DataError(f"{tables[0]}, line {row.line}: race '{row['race']}' is none of {', '.join(_RACE)}")
+        races[PurePosixPath(row["photo"].replace("\\", "/")).stem.lower()] = _RACE[code]
     return races
