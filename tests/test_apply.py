@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv import apply
-from facepriv.apply import Options, default_workers, make_plan, new_key, read_key, run_plan
+from facepriv import apply, commit
+from facepriv.apply import Options, default_workers, make_plan, run_plan
 from facepriv.contracts import PrivacyRequest
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import detect
+from facepriv.keys import new_key, read_key
 from facepriv.manifest import read_run
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
@@ -132,12 +133,27 @@ class TestSingleFile:
         assert sorted(path.name for path in (tmp_path / "single").iterdir()) == ["x.png", "x.png.facepriv"]
         assert read_run(tmp_path / "single/x.png").rows["x.png"].audit
 
-    def test_what_a_killed_run_left_there_goes(self, run, photos, tmp_path):
-        left = tmp_path / "single/.facepriv-x.png-0123"
-        left.mkdir(parents=True)
-        (left / "00000000.png").write_bytes(b"half a ph")
-        run(photos(1) / "000.png", out="single/x.png")
+    def test_what_a_killed_run_left_there_goes(self, run, photos, tmp_path, monkeypatch):
+        class Killed(BaseException):
+            pass
+
+        def die(*given):
+            raise Killed
+
+        source = photos(1) / "000.png"
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(commit.os, "replace", die)
+            patch.setattr(commit.shutil, "rmtree", lambda *given, **options: None)  # a killed process tidies nothing up
+            run(source, out="single/x.png")
+        assert list((tmp_path / "single").iterdir())
+        run(source, out="single/x.png")
         assert [path.name for path in (tmp_path / "single").iterdir()] == ["x.png"]
+
+    @pytest.mark.parametrize("audit", [False, True])
+    def test_a_file_name_may_be_as_long_as_the_disk_allows(self, run, photos, tmp_path, audit):
+        name = "x" * (255 - len(".png") - len(".facepriv") * audit) + ".png"
+        assert run(photos(1) / "000.png", out=f"single/{name}", audit=audit).done == 1
+        assert (tmp_path / "single" / name).is_file()
 
 
 class TestDeterminism:
@@ -327,7 +343,7 @@ class TestResume:
 
     @pytest.mark.parametrize("after_rename", [False, True])
     def test_after_a_kill_between_row_and_file(self, run, source, whole, tmp_path, monkeypatch, after_rename):
-        real = apply.os.replace
+        real = commit.os.replace
 
         def replace_and_die(source, target):
             commits = Path(target).parent.name == "out"
@@ -337,7 +353,7 @@ class TestResume:
                 raise self.Killed
 
         with monkeypatch.context() as patch, pytest.raises(self.Killed):
-            patch.setattr(apply.os, "replace", replace_and_die)
+            patch.setattr(commit.os, "replace", replace_and_die)
             run(source, methods=("noise",))
         assert len(contents(tmp_path / "out")) == after_rename
         assert [row.status for row in read_run(tmp_path / "out").rows.values()] == ["ok"]
