@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv import apply
+from facepriv.apply import Options, make_plan, run_plan
 from facepriv.cli import main
 from facepriv.engines.inline import InlineEngine
 from facepriv.manifest import read_run
@@ -139,6 +141,15 @@ def test_a_photo_that_was_replaced_is_done_again_and_the_others_are_not(call, ph
     assert (code, summary["already"], summary["protected"]) == (0, 2, 1)
     assert "out/001.png: answers another request or another photo" in said
     assert contents(tmp_path / "out") == {**before, "001.png": before["000.png"]}
+
+
+def test_a_cluster_is_not_asked_what_answers(tiny, photos, tmp_path, monkeypatch):
+    source = photos(1)
+    options = Options((str(source),), str(tmp_path / "out"), ("darken",), workers=0)
+    run_plan(make_plan(options, tiny))
+    monkeypatch.setattr(apply, "RayEngine", None)
+    there = replace(options, workers=1, engine="ray", address="127.0.0.1:9", device="cuda", existing="resume")
+    assert len(make_plan(there, tiny).work.done) == 1
 
 
 class TestNoFace:

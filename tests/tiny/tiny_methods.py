@@ -179,6 +179,22 @@ class Slow(Noise):
         return super()._perturb(faces, source, target, strength, rngs)
 
 
+class Still(Darken):
+    """Returns what it is given."""
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        return faces.images.copy()
+
+
+class FirstOnly(Darken):
+    """Darkens the first face that it is given, and no other."""
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        changed = super()._perturb(faces, source, target, strength, rngs)
+        changed[1:] = faces.images[1:]
+        return changed
+
+
 class Weightless(Darken):
     """Finds out at its first face that its weights are damaged."""
 
