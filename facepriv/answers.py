@@ -16,7 +16,7 @@ from facepriv.hookspecs import Kind
 from facepriv.inputs import is_shard
 from facepriv.manifest import Row
 from facepriv.outputs import Job, file_sha256
-from facepriv.receipts import Claim, Receipts, read_receipts, receipts_path
+from facepriv.receipts import Claim, Receipts, described_place, read_receipts
 from facepriv.registry import Registry
 from facepriv.schema import attribute
 
@@ -122,7 +122,7 @@ class Answers:
         if self._receipts is None and not self.trust:
             raise UsageError(
                 f"{self.record.parent}: outputs are there, but not the receipts that say which request they answer "
-                f"({receipts_path(self.record)}): give --trust-existing if it was this request and these photos, "
+                f"({described_place(self.record)}): give --trust-existing if it was this request and these photos, "
                 "or --overwrite to make all again"
             )
         try:

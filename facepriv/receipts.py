@@ -6,7 +6,7 @@ Each output folder has one file, named by a hash of its path. Its first line hol
 others hold one receipt each. Receipts name no photo and no request; nobody can compute one without the secret.
 
 A receipt is written *before* the output gets its name, so a finished output always has one, wherever a run is killed.
-A lost receipt costs time only: a resumed run makes that output again.
+A lost receipt costs time only: a resumed run makes that output again. Files that no run has written to for a year go.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import json
 import os
 import re
 import secrets
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,8 @@ _SECRET_BYTES = 32
 _WHOLE_HEAD = re.compile(re.escape(_HEAD) + rb"([0-9a-f]{%d})" % (2 * _SECRET_BYTES))
 #: Characters of a receipt: 128 bits, as hex.
 _LENGTH = 32
+#: Days for which the receipts of an output folder are kept after the last run into it.
+_KEPT_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,14 @@ def receipts_path(record: Path) -> Path:
     return user_state_path("facepriv", appauthor=False) / "receipts" / name
 
 
+def described_place(record: Path) -> str:
+    """Return where the receipts of a run folder are looked for, for messages."""
+    try:
+        return str(receipts_path(record))
+    except (OSError, RuntimeError):
+        return "there is no home folder, and XDG_STATE_HOME is not set"
+
+
 def read_receipts(record: Path | None) -> Receipts | None:
     """Read the receipts of a run folder; None where this user has none, or where they cannot be read."""
     if record is None:
@@ -149,6 +161,7 @@ class ReceiptWriter:
         _make_private(path.parent)
         start = _start(path)
         if not _WHOLE_HEAD.match(start or b""):
+            _remove_old(path.parent)
             _begin(path, replace=start is not None)
         found = _WHOLE_HEAD.match(_start(path) or b"")
         if found is None:
@@ -167,6 +180,15 @@ def _make_private(folder: Path) -> None:
     if os.name == "posix" and ours.stat().st_mode & 0o077:
         ours.chmod(0o700)
     folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove the files of output folders into which no run has written for long; most of those folders are gone."""
+    oldest = time.time() - _KEPT_DAYS * 86_400
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # another run was faster
+            if file.stat().st_mtime < oldest:
+                file.unlink()
 
 
 def _start(path: Path) -> bytes | None:

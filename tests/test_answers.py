@@ -307,6 +307,20 @@ class TestReceiptsMissing:
         (tmp_path / "out/001.png").unlink()
         assert call(f"{TUNED} --resume --trust-existing")[:2][1]["protected"] == 1
 
+    def test_no_home_at_all_is_one_line_too(self, call, photos, monkeypatch):
+        import pwd
+
+        def unknown(*given):
+            raise KeyError("uid not found")
+
+        photos(1)
+        for name in ("XDG_STATE_HOME", "HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        assert call(TUNED)[0] == 0
+        code, _, said = call(f"{TUNED} --resume")
+        assert code == 2 and "there is no home folder, and XDG_STATE_HOME is not set" in said
+
     def test_a_single_output_with_an_audit_has_receipts_too(self, call, photos):
         photos(1)
         line = "apply photos/000.png -o x.png --method tuned --obfuscate gender --workers 1 --json --audit"

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -114,6 +115,16 @@ for n in range(300):
         writer.stdin.close()
     receipts = read_receipts(record)
     assert all(receipts.confirm(Claim(who, str(n), "ok", "", "", False)) for who in "ab" for n in range(300))
+
+
+def test_receipts_of_folders_that_no_run_has_written_to_for_a_year_go(record, tmp_path):
+    for name, days in (("old", 366), ("recent", 364)):
+        write(tmp_path / name, CLAIM)
+        then = time.time() - days * 86_400
+        os.utime(receipts_path(tmp_path / name), (then, then))
+    write(record, CLAIM)
+    assert read_receipts(tmp_path / "old") is None
+    assert read_receipts(tmp_path / "recent").confirm(CLAIM)
 
 
 def test_without_hard_links_it_works_too(record, monkeypatch):
