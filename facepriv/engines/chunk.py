@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from facepriv.contracts import PrivacyRequest
-from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, one_line
+from facepriv.errors import FaceprivError, ImageError, PluginError, WeightsError, cleaned, one_line
 from facepriv.images import Photo, read_image, read_member, write_image
 from facepriv.manifest import Status
 from facepriv.outputs import file_sha256
@@ -116,6 +118,10 @@ class Outcome:
         Number of faces treated.
     sha256, error : str
     audit : dict or None
+    source : str
+        SHA-256 of the input that the output was made from; empty where there is no output. It is private.
+    unchanged : int
+        Of the faces treated, how many came out as they went in. It is private: a drawn class may leave a face as it is.
     parts : tuple of (str, Outcome)
         Of a shard: its photos' names and outcomes, in their order.
     """
@@ -126,6 +132,8 @@ class Outcome:
     sha256: str = ""
     error: str = ""
     audit: dict[str, Any] | None = None
+    source: str = ""
+    unchanged: int = 0
     parts: tuple[tuple[str, Outcome], ...] = ()
 
     @property
@@ -158,14 +166,26 @@ class ChunkWorker:
         use_one_thread()  # again: a plugin may have brought torch in
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``run.json`` holds of the components: which they are, device, torch's version."""
-        methods = [method.info() for method in self.pipeline.methods]
-        return {
-            "device": self.setup.device,
-            "torch": _installed("torch"),
-            "methods": methods,
-            "estimators": {name: e.name for name, e in self.pipeline.estimators.items()},
-        }
+        """Return what ``run.json`` holds of the components: which they are, device, torch's version.
+
+        Raises
+        ------
+        FaceprivError
+            What a component raises when it is asked what it is; `PluginError` for any other error.
+        """
+        estimators = self.pipeline.estimators
+        try:
+            return {
+                "device": self.setup.device,
+                "torch": _installed("torch"),
+                "methods": [method.info() for method in self.pipeline.methods],
+                "estimators": {name: e.name for name, e in estimators.items()},
+                "estimator_weights": {name: e.weights for name, e in estimators.items()},
+            }
+        except FaceprivError:
+            raise
+        except Exception as error:  # a plugin may raise anything
+            raise PluginError(one_line(error)) from error
 
     def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Work on `tasks`, faces of several photos together; yields one outcome a task, in any order.
@@ -217,16 +237,15 @@ class ChunkWorker:
             return
         for (task, _), result in zip(held, results, strict=True):
             audit = self._audit(task, result) if self.setup.audit else None
-            yield self._write(task, result.photo, "ok", len(result.prepared.faces), audit)
+            outcome = self._write(task, result.photo, "ok", len(result.prepared.faces))
+            yield replace(outcome, audit=audit, unchanged=_unchanged(result)) if outcome.sha256 else outcome
 
-    def _write(
-        self, task: Task, photo: Photo, status: Status, faces: int, audit: dict[str, Any] | None = None
-    ) -> Outcome:
+    def _write(self, task: Task, photo: Photo, status: Status, faces: int) -> Outcome:
         try:
             if not task.staged.parent.is_dir():  # the parent was killed, and the next run has tidied up
                 raise ImageError(f"{task.label}: the staging folder has gone")
             write_image(photo, task.staged, keep_metadata=self.setup.keep_metadata)
-            return Outcome(task.number, status, faces, file_sha256(task.staged), audit=audit)
+            return Outcome(task.number, status, faces, file_sha256(task.staged), source=photo.content_hash)
         except Exception as error:  # a full disk, a format that cannot hold this photo: this file only
             return _failed(task, error)
 
@@ -248,6 +267,14 @@ def use_one_thread() -> None:
     os.environ.update(ONE_THREAD)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+def _unchanged(result: Protected) -> int:
+    """Return how many faces of a photo came out as they went in."""
+    before = result.prepared
+    if np.array_equal(before.photo.pixels, result.photo.pixels):
+        return len(before.faces)
+    return sum(np.array_equal(*pair) for pair in zip(before.batch.images, result.crops, strict=True))
 
 
 def _settings(setup: Setup) -> dict[str, dict[str, str]]:
