@@ -4,7 +4,7 @@ import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from tempfile import mkstemp
+from tempfile import TemporaryDirectory, mkstemp
 
 import pytest
 
@@ -17,6 +17,9 @@ def pytest_configure(config):
     os.close(descriptor)
     config.add_cleanup(lambda: os.unlink(notes))
     os.environ["FACEPRIV_OFFLINE"] = notes
+    state = TemporaryDirectory(prefix="facepriv-state-")  # the user's own holds the receipts of the user's own runs
+    config.add_cleanup(state.cleanup)
+    os.environ["XDG_STATE_HOME"] = state.name
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
     spec = spec_from_file_location("facepriv_offline", _OFFLINE / "sitecustomize.py")
     spec.loader.exec_module(module_from_spec(spec))

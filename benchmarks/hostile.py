@@ -31,7 +31,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "ICO")
 _COMMANDS = "apply evaluate compare attack pack convert methods plugins --version nonsense"
 _OPTIONS = """-o --out --method --obfuscate --target --policy --strength --seed --set --workers --on-no-face --resume
     --overwrite --key-file --labels --layout --fail-if --fmr --limit --estimator --matcher --json --methods --outputs
-    --help --no-such"""
+    --help --trust-existing --no-such"""
 _VALUES = """photos absent out pixelate privacynet gender gender=same race=none flip -1 nan 1e999 0 .. 💥 %s {0} x.y=z
     pixelate.cells=x __import__('os') -- - labels.csv out/deep/er photos/a.png"""
 _STRANGE = ("", " ", "\t", "a" * 4000, "tmr_loss > 2", "\udcff")

@@ -117,7 +117,8 @@ def apply(place: Path, out: str, method: str, workers: int) -> subprocess.Popen[
     words = f"apply photos -o {out} --method {method} --obfuscate gender --key-file key --workers {workers} --resume"
     command = [sys.executable, "-m", "facepriv", *words.split()]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=place, stdout=quiet, stderr=quiet, start_new_session=True)
+    own = {**os.environ, "XDG_STATE_HOME": str(place / "state")}
+    return subprocess.Popen(command, cwd=place, stdout=quiet, stderr=quiet, start_new_session=True, env=own)
 
 
 def soak(

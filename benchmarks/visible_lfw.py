@@ -161,6 +161,7 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
             inputs=tuple(str(r.path) for r in members), out=str(out), methods=setting.methods,
             request=setting.request, key=KEY, estimators=estimators,
             workers=setting.workers, on_no_face="copy", existing="resume",
+            trust_existing=True,  # the name of the folder tells the request
         )  # fmt: skip
         plan = make_plan(options, known)
         note(f"{len(plan.work.todo)} photos to protect in {out}, {len(plan.work.done)} are there")

@@ -276,6 +276,12 @@ class Estimator:
     name: str
     model: AttributeEstimator
 
+    @property
+    def weights(self) -> str:
+        """The hash of its weights where its ``info`` tells one, as a method's does; else empty."""
+        info: Mapping[str, Any] = getattr(self.model, "info", dict)()
+        return str(info.get("weights") or "")
+
     def classes(self, crops: Images) -> NDArray[np.int64]:
         """Estimate classes (N,), face by face, so that no face's label hangs on its neighbours in a batch.
 

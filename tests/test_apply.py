@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from PIL import Image
 
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import detect
+from facepriv.protection import commit
 from facepriv.protection import run as apply
+from facepriv.protection.keys import new_key
 from facepriv.protection.local import default_workers
 from facepriv.protection.manifest import read_run
-from facepriv.protection.options import Options, new_key, read_key
+from facepriv.protection.options import Options
 from facepriv.protection.request import PrivacyRequest
 from facepriv.protection.run import make_plan, run_plan
 
@@ -30,7 +33,9 @@ def run(tiny, tmp_path):
 
     def go(*inputs, out="out", report=None, **options):
         given = {"methods": ("darken",), "key": KEY, "estimators": BRIGHT, "workers": 0, **options}
-        return run_plan(make_plan(Options(tuple(map(str, inputs)), str(tmp_path / out), **given), tiny), report)
+        return run_plan(
+            make_plan(Options(inputs=tuple(map(str, inputs)), out=str(tmp_path / out), **given), tiny), report
+        )
 
     return go
 
@@ -42,6 +47,11 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "facepriv-run" not in path.parts
     }
+
+
+def hashless(text):
+    """Return rows without the hashes of outputs."""
+    return re.sub(r'"sha256": "[0-9a-f]{64}"', "", text)
 
 
 def blacken(path):
@@ -134,12 +144,27 @@ class TestSingleFile:
         assert sorted(path.name for path in (tmp_path / "single").iterdir()) == ["x.png", "x.png.facepriv"]
         assert read_run(tmp_path / "single/x.png").rows["x.png"].audit
 
-    def test_what_a_killed_run_left_there_goes(self, run, photos, tmp_path):
-        left = tmp_path / "single/.facepriv-x.png-0123"
-        left.mkdir(parents=True)
-        (left / "00000000.png").write_bytes(b"half a ph")
-        run(photos(1) / "000.png", out="single/x.png")
+    def test_what_a_killed_run_left_there_goes(self, run, photos, tmp_path, monkeypatch):
+        class Killed(BaseException):
+            pass
+
+        def die(*given):
+            raise Killed
+
+        source = photos(1) / "000.png"
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(commit.os, "replace", die)
+            patch.setattr(commit.shutil, "rmtree", lambda *given, **options: None)  # a killed process tidies nothing up
+            run(source, out="single/x.png")
+        assert list((tmp_path / "single").iterdir())
+        run(source, out="single/x.png")
         assert [path.name for path in (tmp_path / "single").iterdir()] == ["x.png"]
+
+    @pytest.mark.parametrize("audit", [False, True])
+    def test_a_file_name_may_be_as_long_as_the_disk_allows(self, run, photos, tmp_path, audit):
+        name = "x" * (255 - len(".png") - len(".facepriv") * audit) + ".png"
+        assert run(photos(1) / "000.png", out=f"single/{name}", audit=audit).done == 1
+        assert (tmp_path / "single" / name).is_file()
 
 
 class TestDeterminism:
@@ -329,7 +354,7 @@ class TestResume:
 
     @pytest.mark.parametrize("after_rename", [False, True])
     def test_after_a_kill_between_row_and_file(self, run, source, whole, tmp_path, monkeypatch, after_rename):
-        real = apply.os.replace
+        real = commit.os.replace
 
         def replace_and_die(source, target):
             commits = Path(target).parent.name == "out"
@@ -339,7 +364,7 @@ class TestResume:
                 raise self.Killed
 
         with monkeypatch.context() as patch, pytest.raises(self.Killed):
-            patch.setattr(apply.os, "replace", replace_and_die)
+            patch.setattr(commit.os, "replace", replace_and_die)
             run(source, methods=("noise",))
         assert len(contents(tmp_path / "out")) == after_rename
         assert [row.status for row in read_run(tmp_path / "out").rows.values()] == ["ok"]
@@ -389,27 +414,43 @@ def test_overwrite_replaces_and_the_last_row_counts(run, photos, tmp_path):
     assert run(source, methods=("noise",), existing="resume").already == 2
 
 
-class TestKey:
-    """The secret of a run."""
+class TestUnchanged:
+    """What came out as it went in is counted, and no photo of it passes for protected."""
 
-    def test_a_key_file_is_read(self, tmp_path):
-        (tmp_path / "key").write_bytes(KEY)
-        assert read_key(tmp_path / "key", str(tmp_path / "out")) == KEY
+    @pytest.mark.parametrize(
+        ("options", "why"),
+        [
+            ({"request": PrivacyRequest(strength=0)}, "a strength of 0 changes nothing"),
+            ({"request": PrivacyRequest(()), "methods": ("still",)}, "no attribute is to be hidden"),
+            ({"methods": ("still",)}, ""),
+        ],
+    )
+    def test_it_is_counted_and_warned_of(self, run, photos, tmp_path, options, why):
+        source = photos(2)
+        summary = run(source, **options)
+        assert (summary.done, summary.faces, summary.unchanged, summary.unchanged_faces) == (0, 0, 2, 2)
+        (warning,) = summary.warnings
+        assert warning.startswith("2 faces came out unchanged") and warning.endswith(why or "hidden there")
+        assert summary.exit_code == 0
+        for path in source.iterdir():
+            assert np.array_equal(Image.open(path), Image.open(tmp_path / "out" / path.name))
 
-    def test_a_short_or_missing_key_is_refused(self, tmp_path):
-        (tmp_path / "short").write_bytes(b"too short")
-        with pytest.raises(UsageError, match="holds 9 bytes, a key has at least 16"):
-            read_key(tmp_path / "short", "out")
-        with pytest.raises(UsageError, match="make a key with"):
-            read_key(tmp_path / "missing", "out")
+    def test_the_record_does_not_tell(self, run, photos, tmp_path):
+        """A drawn class may be the own one, and a method may then leave the face as it is: that is the secret."""
+        source = photos(1)
+        records = []
+        for out, methods in (("a", ("still",)), ("b", ("darken",))):
+            run(source, out=out, methods=methods)
+            records.append((tmp_path / out / "facepriv-run/manifest.jsonl").read_text())
+        assert hashless(records[0]).replace("still", "darken") == hashless(records[1])
 
-    def test_a_key_in_the_output_folder_is_refused(self, tmp_path):
-        with pytest.raises(UsageError, match="the key lies in the output folder"):
-            read_key(tmp_path / "out/key", str(tmp_path / "out"))
-
-    def test_fresh_keys_differ_and_are_not_shown(self):
-        assert new_key() != new_key()
-        assert KEY.decode() not in repr(Options(("a",), "out", ("darken",), key=KEY))
+    def test_one_face_of_two_is_counted_too(self, run, small_faces, tmp_path):
+        (tmp_path / "in").mkdir()
+        pair = np.hstack([small_faces[0], np.full_like(small_faces[0], 90), small_faces[1]])
+        Image.fromarray(pair).save(tmp_path / "in/pair.png")
+        summary = run(tmp_path / "in", methods=("first-only",))
+        assert (summary.done, summary.faces, summary.unchanged, summary.unchanged_faces) == (1, 1, 0, 1)
+        assert summary.warnings == ["1 face came out unchanged, so nothing is hidden there"]
 
 
 def test_workers_follow_the_number_of_files(monkeypatch):
@@ -430,8 +471,16 @@ def test_json_rows_have_one_line_each(run, photos, tmp_path):
     assert sorted(json.loads(line)["file"] for line in lines) == ["000.png", "001.png"]
 
 
+@pytest.mark.parametrize("inputs", [("",), ("photos", "")])
+def test_an_empty_input_is_not_the_folder_that_one_is_in(tiny, photos, tmp_path, monkeypatch, inputs):
+    photos(1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="an input is an empty text"):
+        make_plan(Options(inputs=inputs, out="out", methods=("darken",)), tiny)
+
+
 def test_a_plan_writes_nothing(tiny, photos, tmp_path):
-    options = Options((str(photos(1)),), str(tmp_path / "out"), ("darken",), workers=0)
+    options = Options(inputs=(str(photos(1)),), out=str(tmp_path / "out"), methods=("darken",), workers=0)
     assert [job.output for job in make_plan(options, tiny).work.todo] == [tmp_path / "out/000.png"]
     assert make_plan(replace(options, existing="resume"), tiny).work.done == []
     assert not Path(tmp_path / "out").exists()

@@ -13,8 +13,9 @@ from facepriv.hookspecs import Descriptor
 from facepriv.pool import ONE_THREAD, use_one_thread
 from facepriv.protection import local
 from facepriv.protection.local import InlineEngine, LocalEngine
+from facepriv.protection.options import Setup
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protection.worker import Setup, Task
+from facepriv.protection.worker import Task
 from facepriv.registry import Plugin, Registry
 
 
@@ -24,7 +25,7 @@ def setup(tiny):
 
     def make(methods="darken", **options):
         options.setdefault("request", PrivacyRequest(("gender",)))
-        return Setup(tiny, tuple(methods.split()), key=b"k" * 16, **options)
+        return Setup(registry=tiny, methods=tuple(methods.split()), key=b"k" * 16, **options)
 
     return make
 
@@ -141,7 +142,12 @@ def test_a_worker_that_dies_while_it_loads_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "dies_at_import.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.syspath_prepend(tmp_path)
     dies = Descriptor("method", "dies", "dies_at_import:Method", "dies")
-    broken = Setup(Registry([Plugin("x", "x", "1", (dies,))]), ("dies",), PrivacyRequest(()), b"k" * 16)
+    broken = Setup(
+        registry=Registry([Plugin("x", "x", "1", (dies,))]),
+        methods=("dies",),
+        request=PrivacyRequest(()),
+        key=b"k" * 16,
+    )
     with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="killed by signal 9"):
         engine.start()
 
@@ -174,7 +180,13 @@ def test_a_method_that_hangs_while_it_loads_is_an_error(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(local, "_LOADING", 1.0)
     hangs = Descriptor("method", "hangs", "hangs_at_import:Method", "hangs")
-    broken = Setup(Registry([Plugin("x", "x", "1", (hangs,))]), ("hangs",), PrivacyRequest(()), b"k" * 16, timeout=1)
+    broken = Setup(
+        registry=Registry([Plugin("x", "x", "1", (hangs,))]),
+        methods=("hangs",),
+        request=PrivacyRequest(()),
+        key=b"k" * 16,
+        timeout=1,
+    )
     with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="did nothing for 1 s"):
         engine.start()
 

@@ -240,6 +240,7 @@ class TestRequest:
     def test_whatever_is_asked_for_all_but_the_pixels_reads_the_same(self, call, source, tmp_path, monkeypatch):
         plain = console._Lines.advance
         found = []
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
         for request in self.REQUESTS:
             seen, words = [], []
 
@@ -254,6 +255,8 @@ class TestRequest:
             assert [code for code, *_ in words] == [0, 0, 1, 1]
             assert len(seen) == 5 + 2
             every = b"".join(data for _, data in seen) + everything(tmp_path / "out") + repr(words).encode()
+            every += everything(tmp_path / "state")
+            assert len(list((tmp_path / "state/facepriv/receipts").iterdir())) == 1
             assert leaks(every, str(SEED), "female", "flip", "random", "0.37", "policy", "target", "obfuscate") == []
             assert leaks(every, KEY.decode(), str(tmp_path / "key")) == []
             record = {p.name: hashless(p.read_text()) for p in (tmp_path / "out/facepriv-run").iterdir()}
@@ -276,7 +279,7 @@ def names(folder):
 
 
 def timeless(text):
-    # How far a run is, is said where it is slow: how often depends on the machine.
+    """Return a text without durations, and without the lines of progress that a slow machine prints."""
     text = re.sub(r"facepriv: \d+/\d+ files, .*\n", "", text)
     return re.sub(r'in (\d+ h )?\d+ (s|min)|"seconds": [0-9.]+', "in no time", text)
 

@@ -1,15 +1,17 @@
 """The record of a run: durable, readable after a kill, and silent about what was hidden."""
 
+import errno
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import pytest
 
 from facepriv.errors import DataError, UsageError
-from facepriv.protection.manifest import Row, open_manifest, read_folder_if_any, read_run, run_folder
+from facepriv.protection.manifest import LOCK, Row, check_free, open_manifest, read_folder_if_any, read_run, run_folder
 
 ROW = Row("sub/a.jpg", "darken > noise", "1.5 > 1.5", " > ", "ok", 2, "0" * 64)
 INFO = {"facepriv": "1", "engine": "local", "methods": [{"name": "darken", "seen": ["dlib"]}]}
@@ -134,8 +136,29 @@ def test_evaluators_seen_by_former_runs_into_the_folder_stay_seen(tmp_path):
     assert [earlier["methods"][0]["name"] for earlier in run.info["earlier"]] == ["darken"]
 
 
-def test_a_second_run_into_the_same_folder_waits_its_turn(tmp_path):
-    code = """
+#: What makes flock fail as some file systems do, and what stands for a system without it.
+NO_FLOCK = """
+import errno, fcntl
+def refuse(*given):
+    raise OSError({error}, "not here")
+fcntl.flock = refuse
+"""
+NO_FCNTL = "import sys; sys.modules['fcntl'] = None"
+
+
+@pytest.mark.parametrize(
+    "before", ["", NO_FCNTL, *(NO_FLOCK.format(error=f"errno.{name}") for name in ("ENOSYS", "EOPNOTSUPP", "ENOLCK"))]
+)
+def test_a_second_run_into_the_same_folder_waits_its_turn(tmp_path, monkeypatch, before):
+    import fcntl
+
+    assert filelock.SoftFileLock  # loaded before fcntl goes: others in this process use it too
+    monkeypatch.setitem(sys.modules, "fcntl", fcntl)
+    monkeypatch.setattr(fcntl, "flock", fcntl.flock)
+    exec(before)
+    code = (
+        before
+        + """
 import sys
 from pathlib import Path
 from facepriv.protection.manifest import open_manifest
@@ -143,14 +166,44 @@ with open_manifest(Path(sys.argv[1]), {}):
     print("locked", flush=True)
     sys.stdin.read()
 """
+    )
     folder = tmp_path / "out" / "facepriv-run"
     other = subprocess.Popen([sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert other.stdout.readline() == b"locked\n"
         with pytest.raises(UsageError, match="another facepriv run is writing there"):
             write(folder, ROW)
+        with pytest.raises(UsageError, match="another facepriv run is writing there"):
+            check_free(folder)
     finally:
         other.kill()  # however the other ends, its lock ends with it
         other.communicate()
+    check_free(folder)
     write(folder, ROW)
     assert list(read_run(folder).rows) == ["sub/a.jpg"]
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.jsonl", "run.json"]
+
+
+def test_a_lock_file_of_another_machine_stays_and_is_named(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*given):
+        raise OSError(errno.ENOSYS, "not here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / LOCK).write_text("123\nanother-machine\n")
+    with pytest.raises(UsageError, match=rf"if it died on another machine, remove .*{LOCK}"):
+        write(tmp_path, ROW)
+    (tmp_path / LOCK).unlink()
+    write(tmp_path, ROW)
+
+
+def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*given):
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="the disk is broken"):
+        write(tmp_path, ROW)

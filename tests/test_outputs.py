@@ -97,9 +97,10 @@ class TestTriage:
         (workplace / "out").mkdir()
         return place(discover(["in"]), "out").jobs
 
-    def sorted(self, jobs, existing, history=None):
-        found = triage(jobs, existing, Run(None, {}, history or {}), CHAIN)
-        return [j.name for j in found.todo], [j.name for j in found.done], [text for _, text in found.refused]
+    def sorted(self, jobs, existing, history=None, answers=True):
+        found = triage(jobs, existing, Run(None, {}, history or {}), CHAIN, lambda job, row: answers)
+        assert found.again == ([] if answers else [job for job in found.todo if job.output.exists()])
+        return [j.name for j in found.todo], [j.name for j in found.done], found.errors
 
     def test_without_outputs_everything_is_to_be_done(self, jobs):
         for existing in ("fail", "resume", "overwrite"):
@@ -118,8 +119,11 @@ class TestTriage:
     def test_resume_takes_what_the_manifest_says_is_done(self, jobs, workplace):
         (workplace / "out/a.jpg").write_bytes(b"protected")
         assert self.sorted(jobs, "resume", {"a.jpg": [row("a.jpg", b"protected")]}) == (["sub/b.jpg"], ["a.jpg"], [])
-        copied = {"a.jpg": [row("a.jpg", b"protected", "copied")]}
-        assert self.sorted(jobs, "resume", copied) == (["sub/b.jpg"], ["a.jpg"], [])
+
+    def test_resume_makes_again_what_answers_another_request(self, jobs, workplace):
+        (workplace / "out/a.jpg").write_bytes(b"protected")
+        history = {"a.jpg": [row("a.jpg", b"protected")]}
+        assert self.sorted(jobs, "resume", history, answers=False) == (["a.jpg", "sub/b.jpg"], [], [])
 
     def test_resume_does_again_what_has_a_row_but_no_file(self, jobs):
         history = {"a.jpg": [row("a.jpg", b"protected")], "sub/b.jpg": [row("sub/b.jpg", b"", "failed")]}
@@ -150,3 +154,73 @@ class TestTriage:
         assert (todo, done) == ([], [])
         assert texts[0] == "out/a.jpg: is a folder"
         assert "out/sub is a file, so nothing can be written below it" in texts[1]
+
+    def test_the_same_reason_for_many_is_one_line_that_counts_them(self, jobs, workplace):
+        (workplace / "out/sub").mkdir()
+        for name in ("a.jpg", "sub/b.jpg"):
+            (workplace / "out" / name).write_bytes(b"there")
+        found = triage(jobs, "fail", Run(None), CHAIN, lambda job, row: True)
+        assert len(found.errors) == 2
+        (line,) = found.errors_by_reason
+        assert line.startswith("out/a.jpg and 1 more: exists already; --resume")
+
+
+class TestNames:
+    """Names that some disks take for one."""
+
+    @pytest.fixture
+    def both(self, workplace):
+        """Return ``both(one, other)``: two photos of these names, in a folder each where this disk ignores case too."""
+
+        def write(one, other):
+            for folder, name in (("in", one), ("other", other)):
+                (workplace / folder / name).touch()
+            return discover([f"in/{one}", f"other/{other}"])
+
+        return write
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ("IMG.png", "img.png"),
+            ("x.JPG", "x.jpg"),
+            ("Jos\u00e9.png", "Jose\u0301.png"),
+            ("STRASSE.png", "straße.png"),
+        ],
+    )
+    def test_case_and_normalisation_make_no_second_file(self, both, one, other):
+        with pytest.raises(
+            UsageError, match="on a disk that ignores case or Unicode normalisation; nothing was written"
+        ):
+            place(both(one, other), "out")
+
+    def test_folders_count_too_and_other_names_do_not_collide(self, workplace):
+        for name in ("in/Set/a.jpg", "in/set/b.jpg", "in/set/a1.jpg"):
+            (workplace / name).parent.mkdir(exist_ok=True)
+            (workplace / name).touch()
+        assert len(place(discover(["in"]), "out").jobs) == 5
+        (workplace / "in/set/A.jpg").touch()
+        with pytest.raises(UsageError, match=r"in/Set/a\.jpg and in/set/A\.jpg would both become"):
+            place(discover(["in"]), "out")
+
+    def test_an_input_under_another_path_is_never_an_output(self, workplace):
+        """A link from "IN" to "in" stands for a disk that ignores case, where both are one folder."""
+        (workplace / "IN").symlink_to("in")
+        with pytest.raises(UsageError, match=r"^IN/a\.jpg: is an input"):
+            place(discover(["in"]), "IN")
+
+    @pytest.mark.parametrize("out", ["me.heic", "me.GIF", "new/me.avif"])
+    def test_a_file_of_a_format_that_is_not_written_is_no_folder(self, workplace, out):
+        with pytest.raises(UsageError, match=r"facepriv does not write .* a folder's name ends with '/'"):
+            place(discover(["in/a.jpg"]), out)
+        assert outputs(["in/a.jpg"], f"{out}/") == [f"{out}/a.jpg"]
+        (workplace / out).mkdir(parents=True)
+        assert outputs(["in/a.jpg"], out) == [f"{out}/a.jpg"]
+
+    def test_an_empty_output_is_not_the_folder_that_one_is_in(self):
+        with pytest.raises(UsageError, match="the output is an empty text"):
+            place(discover(["in/a.jpg"]), "")
+
+    def test_a_name_too_long_for_an_audit_beside_it_is_refused(self):
+        with pytest.raises(UsageError, match="its name is too long for an audit beside it"):
+            place(discover(["in/a.jpg"]), "x" * 243 + ".jpg", audit=True)

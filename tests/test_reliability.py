@@ -35,7 +35,7 @@ def alone(tiny, tmp_path):
     """Return ``alone()``: name -> bytes that the photos have where nothing fails, made in this process."""
 
     def run():
-        options = Options((str(tmp_path / "photos"),), str(tmp_path / "alone"), ("odd",), workers=0)
+        options = Options(inputs=(str(tmp_path / "photos"),), out=str(tmp_path / "alone"), methods=("odd",), workers=0)
         run_plan(make_plan(options, tiny))
         return contents(tmp_path / "alone")
 
@@ -260,10 +260,31 @@ class TestRights:
         photos(2)
         (tmp_path / "out").mkdir()
         with rights(tmp_path / "out", 0o555):
-            result = child(tmp_path, before=_obey_rights)
-        assert result.returncode == 1
-        assert errors(result) == ["out/facepriv-run: Permission denied"]
+            results = [child(tmp_path, options, before=_obey_rights) for options in ("--dry-run", "")]
+        assert [result.returncode for result in results] == [1, 1]
+        assert [errors(result) for result in results] == [["out/facepriv-run: Permission denied"]] * 2
         assert list((tmp_path / "out").iterdir()) == []
+
+
+class TestHome:
+    """A home folder that is not there or may not be written costs a warning, and later a question."""
+
+    def test_a_home_that_may_not_be_written(self, tiny, alone, photos, tmp_path, obedient, monkeypatch):
+        photos(2)
+        expected = alone()
+        (tmp_path / "home").mkdir()
+        monkeypatch.delenv("XDG_STATE_HOME")
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        with rights(tmp_path / "home", 0o555):
+            result = child(tmp_path, before=_obey_rights)
+            resumed = child(tmp_path, "--resume", before=_obey_rights)
+        assert result.returncode == 0
+        assert errors(result) == []
+        assert b"facepriv: warning: " in result.stderr and b"Permission denied; --resume will not know" in result.stderr
+        assert contents(tmp_path / "out") == expected
+        assert resumed.returncode == 2
+        assert "give --trust-existing" in errors(resumed)[0]
+        assert list((tmp_path / "home").iterdir()) == []
 
 
 class TestOthers:

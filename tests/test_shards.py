@@ -25,7 +25,7 @@ def run(tiny, tmp_path):
 
     def go(*inputs, out="out", **options):
         given = {"methods": ("noise",), "key": b"k" * 16, "estimators": BRIGHT, "workers": 0, **options}
-        return run_plan(make_plan(Options(tuple(map(str, inputs)), str(tmp_path / out), **given), tiny))
+        return run_plan(make_plan(Options(inputs=tuple(map(str, inputs)), out=str(tmp_path / out), **given), tiny))
 
     return go
 

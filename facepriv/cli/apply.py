@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from facepriv.cli import console
 from facepriv.cli.values import Names, pairs
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--key-file", type=click.Path(path_type=Path), metavar="FILE",
               help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
               "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh "
-              "secret, kept nowhere.")  # fmt: skip
+              "secret, kept nowhere; --resume keeps what it has drawn.")  # fmt: skip
 @click.option("--estimator", "estimators", multiple=True, metavar="ATTR=NAME",
               help="Estimator that tells the faces' own classes, instead of family-a-ATTR.")  # fmt: skip
 @click.option("--on-no-face", type=click.Choice(["fail", "skip", "copy"]), default="fail", show_default=True,
@@ -54,7 +55,12 @@ if TYPE_CHECKING:
               "at most, more in overexposed or blurred photos. Photos above 2,400 pixels are searched as smaller "
               "copies: faces below 2.5 % of the long side are not found (panoramas: 5 % of the short side), with "
               "this option neither.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Do only what an interrupted run into the same folder left.")
+@click.option("--resume", is_flag=True,
+              help="Do only what an interrupted run into the same folder left. An output that answers another request, "
+              "or was made from another photo, is made again.")  # fmt: skip
+@click.option("--trust-existing", is_flag=True,
+              help="With --resume, where this user's state directory holds no receipts of the folder (it was moved, or "
+              "made on another machine): take its recorded outputs for answers to this very request.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be written.")
 @click.option("--json", "as_json", is_flag=True, help="Print a machine-readable summary on stdout.")
@@ -87,21 +93,23 @@ def command(ctx: click.Context, **given: Any) -> None:
 
     Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
     that tells what was hidden. Away from the faces lossless files stay bit for bit. JPEG and lossy WebP are encoded
-    again, which moves pixels a little. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted.
+    again, which moves pixels a little. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted. A
+    photo that comes out unchanged (--strength 0, --keep alone) is counted and warned of, and is no failure.
     """
-    from facepriv.protection.run import make_plan, run_plan
+    from facepriv.protection.run import check_plan, make_plan, run_plan
     from facepriv.registry import registry
     from facepriv.settings import configured
 
     options = _options(given)
+    _check_used(ctx, options)
     models = tuple(options.estimators.values())
     known = configured(registry(), given["settings"], options.methods, estimators=models)
     plan = make_plan(options, known)
     if given["dry_run"]:
+        check_plan(plan)
         ctx.exit(_show(plan, given["as_json"]))
     started = time.monotonic()
-    for text in [*plan.found.problems, *(text for _, text in plan.work.refused)]:
-        console.error(text)
+    _tell_troubles(plan)
     try:
         with console.progress(len(plan.work.todo)) as shown:
 
@@ -113,13 +121,16 @@ def command(ctx: click.Context, **given: Any) -> None:
             summary = run_plan(plan, report)
     except KeyboardInterrupt:
         raise console.Failure(_how_to_go_on(options), 130) from None
+    for text in summary.warnings[len(plan.warnings) :]:
+        console.warning(text)
     _tell(plan, summary, time.monotonic() - started, given["as_json"])
     ctx.exit(summary.exit_code)
 
 
 def _options(given: dict[str, Any]) -> Options:
     """Turn the command line into `Options`; raises `UsageError` where parts of it contradict one another."""
-    from facepriv.protection.options import Options, new_key, read_key
+    from facepriv.protection.keys import read_key
+    from facepriv.protection.options import Options
     from facepriv.protection.request import PrivacyRequest
     from facepriv.schema import attribute
 
@@ -133,6 +144,8 @@ def _options(given: dict[str, Any]) -> Options:
         raise UsageError("nothing to hide: name attributes with --obfuscate or --target")
     if given["resume"] and given["overwrite"]:
         raise UsageError("--resume and --overwrite exclude each other: one keeps what is there, the other replaces it")
+    if given["trust_existing"] and not given["resume"]:
+        raise UsageError("--trust-existing says what --resume may take for done: give --resume too")
     request = PrivacyRequest(
         obfuscate=obfuscate,
         targets=targets,
@@ -145,13 +158,14 @@ def _options(given: dict[str, Any]) -> Options:
         out=given["out"],
         methods=given["methods"],
         request=request,
-        key=read_key(given["key_file"], given["out"]) if given["key_file"] else new_key(),
+        key=read_key(given["key_file"], given["out"]) if given["key_file"] else None,
         estimators=pairs("--estimator", given["estimators"]),
         device=given["device"],
         batch_size=given["batch_size"],
         workers=given["workers"],
         on_no_face=given["on_no_face"],
         existing="resume" if given["resume"] else "overwrite" if given["overwrite"] else "fail",
+        trust_existing=given["trust_existing"],
         thorough=given["thorough"],
         keep_metadata=given["keep_metadata"],
         audit=given["audit"],
@@ -161,19 +175,51 @@ def _options(given: dict[str, Any]) -> Options:
     )
 
 
+def _check_used(ctx: click.Context, options: Options) -> None:
+    """Raise `UsageError` where a part of the call would be passed over, or taken for something else."""
+    from facepriv.schema import ATTRIBUTES
+
+    for path in options.inputs:
+        name = path.strip(" ,")
+        if name in ATTRIBUTES and not Path(path).exists():
+            raise UsageError(
+                f"'{path}' is taken for an input: names in a list have no spaces between them; write "
+                f"{','.join([*options.request.obfuscate, name])}"
+            )
+    given = ctx.get_parameter_source("policy") == ParameterSource.COMMANDLINE
+    if given and not any(name not in options.request.targets for name in options.request.hidden):
+        raise UsageError(
+            f"--policy {options.request.policy} decides nothing here: it chooses the class of an attribute that "
+            "--obfuscate names and --target does not"
+        )
+
+
+def _tell_troubles(plan: Plan) -> None:
+    """Print what is known to go wrong before anything is done."""
+    for text in [*plan.found.problems, *plan.work.errors_by_reason]:
+        console.error(text)
+    for text in plan.warnings:
+        console.warning(text)
+
+
 def _show(plan: Plan, as_json: bool) -> int:
     """Print what a run would do; returns the exit code that refused files give."""
-    errors = [*plan.found.problems, *(text for _, text in plan.work.refused)]
+    errors = [*plan.found.problems, *plan.work.errors]
     if as_json:
         todo = [{"input": str(job.source), "output": str(job.output)} for job in plan.work.todo]
-        content = {"dry_run": True, "todo": todo, "already": len(plan.work.done), "ignored": plan.found.ignored,
-                   "errors": errors}  # fmt: skip
+        content = {
+            "dry_run": True,
+            "todo": todo,
+            "already": len(plan.work.done),
+            "ignored": plan.found.ignored,
+            "errors": errors,
+            "warnings": list(plan.warnings),
+        }
         click.echo(json.dumps(content, indent=1))
     else:
         for job in plan.work.todo:
             click.echo(f"{job.source} -> {job.output}")
-    for text in errors:
-        console.error(text)
+    _tell_troubles(plan)
     console.note(f"dry run, nothing written: {len(plan.work.todo)} to do, {len(plan.work.done)} done already")
     return 1 if errors else 0
 
@@ -186,18 +232,22 @@ def _tell(plan: Plan, summary: Summary, seconds: float, as_json: bool) -> None:
             "record": str(plan.where.record) if plan.where.record else None,
             "protected": summary.done,
             "faces": summary.faces,
+            "unchanged": summary.unchanged,
+            "unchanged_faces": summary.unchanged_faces,
             "no_face": summary.no_face,
             "copied": summary.copied,
             "already": summary.already,
             "ignored": summary.ignored,
             "failed": len(summary.errors),
             "errors": summary.errors,
+            "warnings": summary.warnings,
             "seconds": round(seconds, 3),
         }
         click.echo(json.dumps(content, indent=1))
         return
     counts = [
         (summary.done, f"protected ({summary.faces} face{'s' * (summary.faces != 1)})"),
+        (summary.unchanged, "UNCHANGED, nothing hidden in them"),
         (summary.already, "done already"),
         (summary.no_face, "left out, no face found"),
         (summary.copied, "copied UNPROTECTED, no face found"),

@@ -28,6 +28,11 @@ def error(text: str) -> None:
     click.echo(f"facepriv: error: {text}", err=True)
 
 
+def warning(text: str) -> None:
+    """Print one warning line on stderr."""
+    click.echo(f"facepriv: warning: {text}", err=True)
+
+
 def note(text: str) -> None:
     """Print one line on stderr that is no error."""
     click.echo(f"facepriv: {text}", err=True)

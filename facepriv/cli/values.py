@@ -16,10 +16,13 @@ class Names(click.ParamType):
     name = "NAMES"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Split one value; empty parts are dropped."""
+        """Split one value; raises `UsageError` where a name is missing beside a comma."""
         if isinstance(value, tuple):
             return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        names = tuple(part.strip() for part in value.split(","))
+        if not all(names):
+            raise UsageError(f"{_option(param)} '{value}': {_gap(names)}")
+        return names
 
     @staticmethod
     def joined(values: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
@@ -36,6 +39,10 @@ def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
         If a text is no pair, or a name comes twice.
     """
     result: dict[str, str] = {}
+    for value in values:
+        parts = tuple(part.strip() for part in value.split(","))
+        if len(parts) > 1 and not all(parts):
+            raise UsageError(f"{option} '{value}': {_gap(parts)}")
     for text in (part for value in values for part in value.split(",")):
         name, equals, value = (piece.strip() for piece in text.partition("="))
         if not (name and equals and value):
@@ -44,3 +51,15 @@ def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{option}: '{name}' is given twice")
         result[name] = value
     return result
+
+
+def _gap(parts: Sequence[str]) -> str:
+    """Say how to write a list of which a part is empty, mostly because the shell split it at a space."""
+    known = ",".join(part for part in parts if part)
+    if not known:
+        return "names nothing"
+    return f"a name is missing beside a comma; write lists without spaces: {known},NAME"
+
+
+def _option(param: click.Parameter | None) -> str:
+    return param.opts[0] if param is not None else "a list"

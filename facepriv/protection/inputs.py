@@ -9,7 +9,7 @@ from fnmatch import filter as matching
 from glob import has_magic
 from pathlib import Path, PurePosixPath
 
-from facepriv.images import IMAGE_SUFFIXES
+from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.manifest import RUN_FOLDER
 from facepriv.protection.suffixes import unread
 

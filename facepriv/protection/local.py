@@ -22,8 +22,9 @@ from typing import Any
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.pool import ONE_THREAD, environment
 from facepriv.protection.engine import Engine
+from facepriv.protection.options import Setup
 from facepriv.protection.shards import with_shards
-from facepriv.protection.worker import ChunkWorker, Outcome, Setup, Task
+from facepriv.protection.worker import ChunkWorker, Outcome, Task
 
 #: Files that a worker is handed at once, at most: what is lost when one dies stays small.
 _CHUNK_FILES = 16

@@ -9,6 +9,7 @@ run is killed; a line without its file means that the file is to be done. The la
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,11 @@ MANIFEST = "manifest.jsonl"
 RUN = "run.json"
 #: Folder, in the run folder, of what became of each photo of a shard; the shard itself has its line in the manifest.
 SHARDS = "shards"
+#: Where the file system has no flock, this file in the run folder says that a run is writing.
+LOCK = "lock"
 FORMAT = 1
+# What a file system says that has no flock: Lustre without the option, some network and FUSE mounts.
+_NO_FLOCK = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 Status = Literal["ok", "no-face", "failed", "copied", "partial"]
 
@@ -188,24 +193,76 @@ def open_manifest(folder: Path, info: Mapping[str, Any]) -> Iterator[ManifestWri
     path = folder / MANIFEST
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        _lock(descriptor, folder)
-        _cut_torn_line(path)
-        _write_info(folder / RUN, info)
-        yield ManifestWriter(folder, descriptor)
+        with _locked(descriptor, folder):
+            _cut_torn_line(path)
+            _write_info(folder / RUN, info)
+            yield ManifestWriter(folder, descriptor)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, folder: Path) -> None:
-    """Take the lock that ends with the process, however it ends."""
+def check_free(folder: Path) -> None:
+    """Raise `UsageError` if a run is writing into a run folder; makes nothing that stays."""
+    if (folder / MANIFEST).is_file():
+        with (folder / MANIFEST).open("r+b") as file, _locked(file.fileno(), folder):
+            return
+
+
+@contextmanager
+def _locked(descriptor: int, folder: Path) -> Iterator[None]:
+    """Hold the run folder's lock; it ends with the process, however that ends.
+
+    Raises
+    ------
+    UsageError
+        If another run holds it.
+    """
+    if _flock(descriptor, folder):
+        yield
+    else:
+        with _lock_file(folder):
+            yield
+
+
+def _flock(descriptor: int, folder: Path) -> bool:
+    """Lock an open file; returns False where there is no such lock, raises `UsageError` where another run holds it."""
     try:
         import fcntl
-    except ImportError:  # Windows has no such lock; two runs into one folder are then the user's to avoid
-        return
-    try:
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UsageError(f"{folder.parent}: another facepriv run is writing there; wait until it has ended") from None
+        raise UsageError(_busy(folder)) from None
+    except ImportError:  # Windows
+        return False
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def _lock_file(folder: Path) -> Iterator[None]:
+    """Hold a lock where there is no flock: a file that names this process and goes with the run.
+
+    The file of a process of this machine that has died is taken over.
+    """
+    from filelock import SoftFileLock, Timeout
+
+    path = folder / LOCK
+    lock = SoftFileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"{_busy(folder)}; if it died on another machine, remove {path}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(folder: Path) -> str:
+    return f"{folder.parent}: another facepriv run is writing there; wait until it has ended"
 
 
 def _cut_torn_line(path: Path) -> None:

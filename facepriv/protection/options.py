@@ -1,24 +1,69 @@
-"""What the user asked for."""
+"""What the user asked for: the one configuration of a run, passed down as it is."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields
+from typing import Literal, Self
 
-from facepriv.errors import UsageError
-from facepriv.protection.plan import Existing
+from facepriv.protection.keys import new_key
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protection.worker import TIMEOUT, OnNoFace
+from facepriv.registry import Registry
 
-#: Shortest secret that a key file may hold, in bytes.
-KEY_BYTES = 16
+OnNoFace = Literal["fail", "skip", "copy"]
+Existing = Literal["fail", "resume", "overwrite"]
+
+#: Seconds without a finished file after which a worker process is taken to hang, unless the user says otherwise.
+TIMEOUT = 300.0
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the user asked for.
+@dataclass(frozen=True, kw_only=True)
+class WorkOptions:
+    """What is done to every file.
+
+    Parameters
+    ----------
+    methods : tuple of str
+        Applied in order.
+    request : PrivacyRequest
+    key : bytes or None
+        The run's secret, see `facepriv.protection.keys.read_key`. None: a fresh one. Then ``resume`` takes targets that
+        an earlier run without a key drew for answers, because any fresh draw is one. With a key, they must have been
+        drawn with this key.
+    estimators : mapping
+        Attribute -> estimator's name where not the default.
+    device : str
+    batch_size : int
+        How many faces a method is given at once.
+    on_no_face : {"fail", "skip", "copy"}
+    thorough : bool
+        See `facepriv.faces.find_faces`.
+    keep_metadata, audit : bool
+    timeout : float
+        Seconds after which a worker process that has finished no file is killed; in this process nothing is.
+    """
+
+    methods: tuple[str, ...]
+    request: PrivacyRequest = field(default_factory=PrivacyRequest)
+    key: bytes | None = field(default=None, repr=False)
+    estimators: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    batch_size: int = 8
+    on_no_face: OnNoFace = "fail"
+    thorough: bool = False
+    keep_metadata: bool = False
+    audit: bool = False
+    timeout: float = TIMEOUT
+
+    @property
+    def chain(self) -> str:
+        """The methods as manifest rows name them."""
+        return " > ".join(self.methods)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(WorkOptions):
+    """A run over many files: what is done to each, to which, and where.
 
     Parameters
     ----------
@@ -26,25 +71,12 @@ class Options:
         Files, folders, patterns, see `facepriv.protection.inputs.discover`.
     out : str
         See `facepriv.protection.plan.place`.
-    methods : tuple of str
-        Applied in order.
-    request : PrivacyRequest
-    key : bytes
-        The run's secret, see `new_key` and `read_key`.
-    estimators : mapping
-        Attribute -> estimator's name where not the default.
-    device : str
-    batch_size : int
-        How many faces a method is given at once.
     workers : int or None
         Processes; None chooses by the number of files and CPUs, 0 works in this process.
-    on_no_face : {"fail", "skip", "copy"}
     existing : {"fail", "resume", "overwrite"}
-    thorough : bool
-        See `facepriv.faces.find_faces`.
-    keep_metadata, audit : bool
-    timeout : float
-        Seconds after which a worker process that has finished no file is killed; in this process nothing is.
+        See `facepriv.protection.plan.triage`.
+    trust_existing : bool
+        With ``resume``, see `facepriv.protection.answers.Answers`.
     engine : str
         Where the work is done: ``local``, or an engine that a plugin brings.
     address : str
@@ -53,47 +85,30 @@ class Options:
 
     inputs: tuple[str, ...]
     out: str
-    methods: tuple[str, ...]
-    request: PrivacyRequest = field(default_factory=PrivacyRequest)
-    key: bytes = field(default_factory=lambda: new_key(), repr=False)
-    estimators: Mapping[str, str] = field(default_factory=dict)
-    device: str = "cpu"
-    batch_size: int = 8
     workers: int | None = None
-    on_no_face: OnNoFace = "fail"
     existing: Existing = "fail"
-    thorough: bool = False
-    keep_metadata: bool = False
-    audit: bool = False
-    timeout: float = TIMEOUT
+    trust_existing: bool = False
     engine: str = "local"
     address: str = ""
 
-    @property
-    def chain(self) -> str:
-        """The methods as manifest rows name them."""
-        return " > ".join(self.methods)
 
+@dataclass(frozen=True, kw_only=True)
+class Setup(WorkOptions):
+    """What a worker is given: what is done to every file, and what the components are; travels to other processes.
 
-def new_key() -> bytes:
-    """Return a fresh secret for the draws of targets; it is kept nowhere."""
-    return secrets.token_bytes(32)
-
-
-def read_key(path: Path, out: str) -> bytes:
-    """Read the secret of a run from a file.
-
-    Raises
-    ------
-    UsageError
-        If the file cannot be read, is too short to be a secret, or lies in the output, which others are to see.
+    Parameters
+    ----------
+    registry : Registry
+        Light descriptions; the worker imports the components itself.
+    key : bytes
+        The run's secret, a fresh one where the user has none.
     """
-    if path.resolve().is_relative_to(Path(out).resolve()):
-        raise UsageError(f"{path}: the key lies in the output folder; keep it elsewhere, it undoes the drawn targets")
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; make a key with: head -c 32 /dev/urandom > {path}") from error
-    if len(key) < KEY_BYTES:
-        raise UsageError(f"{path}: holds {len(key)} bytes, a key has at least {KEY_BYTES}")
-    return key
+
+    registry: Registry
+    key: bytes = field(default_factory=new_key, repr=False)
+
+    @classmethod
+    def of(cls, options: WorkOptions, registry: Registry) -> Self:
+        """Return the setup of a run."""
+        own = {each.name: getattr(options, each.name) for each in fields(WorkOptions)}
+        return cls(registry=registry, **{**own, "key": options.key or new_key()})

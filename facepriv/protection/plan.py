@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.inputs import Discovery, Found, is_shard
 from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
+from facepriv.protection.options import Existing
+from facepriv.protection.suffixes import FOREIGN_SUFFIXES
 
-Existing = Literal["fail", "resume", "overwrite"]
+#: Bytes that a file name may have on the usual file systems.
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,11 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
     Raises
     ------
     UsageError
-        If `out` cannot be written below, an output would be an input, or two inputs would become one output.
+        If `out` is empty or of a format that is not written, nothing can be written below it, an output would be an
+        input, or two inputs would become one output.
     """
     path = Path(out)
-    _check_above(path)
+    _check_out(out, path)
     is_file = path.is_file() or (
         not path.is_dir() and not out.endswith(("/", os.sep)) and path.suffix.lower() in IMAGE_SUFFIXES
     )
@@ -78,8 +83,7 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
         raise UsageError(f"{out}: protected shards keep their names; name the folder for them")
     if is_file:
         jobs: tuple[Job, ...] = (Job(found.files[0].source, path, path.name),)
-        beside = path.with_name(path.name + BESIDE_SUFFIX)
-        where = Place(jobs, beside if audit else None, path.parent, path.name)
+        where = Place(jobs, _beside(path) if audit else None, path.parent, _label(path.name))
     else:
         jobs = tuple(Job(f.source, path / f.name, str(f.name)) for f in found.files)
         where = Place(jobs, path / RUN_FOLDER, path / RUN_FOLDER)
@@ -90,14 +94,43 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
 
 @dataclass
 class Triage:
-    """Jobs sorted: to be made, made already, and (job, one line) that cannot be made."""
+    """Jobs sorted.
+
+    Parameters
+    ----------
+    todo, done : list of Job
+        To be made, and made already.
+    again : list of Job
+        Those of `todo` whose output is there and answers another request, or another input.
+    refused : list of (Job, str)
+        What cannot be made, and why.
+    """
 
     todo: list[Job] = field(default_factory=list)
     done: list[Job] = field(default_factory=list)
+    again: list[Job] = field(default_factory=list)
     refused: list[tuple[Job, str]] = field(default_factory=list)
 
+    @property
+    def errors(self) -> list[str]:
+        """One line for each job that is refused."""
+        return [f"{job.output}: {reason}" for job, reason in self.refused]
 
-def triage(jobs: Sequence[Job], existing: Existing, run: Run, chain: str) -> Triage:
+    @property
+    def errors_by_reason(self) -> list[str]:
+        """One line for each reason, with the first of its jobs and the number of the others."""
+        first: dict[str, Path] = {}
+        count: dict[str, int] = {}
+        for job, reason in self.refused:
+            first.setdefault(reason, job.output)
+            count[reason] = count.get(reason, 0) + 1
+        more = {reason: f" and {n - 1} more" if n > 1 else "" for reason, n in count.items()}
+        return [f"{output}{more[reason]}: {reason}" for reason, output in first.items()]
+
+
+def triage(
+    jobs: Sequence[Job], existing: Existing, run: Run, chain: str, answers: Callable[[Job, Row], bool]
+) -> Triage:
     """Sort jobs by what is there already.
 
     Parameters
@@ -105,41 +138,55 @@ def triage(jobs: Sequence[Job], existing: Existing, run: Run, chain: str) -> Tri
     jobs : sequence of Job
     existing : {"fail", "resume", "overwrite"}
         What an output that is there already means. ``resume`` takes it for done only if its manifest row says that
-        facepriv made exactly these bytes with the same chain of methods: an unprotected photo that was copied into the
-        output folder must not pass for a protected one.
+        facepriv made exactly these bytes with the same chain of methods, and it answers the request of this run.
+        What answers another request is made again; what facepriv did not make is refused: an unprotected photo that was
+        copied into the output folder must not pass for a protected one.
     run : Run
         The record so far.
     chain : str
         The chain of methods, as rows name it.
+    answers : callable
+        Tells whether the output of a job, whose last row it is given, answers the request; see
+        `facepriv.protection.answers.Answers`.
     """
     sorted_jobs = Triage()
     for job in jobs:
         refusal = _blocked(job.output)
-        if refusal is None and existing == "fail" and job.output.exists():
+        there = refusal is None and job.output.exists()
+        if there and existing == "fail":
             refusal = "exists already; --resume finishes an interrupted run, --overwrite replaces what is there"
-        made = False
-        if refusal is None and existing == "resume" and job.output.exists():
-            made, refusal = _recorded(job, run.history.get(job.name, []), chain)
+        row = None
+        if there and existing == "resume":
+            row, refusal = _recorded(job, run.history.get(job.name, []), chain)
         if refusal is not None:
-            sorted_jobs.refused.append((job, f"{job.output}: {refusal}"))
+            sorted_jobs.refused.append((job, refusal))
+        elif row is not None and answers(job, row):
+            sorted_jobs.done.append(job)
         else:
-            (sorted_jobs.done if made else sorted_jobs.todo).append(job)
+            sorted_jobs.todo.append(job)
+            if row is not None:
+                sorted_jobs.again.append(job)
     return sorted_jobs
 
 
-def _recorded(job: Job, rows: list[Row], chain: str) -> tuple[bool, str | None]:
-    """Return whether an existing output is known to be whole and of this chain, or why it must not be touched."""
+def _recorded(job: Job, rows: list[Row], chain: str) -> tuple[Row | None, str | None]:
+    """Return the row of an output that is whole and of this chain, or why it must not be touched."""
     digest = file_sha256(job.output)
     if digest not in [row.sha256 for row in rows]:
-        return False, "is there, but no manifest row says that facepriv made it so; remove it or give --overwrite"
+        return None, "is there, but no manifest row says that facepriv made it so; remove it or give --overwrite"
     last = rows[-1]
     if last.sha256 != digest:
-        return False, None  # ours, and a later attempt to replace it was cut short: make it again
-    if last.method == chain and last.status == "partial":
-        return False, None
+        return None, None  # ours, and a later attempt to replace it was cut short: make it again
     if last.method != chain:
-        return False, f"was made with {last.method}, not {chain}; choose another folder or give --overwrite"
-    return True, None
+        return None, f"was made with {last.method}, not {chain}; choose another folder or give --overwrite"
+    return (None if last.status == "partial" else last), None
+
+
+def check_writable(where: Place) -> None:
+    """Raise `PermissionError` where the rights of the folder that is there do not let a run write."""
+    folder = next(parent for parent in (where.staging.absolute() / "x").parents if parent.is_dir())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(where.staging))
 
 
 def _blocked(output: Path) -> str | None:
@@ -160,23 +207,57 @@ def _file_above(path: Path) -> Path | None:
     return None
 
 
-def _check_above(out: Path) -> None:
-    above = _file_above(out)
+def _check_out(out: str, path: Path) -> None:
+    if not out:
+        raise UsageError("the output is an empty text; name a folder with -o, '.' for the one that you are in")
+    above = _file_above(path)
     if above:
         raise UsageError(f"{out}: {above} is a file, so nothing can be written below it")
+    suffix = path.suffix.lower()
+    if suffix in FOREIGN_SUFFIXES and not path.is_dir() and not out.endswith(("/", os.sep)):
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise UsageError(f"{out}: facepriv does not write {suffix} (it writes {known}); a folder's name ends with '/'")
+
+
+def _beside(path: Path) -> Path:
+    """Return the run folder of a single output file; raises `UsageError` where its name is too long."""
+    name = path.name + BESIDE_SUFFIX
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise UsageError(f"{path}: its name is too long for an audit beside it; name a folder, or a shorter file")
+    return path.with_name(name)
+
+
+def _label(name: str) -> str:
+    """Return a short text for a file name: the name itself, with more around it, may be too long for a file."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
+def _folded(name: str) -> str:
+    """Return what a disk that ignores case and Unicode normalisation makes of a name."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _check_distinct(files: Sequence[Found]) -> None:
-    for one, other in pairwise(files):  # sorted by name, so equal names are neighbours
-        if one.name == other.name:
-            raise UsageError(
-                f"{one.source} and {other.source} would both become '{one.name}'; nothing was written: "
-                "name the folder that holds both, or run them into two folders"
-            )
+    """Raise `UsageError` where two outputs would be one file here, or on a disk that they are passed on to."""
+    seen: dict[str, Found] = {}
+    for file in files:
+        other = seen.setdefault(_folded(str(file.name)), file)
+        if other is file:
+            continue
+        where = "" if other.name == file.name else " on a disk that ignores case or Unicode normalisation"
+        raise UsageError(
+            f"{other.source} and {file.source} would both become '{other.name}'{where}; nothing was written: "
+            "rename one, name the folder that holds both, or run them into two folders"
+        )
 
 
 def _check_inputs_safe(jobs: Sequence[Job]) -> None:
-    inputs = {job.source.resolve(): job.source for job in jobs}
+    inputs: dict[str, list[Path]] = {}
     for job in jobs:
-        if job.output.resolve() in inputs:
-            raise UsageError(f"{job.output}: is an input and would be written over; choose another output folder")
+        inputs.setdefault(_folded(str(job.source.resolve())), []).append(job.source)
+    for job in jobs:
+        output = job.output.resolve()
+        for source in inputs.get(_folded(str(output)), []):
+            # On a disk that ignores case, one file has several paths.
+            if source.resolve() == output or (output.exists() and output.samefile(source)):
+                raise UsageError(f"{job.output}: is an input and would be written over; choose another output folder")

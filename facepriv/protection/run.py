@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
-from glob import escape
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facepriv._version import __version__
-from facepriv.errors import ImageError, UsageError, one_line
-from facepriv.files import atomic_write
+from facepriv.errors import UsageError
 from facepriv.image import IMAGE_SUFFIXES
+from facepriv.protection.answers import Answers, claim, request_text
+from facepriv.protection.commit import Committer, staging
+from facepriv.protection.earlier import leave_out_earlier
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
-from facepriv.protection.manifest import ManifestWriter, Row, open_manifest, read_folder_if_any
-from facepriv.protection.options import Options
-from facepriv.protection.plan import Job, Place, Triage, place, triage
-from facepriv.protection.worker import Outcome, Setup, Task
+from facepriv.protection.manifest import Run, check_free, open_manifest, read_folder_if_any
+from facepriv.protection.options import Options, Setup
+from facepriv.protection.plan import Job, Place, Triage, check_writable, place, triage
+from facepriv.protection.receipts import Claim, ReceiptWriter
+from facepriv.protection.request import PrivacyRequest
+from facepriv.protection.worker import Outcome
 from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
 
@@ -31,64 +32,132 @@ _FILES_A_SHARD = 1000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do; nothing is written yet."""
+    """What a run would do; nothing is written yet.
+
+    Parameters
+    ----------
+    options : Options
+    registry : Registry
+    found : Discovery
+    where : Place
+    former : Run
+        The record so far.
+    work : Triage
+    trusted : tuple of Claim
+        What the user vouches for with ``trust_existing``.
+    warnings : tuple of str
+    """
 
     options: Options
     registry: Registry
     found: Discovery
     where: Place
+    former: Run
     work: Triage
+    trusted: tuple[Claim, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
 class Summary:
-    """Counts of a run, and one line for each input that failed."""
+    """Counts of a run, one line for each input that failed, and warnings.
+
+    Parameters
+    ----------
+    done, faces : int
+        Photos that were protected, and the faces in them that were changed.
+    unchanged, unchanged_faces : int
+        Photos whose faces all came out as they went in; and all such faces, those in protected photos too.
+    no_face, copied, already, ignored : int
+    errors, warnings : list of str
+    """
 
     done: int = 0
     faces: int = 0
+    unchanged: int = 0
+    unchanged_faces: int = 0
     no_face: int = 0
     copied: int = 0
     already: int = 0
     ignored: int = 0
     errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0 if everything was done, 1 if anything failed."""
+        """0 if everything was done, 1 if anything failed. A photo that came out unchanged did not fail."""
         return 1 if self.errors else 0
 
     def count(self, outcome: Outcome) -> None:
         """Add the outcome of a photo, or of every photo of a shard."""
-        self.faces += outcome.faces
         for photo in outcome.photos:
-            self.done += photo.status == "ok"
+            same = photo.status == "ok" and photo.unchanged == photo.faces
+            self.done += photo.status == "ok" and not same
+            self.unchanged += same
+            self.faces += photo.faces - photo.unchanged
+            self.unchanged_faces += photo.unchanged
             self.copied += photo.status == "copied"
             self.no_face += photo.status == "no-face"
         self.errors.extend(outcome.errors)
 
 
 def make_plan(options: Options, registry: Registry | None = None) -> Plan:
-    """Find the files and sort out what is to be done; checks what can be checked without loading a method.
+    """Find the files and sort out what is to be done.
+
+    Methods are loaded only where outputs of an earlier run are to be resumed.
 
     Raises
     ------
     UsageError
-        If the call is wrong (unknown names, colliding outputs, nothing found).
+        If the call is wrong: unknown names, colliding outputs, nothing found, or outputs of an earlier run of which
+        this user has no receipts.
     """
     registry = installed() if registry is None else registry
     if not options.methods:
         raise UsageError("no method named; 'facepriv methods' lists them")
+    if not all(options.inputs):
+        raise UsageError("an input is an empty text; name a file or a folder, '.' for the one that you are in")
     methods = {name: registry.find("method", name) for name in options.methods}
     for name in options.estimators.values():
         registry.find("estimator", name)
     if all(descriptor.attributes for descriptor in methods.values()):
         check_changeable({name: d.attributes for name, d in methods.items()}, options.request.hidden)
     found = discover(options.inputs, out=Path(options.out), kinds={*IMAGE_SUFFIXES, SHARD_SUFFIX})
+    found, warnings = leave_out_earlier(found, options.inputs)
     if not found.files:
-        raise UsageError("; ".join(found.problems) or "no input named")
+        raise UsageError("; ".join([*found.problems, *warnings]) or "no input named")
     where = place(found, options.out, audit=options.audit)
-    run = read_folder_if_any(where.record)
-    return Plan(options, registry, found, where, triage(where.jobs, options.existing, run, options.chain))
+    former = read_folder_if_any(where.record)
+    answers = Answers(
+        Setup.of(options, registry),
+        options.key,
+        where.record,
+        options.trust_existing,
+        partial(_describe, options, registry),
+    )
+    work = triage(where.jobs, options.existing, former, options.chain, answers)
+    if work.again:
+        warnings.append(
+            f"{work.again[0].output}{_and_more(work.again)}: answers another request or another photo; made again"
+        )
+    return Plan(options, registry, found, where, former, work, tuple(answers.trusted), tuple(warnings))
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise what `run_plan` would raise before it writes anything; nothing is written, but methods are loaded.
+
+    Raises
+    ------
+    FaceprivError, OSError
+        If the methods cannot be built, another run is writing there, or the place cannot be written.
+    """
+    if not plan.work.todo:
+        return
+    with _engine(plan.options, plan.registry, 1) as engine:
+        engine.start()
+    if plan.where.record is not None:
+        check_free(plan.where.record)
+    check_writable(plan.where)
 
 
 def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -> Summary:
@@ -109,15 +178,43 @@ def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -
     FaceprivError
         If the methods cannot be built, before anything is written.
     """
-    refused = [text for _, text in plan.work.refused]
-    summary = Summary(already=len(plan.work.done), ignored=plan.found.ignored, errors=[*plan.found.problems, *refused])
-    if not plan.work.todo:
-        return summary
-    with _engine(plan) as engine:
+    summary = Summary(
+        already=len(plan.work.done),
+        ignored=plan.found.ignored,
+        errors=[*plan.found.problems, *plan.work.errors],
+        warnings=list(plan.warnings),
+    )
+    with ReceiptWriter(plan.where.record) as receipts:
+        for trusted in plan.trusted:
+            receipts.add(trusted)
+        if plan.work.todo:
+            _work(plan, receipts, summary, report)
+    if receipts.problem:
+        summary.warnings.append(receipts.problem)
+    if summary.unchanged_faces:
+        summary.warnings.append(_unchanged(summary, plan.options.request))
+    return summary
+
+
+def _work(plan: Plan, receipts: ReceiptWriter, summary: Summary, report: Callable[[Job, Outcome], None] | None) -> None:
+    options, where = plan.options, plan.where
+    files = sum(_FILES_A_SHARD if is_shard(job.source) else 1 for job in plan.work.todo)
+    with _engine(options, plan.registry, files) as engine:
         info = {"facepriv": __version__, "engine": engine.name, **engine.start()}
-        manifest = open_manifest(plan.where.record, info) if plan.where.record else nullcontext()
-        with manifest as record, _staging(plan.where) as staging:
-            commit = _Committer(plan, info["methods"], staging, record)
+        request = request_text(Setup.of(options, plan.registry), options.key, info)
+        manifest = open_manifest(where.record, info) if where.record else nullcontext()
+        with manifest as record, staging(where) as folder:
+            commit = Committer(
+                plan.work.todo,
+                folder,
+                replace_existing=options.existing != "fail",
+                chain=options.chain,
+                methods=info["methods"],
+                former=plan.former,
+                record=record,
+                receipts=receipts,
+                claim=partial(_claim, options, request),
+            )
             try:
                 for outcome in engine.run(commit.tasks):
                     job, final = commit(outcome)
@@ -126,109 +223,51 @@ def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -
                         report(job, final)
             finally:
                 engine.close()  # before the staging folder goes: nobody may write there any more
-    return summary
 
 
-class _Committer:
-    """Gives finished results their names. The row goes first, see `facepriv.protection.manifest`."""
-
-    def __init__(
-        self, plan: Plan, methods: Sequence[Mapping[str, Any]], staging: Path, record: ManifestWriter | None
-    ) -> None:
-        self.jobs = plan.work.todo
-        self.record = record
-        self.replace = plan.options.existing != "fail"
-        self.chain = {key: " > ".join(m[key] for m in methods) for key in ("version", "weights")}
-        self.chain["method"] = plan.options.chain
-        self.tasks = [
-            Task(n, job.source, staging / f"{n:08d}{job.output.suffix}") for n, job in enumerate(plan.work.todo)
-        ]
-
-    def __call__(self, outcome: Outcome) -> tuple[Job, Outcome]:
-        """Record an outcome and move its file; what stands in the way makes it a failed one."""
-        job, task = self.jobs[outcome.number], self.tasks[outcome.number]
-        if outcome.sha256 and job.output.exists() and not self.replace:
-            outcome = _refused(outcome, f"{job.output}: appeared during the run and was left alone")
-        outcome = self._recorded(job, outcome)
-        if outcome.sha256:
-            try:
-                job.output.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(task.staged, job.output)
-            except OSError as error:
-                outcome = self._recorded(job, _refused(outcome, f"{job.output}: {error.strerror}"))
-        if not outcome.sha256:
-            with suppress(OSError):  # the disk may be full: its room is for others
-                task.staged.unlink(missing_ok=True)
-        return job, outcome
-
-    def _recorded(self, job: Job, outcome: Outcome) -> Outcome:
-        """Record an outcome; returns it, or a failed one for a file of which no row can be written."""
-        try:
-            self._append(job, outcome)
-        except (OSError, ImageError) as error:
-            if outcome.sha256:
-                reason = getattr(error, "strerror", None) or one_line(error)
-                return _refused(outcome, f"{job.output}: cannot be recorded ({reason}): make room, then --resume")
-        return outcome
-
-    def _append(self, job: Job, outcome: Outcome) -> None:
-        if not self.record:
-            return
-        if outcome.parts:
-            rows = [self._row(name, part).to_json() + "\n" for name, part in outcome.parts]
-            atomic_write(self.record.photos_of(job.name), "".join(rows).encode())
-        self.record.append(self._row(job.name, outcome))
-
-    def _row(self, name: str, outcome: Outcome) -> Row:
-        return Row(
-            file=name,
-            status=outcome.status,
-            faces=outcome.faces,
-            sha256=outcome.sha256,
-            audit=outcome.audit,
-            **self.chain,
-        )
-
-
-def _refused(outcome: Outcome, text: str) -> Outcome:
-    return Outcome(outcome.number, "failed", error=text)
-
-
-@contextmanager
-def _staging(where: Place) -> Iterator[Path]:
-    """Make the folder in which results wait for their names; what killed runs to the same place left of theirs goes.
-
-    Its name is new in every run: a worker that outlived a killed parent may still write under the old one.
-    """
-    prefix = f".facepriv-{where.label}-"
-    for left in where.staging.glob(f"{escape(prefix)}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = where.staging / f"{prefix}{secrets.token_hex(8)}"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _engine(plan: Plan) -> Engine:
-    options = plan.options
-    setup = Setup(
-        registry=plan.registry,
-        methods=options.methods,
-        request=options.request,
-        key=options.key,
-        estimators=options.estimators,
-        device=options.device,
-        batch_size=options.batch_size,
-        on_no_face=options.on_no_face,
-        thorough=options.thorough,
-        keep_metadata=options.keep_metadata,
+def _claim(options: Options, request: str, job: Job, outcome: Outcome) -> Claim:
+    return claim(
+        request,
+        job.name,
+        outcome.status,
+        source=outcome.source,
+        made=outcome.sha256,
         audit=options.audit,
-        timeout=options.timeout,
+        shard=is_shard(job.source),
+        on_no_face=options.on_no_face,
     )
-    files = sum(_FILES_A_SHARD if is_shard(job.source) else 1 for job in plan.work.todo)
-    make = {"setup": setup, "files": files, "workers": options.workers, "address": options.address}
+
+
+def _unchanged(summary: Summary, request: PrivacyRequest) -> str:
+    """Return the warning about faces that came out as they went in, with the reason where the request is one."""
+    why = ""
+    if request.strength == 0:
+        why = ": a strength of 0 changes nothing"
+    elif not request.hidden:
+        why = ": no attribute is to be hidden"
+    count = summary.unchanged_faces
+    return f"{count} face{'s' * (count != 1)} came out unchanged, so nothing is hidden there{why}"
+
+
+def _and_more(jobs: list[Job]) -> str:
+    return f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+
+
+def _describe(options: Options, registry: Registry) -> dict[str, Any]:
+    """Return the description of the pipeline, as an engine's workers give it; only this machine is asked."""
+    with _engine(_on_this_machine(options), registry, 1) as engine:
+        return engine.start()
+
+
+def _on_this_machine(options: Options) -> Options:
+    """Return what a cluster is asked for as this machine can do it, which need not have the cluster's devices."""
+    return options if options.engine == "local" else replace(options, engine="local", address="", device="cpu")
+
+
+def _engine(options: Options, registry: Registry, files: int) -> Engine:
+    setup = Setup.of(options, registry)
     # Engines carry runs out, whatever registry the methods are of.
-    engine: Engine = installed().create("engine", options.engine, **make)
+    engine: Engine = installed().create(
+        "engine", options.engine, setup=setup, files=files, workers=options.workers, address=options.address
+    )
     return engine

@@ -117,11 +117,12 @@ def _protect(run: Run, task: Task) -> Outcome:
     """Make one protected shard at ``task.staged``."""
     folder = task.staged.with_name(task.staged.name + ".d")
     try:
+        source = file_sha256(task.source)  # first: whatever changes in it later, a resumed run sees
         members = members_of(task.source)
         folder.mkdir()
         try:
             made = _photos(run, task, members, folder)
-            return _outcome(task, members, made, folder)
+            return replace(_outcome(task, members, made, folder), source=source)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

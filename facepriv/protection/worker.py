@@ -3,68 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from facepriv.errors import FaceprivError, ImageError, WeightsError, cleaned, one_line
+import numpy as np
+
+from facepriv.errors import FaceprivError, ImageError, PluginError, WeightsError, cleaned, one_line
 from facepriv.files import file_sha256
-from facepriv.image.decode import read_image, read_member
-from facepriv.image.encode import write_image
-from facepriv.image.photo import Photo
+from facepriv.image import Photo, read_image, read_member, write_image
 from facepriv.pool import use_one_thread
 from facepriv.protection.manifest import Status
+from facepriv.protection.options import Setup
 from facepriv.protection.pipeline import Pipeline, Prepared, Protected, build_pipeline
-from facepriv.protection.request import PrivacyRequest
-from facepriv.registry import Registry
 from facepriv.schema import ATTRIBUTES
 
-OnNoFace = Literal["fail", "skip", "copy"]
-
-#: Seconds without a finished file after which a worker process is taken to hang, unless the user says otherwise.
-TIMEOUT = 300.0
 # Photos wait in memory until a batch of faces is full; this bounds what waits, in values (three a colour pixel).
 _HELD_VALUES = 100_000_000
-
-
-@dataclass(frozen=True)
-class Setup:
-    """All that a worker needs to know of a run; travels to other processes.
-
-    Parameters
-    ----------
-    registry : Registry
-        Light descriptions; the worker imports the components itself.
-    methods : tuple of str
-    request : PrivacyRequest
-    key : bytes
-        The run's secret.
-    estimators : mapping
-        Attribute -> estimator's name where not the default.
-    device : str
-    batch_size : int
-        How many faces a method is given at once.
-    on_no_face : {"fail", "skip", "copy"}
-    thorough : bool
-        See `facepriv.faces.find_faces`.
-    keep_metadata, audit : bool
-    timeout : float
-        Seconds after which a worker process that has finished no file is taken to hang.
-    """
-
-    registry: Registry
-    methods: tuple[str, ...]
-    request: PrivacyRequest
-    key: bytes = field(repr=False)
-    estimators: Mapping[str, str] = field(default_factory=dict)
-    device: str = "cpu"
-    batch_size: int = 8
-    on_no_face: OnNoFace = "fail"
-    thorough: bool = False
-    keep_metadata: bool = False
-    audit: bool = False
-    timeout: float = TIMEOUT
 
 
 #: Where a photo's bytes lie in a file: offset and length.
@@ -115,6 +71,10 @@ class Outcome:
         Number of faces treated.
     sha256, error : str
     audit : dict or None
+    source : str
+        SHA-256 of the input that the output was made from; empty where there is no output. It is private.
+    unchanged : int
+        Of the faces treated, how many came out as they went in. It is private: a drawn class may leave a face as it is.
     parts : tuple of (str, Outcome)
         Of a shard: its photos' names and outcomes, in their order.
     """
@@ -125,6 +85,8 @@ class Outcome:
     sha256: str = ""
     error: str = ""
     audit: dict[str, Any] | None = None
+    source: str = ""
+    unchanged: int = 0
     parts: tuple[tuple[str, Outcome], ...] = ()
 
     @property
@@ -157,14 +119,26 @@ class ChunkWorker:
         use_one_thread()  # again: a plugin may have brought torch in
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``run.json`` holds of the components: which they are, device, torch's version."""
-        methods = [method.info() for method in self.pipeline.methods]
-        return {
-            "device": self.setup.device,
-            "torch": _installed("torch"),
-            "methods": methods,
-            "estimators": {name: e.name for name, e in self.pipeline.estimators.items()},
-        }
+        """Return what ``run.json`` holds of the components: which they are, device, torch's version.
+
+        Raises
+        ------
+        FaceprivError
+            What a component raises when it is asked what it is; `PluginError` for any other error.
+        """
+        estimators = self.pipeline.estimators
+        try:
+            return {
+                "device": self.setup.device,
+                "torch": _installed("torch"),
+                "methods": [method.info() for method in self.pipeline.methods],
+                "estimators": {name: e.name for name, e in estimators.items()},
+                "estimator_weights": {name: e.weights for name, e in estimators.items()},
+            }
+        except FaceprivError:
+            raise
+        except Exception as error:  # a plugin may raise anything
+            raise PluginError(one_line(error)) from error
 
     def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
         """Work on `tasks`, faces of several photos together; yields one outcome a task, in any order.
@@ -216,16 +190,15 @@ class ChunkWorker:
             return
         for (task, _), result in zip(held, results, strict=True):
             audit = self._audit(task, result) if self.setup.audit else None
-            yield self._write(task, result.photo, "ok", len(result.prepared.faces), audit)
+            outcome = self._write(task, result.photo, "ok", len(result.prepared.faces))
+            yield replace(outcome, audit=audit, unchanged=_unchanged(result)) if outcome.sha256 else outcome
 
-    def _write(
-        self, task: Task, photo: Photo, status: Status, faces: int, audit: dict[str, Any] | None = None
-    ) -> Outcome:
+    def _write(self, task: Task, photo: Photo, status: Status, faces: int) -> Outcome:
         try:
             if not task.staged.parent.is_dir():  # the parent was killed, and the next run has tidied up
                 raise ImageError(f"{task.label}: the staging folder has gone")
             write_image(photo, task.staged, keep_metadata=self.setup.keep_metadata)
-            return Outcome(task.number, status, faces, file_sha256(task.staged), audit=audit)
+            return Outcome(task.number, status, faces, file_sha256(task.staged), source=photo.content_hash)
         except Exception as error:  # a full disk, a format that cannot hold this photo: this file only
             return _failed(task, error)
 
@@ -240,6 +213,14 @@ class ChunkWorker:
             "seed": request.seed,
             "faces": [_audit_face(result.prepared, n) for n in range(len(result.prepared.faces))],
         }
+
+
+def _unchanged(result: Protected) -> int:
+    """Return how many faces of a photo came out as they went in."""
+    before = result.prepared
+    if np.array_equal(before.photo.pixels, result.photo.pixels):
+        return len(before.faces)
+    return sum(np.array_equal(*pair) for pair in zip(before.batch.images, result.crops, strict=True))
 
 
 def _settings(setup: Setup) -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.protection.manifest import read_run
+from facepriv.protection.manifest import open_manifest, read_run
 from facepriv.protection.run import Summary
 
 
@@ -67,6 +67,30 @@ def one_error(result):
         ),
         ("photos -o photos --method darken --obfuscate gender", "is an input and would be written over"),
         ("photos -o out.jpg --method darken --obfuscate gender", "out.jpg: names one file"),
+        ("photos/000.png -o me.gif --method darken --obfuscate gender", "me.gif: facepriv does not write .gif"),
+        (
+            "photos -o out --method paint --obfuscate gender, race",
+            "--obfuscate 'gender,': a name is missing beside a comma; write lists without spaces: gender,NAME",
+        ),
+        (
+            "photos -o out --method paint --obfuscate gender ,race",
+            "',race' is taken for an input: names in a list have no spaces between them; write gender,race",
+        ),
+        (
+            "photos -o out --method paint --obfuscate gender race",
+            "'race' is taken for an input: names in a list have no spaces between them; write gender,race",
+        ),
+        ("photos -o out --method paint --obfuscate gender --keep race,", "--keep 'race,': a name is missing"),
+        (
+            "photos -o out --method paint --target gender=male, age=old",
+            "--target 'gender=male,': a name is missing beside a comma; write lists without spaces: gender=male,NAME",
+        ),
+        (
+            "photos -o out --method paint --policy random --target age=old",
+            "--policy random decides nothing here: it chooses the class of an attribute that --obfuscate names",
+        ),
+        ("photos -o out --method paint --policy flip --keep gender", "--policy flip decides nothing here"),
+        ("photos -o out --method darken --obfuscate gender --key-file /dev/zero", "/dev/zero: holds more than 65,536"),
     ],
 )
 def test_a_wrong_call_is_one_line_exits_with_2_and_writes_nothing(call, photos, tmp_path, line, text):
@@ -77,6 +101,29 @@ def test_a_wrong_call_is_one_line_exits_with_2_and_writes_nothing(call, photos, 
     assert text in one_error(result)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "photos"]
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["000.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["", "-o", "out", "--obfuscate", "gender"], "an input is an empty text"),
+        (["photos", "-o", "", "--obfuscate", "gender"], "the output is an empty text"),
+        (["photos", "-o", "out", "--obfuscate", ""], "--obfuscate '': names nothing"),
+    ],
+)
+def test_an_empty_word_is_refused(tiny, photos, tmp_path, monkeypatch, words, text):
+    photos(1)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["apply", "--method", "darken", *words])
+    assert result.exit_code == 2
+    assert text in one_error(result)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_an_attributes_name_may_be_a_folder_and_a_policy_that_decides_something_is_heard(call, photos):
+    photos(1, "gender")
+    line = "gender -o out --method paint --obfuscate race --target age=old --policy random --estimator "
+    assert call(f"{line}gender=bright-gender,race=bright-race,age=bright-age --workers 1").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -169,6 +216,45 @@ def test_no_face_options_are_counted_in_the_closing_line(call, photos, tmp_path,
     assert "1 copied UNPROTECTED, no face found" in call(f"photos -o copied --on-no-face copy {options}").stderr
 
 
+def test_unchanged_photos_are_counted_in_words_and_in_json(call, photos):
+    photos(2)
+    line = "photos -o out --method darken --obfuscate gender --strength 0 --workers 1"
+    result = call(line)
+    assert result.exit_code == 0
+    warning, last = result.stderr.splitlines()
+    assert (
+        warning == "facepriv: warning: 2 faces came out unchanged, so nothing is hidden there: a strength of 0 "
+        "changes nothing"
+    )
+    assert last.startswith("facepriv: 2 UNCHANGED, nothing hidden in them, in ")
+    summary = json.loads(call(f"{line} --overwrite --json").stdout)
+    assert (summary["protected"], summary["unchanged"], summary["unchanged_faces"]) == (0, 2, 2)
+    assert summary["warnings"] == [warning.removeprefix("facepriv: warning: ")]
+
+
+def test_outputs_that_exist_are_one_line_and_each_is_in_the_json(call, photos):
+    photos(3)
+    line = "photos -o out --method darken --obfuscate gender --workers 1"
+    assert call(line).exit_code == 0
+    result = call(f"{line} --json")
+    assert result.exit_code == 1
+    assert one_error(result).startswith("out/000.png and 2 more: exists already; --resume")
+    summary = json.loads(result.stdout)
+    assert (summary["failed"], len(summary["errors"])) == (3, 3)
+    assert "3 failed" in call(line).stderr
+
+
+def test_an_output_folder_inside_the_input_is_named_and_its_outputs_left_out(call, photos, tmp_path):
+    photos(2)
+    options = "--method darken --obfuscate gender --workers 1"
+    assert call(f"photos -o photos/first {options}").exit_code == 0
+    for more in ("--dry-run", ""):
+        result = call(f"photos -o photos/second {options} {more}")
+        assert result.exit_code == 0
+        assert "facepriv: warning: photos/first: is the output folder of an earlier run" in result.stderr
+    assert sorted(path.name for path in (tmp_path / "photos/second").glob("**/*.png")) == ["000.png", "001.png"]
+
+
 class TestDryRun:
     """Shows what would be done, and does nothing."""
 
@@ -190,6 +276,33 @@ class TestDryRun:
         assert content["todo"] == [{"input": "photos/001.png", "output": "out/001.png"}]
         assert len(content["errors"]) == 1
         assert "out/000.png: exists already" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("method", "options", "text"),
+        [
+            ("unloadable", "", "'unloadable' cannot be loaded from tiny_methods:NotThere"),
+            ("paint", "--estimator gender=from-a-file", "estimator 'from-a-file' cannot be built"),
+            ("tuned", "--set tuned.amount=2", "tuned.amount: expected 0 to 1, got 2"),
+            ("paint", "--target age=neutral", "'paint' cannot make age neutral"),
+            ("darken", "--device nonsense", "device 'nonsense' cannot be used"),
+            ("darken", "--engine ray --device cuda:1", "Ray hands the GPUs out"),
+            ("darken", "--engine ray --address 127.0.0.1:9", "no Ray cluster answers there"),
+        ],
+    )
+    def test_refuses_what_the_run_refuses(self, call, photos, tmp_path, method, options, text):
+        photos(1)
+        line = f"photos -o out --method {method} --obfuscate gender --workers 1 {options}"
+        dry, run = call(f"{line} --dry-run"), call(line)
+        assert text in one_error(dry)
+        assert (dry.exit_code, one_error(dry)) == (run.exit_code, one_error(run))
+        assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+    def test_refuses_where_another_run_is_writing(self, call, photos, tmp_path):
+        photos(1)
+        with open_manifest(tmp_path / "out/facepriv-run", {}):
+            result = call("photos -o out --method darken --obfuscate gender --dry-run --workers 1")
+        assert result.exit_code == 2
+        assert "another facepriv run is writing there" in one_error(result)
 
     def test_knows_wrong_names(self, call, photos):
         photos(1)

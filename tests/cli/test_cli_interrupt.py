@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX"
 @pytest.fixture
 def expected(tiny, photos, tmp_path):
     """Name -> bytes of a whole run over ``photos/``, made in this process."""
-    options = Options((str(photos(COUNT)),), str(tmp_path / "whole"), ("noise", "slow"), workers=0)
+    options = Options(inputs=(str(photos(COUNT)),), out=str(tmp_path / "whole"), methods=("noise", "slow"), workers=0)
     assert run_plan(make_plan(options, tiny)).done == COUNT
     return {path.name: path.read_bytes() for path in (tmp_path / "whole").glob("*.png")}
 

@@ -273,7 +273,7 @@ def test_a_face_for_which_a_matcher_gives_no_number_is_a_failure_and_named(call,
 def no_model(monkeypatch):
     """Fail where a model is built or a photo is read."""
     monkeypatch.setattr("facepriv.evaluation.judges.Judges.build", lambda *given: pytest.fail("built a model"))
-    monkeypatch.setattr("facepriv.images.read_image", lambda *given: pytest.fail("read a photo"))
+    monkeypatch.setattr("facepriv.image.read_image", lambda *given: pytest.fail("read a photo"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The components of `tiny_plugin`; importing this module is what its descriptors put off."""
 
+import json
 import os
 import signal
 import time
@@ -49,7 +50,10 @@ class Noise(Perturber):
 
 
 class Paint(Perturber):
-    """Fills the face with the colour of its wanted classes; unknown is black."""
+    """Fills the face with the colour of its wanted classes; unknown is black.
+
+    The environment variable ``TINY_INFO`` holds what it says of itself instead, as JSON.
+    """
 
     attributes = _ALL
     crop_size = 64
@@ -57,7 +61,8 @@ class Paint(Perturber):
     paste = "replacement"
 
     def info(self):
-        return {"version": "7", "weights": "f" * 64, "seen": ["bright-gender"], "dtype": "bfloat16"}
+        own = {"version": "7", "weights": "f" * 64, "seen": ["bright-gender"], "dtype": "bfloat16"}
+        return own | json.loads(os.environ.get("TINY_INFO") or "{}")
 
     def _perturb(self, faces, source, target, strength, rngs):
         colour = np.stack([STEP * (target[name] + 1) for name in _ALL], axis=1).astype(np.float32)
@@ -172,6 +177,22 @@ class Slow(Noise):
     def _perturb(self, faces, source, target, strength, rngs):
         time.sleep(0.15 * len(faces))
         return super()._perturb(faces, source, target, strength, rngs)
+
+
+class Still(Darken):
+    """Returns what it is given."""
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        return faces.images.copy()
+
+
+class FirstOnly(Darken):
+    """Darkens the first face that it is given, and no other."""
+
+    def _perturb(self, faces, source, target, strength, rngs):
+        changed = super()._perturb(faces, source, target, strength, rngs)
+        changed[1:] = faces.images[1:]
+        return changed
 
 
 class Weightless(Darken):

@@ -30,6 +30,8 @@ def facepriv_components():
         _method("deadly", "Deadly", ("gender",)),
         _method("odd", "Odd", ("gender",)),
         _method("slow", "Slow", ("gender",)),
+        _method("still", "Still", ("gender",)),
+        _method("first-only", "FirstOnly", ("gender",)),
         _method("unloadable", "NotThere", ("gender",)),
         _method("weightless", "Weightless", ("gender",)),
         _method("threads", "Threads", ("gender",)),

@@ -23,7 +23,8 @@ from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import is_shard
 from facepriv.protection.local import LocalEngine
-from facepriv.protection.worker import Outcome, Setup, Task
+from facepriv.protection.options import Setup
+from facepriv.protection.worker import Outcome, Task
 from facepriv_ray.cluster import SAME, connected, ray_errors
 
 _T = TypeVar("_T")

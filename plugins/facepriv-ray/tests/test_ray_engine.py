@@ -26,10 +26,10 @@ from facepriv.cli import main
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.protection.local import LocalEngine
 from facepriv.protection.manifest import read_run
-from facepriv.protection.options import Options
+from facepriv.protection.options import Options, Setup
 from facepriv.protection.request import PrivacyRequest
 from facepriv.protection.run import make_plan, run_plan
-from facepriv.protection.worker import Outcome, Setup, Task
+from facepriv.protection.worker import Outcome, Task
 from facepriv.registry import registry
 
 TINY = Path(__file__).parents[3] / "tests" / "tiny"
@@ -73,7 +73,7 @@ def run(tiny, tmp_path):
 
     def go(source, out, report=None, **options):
         given = {"methods": ("noise", "paint"), "key": KEY, "estimators": BRIGHT, "request": DRAWN, **options}
-        return run_plan(make_plan(Options((str(source),), str(tmp_path / out), **given), registry()), report)
+        return run_plan(make_plan(Options(inputs=(str(source),), out=str(tmp_path / out), **given), registry()), report)
 
     return go
 
@@ -229,7 +229,9 @@ def setup(tiny):
     """Return ``setup(methods, **options)``."""
 
     def make(methods="darken", **options):
-        return Setup(tiny, tuple(methods.split()), PrivacyRequest(("gender",)), KEY, **options)
+        return Setup(
+            registry=tiny, methods=tuple(methods.split()), request=PrivacyRequest(("gender",)), key=KEY, **options
+        )
 
     return make
 

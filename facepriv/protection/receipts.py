@@ -1,0 +1,226 @@
+"""Receipts: which request an output answers, kept in the user's state directory and not in the output folder.
+
+The public record of a run must not tell what was hidden, so it cannot tell whether an output answers the request of a
+resumed run. A receipt can: a keyed digest (HMAC-SHA256) of the request, the contents of the input and of the output.
+Each output folder has one file, named by a hash of its path. Its first line holds the secret key of its receipts, the
+others hold one receipt each. Receipts name no photo and no request; nobody can compute one without the secret.
+
+A receipt is written *before* the output gets its name, so a finished output always has one, wherever a run is killed.
+A lost receipt costs time only: a resumed run makes that output again. Files that no run has written to for a year go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from platformdirs import user_state_path
+
+from facepriv.errors import one_line
+
+_HEAD = b"facepriv-receipts 1 "
+_SECRET_BYTES = 32
+_WHOLE_HEAD = re.compile(re.escape(_HEAD) + rb"([0-9a-f]{%d})" % (2 * _SECRET_BYTES))
+#: Characters of a receipt: 128 bits, as hex.
+_LENGTH = 32
+#: Days for which the receipts of an output folder are kept after the last run into it.
+_KEPT_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a receipt vouches for: this output answers this request for this input.
+
+    Parameters
+    ----------
+    request : str
+        All that decides an output beside the photo, see `facepriv.protection.answers.request_text`.
+    name, status : str
+        Of the output in the manifest, see `facepriv.protection.manifest.Row`.
+    source, made : str
+        SHA-256 of the input and of the output, hex.
+    audit : bool
+        Whether the record says what was hidden.
+    on_no_face : str
+        The option, where the output depends on it; else empty.
+    """
+
+    request: str
+    name: str
+    status: str
+    source: str
+    made: str
+    audit: bool
+    on_no_face: str = ""
+
+    def receipt(self, secret: bytes) -> bytes:
+        """Return the receipt under a secret."""
+        parts = [
+            self.request,
+            self.name,
+            self.status,
+            self.source,
+            self.made,
+            self.audit,
+            self.on_no_face,
+        ]
+        digest = hmac.new(secret, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+        return digest[:_LENGTH].encode()
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """The receipts of one output folder as read."""
+
+    secret: bytes
+    known: frozenset[bytes]
+
+    def confirm(self, claim: Claim) -> bool:
+        """Tell whether there is a receipt for a claim."""
+        return claim.receipt(self.secret) in self.known
+
+
+def receipts_path(record: Path) -> Path:
+    """Return the file of the receipts that belong to a run folder."""
+    name = hashlib.sha256(os.fsencode(record.resolve())).hexdigest()
+    return user_state_path("facepriv", appauthor=False) / "receipts" / name
+
+
+def described_place(record: Path) -> str:
+    """Return where the receipts of a run folder are looked for, for messages."""
+    try:
+        return str(receipts_path(record))
+    except (OSError, RuntimeError):
+        return "there is no home folder, and XDG_STATE_HOME is not set"
+
+
+def read_receipts(record: Path | None) -> Receipts | None:
+    """Read the receipts of a run folder; None where this user has none, or where they cannot be read."""
+    if record is None:
+        return None
+    try:
+        head, _, rest = receipts_path(record).read_bytes().partition(b"\n")
+    except (OSError, RuntimeError):  # no home folder, no rights, or no such file: all mean that nothing is known
+        return None
+    whole = _WHOLE_HEAD.fullmatch(head)
+    return Receipts(bytes.fromhex(whole[1].decode()), frozenset(rest.split())) if whole else None
+
+
+class ReceiptWriter:
+    """Adds receipts of one run folder. A state directory that cannot be written ends no run: `problem` says so.
+
+    Parameters
+    ----------
+    record : Path or None
+        The run folder; None: there is none, and no receipts are kept.
+    """
+
+    def __init__(self, record: Path | None) -> None:
+        self.record = record
+        self.problem = ""
+        self._descriptor: int | None = None
+        self._secret = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def add(self, claim: Claim) -> None:
+        """Write a receipt; afterwards it survives the end of this process."""
+        if self.record is None or self.problem:
+            return
+        try:
+            if self._descriptor is None:
+                self._open(receipts_path(self.record))
+            assert self._descriptor is not None
+            # One line in one call: lines of two runs that write at once do not mix. The end of line before it closes
+            # what a full disk left of an earlier one.
+            os.write(self._descriptor, b"\n" + claim.receipt(self._secret) + b"\n")
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or one_line(error)
+            place = getattr(error, "filename", None) or "the state directory"
+            self.problem = (
+                f"{place}: {reason}; --resume will not know what this run made: set XDG_STATE_HOME to a folder "
+                "that can be written"
+            )
+
+    def _open(self, path: Path) -> None:
+        _make_private(path.parent)
+        start = _start(path)
+        if not _WHOLE_HEAD.match(start or b""):
+            _remove_old(path.parent)
+            _begin(path, replace=start is not None)
+        found = _WHOLE_HEAD.match(_start(path) or b"")
+        if found is None:
+            raise OSError(f"{path}: was changed by another program")
+        self._secret = bytes.fromhex(found[1].decode())
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder of ours in the user's state directory, that nobody else may enter."""
+    ours = folder.parent
+    if not ours.is_absolute():
+        raise OSError("there is no home folder")
+    ours.parent.mkdir(parents=True, exist_ok=True)
+    ours.mkdir(mode=0o700, exist_ok=True)
+    if os.name == "posix" and ours.stat().st_mode & 0o077:
+        ours.chmod(0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove the files of output folders into which no run has written for long; most of those folders are gone."""
+    oldest = time.time() - _KEPT_DAYS * 86_400
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # another run was faster
+            if file.stat().st_mtime < oldest:
+                file.unlink()
+
+
+def _start(path: Path) -> bytes | None:
+    """Return the bytes of a file's first line as far as they may be ours; None where there is no file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_HEAD) + 2 * _SECRET_BYTES)
+    except FileNotFoundError:
+        return None
+
+
+def _begin(path: Path, *, replace: bool) -> None:
+    """Make a file with a secret of its own, whole or not at all; of two runs that do so at once, the first one's stays.
+
+    A damaged file is replaced: its receipts are worth nothing without their secret.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(_HEAD + secrets.token_hex(_SECRET_BYTES).encode() + b"\n")
+        if replace or not _linked(temporary, path):
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _linked(file: Path, name: Path) -> bool:
+    """Give a file a second name unless that is taken; returns False where the file system has no hard links."""
+    try:
+        os.link(file, name)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
