@@ -49,11 +49,15 @@ def cluster():
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S": "120",  # all actors begin together
+            # Besides `temp_dir`, Ray's Cluster writes its address below the default folder for temporary files. That
+            # folder exists only where Ray has run, and there it may name a cluster of the user's.
+            "RAY_TMPDIR": folder,
             **QUIET,
             **OWN,
         }
         for name, value in values.items():
             patch.setenv(name, value)
+        Path(folder, "ray").mkdir()
         from ray.cluster_utils import Cluster
 
         node = {"temp_dir": folder, "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}
