@@ -24,7 +24,7 @@ from facepriv.cli import main
 from facepriv.contracts import PrivacyRequest
 from facepriv.engines import ray as engine_module
 from facepriv.engines.chunk import Outcome, Setup, Task
-from facepriv.engines.cluster import MISSING, OWN, QUIET
+from facepriv.engines.cluster import MISSING, OWN, QUIET, _base
 from facepriv.engines.local import LocalEngine
 from facepriv.engines.ray import RayEngine, _Made, _Supervisor
 from facepriv.errors import PluginError, UsageError, WeightsError
@@ -42,7 +42,11 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one CPU each, on loopback: the head, and one that a test may kill; skips where Ray is missing."""
-    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="f-", ignore_cleanup_errors=True) as folder:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # Paths of Ray's sockets have little room, and not every folder for temporary files leaves enough.
+        TemporaryDirectory(prefix="f-", dir=_base(), ignore_cleanup_errors=True) as folder,
+    ):
         # Before Ray is imported. Whoever reaches a cluster runs what he likes there, hence a password.
         values = {
             "PYTHONPATH": os.pathsep.join([str(TINY), os.environ.get("PYTHONPATH", "")]),
