@@ -115,7 +115,7 @@ def trace(words, place):
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
         env = {**kept, "HOME": str(home), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
         call = [*STRACE, "-o", str(calls), sys.executable, *words]
-        done = subprocess.run(call, cwd=place, env=env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(call, cwd=place, env=env, capture_output=True, text=True, timeout=600)
         asked = [line for line in calls.read_text(errors="replace").splitlines() if asks(line)]
         # Of the latter only files: torch's compiler makes an empty folder there.
         files = [name for name in _left(temporary) if not Path(temporary, name).is_dir()]
@@ -162,8 +162,9 @@ def traces(strace, material):
     """Return name -> future `Trace` of every call; they run at the same time, as many as there are processors."""
     programs = {name: ["-m", "facepriv", *words.split()] for name, words in CALLS.items()}
     programs["from Python"] = ["-c", dedent(SCRIPT)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield {name: pool.submit(trace, words, material) for name, words in programs.items()}
+    pool = ThreadPoolExecutor(os.cpu_count())
+    yield {name: pool.submit(trace, words, material) for name, words in programs.items()}
+    pool.shutdown(cancel_futures=True)
 
 
 def test_every_command_is_traced():
