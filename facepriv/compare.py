@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from facepriv import __version__
+from facepriv.caches import make_private
 from facepriv.compare_attacks import adversaries_of, attack_outputs
 from facepriv.compare_figures import measure_outputs
 from facepriv.compare_setup import Setup, Unwatched, Watch
@@ -39,6 +40,7 @@ def compare(setup: Setup, watch: Watch | None = None) -> Comparison:
     FaceprivError
         If a photo cannot be read, or a method, a judge or an attack fails.
     """
+    make_private(setup.place)
     told = watch or Unwatched()
     truth = Truth.of(setup.photos)
     trials, skipped = trials_of(setup)

@@ -81,8 +81,11 @@ def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
     check_installed()
     check_place(given["out"])
     setup = _setup(given, attacks)
+    from facepriv.caches import prepare_work_folder
     from facepriv.compare import compare
     from facepriv.report.page import write_report
+
+    console.note(prepare_work_folder(setup.place))
 
     with Bars() as bars:
         try:
@@ -97,6 +100,7 @@ def run(given: Mapping[str, Any], attacks: tuple[str, ...]) -> None:
 
 def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
     """Turn the command line into a setup; raises `UsageError` where parts of it contradict one another."""
+    from facepriv.caches import cache_folder
     from facepriv.compare_setup import make_setup
     from facepriv.evaluation.photos import photos_of
     from facepriv.report.examples import bundled, of_folder
@@ -110,7 +114,7 @@ def _setup(given: Mapping[str, Any], attacks: tuple[str, ...]) -> Setup:
     part = f", part {given['part']}" if given["part"] else ""
     first = f", first {given['limit']} files" if given["limit"] else ""
     return make_setup(
-        photos, given["work"] or _cache(), name=f"{layout}{part}{first}",
+        photos, given["work"] or cache_folder("compare"), name=f"{layout}{part}{first}",
         methods=Names.joined(given["methods"]), outputs=outputs or ("+".join(hidden or ("gender",)),),
         estimators=Names.joined(given["estimators"]), matchers=Names.joined(given["matchers"]),
         settings=given["settings"], attacks=attacks, examples=shown, workers=given["workers"] or os.cpu_count() or 1,
@@ -136,10 +140,6 @@ def layout_of(root: Path) -> str:
     if len(found) != 1:
         raise UsageError(f"{root}: name its layout with --layout, one of {', '.join(layouts())}")
     return found[0]
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "compare"
 
 
 def _show(done: Comparison) -> None:

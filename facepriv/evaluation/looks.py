@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.caches import make_private
 from facepriv.datasets.crops import crop_subject
 from facepriv.errors import DataError
 from facepriv.evaluate import JUDGE_SIZE, Judges, Looks, look_at, spread
@@ -58,7 +59,8 @@ class LookStore:
         self.place = "memory" if folder is None else str(folder / "looks.sqlite")
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private(folder)
+                Path(self.place).touch(mode=0o600)  # the folder may be one of the user's that others can read
             self._base = sqlite3.connect(":memory:" if folder is None else self.place, timeout=60)
             self._base.execute(
                 "CREATE TABLE IF NOT EXISTS answers (judge TEXT, photo TEXT, shape TEXT, value BLOB, "
