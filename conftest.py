@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory, mkstemp
 
 import pytest
 
+import facepriv  # noqa: F401  # before any test file imports onnxruntime: it turns the telemetry off
+
 _OFFLINE = Path(__file__).parent / "tests" / "offline"
 
 

@@ -73,13 +73,19 @@ def main(
 
 def show_generator(found: dict[str, Any]) -> None:
     """Print milliseconds a face, and the ratios with their bars."""
-    print(f"\ngenerator, a face of {found['size']} pixels, {found['threads']} threads, {found['dtype']}")
+    by = f"{found['dtype']} ({found['units'] or 'no units for bfloat16'})"
+    print(f"\ngenerator, a face of {found['size']} pixels, {found['threads']} threads, {by}")
     table(
         ("", "ms a face: least", "median", "most"), [(name, *_thousandths(s)) for name, s in found["seconds"].items()]
     )
     bars = (
         ("times the faces/s of StarGAN", "times_stargan", bench_generator.TIMES_STARGAN, True),
-        ("times the faces/s of its own eager float32", "times_own", bench_generator.TIMES_OWN, True),
+        (
+            "times the faces/s of its own eager float32",
+            "times_own",
+            bench_generator.TIMES_OWN.get(found["units"]),
+            True,
+        ),
         ("times the seconds of its convolutions", "times_convolutions", bench_generator.TIMES_CONVOLUTIONS, False),
     )
     for text, key, bar, least in bars:
@@ -132,7 +138,9 @@ def _spread(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.1f} ({ratio['least']:.1f} to {ratio['most']:.1f})"
 
 
-def _bar(value: float, bar: float, *, least: bool = True) -> str:
+def _bar(value: float, bar: float | None, *, least: bool = True) -> str:
+    if bar is None:
+        return "no bar on this processor"
     holds = value >= bar if least else value <= bar
     return f"{'at least' if least else 'at most'} {bar:g}: {'holds' if holds else 'FALLS SHORT'}"
 

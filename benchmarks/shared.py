@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import click
 import numpy as np
 
+from facepriv import files
 from facepriv.cli.console import Failure
 from facepriv.datasets import readers
 from facepriv.datasets.readers import lfw
@@ -65,8 +65,10 @@ json_option = click.option("--json", "json_path", type=click.Path(path_type=Path
 
 
 def cache_folder(work: Path | None, name: str) -> Path:
-    """Return the folder that was asked for, or one of this name in the user's cache."""
-    return work or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / name
+    """Return the folder that was asked for, or one of this name in the user's cache; says what is kept there."""
+    place = work or files.cache_folder(name)
+    print(files.prepare_work_folder(place), file=sys.stderr)
+    return place
 
 
 def visible(root: Path, limit: int | None = None) -> list[Record]:

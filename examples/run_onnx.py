@@ -10,6 +10,9 @@ Name a class for every attribute: the face's own where nothing is to change.
 
 import argparse
 import json
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
 
 import numpy as np
 import onnxruntime

@@ -7,6 +7,7 @@
 methods over a data set. `facepriv.metrics` holds the measures alone. Each is imported on first use.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,3 +27,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+# onnxruntime 1.29 and newer has telemetry: its import makes files in the home folder and asks for its collector's
+# address. Only this variable prevents that, and only where it is set before the import. Every command, worker process,
+# Ray actor and plugin imports this package first.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

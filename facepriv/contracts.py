@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.arrays import check_finite, check_form, check_images, check_labels, check_range
 from facepriv.errors import ContractError, UsageError
 from facepriv.schema import attribute
 
@@ -64,35 +65,6 @@ class FaceBatch:
         """Return the faces selected by `index`, with their landmarks and labels."""
         landmarks = None if self.landmarks is None else self.landmarks[index]
         return FaceBatch(self.images[index], landmarks, {k: v[index] for k, v in self.labels.items()})
-
-
-def check_images(images: Any, what: str = "images") -> None:
-    """Raise `ContractError` unless `images` is (N, S, S, 3) float32, finite, in [0, 1]."""
-    if not isinstance(images, np.ndarray):
-        raise ContractError(f"{what}: expected a NumPy array, got {type(images).__name__}")
-    if images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
-        raise ContractError(f"{what}: expected shape (N, S, S, 3), got {images.shape}")
-    if images.dtype != np.float32:
-        raise ContractError(f"{what}: expected float32, got {images.dtype}")
-    if not images.size:
-        return
-    low, high = float(images.min()), float(images.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ContractError(f"{what}: expected finite values, got NaN or infinity")
-    if low < 0 or high > 1:
-        raise ContractError(f"{what}: expected values in [0, 1], got [{low:.4g}, {high:.4g}]")
-
-
-def check_labels(name: str, labels: Any, count: int) -> None:
-    """Raise unless `labels` is (count,) int64 of known classes of attribute `name`, or -1."""
-    classes = attribute(name).classes
-    if not isinstance(labels, np.ndarray) or labels.shape != (count,) or labels.dtype != np.int64:
-        got = f"{labels.dtype} {labels.shape}" if isinstance(labels, np.ndarray) else type(labels).__name__
-        raise ContractError(f"labels of {name}: expected int64 ({count},), got {got}")
-    if labels.size and (labels.min() < -1 or labels.max() >= len(classes)):
-        raise ContractError(
-            f"labels of {name}: expected -1 to {len(classes) - 1}, got {labels.min()} to {labels.max()}"
-        )
 
 
 class Perturber(ABC):
@@ -162,16 +134,12 @@ class Perturber(ABC):
         size = faces.images.shape[1]
         inner = resized(faces, self.crop_size or size)
         result = self._perturb(inner, source, target, strength, rngs)
-        if not isinstance(result, np.ndarray) or result.shape != inner.images.shape:
-            got = result.shape if isinstance(result, np.ndarray) else type(result).__name__
-            raise ContractError(f"{type(self).__name__} returned {got}, expected {inner.images.shape}")
-        if result.dtype.kind != "f":
-            raise ContractError(f"{type(self).__name__} returned {result.dtype}, expected floats in [0, 1]")
+        check_form(result, inner.images.shape, type(self).__name__)
         result = result.astype(np.float32, copy=False)
-        if not np.isfinite(result).all():
-            raise ContractError(f"{type(self).__name__} returned NaN or infinity")
+        check_finite(result, type(self).__name__)
+        check_range(result, type(self).__name__)
         if result.shape[1] != size:
-            # Only the difference is resized, so that the crop keeps its own detail.
+            # Only the difference is resized, so that the crop keeps its own detail. It may overshoot.
             result = faces.images + resize_images(result - inner.images, size)
         return np.clip(result, 0.0, 1.0)
 
@@ -184,7 +152,13 @@ class Perturber(ABC):
         strength: float,
         rngs: Sequence[np.random.Generator],
     ) -> NDArray[Any]:
-        """Do the work on valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`."""
+        """Do the work on valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`.
+
+        Returns
+        -------
+        ndarray
+            The faces' shape, floats in [0, 1]. What lies outside by more than `facepriv.arrays.ROUNDING` is an error.
+        """
 
     def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence[Any]) -> None:
         if not isinstance(faces, FaceBatch):

@@ -5,6 +5,7 @@ pluggy's own entry-point loader lets one broken plugin end the program; here eac
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -40,6 +41,7 @@ class Plugin:
     version: str
     components: tuple[Descriptor, ...] = ()
     error: str = ""
+    traceback: str = field(default="", compare=False, repr=False)
 
 
 @dataclass
@@ -95,8 +97,7 @@ class Registry:
         if owners:
             raise PluginError(_clash_text(kind, name, [plugin for plugin, _ in owners]))
         known = self.descriptors(kind)
-        broken = [plugin.distribution for plugin in self.plugins if plugin.error]
-        hint = f"; not loaded: {', '.join(broken)} (see 'facepriv plugins')" if broken else ""
+        hint = "".join(f"; not loaded: {p.distribution}: {p.error}" for p in self.plugins if p.error)
         listed = f"known are {', '.join(known)}" if known else "none is installed"
         raise UsageError(f"unknown {kind} '{name}'{nearest(name, known)}: {listed}{hint}")
 
@@ -191,7 +192,8 @@ def _load(point: EntryPoint) -> Plugin:
     except PluginError as error:
         return Plugin(point.name, distribution, version, error=str(error))
     except (Exception, SystemExit) as error:  # one broken plugin must not end the program
-        return Plugin(point.name, distribution, version, error=one_line(error))
+        shown = "".join(traceback.format_exception(error))
+        return Plugin(point.name, distribution, version, error=one_line(error), traceback=shown)
 
 
 def _components(module: Any) -> tuple[Descriptor, ...]:

@@ -129,16 +129,41 @@ def test_a_ray_cluster_of_our_own_listens_on_loopback_only(tmp_path):
     assert set(done.stdout.split()) <= loopback
 
 
-@pytest.mark.skipif(find_spec("facepriv_privacynet") is None, reason="facepriv-privacynet is not installed")
-def test_privacynet_is_applied_where_there_is_no_network_at_all(astronaut_file, tmp_path):
-    """A network namespace of its own holds no interface that is up, not even loopback."""
+#: Begins the command with loopback up: in a new network namespace no interface is.
+LOOPBACK_UP = """
+    import fcntl, os, socket, struct, sys
+    SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def applied_without_network(astronaut_file, tmp_path):
+    """Return ``applied_without_network(words, *before)``: protects a portrait in a network namespace of its own."""
     without = ["unshare", "-n" if os.geteuid() == 0 else "-rn"]
     if shutil.which("unshare") is None or subprocess.run([*without, "true"], capture_output=True).returncode:
         pytest.skip("no network namespace can be made here (unshare -n)")
-    line = f"-m facepriv apply {astronaut_file} -o out --method privacynet --obfuscate gender"
-    done = subprocess.run(
-        [*without, sys.executable, *line.split()], cwd=tmp_path, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert "1 protected (1 face)" in done.stderr
-    assert (tmp_path / "out/astronaut.png").read_bytes() != astronaut_file.read_bytes()
+
+    def run(words, *before):
+        line = f"-m facepriv apply {astronaut_file} -o out --obfuscate gender {words}"
+        call = [*without, sys.executable, *before, *line.split()]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "1 protected (1 face)" in done.stderr
+        assert (tmp_path / "out/astronaut.png").read_bytes() != astronaut_file.read_bytes()
+
+    return run
+
+
+@pytest.mark.skipif(find_spec("facepriv_privacynet") is None, reason="facepriv-privacynet is not installed")
+def test_privacynet_is_applied_where_there_is_no_network_at_all(applied_without_network):
+    """Not even loopback."""
+    applied_without_network("--method privacynet")
+
+
+@pytest.mark.skipif(find_spec("facepriv_pixelate") is None, reason="facepriv-pixelate is not installed")
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (facepriv[ray])")
+def test_a_ray_cluster_of_our_own_needs_loopback_only(applied_without_network):
+    applied_without_network("--method pixelate --engine ray", "-c", dedent(LOOPBACK_UP))

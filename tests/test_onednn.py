@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facepriv.inference import NONE, RELU, RELU6, Convolution, can_fuse
+from facepriv.inference.onednn import NONE, RELU, RELU6, Convolution, can_fuse
 
 pytestmark = pytest.mark.skipif(not can_fuse(), reason="this build of torch has not the operators")
 

@@ -258,6 +258,16 @@ class TestErrors:
         with pytest.raises(PluginError, match=r"method 'misshapen': Misshapen returned \(1, 223, 224, 3\), expected"):
             build("misshapen").protect(portraits[0])
 
+    def test_a_method_that_returns_levels_of_an_8_bit_photo_is_named_and_nothing_is_clipped(
+        self, build, portraits, monkeypatch
+    ):
+        pipeline = build("darken")
+        method = pipeline.methods[0].perturber
+        monkeypatch.setattr(method, "_perturb", lambda faces, *_: faces.images * np.float32(255))
+        expected = r"^method 'darken': Darken returned values in \[\d.*, 2\d\d.*\], expected \[0, 1\]: scale them, or"
+        with pytest.raises(PluginError, match=expected):
+            pipeline.protect(portraits[0])
+
     def test_damaged_weights_stay_what_they_are(self, build, portraits):
         with pytest.raises(WeightsError, match="SHA-256 is wrong"):
             build("weightless").protect(portraits[0])

@@ -205,6 +205,7 @@ def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) ->
 def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
     """Run a comparison from the command line's options, write the report and print its first table."""
     from facepriv.evaluation.conditions import check_named, read_condition
+    from facepriv.files import prepare_work_folder
     from facepriv.report.page import check_installed, check_place, write_reports
 
     check_installed()
@@ -213,6 +214,8 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
     setups = _setups(options, attacks)
     for setup in setups:
         check_named(conditions, setup.panel.components)
+    for folder in {setup.place for setup in setups}:
+        console.note(prepare_work_folder(folder))
     with Bars() as bars:
         try:
             done = [_compared(setup, options.examples, bars) for setup in setups]
@@ -260,6 +263,7 @@ def _judged(conditions: Sequence[Condition], comparison: Comparison) -> bool:
 def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[Setup]:
     """Turn the command line into a setup for each set; raises `UsageError` where parts of it contradict one another."""
     from facepriv.evaluation.setup import make_setup
+    from facepriv.files import cache_folder
 
     hidden, outputs = Names.joined(options.obfuscate), Names.joined(options.outputs)
     if hidden and outputs:
@@ -272,7 +276,7 @@ def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[Setup]
     return [
         make_setup(
             photos,
-            options.work or _cache(),
+            options.work or cache_folder("compare"),
             name=name,
             methods=Names.joined(options.methods),
             outputs=outputs or ("+".join(hidden or ("gender",)),),
@@ -301,10 +305,6 @@ def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
     part = f", part {options.part}" if options.part else ""
     first = f", first {options.limit} files" if options.limit else ""
     return f"{layout}{part}{first}", photos
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "compare"
 
 
 def _show(done: Comparison, *, named: bool) -> None:

@@ -20,6 +20,7 @@ from facepriv._version import __version__
 from facepriv.contracts import FaceBatch, Perturber
 from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor
+from facepriv.inference.devices import bfloat16_units
 from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.registry import Registry, load_target
 from facepriv.schema import ATTRIBUTES
@@ -135,12 +136,15 @@ def _device(device: str) -> Iterator[Finding]:
     yield Finding(
         "ok", "device", f"{device}, {torch.get_num_threads()} threads; CUDA {_yes(torch.cuda.is_available())}"
     )
-    try:
-        x = torch.ones(8, 8, device=device, dtype=torch.bfloat16)
-        works = bool(((x @ x).float() == 8).all())
-    except RuntimeError:
-        works = False
-    yield Finding("ok" if works else "warn", "bf16", f"{_yes(works)} on {device}")
+    yield Finding("ok", "precision", _precision(torch.device(device).type))
+
+
+def _precision(kind: str) -> str:
+    """Say in which number format networks multiply on this kind of device where the user chooses none, and why."""
+    units = bfloat16_units(kind)
+    if units:
+        return f"bfloat16 by default: {kind} multiplies it in hardware ({units})"
+    return f"float32 by default: {kind} has no units that multiply bfloat16"
 
 
 def _yes(value: bool) -> str:

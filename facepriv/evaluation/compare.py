@@ -22,6 +22,7 @@ from facepriv.evaluation.requests import possible
 from facepriv.evaluation.results import Comparison, Output
 from facepriv.evaluation.setup import NoProgress, Progress, Setup
 from facepriv.evaluation.truth import Truth
+from facepriv.files import make_private
 from facepriv.registry import build_method
 from facepriv.schema import ATTRIBUTES
 
@@ -62,6 +63,7 @@ def compare(setup: Setup, progress: Progress | None = None) -> ComparisonRun:
     FaceprivError
         If a photo cannot be read, or a method or a judge fails.
     """
+    make_private(setup.place)
     progress = progress or NoProgress()
     truth = Truth.of(setup.photos)
     output_runs, skipped = runs_of(setup)

@@ -187,7 +187,7 @@ def evaluate_folders(
         Judges that the protection was made against, besides those that the record of a run names.
     age : str
         The age group that was aimed at, or nothing.
-    store : LookStore, optional
+    store : PredictionStore, optional
         What is known already, and where what is new is kept.
     workers : int
         Processes; 0 works in this one.

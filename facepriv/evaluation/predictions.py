@@ -22,7 +22,7 @@ from facepriv.evaluation.crops import JUDGE_SIZE
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.keys import judge_key
 from facepriv.faces.subject import Crop, crop_subject
-from facepriv.files import file_hash
+from facepriv.files import file_hash, make_private
 from facepriv.hookspecs import Kind
 from facepriv.pool import spread
 
@@ -51,7 +51,8 @@ class PredictionStore:
         self.place = "memory" if folder is None else str(folder / "looks.sqlite")
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_private(folder)
+                Path(self.place).touch(mode=0o600)  # the folder may be one of the user's that others can read
             self._base = sqlite3.connect(":memory:" if folder is None else self.place, timeout=60)
             self._base.execute(
                 "CREATE TABLE IF NOT EXISTS answers (judge TEXT, photo TEXT, shape TEXT, value BLOB, "
@@ -99,7 +100,7 @@ def predict_photos(
     paths : sequence of Path or None
         N photos; None is one that is not there, and of which every judge says NaN.
     judges : Judges
-    store : LookStore, optional
+    store : PredictionStore, optional
         What is known already, and where what is new is kept.
     workers : int
         Processes; 0 works in this one. The number changes no result.

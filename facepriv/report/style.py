@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from facepriv.files import cache_folder
+from facepriv.pool import environment
 
 #: Colours that the page fills in: what stands in the SVG -> the page's variable.
 INK, FAINT, GRID = "#010203", "#010204", "#010205"
@@ -23,11 +27,19 @@ def colour(series: int) -> str:
     return f"#0a0b{0x10 + series % COLOURS:02x}"
 
 
+def _matplotlib() -> tuple[Any, Any]:
+    """Import matplotlib, which keeps its list of fonts in facepriv's part of the user's cache and not in its own."""
+    place = os.environ.get("MPLCONFIGDIR") or str(cache_folder("matplotlib"))
+    with environment({"MPLCONFIGDIR": place}):
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    return rc_context, Figure
+
+
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[tuple[Any, Any]]:
     """Yield a figure (width and height in CSS pixels) and its axes, in the page's style."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+    rc_context, figure_class = _matplotlib()
 
     style = {
         "svg.fonttype": "none",
@@ -54,7 +66,7 @@ def drawing(width: float, height: float) -> Iterator[tuple[Any, Any]]:
         "errorbar.capsize": 0,
     }
     with rc_context(style):
-        figure = Figure(figsize=(width / 96, height / 96), layout="constrained")
+        figure = figure_class(figsize=(width / 96, height / 96), layout="constrained")
         figure.patch.set_alpha(0)
         axes = figure.add_subplot()
         axes.patch.set_alpha(0)

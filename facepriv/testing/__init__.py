@@ -10,7 +10,8 @@ With pytest, the test file of a method is five lines, and each check is a test o
         check()
 
 Without it, ``run_checks("pixelate")`` returns one `Result` a check. Both take the name of an installed component, a
-class, a factory, or an instance; a check that does not apply (weights, of a method without any) says so.
+class, a factory, or an instance; a check that does not apply (weights, of a method without any) says so. Where one
+fault makes many checks fail, ``causes(results)`` gives each cause once, with the checks that only repeat it.
 
 A method with weights follows one small protocol, which ``weights_round_trip`` checks:
 
@@ -20,7 +21,9 @@ A method with weights follows one small protocol, which ``weights_round_trip`` c
 - it reads the file with `facepriv.weights.load_weights`, on first use.
 """
 
-from facepriv.testing.core import Check, Result, checks, run_checks
+from facepriv.testing.causes import Cause, causes
+from facepriv.testing.core import Check, ConformanceWarning, Result
 from facepriv.testing.faces import specimens
+from facepriv.testing.suite import checks, run_checks
 
-__all__ = ["Check", "Result", "checks", "run_checks", "specimens"]
+__all__ = ["Cause", "Check", "ConformanceWarning", "Result", "causes", "checks", "run_checks", "specimens"]

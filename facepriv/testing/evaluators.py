@@ -26,14 +26,21 @@ def _answer(judge: Any, images: Images) -> np.ndarray:
     """Return what an estimator predicts, or what a matcher embeds."""
     if isinstance(judge, AttributeEstimator):
         return judge.predict(images)
-    require(isinstance(judge, FaceMatcher), f"built {type(judge).__name__}, no AttributeEstimator or FaceMatcher")
+    what = f"built {type(judge).__name__}, no AttributeEstimator or FaceMatcher"
+    require(isinstance(judge, FaceMatcher), what, follows="works")
     return np.asarray(judge.embed(images))
 
 
 def _same(a: np.ndarray, b: np.ndarray, what: str) -> None:
     require(a.shape == b.shape, f"{what}: shape {a.shape} against {b.shape}")
     scale = max(1.0, float(np.nanmax(np.abs(a), initial=0.0)))
-    require(np.allclose(a, b, rtol=0, atol=TOLERANCE * scale, equal_nan=True), f"{what}: the answer differs")
+    alike = np.allclose(a, b, rtol=0, atol=TOLERANCE * scale, equal_nan=True)
+    require(alike, f"{what}: the answer differs", follows="repeatable")
+
+
+def works(make: Make) -> None:
+    """It can be built, and answers about valid faces without an error."""
+    _answer(make(), _images())
 
 
 def constructor_reads_nothing(make: Make) -> None:
@@ -70,8 +77,7 @@ def global_random_state_untouched(make: Make) -> None:
         judge = make()
         before = watch.random_states()
         _answer(judge, _images())
-        moved = ", ".join(watch.moved_random_states(before))
-        require(not moved, f"its {instance} instance moves the global random state of {moved} (torch.random.fork_rng?)")
+        watch.require_unmoved(before, f"its {instance} instance", "draw nothing, or from a generator of its own")
 
 
 def batch_equals_single(make: Make) -> None:
@@ -188,6 +194,7 @@ _COMMON: tuple[Callable[[Make], None], ...] = (
     constructor_reads_nothing,
     # Early, because a judge may keep what it loads, and then a second first use is none.
     global_random_state_untouched,
+    works,
     says_what_it_was_trained_on,
     input_untouched,
     repeatable,
@@ -199,3 +206,5 @@ _COMMON: tuple[Callable[[Make], None], ...] = (
 )
 ESTIMATOR_CHECKS = (*_COMMON, estimator_declarations, predictions_valid, classes_valid)
 MATCHER_CHECKS = (*_COMMON, embeddings_valid, scores_valid)
+#: Checks whose failures explain those of others, in the order in which they are to be read.
+ROOTS: tuple[Callable[[Make], None], ...] = (works, estimator_declarations, predictions_valid, repeatable)

@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from facepriv.contracts import UNKNOWN, FaceBatch, Perturber
+from facepriv.arrays import check_finite, check_form, check_range
+from facepriv.contracts import UNKNOWN, FaceBatch, Images, Perturber
+from facepriv.errors import ContractError
 from facepriv.schema import ATTRIBUTES, attribute
 from facepriv.testing import refusals, surroundings, watch
-from facepriv.testing.core import Make, NotApplicable, require
-from facepriv.testing.running import faces_for, rngs_for, run, same, targets_for
+from facepriv.testing.core import Finding, Make, NotApplicable, require
+from facepriv.testing.detail import paste_suits_the_change
+from facepriv.testing.running import faces_for, raw, rngs_for, run, same, targets_for
 
 #: Crop sizes that every method takes, besides its own.
 SIZES = (96, 150, 224)
@@ -42,25 +45,49 @@ def info_is_complete(make: Make) -> None:
     json.dumps(info)
 
 
-def shape_and_dtype(make: Make) -> None:
-    """The output is float32 of the input's shape."""
+def works(make: Make) -> None:
+    """The method can be built, and changes valid faces without an error."""
     method = make()
-    faces = faces_for(method)
-    out = run(method, faces)
-    require(isinstance(out, np.ndarray), f"returned a {type(out).__name__}, expected an array")
-    require(out.shape == faces.images.shape, f"shape {out.shape}, expected {faces.images.shape}")
-    require(out.dtype == np.float32, f"dtype {out.dtype}, expected float32")
+    require(isinstance(method, Perturber), f"built a {type(method).__name__}, not a Perturber")
+    raw(method)
 
 
-def values_in_range(make: Make) -> None:
-    """The output lies in [0, 1]."""
-    out = run(make())
-    require(np.nanmin(out) >= 0 and np.nanmax(out) <= 1, f"values in [{np.nanmin(out):.4g}, {np.nanmax(out):.4g}]")
+def shape_and_dtype(make: Make) -> None:
+    """The output is float32 of the input's shape; `_perturb` may return other floats."""
+    method = make()
+    result, given = raw(method)
+    check_form(result, given.images.shape, type(method).__name__)
+    if (out := _output(method)) is not None:
+        require(isinstance(out, np.ndarray), f"returned a {type(out).__name__}, expected an array")
+        expected = faces_for(method).images.shape
+        require(out.shape == expected, f"shape {out.shape}, expected {expected}")
+        require(out.dtype == np.float32, f"dtype {out.dtype}, expected float32")
 
 
 def values_finite(make: Make) -> None:
     """The output holds no NaN or infinity."""
-    require(np.isfinite(run(make())).all(), "output holds NaN or infinity")
+    method = make()
+    check_finite(raw(method)[0], type(method).__name__)
+    if (out := _output(method)) is not None:
+        require(np.isfinite(out).all(), "output holds NaN or infinity")
+
+
+def values_in_range(make: Make) -> None:
+    """The output lies in [0, 1], and so does what `_perturb` returns, before it is clipped."""
+    method = make()
+    result, _ = raw(method)
+    check_finite(result, type(method).__name__)
+    check_range(result, type(method).__name__)
+    if (out := _output(method)) is not None:
+        require(np.nanmin(out) >= 0 and np.nanmax(out) <= 1, f"values in [{np.nanmin(out):.4g}, {np.nanmax(out):.4g}]")
+
+
+def _output(method: Perturber) -> Images | None:
+    """Return what `perturb` gives; None where it refuses what `_perturb` returned, which has a check of its own."""
+    try:
+        return run(method)
+    except ContractError:
+        return None
 
 
 def changes_the_face(make: Make) -> None:
@@ -95,10 +122,18 @@ def same_seed_same_bytes(make: Make) -> None:
     """The same face and generator give the same bytes: again, afresh, and whatever the global random state is."""
     method = make()
     first = run(method)
-    same(first, run(method), "a second call")
+    _repeats(first, run(method), "a second call", "draw from rngs, and keep nothing between calls")
     for seed in (1, 2):
         with watch.global_seed(seed):
-            same(first, run(make()), "a fresh instance under another global random state")
+            again, what = run(make()), "a fresh instance under another global random state"
+            _repeats(first, again, what, "draw from rngs, not from the global generator of random, numpy or torch")
+
+
+def _repeats(first: Images, again: Images, what: str, fix: str) -> None:
+    if not np.array_equal(first, again):
+        # Where the method moves the global generator, that is why.
+        differs = f"{what}: differs by up to {np.abs(first - again).max():.3g}: {fix}"
+        raise Finding(differs, follows="global_random_state_untouched")
 
 
 def stochastic_as_declared(make: Make) -> None:
@@ -107,7 +142,8 @@ def stochastic_as_declared(make: Make) -> None:
     faces = faces_for(method)
     equal = np.array_equal(run(method, faces), run(method, faces, rngs=rngs_for(len(faces), seed=1)))
     require(not (method.stochastic and equal), "declares stochastic = True, but other rngs give the same bytes")
-    require(method.stochastic or equal, "declares stochastic = False, but other rngs give other bytes")
+    other = "declares stochastic = False, but other rngs give other bytes"
+    require(method.stochastic or equal, other, follows="same_seed_same_bytes")
 
 
 def batch_equals_single(make: Make) -> None:
@@ -188,10 +224,12 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     *surroundings.CHECKS,
     declarations,
     info_is_complete,
+    works,
     shape_and_dtype,
-    values_in_range,
     values_finite,
+    values_in_range,
     changes_the_face,
+    paste_suits_the_change,
     input_untouched,
     same_seed_same_bytes,
     stochastic_as_declared,
@@ -203,4 +241,14 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     other_crop_sizes,
     unknown_labels_work,
     *refusals.CHECKS,
+)
+#: Checks whose failures explain those of others, in the order in which they are to be read.
+ROOTS: tuple[Callable[[Make], None], ...] = (
+    works,
+    declarations,
+    shape_and_dtype,
+    values_finite,
+    values_in_range,
+    surroundings.global_random_state_untouched,
+    same_seed_same_bytes,
 )

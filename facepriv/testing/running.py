@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from facepriv.contracts import FaceBatch, Images, Labels, Perturber
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber, resized
 from facepriv.protection.request import face_rng
 from facepriv.schema import ATTRIBUTES
-from facepriv.testing.core import require
+from facepriv.testing.core import Finding, require
 from facepriv.testing.faces import specimens
 
 
@@ -47,6 +47,14 @@ def run(
     return method.perturb(faces, faces.labels, target, strength=strength, rngs=rngs)
 
 
+def raw(method: Perturber) -> tuple[Any, FaceBatch]:
+    """Return what the method's own `_perturb` returns, unchecked, and the faces that it was given."""
+    faces = faces_for(method)
+    faces = resized(faces, method.crop_size or faces.images.shape[1])
+    target = targets_for(method, faces)
+    return method._perturb(faces, dict(faces.labels), target, 1.0, rngs_for(len(faces))), faces
+
+
 def refused(what: str, errors: type[Exception], call: Callable[[], object]) -> None:
     """Raise unless `call` raises one of `errors`."""
     try:
@@ -54,11 +62,13 @@ def refused(what: str, errors: type[Exception], call: Callable[[], object]) -> N
     except errors:
         return
     except Exception as error:
-        raise AssertionError(f"{what}: expected {errors.__name__}, got {type(error).__name__}: {error}") from error
-    raise AssertionError(f"{what}: accepted, expected {errors.__name__}")
+        raise Finding(f"{what}: expected {errors.__name__}, got {type(error).__name__}: {error}") from error
+    # What is wrong comes past the core only where `perturb` is not the core's own.
+    raise Finding(f"{what}: accepted, expected {errors.__name__}", follows="declarations")
 
 
 def same(a: Images, b: Images, what: str) -> None:
-    """Raise unless `a` and `b` are equal bit by bit."""
+    """Raise unless `a` and `b` are equal bit by bit; no two outputs are where not even the same call gives the same."""
     require(a.shape == b.shape, f"{what}: shape {a.shape} against {b.shape}")
-    require(np.array_equal(a, b), f"{what}: differs by up to {np.abs(a - b).max() if a.size else 0:.3g}")
+    differs = f"{what}: differs by up to {np.abs(a - b).max() if a.size else 0:.3g}"
+    require(np.array_equal(a, b), differs, follows="same_seed_same_bytes")

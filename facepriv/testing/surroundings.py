@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from facepriv.contracts import Perturber
-from facepriv.errors import WeightsError
+from facepriv.errors import WeightsError, one_line
 from facepriv.testing import watch
-from facepriv.testing.core import Make, NotApplicable, require
+from facepriv.testing.core import Finding, Make, NotApplicable, require
 from facepriv.testing.running import refused, run, same
 from facepriv.weights import hash_path, load_weights
 
@@ -22,7 +22,7 @@ def constructor_reads_nothing(make: Make) -> None:
     """Building the method opens no file: weights are read on first use, so that listing methods costs nothing."""
     with watch.no_data_files():
         method = make()
-    require(isinstance(method, Perturber), f"built a {type(method).__name__}, not a Perturber")
+    require(isinstance(method, Perturber), f"built a {type(method).__name__}, not a Perturber", follows="works")
 
 
 def global_random_state_untouched(make: Make) -> None:
@@ -32,9 +32,7 @@ def global_random_state_untouched(make: Make) -> None:
         before = watch.random_states()
         run(method)
         run(method)
-        moved = ", ".join(watch.moved_random_states(before))
-        # The usual cause: building a torch network draws its initial values.
-        require(not moved, f"its {instance} instance moves the global random state of {moved} (torch.random.fork_rng?)")
+        watch.require_unmoved(before, f"its {instance} instance", "draw from rngs")
 
 
 def no_network(make: Make) -> None:
@@ -46,11 +44,18 @@ def no_network(make: Make) -> None:
 def pickles(make: Make) -> None:
     """The method can be sent to a worker process, before its first use and after, and works the same there."""
     method = make()
-    fresh = pickle.dumps(method)
+    fresh = _pickled(method, "before its first use")
     out = run(method)
-    used = pickle.dumps(method)
+    used = _pickled(method, "after its first use")
     same(out, run(pickle.loads(fresh)), "unpickled, from before the first use")  # noqa: S301 - made three lines above
     same(out, run(pickle.loads(used)), "unpickled, from after the first use")  # noqa: S301
+
+
+def _pickled(method: Perturber, when: str) -> bytes:
+    try:
+        return pickle.dumps(method)
+    except Exception as error:  # what it holds may raise anything
+        raise Finding(f"cannot be sent to a worker process {when}: {one_line(error)}") from error
 
 
 def moves_to_the_cpu(make: Make) -> None:

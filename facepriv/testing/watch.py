@@ -58,12 +58,15 @@ def no_network() -> Iterator[None]:
 def no_data_files() -> Iterator[None]:
     """Fail at the end of the block if a file was opened in it that is neither code nor what finding plugins takes."""
     opened: list[str] = []
+    # A script without a suffix, such as bin/facepriv, is code; importing torch reads it to show where it warns.
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
 
     def note(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
             path = os.fsdecode(args[0])
             # Importing torch looks at /proc, which holds no files.
-            if not path.endswith(_CODE) and not _PACKAGE_DATA.search(path) and not path.startswith("/proc/"):
+            code = path.endswith(_CODE) or path == script
+            if not code and not _PACKAGE_DATA.search(path) and not path.startswith("/proc/"):
                 opened.append(path)
 
     with _watching(note):
@@ -71,9 +74,22 @@ def no_data_files() -> Iterator[None]:
     require(not opened, f"opened {', '.join(opened)}")
 
 
-def moved_random_states(before: dict[str, object]) -> list[str]:
-    """Return which global random states differ from those of `before` (see `random_states`)."""
-    return [name for name, state in random_states().items() if name in before and state != before[name]]
+def require_unmoved(before: dict[str, object], what: str, fix: str) -> None:
+    """Fail if a global random state differs from that of `before` (see `random_states`).
+
+    Parameters
+    ----------
+    before : dict
+    what : str
+        What was called in between.
+    fix : str
+        What it should do in place of drawing from a global generator.
+    """
+    moved = [name for name, state in random_states().items() if name in before and state != before[name]]
+    if moved == ["torch"]:
+        # The usual cause: building a torch network draws its initial values.
+        fix = f"build networks in torch.random.fork_rng(), and {fix}"
+    require(not moved, f"{what} moves the global random state of {', '.join(moved)}: {fix}")
 
 
 def random_states() -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from facepriv.inference import multiplies_bfloat16
+from facepriv.inference.devices import multiplies_bfloat16
 from facepriv.training.augment import Augmentation
 from facepriv.training.losses import alike, identity
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -65,6 +66,23 @@ def test_a_report_is_written_and_its_first_table_printed(labelled, tmp_path):
     again = call(*command)
     assert again.exit_code == 0 and "outputs of a photo" not in again.stderr
     assert files == {p.name: p.read_bytes() for p in out.iterdir()}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no mode bits here")
+@pytest.mark.parametrize("command", ["compare", "attack"])
+def test_what_is_kept_in_the_cache_is_private_and_announced(command, labelled, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept = tmp_path / "cache/facepriv/compare"
+    kept.mkdir(parents=True)
+    kept.chmod(0o755)  # as earlier versions made it
+    attack = ("--attack", "detector") if command == "attack" else ()
+    result = call(command, labelled, "-o", tmp_path / "report", *attack, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert (
+        f"scores, descriptors and faces of real people are kept in {kept}; to remove them: rm -r {kept}\n"
+    ) in result.stderr
+    assert list(kept.glob("*/*"))
+    assert kept.stat().st_mode & 0o777 == 0o700
 
 
 def test_attacks_stand_beside_the_method_and_one_can_be_chosen(labelled, tmp_path):

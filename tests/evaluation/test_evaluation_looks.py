@@ -1,5 +1,7 @@
 """Each photo is looked at once by each judge, and what was said stays until the photo or the judge changes."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,6 +51,16 @@ def test_nothing_is_looked_at_twice_and_progress_ends_at_all(known, photos, tmp_
     elsewhere.write_bytes(paths[0].read_bytes())
     predict_photos([elsewhere], Judges(known, ("light",), ("tint",)), PredictionStore(tmp_path / "c"), workers=0)
     assert len(counted) == 10
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no mode bits here")
+def test_descriptors_are_for_their_owner_alone(tmp_path):
+    PredictionStore(tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine").chmod(0o755)
+    PredictionStore(tmp_path / "mine").put("judge", {"photo": np.zeros(3, np.float32)})
+    assert (tmp_path / "mine/looks.sqlite").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_was_seen_stays_when_a_later_photo_ends_the_run(known, photos, tmp_path, counted, monkeypatch):

@@ -1,7 +1,7 @@
 """Keeps tests off the network: what leaves this machine is refused, and noted in the file that FACEPRIV_OFFLINE names.
 
 The root conftest loads it into the process of the tests and puts its folder on PYTHONPATH, where every Python that they
-start finds it under this name. Sockets that another language opens are not seen.
+start finds it under this name. Sockets that another language opens are not seen here, but by tests/test_traces.py.
 """
 
 import os

@@ -78,6 +78,11 @@ class Reads(Brightness):
             file.read()
 
 
+class Raises(Brightness):
+    def predict(self, images):
+        return images.brightness
+
+
 class Silent(Brightness):
     trained_on = " "
 
@@ -251,6 +256,7 @@ class ScoresTheMissing(Thumbnail):
 
 
 BROKEN = [
+    ("works", Raises, r"AttributeError: .* 'brightness' \(test_evaluator_checks.py, line \d+\)"),
     ("constructor_reads_nothing", Reads, "opened /dev/null"),
     ("says_what_it_was_trained_on", Silent, "trained_on is empty"),
     ("input_untouched", Writes, "wrote to the images"),

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from facepriv.contracts import AttributeEstimator, Images, resize_images
-from facepriv.inference import can_fuse, multiplies_bfloat16
+from facepriv.inference.devices import multiplies_bfloat16
+from facepriv.inference.onednn import can_fuse
 from facepriv.schema import AGE, ATTRIBUTES, GENDER, RACE, attribute
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_estimators.fused import Trunk

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from facepriv.inference import NONE, RELU, RELU6, Convolution
+from facepriv.inference.onednn import NONE, RELU, RELU6, Convolution
 from facepriv_estimators.mobilefacenet import InvertedResidual, MobileFaceNet
 
 

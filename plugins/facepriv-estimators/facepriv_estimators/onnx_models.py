@@ -194,7 +194,7 @@ def _session(path: Path, written: int, threads: int) -> Any:
     """Load a model; once a process, unless it is written anew."""
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()
+    onnxruntime.disable_telemetry_events()  # Windows' own; on other systems the variable in facepriv/__init__.py counts
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -5,7 +5,8 @@ import pytest
 import torch
 from facepriv_estimators import families, fused
 
-from facepriv.inference import can_fuse, multiplies_bfloat16
+from facepriv.inference.devices import multiplies_bfloat16
+from facepriv.inference.onednn import can_fuse
 from facepriv.registry import registry
 from facepriv.testing import checks
 

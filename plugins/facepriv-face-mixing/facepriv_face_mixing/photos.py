@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv import files
 from facepriv.datasets.readers import csvfolder
 from facepriv.errors import DataError, FaceprivError
 from facepriv.faces import crop_face, find_faces
@@ -66,13 +66,14 @@ def analysed(folder: Path) -> Gallery:
     kept = cache_folder() / f"{gallery_key(folder)}.safetensors"
     lock = kept.with_suffix(".lock")
     try:
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds faces: nobody else's business
+        note = files.prepare_work_folder(kept.parent, "the faces of the gallery")
         lock.touch()
     except OSError as error:
         _log.warning("%s: %s, so the gallery is analysed anew in every process", kept.parent, error.strerror)
         return _analyse(folder)
     with _one_at_a_time(lock):
         if not kept.is_file():
+            _log.warning("%s", note)
             origin = Provenance("photos of the user", "the first use of the folder", date.today().isoformat())
             save(kept, _analyse(folder), origin)
         return load(kept)
@@ -80,7 +81,7 @@ def analysed(folder: Path) -> Gallery:
 
 def cache_folder() -> Path:
     """Return where analysed galleries are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facepriv" / "face-mixing"
+    return files.cache_folder("face-mixing")
 
 
 def _photos(folder: Path) -> dict[str, Path]:

@@ -64,9 +64,13 @@ def test_another_photo_or_label_makes_another_gallery(folder):
     assert len(set(keys)) == 3
 
 
-def test_the_cache_is_the_users_alone(folder, cache):
+def test_the_cache_is_the_users_alone_and_announced(folder, cache, caplog):
+    kept = cache / "facepriv" / "face-mixing"
+    kept.mkdir(parents=True)
+    kept.chmod(0o755)  # as another version may have made it
     photos.analysed(folder)
-    assert (cache / "facepriv" / "face-mixing").stat().st_mode & 0o077 == 0
+    assert kept.stat().st_mode & 0o077 == 0
+    assert f"the faces of the gallery are kept in {kept}; to remove them: rm -r {kept}" in caplog.messages
 
 
 def test_photos_without_a_face_are_left_out_and_named(folder, caplog):

@@ -119,7 +119,7 @@ class KAttribute(Perturber):
             change = perturb(
                 x, mask, self._shortfall(x, hidden), budget=self.budget, steps=self.steps, views=self.views
             )
-            out[n] = image + np.float32(strength) * change[0].permute(1, 2, 0).numpy()
+            out[n] = np.clip(image + np.float32(strength) * change[0].permute(1, 2, 0).numpy(), 0, 1)
         return out
 
     def _load(self) -> tuple[tuple[Classifier, ...], nn.Module | None]:

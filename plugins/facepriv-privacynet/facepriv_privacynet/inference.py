@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from facepriv.inference import Convolution, can_fuse
+from facepriv.inference.onednn import Convolution, can_fuse
 from facepriv_privacynet.networks import ConditionalNorm, Generator, ResidualBlock, normed
 
 _SPLIT = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))

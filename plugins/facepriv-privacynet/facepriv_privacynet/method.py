@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from facepriv.contracts import FaceBatch, Labels, Perturber
-from facepriv.inference import multiplies_bfloat16
+from facepriv.inference.devices import multiplies_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.inference import for_one_face

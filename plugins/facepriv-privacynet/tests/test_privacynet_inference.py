@@ -7,7 +7,7 @@ from facepriv_privacynet.inference import LaidOut, for_one_face
 from facepriv_privacynet.networks import Generator, GeneratorShape, label_width
 from torch import nn
 
-from facepriv.inference import can_fuse
+from facepriv.inference.onednn import can_fuse
 
 SHAPES = [
     GeneratorShape(32, 8, 2),

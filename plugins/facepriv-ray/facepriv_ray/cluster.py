@@ -127,8 +127,10 @@ def _new(ours: ExitStack) -> dict[str, Any]:
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # For 127.0.0.1 Ray would take this machine's outside address, and at any other its servers listen to everybody.
+    # The variable says so to the processes that Ray starts; in this one Ray has read it already.
     from ray._private import ray_constants
 
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
     ours.callback(setattr, ray_constants, "ENABLE_RAY_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER)
     ray_constants.ENABLE_RAY_CLUSTER = False
     return {

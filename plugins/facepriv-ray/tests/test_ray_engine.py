@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from facepriv_ray import engine as engine_module
-from facepriv_ray.cluster import MISSING, OWN, QUIET
+from facepriv_ray.cluster import MISSING, OWN, QUIET, _base
 from facepriv_ray.engine import RayEngine, _Made, _Supervisor
 from PIL import Image
 
@@ -43,18 +43,26 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of one CPU each, on loopback: the head, and one that a test may kill; skips where Ray is missing."""
-    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="f-", ignore_cleanup_errors=True) as folder:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # Paths of Ray's sockets have little room, and not every folder for temporary files leaves enough.
+        TemporaryDirectory(prefix="f-", dir=_base(), ignore_cleanup_errors=True) as folder,
+    ):
         # Before Ray is imported. Whoever reaches a cluster runs what he likes there, hence a password.
         values = {
             "PYTHONPATH": os.pathsep.join([str(TINY), os.environ.get("PYTHONPATH", "")]),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S": "120",  # all actors begin together
+            # Besides `temp_dir`, Ray's Cluster writes its address below the default folder for temporary files. That
+            # folder exists only where Ray has run, and there it may name a cluster of the user's.
+            "RAY_TMPDIR": folder,
             **QUIET,
             **OWN,
         }
         for name, value in values.items():
             patch.setenv(name, value)
+        Path(folder, "ray").mkdir()
         from ray.cluster_utils import Cluster
 
         node = {"temp_dir": folder, "num_cpus": 1, "object_store_memory": 80_000_000, "include_dashboard": False}

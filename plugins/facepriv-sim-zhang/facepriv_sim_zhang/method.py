@@ -88,7 +88,7 @@ class SimZhang(Perturber):
                 continue
             own = model.coordinates(model.encoding.encode(image, points))
             change = strength * (self.goal(model, own, wanted, rngs[n]) - own)
-            out[n] = model.encoding.add(image, points, model.edit(change.astype(np.float32)))
+            out[n] = np.clip(model.encoding.add(image, points, model.edit(change.astype(np.float32))), 0, 1)
         return out
 
     def goal(

@@ -40,12 +40,3 @@ class Convolution:
         return torch.ops.mkldnn._convolution_pointwise.default(
             x, self.weight, self.bias, *self._form, *self._activation
         )
-
-
-def multiplies_bfloat16(kind: str) -> bool:
-    """Tell whether this kind of device has units that multiply bfloat16: CUDA, and CPUs with tiles for it."""
-    if kind != "cpu":
-        return kind == "cuda"
-    import torch
-
-    return torch.cpu._is_amx_tile_supported()
