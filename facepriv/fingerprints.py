@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
+from functools import cache
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def target_hash(target: str, data: Collection[str] = DATA) -> str:
         if name not in found and (path := _source(name)):
             found[name] = file_hash(path)
             # A plugin may build on another: facepriv_baseline_gan is facepriv_privacynet's code.
-            tops = [(n, n.partition(".")[0]) for n in _imports(path, name)]
+            tops = [(n, n.partition(".")[0]) for n in _imports(path, name, found[name])]
             todo += [n for n, top in tops if top in (package, "facepriv") or top.startswith("facepriv_")]
     return digest([target, *(f"{name} {found[name]}" for name in sorted(found)), package_hash(package, data)])
 
@@ -83,8 +84,16 @@ def _source(module: str) -> Path | None:
     return None
 
 
-def _imports(path: Path, module: str) -> Iterator[str]:
-    """Yield the names that a file imports anywhere, also inside functions; of ``from a import b`` both a and a.b."""
+@cache
+def _imports(path: Path, module: str, content: str) -> tuple[str, ...]:
+    """Return the names that a file imports anywhere, also inside functions; of ``from a import b`` both a and a.b.
+
+    A comparison asks for the same modules again and again. `content`, the file's hash, makes a changed file a new call.
+    """
+    return tuple(_imported(path, module))
+
+
+def _imported(path: Path, module: str) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):

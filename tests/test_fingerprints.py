@@ -1,5 +1,6 @@
 """A component's hash follows its own code and data, and not what else its package holds."""
 
+import ast
 import sys
 
 import pytest
@@ -42,6 +43,20 @@ def test_a_target_hash_follows_what_the_target_uses(package, file, matters):
     with (package / file).open("a") as open_file:
         open_file.write("# changed\n")
     assert (target_hash("some_method.method:Method") != before) is matters
+
+
+def test_no_file_is_parsed_twice_while_it_stays_the_same(package, monkeypatch):
+    parsed = []
+    parse = ast.parse
+    monkeypatch.setattr(ast, "parse", lambda text: parsed.append(text) or parse(text))
+    target_hash("some_method.method:Method")
+    assert parsed
+    parsed.clear()
+    target_hash("some_method.method:Method")
+    assert not parsed
+    (package / "warp.py").write_text("import some_method.training\n")
+    target_hash("some_method.method:Method")
+    assert [text for text in parsed if b"some_method.training" in text]
 
 
 def test_data_that_does_not_matter_can_be_left_out(package):
