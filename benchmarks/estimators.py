@@ -5,7 +5,7 @@ accuracy there, each with a 95 % interval over people (UTKFace names nobody: ove
 training or validation holds a near copy are left out, and counted.
 
     python benchmarks/estimators.py --data DIR
-    python benchmarks/estimators.py --pack DIR      (only faces that were found; how many were not is unknown)
+    python benchmarks/estimators.py --pack DIR      # only faces that were found; how many were not is unknown
 """
 
 from __future__ import annotations

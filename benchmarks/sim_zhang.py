@@ -7,7 +7,7 @@ them), and how far the coordinates of the other attributes have moved is given a
 classes. The method is told the true classes, so that no estimator's errors count.
 
     python benchmarks/sim_zhang.py --data DIR
-    python benchmarks/sim_zhang.py --pack DIR      (only faces that were found; how many were not is unknown)
+    python benchmarks/sim_zhang.py --pack DIR      # only faces that were found; how many were not is unknown
 """
 
 from __future__ import annotations

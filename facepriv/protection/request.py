@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import UNKNOWN, Labels, check_labels
+from facepriv.arrays import check_labels
+from facepriv.contracts import UNKNOWN, Labels
 from facepriv.errors import ContractError, UsageError
 from facepriv.schema import ATTRIBUTES, attribute
 

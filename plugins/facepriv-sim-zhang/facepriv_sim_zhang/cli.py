@@ -16,7 +16,7 @@ _HELP = {
     "identity_axes": "Axes of the identity residual that are kept for its alteration.",
     "balance": "0: classes weigh as often as they come; 1: all classes of an attribute alike.",
     "limit": "No face weighs more than this many times the average.",
-    "calibration": "Faces on which a change of gender is calibrated.",
+    "calibration": "Faces on which a change of gender is calibrated; 0: it is not.",
     "min_age": "Faces below this age in years are left out.",
 }
 _DEFAULT = Recipe()
@@ -27,7 +27,9 @@ def _options(function):  # type: ignore[no-untyped-def]
     for field in reversed(fields(Recipe)):
         default = getattr(_DEFAULT, field.name)
         flag = "--" + field.name.replace("_", "-")
-        kind = click.IntRange(1) if isinstance(default, int) else click.FloatRange(0)
+        # Without faces to calibrate on, a change keeps what it does to the other attributes.
+        least = 0 if field.name == "calibration" else 1
+        kind = click.IntRange(least) if isinstance(default, int) else click.FloatRange(0)
         function = click.option(flag, type=kind, default=default, show_default=True, help=_HELP[field.name])(function)
     return function
 

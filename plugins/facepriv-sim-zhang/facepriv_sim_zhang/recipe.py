@@ -20,7 +20,8 @@ class Recipe:
     balance, limit : float
         See `decompose.class_weights`.
     calibration : int
-        Faces on which is measured what a change of gender does to the other attributes; see `calibrate`.
+        Faces on which is measured what a change of gender does to the other attributes; see `calibrate`. 0: none, and
+        nothing is taken back.
     min_age : float
         Faces below this age in years are left out: babies would make up the mean of the young.
     """

@@ -123,6 +123,17 @@ def test_calibration_finds_a_leak_in_changed_photos_and_takes_it_back(fitted, pa
     assert after[gender] == pytest.approx(before[gender], rel=0.2)
 
 
+def test_without_calibration_nothing_is_taken_back(fitted, pack_folder, tmp_path):
+    given = ["--size", "32", "--axes", "8", "--identity-axes", "2", "--calibration", "0"]
+    result = CliRunner().invoke(command, [str(pack_folder), "-o", str(tmp_path), *given], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    plain, model = load(tmp_path / "sim_zhang.safetensors")[0], load(fitted[0])[0]
+    gender = model.columns["gender"]
+    np.testing.assert_array_equal(plain.analysis, model.analysis)
+    np.testing.assert_array_equal(*(np.delete(m.synthesis, np.r_[gender], axis=1) for m in (plain, model)))
+    assert (plain.synthesis[:, gender] != model.synthesis[:, gender]).any()
+
+
 def photo_moves(model, pack, rows, points):
     return calibrate.photo_moves(model, pack, rows, points, "gender", lambda: None)
 
