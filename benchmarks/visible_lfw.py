@@ -42,8 +42,7 @@ from facepriv.cli.console import note, progress, table
 from facepriv.datasets import record as records
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.judges import STRONG, Judges
-from facepriv.evaluation.keys import package_hash, target_hash
-from facepriv.evaluation.outputs import PIPELINE
+from facepriv.evaluation.keys import component_key
 from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos
 from facepriv.files import digest
 from facepriv.hookspecs import Descriptor
@@ -186,12 +185,11 @@ def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
 def stale_key(setting: Setting) -> str:
     """Return a hash of all that decides the protected photos but the photos themselves."""
     known = setting.registry
-    targets = [known.find("method", name).target for name in setting.methods]
-    targets += [d.target for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
-    hashes = [known.create("method", name).info().get("weights") for name in setting.methods]
-    settings = [sorted(known.find("method", name).options.items()) for name in setting.methods]
-    asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}{settings if any(settings) else ''}"
-    return digest([asked, *map(target_hash, targets), *map(package_hash, PIPELINE)])
+    methods = [known.find("method", name) for name in setting.methods]
+    labels = [d for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
+    hashes = [str(known.create("method", name).info().get("weights")) for name in setting.methods]
+    asked = f"{setting.methods} {hashes} {setting.request} {setting.true_labels}"
+    return digest([asked, *map(component_key, [*methods, *labels])])
 
 
 def changed(originals: list[Path], protected: list[Path]) -> int:

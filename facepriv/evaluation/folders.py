@@ -20,7 +20,7 @@ from facepriv.evaluation.attributes import Figure, Resampling
 from facepriv.evaluation.judges import Panel, fitting
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
-from facepriv.evaluation.predictions import Looks, PredictionStore, predict_photos
+from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos
 from facepriv.evaluation.results import FigureTable, to_dataframe
 from facepriv.evaluation.rows import Row, to_json
 from facepriv.evaluation.truth import Truth
@@ -305,7 +305,7 @@ def _problems(
     photos: Sequence[Record],
     pairing: Pairing,
     likeness: Likeness,
-    looks: tuple[Looks, Looks],
+    looks: tuple[Predictions, Predictions],
     run: Run | None,
 ) -> list[str]:
     """Return one line for each photo or file with something wrong; `looks` are at the originals and at the protected

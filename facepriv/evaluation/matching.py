@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
+from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR
 from facepriv.evaluation.rows import AT_FMR, FMRS, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
-from facepriv.protocol import STRONG_FMR, STRONG_TMR
 
 Float = NDArray[np.float64]
 
