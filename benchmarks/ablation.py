@@ -89,16 +89,26 @@ SAVE_EVERY = 50
 @click.option("--matcher", type=click.Path(path_type=Path), required=True, help="MobileFaceNet ONNX file.")
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
 @click.option("--from", "begin", type=click.Path(path_type=Path), help="Folder of a run to go on from.")
-@click.option("--variant", "variants", multiple=True, type=click.Choice(list(VARIANTS)),
-              help="Only these, and the whole recipe. [default: all]")  # fmt: skip
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    type=click.Choice(list(VARIANTS)),
+    help="Only these, and the whole recipe. [default: all]",
+)
 @click.option("--seeds", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=150, show_default=True, help="Updates of the generator.")
 @click.option("--warm-up", type=click.IntRange(0), default=150, show_default=True, help="Steps of judges before.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
 @click.option("--base", type=click.IntRange(8), help="Channels of the generator. [default: the run's, or 16]")
 @click.option("--blocks", type=click.IntRange(1), help="Residual blocks. [default: the run's, or 4]")
-@click.option("--named", type=click.IntRange(2), default=260, show_default=True,
-              help="Measured faces of people with several photos.")  # fmt: skip
+@click.option(
+    "--named",
+    type=click.IntRange(2),
+    default=260,
+    show_default=True,
+    help="Measured faces of people with several photos.",
+)
 @click.option("--others", type=click.IntRange(0), default=140, show_default=True, help="Other measured faces.")
 @click.option("--precision", type=click.Choice(["bf16", "no"]), default="bf16", show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads. [default: torch's choice]")
@@ -107,10 +117,26 @@ SAVE_EVERY = 50
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write the table as a page has it.")
 @json_option
 def main(
-    pack: Path, matcher: Path, out: Path, begin: Path | None, variants: tuple[str, ...], seeds: int, steps: int,
-    warm_up: int, batch: int, base: int | None, blocks: int | None, named: int, others: int, precision: str,
-    threads: int | None, replicates: int, figure: Path | None, markdown: Path | None, json_path: Path | None,
-) -> None:  # fmt: skip
+    pack: Path,
+    matcher: Path,
+    out: Path,
+    begin: Path | None,
+    variants: tuple[str, ...],
+    seeds: int,
+    steps: int,
+    warm_up: int,
+    batch: int,
+    base: int | None,
+    blocks: int | None,
+    named: int,
+    others: int,
+    precision: str,
+    threads: int | None,
+    replicates: int,
+    figure: Path | None,
+    markdown: Path | None,
+    json_path: Path | None,
+) -> None:
     if threads:
         torch.set_num_threads(threads)
     size = built(begin / CHECKPOINT) if begin else {"base": 16, "blocks": 4}
@@ -118,8 +144,12 @@ def main(
     recipe = replace(
         OURS,
         generator=replace(OURS.generator, **size),
-        steps=steps, warm_up=warm_up, warm_batch=4 * batch, batch=batch, judges_batch=batch,
-    )  # fmt: skip
+        steps=steps,
+        warm_up=warm_up,
+        warm_batch=4 * batch,
+        batch=batch,
+        judges_batch=batch,
+    )
     opened = open_pack(pack)
     held = choose(opened, named, others)
     if ANEW in variants and not begin:
@@ -149,11 +179,16 @@ def main(
         figure_of["label"] = VARIANTS[name][0] if name in VARIANTS else name
         figure_of["compared_with"] = reference(name, found)
     result = {
-        "facepriv": __version__, "recipe": repr(recipe), "from": begin and begin.name, "seeds": seeds,
+        "facepriv": __version__,
+        "recipe": repr(recipe),
+        "from": begin and begin.name,
+        "seeds": seeds,
         "faces": len(held.rows),
-        "people": len(set(held.people)), "faces_of_named": int(held.named.sum()), "replicates": replicates,
+        "people": len(set(held.people)),
+        "faces_of_named": int(held.named.sum()),
+        "replicates": replicates,
         "variants": found,
-    }  # fmt: skip
+    }
     show(result)
     if json_path is not None:
         write_json(json_path, result)

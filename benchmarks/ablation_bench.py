@@ -56,8 +56,12 @@ def choose(pack: Pack, named: int, others: int) -> Held:
         If nobody has several photos there.
     """
     rows = pack.where(part="validation")
-    people = np.array([f"{s}/{who or photo}" for s, who, photo in
-                       zip(*(pack.columns[c][rows] for c in ("set", "subject", "name")), strict=True)])  # fmt: skip
+    people = np.array(
+        [
+            f"{s}/{who or photo}"
+            for s, who, photo in zip(*(pack.columns[c][rows] for c in ("set", "subject", "name")), strict=True)
+        ]
+    )
     labelled = pack.labels[GENDER.name][rows] >= 0
     counts = dict(zip(*np.unique(people[labelled], return_counts=True), strict=True))
     several = np.array([counts.get(who, 0) > 1 for who in people]) & labelled

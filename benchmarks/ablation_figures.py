@@ -174,19 +174,29 @@ def lines(result: dict[str, Any], columns: _Columns) -> list[tuple[str, ...]]:
     for variant, found in result["variants"].items():
         if not any(key in found for key in columns):
             continue
-        rows.append((found["label"], *(shown(found[key]["all"]) if key in found else ""
-                                       for key, (_, shown, _) in columns.items())))  # fmt: skip
+        rows.append(
+            (
+                found["label"],
+                *(shown(found[key]["all"]) if key in found else "" for key, (_, shown, _) in columns.items()),
+            )
+        )
         if variant not in (ORIGINALS, WHOLE):
             other = result["variants"][reference(variant, result["variants"])]["label"]
-            rows.append((f"  less {other}", *(told(found[key]["less"]) if key in found else ""
-                                              for key, (_, _, told) in columns.items())))  # fmt: skip
+            rows.append(
+                (
+                    f"  less {other}",
+                    *(told(found[key]["less"]) if key in found else "" for key, (_, _, told) in columns.items()),
+                )
+            )
     return rows
 
 
 def show(result: dict[str, Any]) -> None:
     """Print the table."""
-    print(f"\n{result['seeds']} seeds; {result['faces']} validation faces of {result['people']} people, of which "
-          f"{result['faces_of_named']} can be matched; gender flipped; TMR at FMR {100 * FMR:g} %")  # fmt: skip
+    print(
+        f"\n{result['seeds']} seeds; {result['faces']} validation faces of {result['people']} people, of which "
+        f"{result['faces_of_named']} can be matched; gender flipped; TMR at FMR {100 * FMR:g} %"
+    )
     for head, rows in _tables(result):
         table(head, rows)
         print()
@@ -202,8 +212,10 @@ def page(result: dict[str, Any]) -> str:
 
 def _tables(result: dict[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
     """Return heads and rows: gender hidden; then ages aimed at, where they were."""
-    every = [(("", *(head for head, _, _ in columns.values())), lines(result, columns))
-             for columns in (_COLUMNS, _AGE_COLUMNS)]  # fmt: skip
+    every = [
+        (("", *(head for head, _, _ in columns.values())), lines(result, columns))
+        for columns in (_COLUMNS, _AGE_COLUMNS)
+    ]
     return [(head, rows) for head, rows in every if rows]
 
 

@@ -84,35 +84,65 @@ class Setting:
 
 @click.command(cls=Benchmark, help=__doc__)
 @data_option
-@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
-              "and descriptors of real faces. [default: facepriv/all-outputs in the user's cache]")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where the judges' words are kept: scores "
+    "and descriptors of real faces. [default: facepriv/all-outputs in the user's cache]",
+)
 @click.option("--method", default="privacynet", show_default=True)
 @weights_option
 @click.option("--setting", "settings", multiple=True, metavar="METHOD.NAME=VALUE", help="A setting of the method.")
 @click.option("--set", "sets", multiple=True, type=click.Choice(SETS), default=SETS, show_default=True)
-@click.option("--output", "outputs", multiple=True, type=click.Choice(list(OUTPUTS)), metavar="NAME",
-              help=f"One of: {', '.join(OUTPUTS)}. [default: all that the method can make]")  # fmt: skip
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Choice(list(OUTPUTS)),
+    metavar="NAME",
+    help=f"One of: {', '.join(OUTPUTS)}. [default: all that the method can make]",
+)
 @click.option("--judge", "judges", multiple=True, default=JUDGES, show_default=True, help="Estimators.")
 @click.option("--matcher", "matchers", multiple=True, default=("dlib",), show_default=True)
-@click.option("--limit", type=click.IntRange(2), default=None,
-              help="Only this many people of each set (photos of UTKFace), for a quick look.")  # fmt: skip
+@click.option(
+    "--limit",
+    type=click.IntRange(2),
+    default=None,
+    help="Only this many people of each set (photos of UTKFace), for a quick look.",
+)
 @workers_option
 @replicates_option
 @json_option
 def main(
-    data: Path | None, work: Path | None, method: str, weights: Path | None, settings: tuple[str, ...],
-    sets: tuple[str, ...], outputs: tuple[str, ...], judges: tuple[str, ...], matchers: tuple[str, ...],
-    limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
-) -> None:  # fmt: skip
+    data: Path | None,
+    work: Path | None,
+    method: str,
+    weights: Path | None,
+    settings: tuple[str, ...],
+    sets: tuple[str, ...],
+    outputs: tuple[str, ...],
+    judges: tuple[str, ...],
+    matchers: tuple[str, ...],
+    limit: int | None,
+    workers: int | None,
+    replicates: int,
+    json_path: Path | None,
+) -> None:
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     known = registry() if weights is None else with_weights(registry(), (method,), weights)
     known = configured(known, settings, (method,))
     described = refuse_seen(known, (method,), (*judges, *matchers))[0]
     setting = Setting(
-        known, method, wanted(known, method, outputs), Judges(known, judges, matchers),
-        cache_folder(work, "all-outputs"), workers or os.cpu_count() or 1, replicates,
-    )  # fmt: skip
+        known,
+        method,
+        wanted(known, method, outputs),
+        Judges(known, judges, matchers),
+        cache_folder(work, "all-outputs"),
+        workers or os.cpu_count() or 1,
+        replicates,
+    )
     cost = Cost()
     measured, rows = {}, []
     for name in dict.fromkeys(sets):

@@ -36,24 +36,39 @@ NOTHING, RECOLOURED, FLIPPED = 1.0, 5.0, 2.0
 @data_option
 @click.option("--limit", type=click.IntRange(40), default=1000, show_default=True, help="Photos.")
 @click.option("--method", default="privacynet", show_default=True, help="The method that flips gender.")
-@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where faces, notes and answers are kept: "
-              "they show real people. [default: facepriv/compare in the user's cache]")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where faces, notes and answers are kept: "
+    "they show real people. [default: facepriv/compare in the user's cache]",
+)
 @workers_option
 @replicates_option
 @json_option
 def main(
-    data: Path | None, limit: int, method: str, work: Path | None, workers: int | None, replicates: int,
+    data: Path | None,
+    limit: int,
+    method: str,
+    work: Path | None,
+    workers: int | None,
+    replicates: int,
     json_path: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     known = with_controls(registry())
     photos = photos_of(VISIBLE_LFW, data / "lfw", limit=limit)
     setup = make_setup(
-        photos, cache_folder(work, "compare"), name=f"{VISIBLE_LFW}, first {limit} files", known=known,
-        methods=("nothing", "recolour", method), attacks=tuple(known.descriptors("attack")),
-        workers=workers or os.cpu_count() or 1, replicates=replicates,
-    )  # fmt: skip
+        photos,
+        cache_folder(work, "compare"),
+        name=f"{VISIBLE_LFW}, first {limit} files",
+        known=known,
+        methods=("nothing", "recolour", method),
+        attacks=tuple(known.descriptors("attack")),
+        workers=workers or os.cpu_count() or 1,
+        replicates=replicates,
+    )
     with Bars() as bars:
         done = compare(setup, bars)
     rows = [*_of_nothing(done), *_of_recolouring(done), *_of_flip(done, method)]

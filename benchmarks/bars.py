@@ -133,9 +133,16 @@ def _hidden(found: Findings, attribute: str, judge: str) -> list[Row]:
     words = "Black-vs-White EER, race hidden" if attribute == "race" else "gender EER, hidden by flip"
     part = "c" if attribute == "race" else "a"
     rows = _alone_and_others(
-        found, judge, attribute, part, words, path, HIDDEN_EER[attribute], "percent",
+        found,
+        judge,
+        attribute,
+        part,
+        words,
+        path,
+        HIDDEN_EER[attribute],
+        "percent",
         lambda request: attribute in request.hidden,
-    )  # fmt: skip
+    )
     if attribute == "gender" and RANDOM in found.outputs:
         figure = found.figure("gender", judge, RANDOM, "flip_aware_after")
         words = "gender min(EER, 1 - EER), hidden by random"
@@ -146,9 +153,16 @@ def _hidden(found: Findings, attribute: str, judge: str) -> list[Row]:
 def _shifted(found: Findings, judge: str, target: str) -> list[Row]:
     words = f"age shift towards {target}, faces outside"
     return _alone_and_others(
-        found, judge, "age", "d", words, ("shift",), SHIFT_YEARS[target], "years",
+        found,
+        judge,
+        "age",
+        "d",
+        words,
+        ("shift",),
+        SHIFT_YEARS[target],
+        "years",
         lambda request: request.targets.get("age") == target,
-    )  # fmt: skip
+    )
 
 
 def _alone_and_others(

@@ -341,8 +341,13 @@ def matching_figures(
 def _point_figures(points: pairs.Points, base: Float) -> Figures:
     """Turn the points of the whole set (first) and of the resamples into estimates; `base` is the originals' TMR."""
     kept = np.where(base > 0, points.tmr / np.where(base > 0, base, 1), np.nan)
-    values = {"tmr": points.tmr, "fmr": points.fmr, "threshold": points.threshold, "tmr_kept": kept,
-              "tmr_change": points.tmr - base}  # fmt: skip
+    values = {
+        "tmr": points.tmr,
+        "fmr": points.fmr,
+        "threshold": points.threshold,
+        "tmr_kept": kept,
+        "tmr_change": points.tmr - base,
+    }
     return {name: with_interval(float(value[0]), value[1:]) for name, value in values.items()}
 
 

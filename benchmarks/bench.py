@@ -37,21 +37,40 @@ PARTS = ("generator", "folder", "growth")
 
 @click.command(cls=Benchmark, help=__doc__)
 @click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), default=PARTS, show_default="all")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the generator; a worker of "
-              "apply has one.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Of apply; deface has as many "
-              "threads.")  # fmt: skip
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of the generator; a worker of apply has one.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Of apply; deface has as many threads."
+)
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Of the generator.")
 @click.option("--photos", type=click.IntRange(2), default=150, show_default=True, help="Of the folder.")
 @click.option("--folder-rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--files", type=click.IntRange(1), multiple=True, default=(100, 500, 10_000), show_default=True,
-              help="Of the runs that grow, the fewest first.")  # fmt: skip
+@click.option(
+    "--files",
+    type=click.IntRange(1),
+    multiple=True,
+    default=(100, 500, 10_000),
+    show_default=True,
+    help="Of the runs that grow, the fewest first.",
+)
 @weights_option
 @json_option
 def main(
-    parts: tuple[str, ...], threads: int, workers: int, rounds: int, photos: int, folder_rounds: int,
-    files: tuple[int, ...], weights: Path | None, json_path: Path | None,
-) -> None:  # fmt: skip
+    parts: tuple[str, ...],
+    threads: int,
+    workers: int,
+    rounds: int,
+    photos: int,
+    folder_rounds: int,
+    files: tuple[int, ...],
+    weights: Path | None,
+    json_path: Path | None,
+) -> None:
     if photos <= workers:
         raise UsageError(f"--photos {photos}: with {workers} workers more than {workers} are needed")
     if len(files) < 3 or list(files) != sorted(set(files)):
@@ -100,15 +119,24 @@ def show_folder(found: dict[str, Any]) -> None:
     rows = [("facepriv apply", found["ours"]), *((f"deface, {b}", said) for b, said in found["deface"].items())]
     table(
         ("", "ms a photo: least", "median", "most", f"of {found['faces']} faces", "more", "start-up, s"),
-        [(name, *_thousandths(said["seconds_a_photo"]), str(said["found"]), str(said["more"]),
-          f"{median(said['start']):.1f}")
-         for name, said in rows],
-    )  # fmt: skip
+        [
+            (
+                name,
+                *_thousandths(said["seconds_a_photo"]),
+                str(said["found"]),
+                str(said["more"]),
+                f"{median(said['start']):.1f}",
+            )
+            for name, said in rows
+        ],
+    )
     for backend, said in found["deface"].items():
         apart = said["faces_apart"]
-        print(f"{_spread(said['times'])} times the photos/s of deface ({backend}); "
-              f"{_bar(said['times']['median'], bench_folder.TIMES_DEFACE)}; faces found {100 * apart:.1f} % apart, "
-              f"{_bar(apart, bench_folder.FACES_APART, least=False)}")  # fmt: skip
+        print(
+            f"{_spread(said['times'])} times the photos/s of deface ({backend}); "
+            f"{_bar(said['times']['median'], bench_folder.TIMES_DEFACE)}; faces found {100 * apart:.1f} % apart, "
+            f"{_bar(apart, bench_folder.FACES_APART, least=False)}"
+        )
     if not found["deface"]:
         note("deface is not installed, so nothing stands beside ours: pip install -e '.[bench]'")
 
@@ -118,9 +146,16 @@ def show_growth(found: dict[str, Any]) -> None:
     print(f"\ngrowth, small photos of one face, {found['workers']} workers; memory of all processes together")
     table(
         ("files", "seconds", "files/s", "MiB at most"),
-        [(f"{r['files']:,}", f"{r['seconds']:.1f}", f"{r['files'] / r['seconds']:.1f}",
-          "unknown" if r["memory_mib"] is None else f"{r['memory_mib']:.0f}") for r in found["runs"]],
-    )  # fmt: skip
+        [
+            (
+                f"{r['files']:,}",
+                f"{r['seconds']:.1f}",
+                f"{r['files'] / r['seconds']:.1f}",
+                "unknown" if r["memory_mib"] is None else f"{r['memory_mib']:.0f}",
+            )
+            for r in found["runs"]
+        ],
+    )
     middle, last = (f"{r['files']:,}" for r in found["runs"][-2:])
     early, late = found["seconds_a_file"]["early"], found["seconds_a_file"]["late"]
     print(f"a file takes {1e3 * early:.1f} ms up to {middle} files, {1e3 * late:.1f} ms from there to {last}")

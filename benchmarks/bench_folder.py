@@ -138,8 +138,11 @@ def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, 
 
 def of_faces(shown: Mapping[Path, Sequence[Box]], found: Sequence[Sequence[Box]]) -> dict[str, int]:
     """Return how many of the faces that photos show were found, and how many more boxes there are than these."""
-    faces = sum(any(within(box, face) for box in boxes) for own, boxes in zip(shown.values(), found, strict=True)
-                for face in own)  # fmt: skip
+    faces = sum(
+        any(within(box, face) for box in boxes)
+        for own, boxes in zip(shown.values(), found, strict=True)
+        for face in own
+    )
     return {"found": faces, "more": sum(map(len, found)) - faces}
 
 
@@ -160,9 +163,11 @@ def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
     )
     peaks = [run["memory_mib"] for run in (middle, last)]
     return {
-        "workers": workers, "runs": runs, "seconds_a_file": {"early": early, "late": late},
+        "workers": workers,
+        "runs": runs,
+        "seconds_a_file": {"early": early, "late": late},
         "memory_grows": peaks[1] / peaks[0] - 1 if all(peaks) else None,
-    }  # fmt: skip
+    }
 
 
 def memory(pid: int) -> float | None:

@@ -55,9 +55,16 @@ def measure(rounds: int, threads: int, weights: Path | None = None) -> dict[str,
         "times_convolutions": spread(seconds[OURS], seconds[ALONE]),
     }
     return {
-        "size": own.shape.size, "threads": torch.get_num_threads(), "rounds": rounds, "torch": torch.__version__,
-        "dtype": str(dtype).removeprefix("torch."), "units": units, "seconds": seconds, **ratios, "differs": differs,
-    }  # fmt: skip
+        "size": own.shape.size,
+        "threads": torch.get_num_threads(),
+        "rounds": rounds,
+        "torch": torch.__version__,
+        "dtype": str(dtype).removeprefix("torch."),
+        "units": units,
+        "seconds": seconds,
+        **ratios,
+        "differs": differs,
+    }
 
 
 def convolutions(network: nn.Module, x: Tensor, v: Tensor) -> Callable[[], None]:

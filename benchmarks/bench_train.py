@@ -255,21 +255,34 @@ def measure(wanted: list[Row], device: str, rounds: int, *, tiny: bool = False) 
     measured = []
     for row, found, operations, peak_memory in zip(wanted, seconds, flops, memory, strict=True):
         middle = statistics.median(found)
-        measured.append({
-            "row": row.name, "samples_a_second": samples / middle,
-            "least": samples / max(found), "most": samples / min(found),
-            "gigaflop_a_sample": operations / samples / 1e9,
-            "share_of_peak": operations / middle / peaks[row.precision],
-            "memory_mib": peak_memory, "seconds_a_block": found,
-        })  # fmt: skip
+        measured.append(
+            {
+                "row": row.name,
+                "samples_a_second": samples / middle,
+                "least": samples / max(found),
+                "most": samples / min(found),
+                "gigaflop_a_sample": operations / samples / 1e9,
+                "share_of_peak": operations / middle / peaks[row.precision],
+                "memory_mib": peak_memory,
+                "seconds_a_block": found,
+            }
+        )
     ratios = [a / b for a, b in zip(seconds[0], seconds[-1], strict=True)]
     return {
-        "facepriv": __version__, "torch": torch.__version__, "device": _device(device),
-        "threads": torch.get_num_threads(), "batch": wanted[0].recipe.batch, "updates_a_block": updates[0],
+        "facepriv": __version__,
+        "torch": torch.__version__,
+        "device": _device(device),
+        "threads": torch.get_num_threads(),
+        "batch": wanted[0].recipe.batch,
+        "updates_a_block": updates[0],
         "tf32": "on beside bfloat16, off in float32 rows" if device == "cuda" else "none on a CPU",
-        "matmul_peak_gigaflops": {kind: peak / 1e9 for kind, peak in peaks.items()}, "rows": measured,
-        "ratio": statistics.median(ratios), "ratio_least": min(ratios), "ratio_most": max(ratios), "bar": BAR,
-    }  # fmt: skip
+        "matmul_peak_gigaflops": {kind: peak / 1e9 for kind, peak in peaks.items()},
+        "rows": measured,
+        "ratio": statistics.median(ratios),
+        "ratio_least": min(ratios),
+        "ratio_most": max(ratios),
+        "bar": BAR,
+    }
 
 
 def with_tf32(device: str, on: bool) -> None:
@@ -303,16 +316,23 @@ def show(result: dict[str, Any]) -> None:
     table(
         ("way", "samples/s", "least to most", "times plain", "Gflop/sample", "of matmul peak", "memory, MiB"),
         [
-            (r["row"], f"{r['samples_a_second']:.2f}", f"{r['least']:.2f} to {r['most']:.2f}",
-             f"{r['samples_a_second'] / first:.2f}", f"{r['gigaflop_a_sample']:.1f}",
-             f"{100 * r['share_of_peak']:.0f} %",
-             "unknown" if r["memory_mib"] is None else f"{r['memory_mib']:.0f}")
+            (
+                r["row"],
+                f"{r['samples_a_second']:.2f}",
+                f"{r['least']:.2f} to {r['most']:.2f}",
+                f"{r['samples_a_second'] / first:.2f}",
+                f"{r['gigaflop_a_sample']:.1f}",
+                f"{100 * r['share_of_peak']:.0f} %",
+                "unknown" if r["memory_mib"] is None else f"{r['memory_mib']:.0f}",
+            )
             for r in result["rows"]
         ],
-    )  # fmt: skip
+    )
     holds = "holds" if result["ratio"] >= result["bar"] else "FALLS SHORT"
-    print(f"\nours: {result['ratio']:.2f} times plain, round by round {result['ratio_least']:.2f} to "
-          f"{result['ratio_most']:.2f}; wanted {result['bar']:g}: {holds}")  # fmt: skip
+    print(
+        f"\nours: {result['ratio']:.2f} times plain, round by round {result['ratio_least']:.2f} to "
+        f"{result['ratio_most']:.2f}; wanted {result['bar']:g}: {holds}"
+    )
 
 
 if __name__ == "__main__":

@@ -35,9 +35,18 @@ def main(backend: str, threads: int, out: str, photos: list[str]) -> None:
     ready = time.perf_counter()
     for photo in photos:
         # The defaults of its command.
-        image_detect(photo, os.path.join(out, os.path.basename(photo)), counted, threshold=0.2, replacewith="blur",
-                     mask_scale=1.3, ellipse=True, draw_scores=False, enable_preview=False,
-                     keep_metadata=False)  # fmt: skip
+        image_detect(
+            photo,
+            os.path.join(out, os.path.basename(photo)),
+            counted,
+            threshold=0.2,
+            replacewith="blur",
+            mask_scale=1.3,
+            ellipse=True,
+            draw_scores=False,
+            enable_preview=False,
+            keep_metadata=False,
+        )
     done = time.perf_counter()
     print(json.dumps({"start": ready - begun, "seconds": done - ready, "boxes": found}))
 

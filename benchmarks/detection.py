@@ -35,9 +35,20 @@ from facepriv.faces.propose import overlap
 SIZES = {1350: (1350, 1013), 2400: (2400, 1800)}
 #: Pictures of scikit-image without a face.
 BACKGROUNDS = (
-    "brick.png", "grass.png", "gravel.png", "coffee.png", "rocket.jpg", "hubble_deep_field.jpg", "moon.png",
-    "clock_motion.png", "motorcycle_left.png", "retina.jpg", "ihc.png", "page.png", "text.png",
-)  # fmt: skip
+    "brick.png",
+    "grass.png",
+    "gravel.png",
+    "coffee.png",
+    "rocket.jpg",
+    "hubble_deep_field.jpg",
+    "moon.png",
+    "clock_motion.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+    "ihc.png",
+    "page.png",
+    "text.png",
+)
 #: Width of the box of a face in a photo of LFW, as a share of the photo's.
 FACE_IN_LFW = 96 / 250
 #: Widths of dlib's boxes, in pixels, that divide the classes.
@@ -94,11 +105,16 @@ class Tally:
         """Return counts, and medians and 95 % quantiles."""
         found = self.both + self.whole_only
         return {
-            "whole": found, "both": self.both, "whole_only": self.whole_only, "new_only": self.new_only,
-            "kept": self.both / found if found else None, "moved_lost": self.moved_lost,
-            "overlap": quantiles(self.overlaps, (0.05, 0.5)), "shift": quantiles(self.shifts, (0.5, 0.95)),
+            "whole": found,
+            "both": self.both,
+            "whole_only": self.whole_only,
+            "new_only": self.new_only,
+            "kept": self.both / found if found else None,
+            "moved_lost": self.moved_lost,
+            "overlap": quantiles(self.overlaps, (0.05, 0.5)),
+            "shift": quantiles(self.shifts, (0.5, 0.95)),
             "moved_shift": quantiles(self.moved_shifts, (0.5, 0.95)),
-        }  # fmt: skip
+        }
 
 
 def quantiles(values: Sequence[float], shares: tuple[float, float]) -> list[float] | None:
@@ -108,10 +124,20 @@ def quantiles(values: Sequence[float], shares: tuple[float, float]) -> list[floa
 
 @click.command(cls=Benchmark, help=__doc__)
 @data_option
-@click.option("--photos", type=(click.IntRange(0), click.IntRange(0)), default=(200, 60), show_default=True,
-              help="Of 1350 and of 2400 pixels.")  # fmt: skip
-@click.option("--part", type=click.Choice(("tuning", "report")), default="report", show_default=True,
-              help="Which half of LFW's photos.")  # fmt: skip
+@click.option(
+    "--photos",
+    type=(click.IntRange(0), click.IntRange(0)),
+    default=(200, 60),
+    show_default=True,
+    help="Of 1350 and of 2400 pixels.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(("tuning", "report")),
+    default="report",
+    show_default=True,
+    help="Which half of LFW's photos.",
+)
 @click.option("--spoil", type=click.Choice(tuple(SPOILT)), help="What to do to every photo.")
 @json_option
 def main(data: Path | None, photos: tuple[int, int], part: str, spoil: str | None, json_path: Path | None) -> None:
@@ -268,13 +294,28 @@ def paste(canvas: Image.Image, face: Image.Image, place: Box, degrees: float) ->
 def show(side: int, found: dict[str, Any]) -> None:
     """Print the figures of one size of photos."""
     ms, false = found["ms"], found["false"]
-    print(f"\n{found['photos']} photos of {side} pixels: ms a photo, whole {ms['whole']['mean']:.0f}, new "
-          f"{ms['new']['mean']:.0f} (medians {ms['whole']['median']:.0f}, {ms['new']['median']:.0f}): "
-          f"{found['times']:.1f} times as fast; false finds: whole {false['whole']}, new {false['new']}")  # fmt: skip
+    print(
+        f"\n{found['photos']} photos of {side} pixels: ms a photo, whole {ms['whole']['mean']:.0f}, new "
+        f"{ms['new']['mean']:.0f} (medians {ms['whole']['median']:.0f}, {ms['new']['median']:.0f}): "
+        f"{found['times']:.1f} times as fast; false finds: whole {false['whole']}, new {false['new']}"
+    )
     names = [f"{low} to {high}" for low, high in pairwise(CLASSES)]
     names[-1] = f"{CLASSES[-2]} and more"
-    head = ("width of the box", "whole finds", "both", "whole alone", "new alone", "kept", "lost if moved",
-            "overlap: 5 %", "median", "shift, %: median", "95 %", "if moved: median", "95 %")  # fmt: skip
+    head = (
+        "width of the box",
+        "whole finds",
+        "both",
+        "whole alone",
+        "new alone",
+        "kept",
+        "lost if moved",
+        "overlap: 5 %",
+        "median",
+        "shift, %: median",
+        "95 %",
+        "if moved: median",
+        "95 %",
+    )
     table(
         head,
         [row(name, t) for name, t in zip([*names, "all"], [*found["classes"].values(), found["all"]], strict=True)],

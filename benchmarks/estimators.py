@@ -89,9 +89,15 @@ class Faces:
 @click.option("--limit", type=click.IntRange(20), default=None, help="Only so many photos of a set, for a quick look.")
 @json_option
 def main(
-    data: Path | None, pack: Path | None, families: tuple[str, ...], size: int, workers: int | None,
-    replicates: int, limit: int | None, json_path: Path | None,
-) -> None:  # fmt: skip
+    data: Path | None,
+    pack: Path | None,
+    families: tuple[str, ...],
+    size: int,
+    workers: int | None,
+    replicates: int,
+    limit: int | None,
+    json_path: Path | None,
+) -> None:
     known = registry().descriptors("estimator")
     for family in families:
         if not any(f"{family}-{name}" in known for name in ATTRIBUTES):

@@ -45,8 +45,14 @@ READ, REFUSED = "read", "refused"
 @click.option("--inputs", type=click.IntRange(1), default=1500, show_default=True, help="Of each kind.")
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only these. [default: all]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--atheris", "corpus", multiple=True, type=click.Path(path_type=Path, exists=True), metavar="FILE",
-              help="Files to begin with.")  # fmt: skip
+@click.option(
+    "--atheris",
+    "corpus",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE",
+    help="Files to begin with.",
+)
 @json_option
 @click.pass_context
 def main(
@@ -70,8 +76,15 @@ def main(
                     if what not in (READ, REFUSED):
                         findings.append({"kind": kind, "seed": seed, "number": number, "what": what, "detail": detail})
                     bar.advance(1)
-    rows = [(kind, *(f"{count[w]}" for w in (READ, REFUSED)), f"{sum(count.values()) - count[READ] - count[REFUSED]}",
-             f"{slowest[kind]:.2f} s") for kind, count in counts.items()]  # fmt: skip
+    rows = [
+        (
+            kind,
+            *(f"{count[w]}" for w in (READ, REFUSED)),
+            f"{sum(count.values()) - count[READ] - count[REFUSED]}",
+            f"{slowest[kind]:.2f} s",
+        )
+        for kind, count in counts.items()
+    ]
     table(("inputs", READ, REFUSED, "findings", "slowest"), rows)
     for found in findings:
         note(f"{found['kind']} {found['number']} of seed {seed}: {found['what']}: {found['detail']}")

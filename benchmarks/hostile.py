@@ -22,9 +22,33 @@ from facepriv.weights import Provenance, WeightsMetadata
 
 #: What stands in place of a value where any value may stand.
 ODD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2**31, -(2**63), 10**400, 0.5, float("nan"), float("inf"), "", " ", "\x00", "../up",
-    "/etc/passwd", "ok", "💥" * 3, "\ud800", "a" * 5000, [], [[]], {}, {"file": []}, [None] * 50,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**31,
+    -(2**63),
+    10**400,
+    0.5,
+    float("nan"),
+    float("inf"),
+    "",
+    " ",
+    "\x00",
+    "../up",
+    "/etc/passwd",
+    "ok",
+    "💥" * 3,
+    "\ud800",
+    "a" * 5000,
+    [],
+    [[]],
+    {},
+    {"file": []},
+    [None] * 50,
+)
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "ICO")
 
 #: Words for the command line.
@@ -242,10 +266,15 @@ def _nested_tiff(rng: Generator) -> bytes:
     """Return a TIFF whose directories point anywhere, at themselves too."""
     entries = int(rng.choice([0, 1, 5, 65535]))
     body = b"".join(
-        struct.pack("<HHII", int(rng.choice([256, 257, 258, 273, 279, 330, 34665, 700])), int(rng.integers(0, 14)),
-                    int(rng.choice([0, 1, 2**16, 2**31])), int(rng.choice([0, 8, 9, 2**31 - 1])))
+        struct.pack(
+            "<HHII",
+            int(rng.choice([256, 257, 258, 273, 279, 330, 34665, 700])),
+            int(rng.integers(0, 14)),
+            int(rng.choice([0, 1, 2**16, 2**31])),
+            int(rng.choice([0, 8, 9, 2**31 - 1])),
+        )
         for _ in range(min(entries, 12))
-    )  # fmt: skip
+    )
     return (
         b"II*\x00"
         + struct.pack("<I", 8)
@@ -257,6 +286,20 @@ def _nested_tiff(rng: Generator) -> bytes:
 
 def _noise(rng: Generator) -> bytes:
     """Return a known beginning with noise behind it, or nothing at all."""
-    magic = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x10\x00\x00\x00WEBPVP8 ", b"II*\x00", b"MM\x00*", b"BM",
-             b"GIF89a", b"%PDF-1.4", b"%!PS-Adobe-3.0 EPSF", b"8BPS", b"<svg>", b"PK\x03\x04", b"\x80\x04"]  # fmt: skip
+    magic = [
+        b"",
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\x10\x00\x00\x00WEBPVP8 ",
+        b"II*\x00",
+        b"MM\x00*",
+        b"BM",
+        b"GIF89a",
+        b"%PDF-1.4",
+        b"%!PS-Adobe-3.0 EPSF",
+        b"8BPS",
+        b"<svg>",
+        b"PK\x03\x04",
+        b"\x80\x04",
+    ]
     return magic[rng.integers(len(magic))] + rng.bytes(int(rng.integers(0, 400)))

@@ -41,9 +41,11 @@ def main(size: int, faces: int, rounds: int, json_path: Path | None) -> None:
             best[name] = min(best[name], timed(job) / faces)
     ours, theirs = best["ours, one face warped"], best["scikit-image, one face warped"]
     result: dict[str, Any] = {
-        "size": size, "seconds_a_face": best, "ratio": theirs / ours,
+        "size": size,
+        "seconds_a_face": best,
+        "ratio": theirs / ours,
         "mixed_a_second": 1 / best["ours, two faces mixed"],
-    }  # fmt: skip
+    }
     table(("", "ms a face", "faces/s"), [(name, f"{1e3 * s:.1f}", f"{1 / s:.1f}") for name, s in best.items()])
     print(f"\nwarp: {result['ratio']:.1f} times as fast as scikit-image (needed: {TIMES_AS_FAST})")
     print(f"mix: {result['mixed_a_second']:.1f} faces/s at {size} pixels on one core (needed: {FACES_A_SECOND})")
@@ -74,8 +76,15 @@ def mixes(size: int, faces: int) -> Callable[[], object]:
     def job() -> None:
         for n in range(faces):
             other = n % len(averages)
-            mix(batch.images[0], batch.landmarks[0], averages.picture(other), averages.points[other],
-                shape=0.5, texture=0.5, window=averages.window)  # fmt: skip
+            mix(
+                batch.images[0],
+                batch.landmarks[0],
+                averages.picture(other),
+                averages.points[other],
+                shape=0.5,
+                texture=0.5,
+                window=averages.window,
+            )
 
     return job
 

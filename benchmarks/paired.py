@@ -52,9 +52,15 @@ def weighted(known: Registry, files: tuple[str, ...]) -> Registry:
 
 
 def seen(
-    output: Output, known: Registry, who: Judges, photos: list[Record], place: Path, workers: int,
-    *, in_place: bool = False,
-) -> tuple[Predictions, Predictions]:  # fmt: skip
+    output: Output,
+    known: Registry,
+    who: Judges,
+    photos: list[Record],
+    place: Path,
+    workers: int,
+    *,
+    in_place: bool = False,
+) -> tuple[Predictions, Predictions]:
     """Return what the judges see in one output, gender hidden, and in the originals."""
     at = known.with_options("method", output.method, output.settings)
     output_run = OutputRun(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)

@@ -45,14 +45,29 @@ ROUNDING = 1e-3
 
 def recipe(*, tiny: bool, exact: bool, batch: int, steps: int, warm_up: int, seed: int) -> Recipe:
     """Return the recipe of a process that sees `batch` faces a step."""
-    chosen = replace(TINY if tiny else OURS, batch=batch, judges_batch=batch, warm_batch=2 * batch, warm_up=warm_up,
-                     steps=steps, seed=seed)  # fmt: skip
+    chosen = replace(
+        TINY if tiny else OURS,
+        batch=batch,
+        judges_batch=batch,
+        warm_batch=2 * batch,
+        warm_up=warm_up,
+        steps=steps,
+        seed=seed,
+    )
     if not exact:
         return chosen
     # Left: what is a mean over faces, and draws nothing but these. The penalty mixes faces by chance, and is due at the
     # first step only; a critic that knows labels and the term `alike` look at all faces of a batch together.
-    return replace(chosen, augment=None, matcher_shift=0.0, w_alike=0.0, conditional=False, critic_every=1,
-                   cycle_every=1, penalty_every=10**9)  # fmt: skip
+    return replace(
+        chosen,
+        augment=None,
+        matcher_shift=0.0,
+        w_alike=0.0,
+        conditional=False,
+        critic_every=1,
+        cycle_every=1,
+        penalty_every=10**9,
+    )
 
 
 def curves(recipe: Recipe, *, tiny: bool, exact: bool, precision: str) -> dict[str, Any]:
@@ -68,10 +83,15 @@ def curves(recipe: Recipe, *, tiny: bool, exact: bool, precision: str) -> dict[s
     missing = torch.tensor(float("nan"))
     values = torch.stack([torch.stack([step.get(name, missing) for name in names]) for step in parts])
     values = own.reduce(values, "mean")
-    weights = {name: sum(float(p.detach().double().abs().sum()) for p in net.parameters())
-               for name, net in trainer.nets().items()}  # fmt: skip
-    return {"parts": {n: values[:, i].tolist() for i, n in enumerate(names)}, "weights": weights,
-            "main": own.is_main_process}  # fmt: skip
+    weights = {
+        name: sum(float(p.detach().double().abs().sum()) for p in net.parameters())
+        for name, net in trainer.nets().items()
+    }
+    return {
+        "parts": {n: values[:, i].tolist() for i, n in enumerate(names)},
+        "weights": weights,
+        "main": own.is_main_process,
+    }
 
 
 def launched(count: int, arguments: list[str]) -> dict[str, Any]:
@@ -86,8 +106,14 @@ def launched(count: int, arguments: list[str]) -> dict[str, Any]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     threads = max(1, (os.cpu_count() or 1) // count)
-    common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-              "GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": str(threads)}  # fmt: skip
+    common = {
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": str(threads),
+    }
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found.json"
         command = [sys.executable, str(Path(__file__).resolve()), *arguments, "--worker", str(found)]
@@ -131,9 +157,18 @@ def distance(one: Curves, other: Curves) -> dict[str, float]:
 @click.option("--seed", type=int, default=0, hidden=True)
 @click.option("--worker", type=click.Path(path_type=Path), hidden=True)
 def main(
-    processes: int, batch: int, steps: int, warm_up: int, seeds: int, exact: bool, precision: str, tiny: bool,
-    json_path: Path | None, seed: int, worker: Path | None,
-) -> None:  # fmt: skip
+    processes: int,
+    batch: int,
+    steps: int,
+    warm_up: int,
+    seeds: int,
+    exact: bool,
+    precision: str,
+    tiny: bool,
+    json_path: Path | None,
+    seed: int,
+    worker: Path | None,
+) -> None:
     if worker is not None:
         count = int(os.environ["WORLD_SIZE"])
         chosen = recipe(tiny=tiny, exact=exact, batch=batch // count, steps=steps, warm_up=warm_up, seed=seed)
@@ -165,10 +200,13 @@ def compared(several: dict[str, Any], alone: list[dict[str, Any]], processes: in
     noise = [distance(first, other) for other in others]
     level = {name: float(np.nanmean(np.abs(values))) for name, values in first.items()}
     rows = {
-        name: {"level": level[name], "difference": apart[name],
-               "between_seeds": float(np.mean([n[name] for n in noise])) if noise else None}
+        name: {
+            "level": level[name],
+            "difference": apart[name],
+            "between_seeds": float(np.mean([n[name] for n in noise])) if noise else None,
+        }
         for name in sorted(apart)
-    }  # fmt: skip
+    }
     weights = {name: abs(several["weights"][name] - value) / value for name, value in alone[0]["weights"].items()}
     holds = (
         all(row["difference"] <= row["between_seeds"] for row in rows.values())
@@ -185,10 +223,14 @@ def show(result: dict[str, Any]) -> None:
         f"{result['processes']} processes beside one, the same {result['batch']} faces a step, {result['steps']} steps"
     )
     rows = [
-        (name, f"{r['level']:.4f}", f"{r['difference']:.2e}",
-         "" if r["between_seeds"] is None else f"{r['between_seeds']:.2e}")
+        (
+            name,
+            f"{r['level']:.4f}",
+            f"{r['difference']:.2e}",
+            "" if r["between_seeds"] is None else f"{r['between_seeds']:.2e}",
+        )
         for name, r in result["parts"].items()
-    ]  # fmt: skip
+    ]
     table(("loss", "mean of one process", "several less one", "seeds of one apart"), rows)
     wanted = f"within {ROUNDING:g}" if result["exact"] else "no further apart than seeds"
     print(f"\n{wanted}: {'holds' if result['holds'] else 'FALLS SHORT'}")

@@ -51,12 +51,22 @@ AUTHORS = "authors"
 
 @click.command(cls=Benchmark, help=__doc__)
 @data_option
-@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
-              "and descriptors of real faces. [default: facepriv/san-family in the user's cache]")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where the judges' words are kept: scores "
+    "and descriptors of real faces. [default: facepriv/san-family in the user's cache]",
+)
 @click.option("--authors", type=click.Path(path_type=Path), default=None, help="The file that SAN's authors published.")
 @click.option("--weights", "files", multiple=True, metavar="METHOD=FILE", help="Weights that are not packaged yet.")
-@click.option("--output", "chosen", multiple=True, metavar="NAME", help="san, authors, ensemble-san, "
-              "ensemble-san:random, ensemble-san:1, flow-san:1, ... [default: all]")  # fmt: skip
+@click.option(
+    "--output",
+    "chosen",
+    multiple=True,
+    metavar="NAME",
+    help="san, authors, ensemble-san, ensemble-san:random, ensemble-san:1, flow-san:1, ... [default: all]",
+)
 @click.option("--judge", "judges", multiple=True, default=JUDGES, show_default=True, help="Gender estimators.")
 @click.option("--matcher", default="dlib", show_default=True)
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
@@ -64,10 +74,18 @@ AUTHORS = "authors"
 @replicates_option
 @json_option
 def main(
-    data: Path | None, work: Path | None, authors: Path | None, files: tuple[str, ...], chosen: tuple[str, ...],
-    judges: tuple[str, ...], matcher: str, limit: int | None, workers: int | None, replicates: int,
+    data: Path | None,
+    work: Path | None,
+    authors: Path | None,
+    files: tuple[str, ...],
+    chosen: tuple[str, ...],
+    judges: tuple[str, ...],
+    matcher: str,
+    limit: int | None,
+    workers: int | None,
+    replicates: int,
     json_path: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     place = cache_folder(work, "san-family")

@@ -51,13 +51,19 @@ def main(weights: Path | None, size: int, rounds: int, threads: int | None, json
         seconds = timed(jobs, rounds)
     ratio = seconds["plain"] / seconds["ours"]
     result: dict[str, Any] = {
-        "size": size, "threads": torch.get_num_threads(), "rounds": rounds,
-        "seconds": seconds, "ratio": ratio, "differs": differs,
+        "size": size,
+        "threads": torch.get_num_threads(),
+        "rounds": rounds,
+        "seconds": seconds,
+        "ratio": ratio,
+        "differs": differs,
         "holds": ratio >= TIMES_AS_FAST and differs <= ALIKE,
-    }  # fmt: skip
+    }
     table(("", "ms a face"), [(name, f"{1e3 * s:.1f}") for name, s in seconds.items()])
-    print(f"\n{ratio:.1f} times as fast (needed: {TIMES_AS_FAST:g}); outputs differ by {differs:.1e} at most "
-          f"(allowed: {ALIKE:g}); {result['threads']} threads, {size} pixels")  # fmt: skip
+    print(
+        f"\n{ratio:.1f} times as fast (needed: {TIMES_AS_FAST:g}); outputs differ by {differs:.1e} at most "
+        f"(allowed: {ALIKE:g}); {result['threads']} threads, {size} pixels"
+    )
     if json_path is not None:
         write_json(json_path, result)
 

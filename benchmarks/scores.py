@@ -54,10 +54,15 @@ def main(memory: float, seconds: int, impostors: int, rounds: int, job: str | No
             best[tool] = min(best[tool], answers[tool]["seconds"])
     large = run({"tool": "facepriv", "impostors": impostors}, None, OUR_LIMIT)
     result = {
-        "largest_of_pyeer": largest, "why_no_larger": why, "memory_gib": memory, "seconds": best,
-        "ratio": best["pyeer"] / best["facepriv"], "peak_mib": {t: a["peak_mib"] for t, a in answers.items()},
-        "eer_fvc_difference": abs(answers["pyeer"]["eer_fvc"] - answers["facepriv"]["eer_fvc"]), "large": large,
-    }  # fmt: skip
+        "largest_of_pyeer": largest,
+        "why_no_larger": why,
+        "memory_gib": memory,
+        "seconds": best,
+        "ratio": best["pyeer"] / best["facepriv"],
+        "peak_mib": {t: a["peak_mib"] for t, a in answers.items()},
+        "eer_fvc_difference": abs(answers["pyeer"]["eer_fvc"] - answers["facepriv"]["eer_fvc"]),
+        "large": large,
+    }
     show(result, answers)
     if json_path is not None:
         write_json(json_path, result)
@@ -135,8 +140,12 @@ def ours(genuine: NDArray[np.float32], impostors: int) -> dict[str, Any]:
         counted.add(block)
         spent += time.perf_counter() - started
     started = time.perf_counter()
-    found = {"eer": counted.eer(), "auc": counted.auc(), "d_prime": counted.d_prime(),
-             "tmr": {fmr: counted.tmr_at_fmr(fmr).tmr for fmr in (0.01, 0.001)}}  # fmt: skip
+    found = {
+        "eer": counted.eer(),
+        "auc": counted.auc(),
+        "d_prime": counted.d_prime(),
+        "tmr": {fmr: counted.tmr_at_fmr(fmr).tmr for fmr in (0.01, 0.001)},
+    }
     spent += time.perf_counter() - started
     # pyeer's definition needs the scores around the crossing; of a set that is held, for comparison only.
     held = impostors <= 10 * BLOCK
@@ -147,22 +156,28 @@ def ours(genuine: NDArray[np.float32], impostors: int) -> dict[str, Any]:
 def show(result: dict[str, Any], answers: dict[str, Any]) -> None:
     """Print the comparison and what the large set took."""
     largest = result["largest_of_pyeer"]
-    print(f"\n{largest} impostor and {GENUINE} genuine scores, the largest set that pyeer held within "
-          f"{result['memory_gib']:g} GiB ({result['why_no_larger']})")  # fmt: skip
+    print(
+        f"\n{largest} impostor and {GENUINE} genuine scores, the largest set that pyeer held within "
+        f"{result['memory_gib']:g} GiB ({result['why_no_larger']})"
+    )
     rows = [
         (tool, f"{seconds:.2f}", f"{answers[tool]['peak_mib']:.0f}", f"{100 * answers[tool]['auc']:.6f}")
         for tool, seconds in result["seconds"].items()
     ]
     table(("", "s", "peak MiB", "AUC %"), rows)
-    print(f"{result['ratio']:.1f} times as fast as pyeer (needed: {TIMES_AS_FAST}); "
-          f"EER in pyeer's definition differs by {result['eer_fvc_difference']:.1g}")  # fmt: skip
+    print(
+        f"{result['ratio']:.1f} times as fast as pyeer (needed: {TIMES_AS_FAST}); "
+        f"EER in pyeer's definition differs by {result['eer_fvc_difference']:.1g}"
+    )
     large = result["large"]
     if "failed" in large:
         print(f"the large set failed: {large['failed']}")
         return
-    print(f"\n{large['impostors']} impostor scores in blocks, exact: {large['seconds']:.1f} s, peak "
-          f"{large['peak_mib']:.0f} MiB (allowed: {MOST_MIB}); EER {100 * large['eer']:.4f} %, "
-          f"AUC {100 * large['auc']:.4f} %")  # fmt: skip
+    print(
+        f"\n{large['impostors']} impostor scores in blocks, exact: {large['seconds']:.1f} s, peak "
+        f"{large['peak_mib']:.0f} MiB (allowed: {MOST_MIB}); EER {100 * large['eer']:.4f} %, "
+        f"AUC {100 * large['auc']:.4f} %"
+    )
 
 
 if __name__ == "__main__":

@@ -42,17 +42,27 @@ _CHUNK = 16
 @click.command(cls=Benchmark, help=__doc__)
 @data_option
 @click.option("--pack", type=click.Path(path_type=Path), default=None, help="A training pack, instead of --data.")
-@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,
-              help="A fitted model that is not packaged yet.")  # fmt: skip
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=None,
+    help="A fitted model that is not packaged yet.",
+)
 @click.option("--race-judge", default="family-b-race", show_default=True, help="Tells Black from White.")
 @click.option("--limit", type=click.IntRange(20), default=None, help="Only so many photos, for a quick look.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes that find faces.")
 @click.option("--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), default=None, help="Also write the result there.")
 def main(
-    data: Path | None, pack: Path | None, weights: Path | None, race_judge: str,
-    limit: int | None, workers: int | None, replicates: int, json_path: Path | None,
-) -> None:  # fmt: skip
+    data: Path | None,
+    pack: Path | None,
+    weights: Path | None,
+    race_judge: str,
+    limit: int | None,
+    workers: int | None,
+    replicates: int,
+    json_path: Path | None,
+) -> None:
     if pack is not None:
         faces = from_pack(pack, limit)[1]
     elif data is not None:

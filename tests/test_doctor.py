@@ -37,8 +37,11 @@ def test_what_is_broken_is_a_failure_and_the_rest_is_examined(tiny, monkeypatch)
 
     monkeypatch.setattr("facepriv.faces.models.model_file", missing)
     monkeypatch.setattr(doctor, "LIBRARIES", (("no_such_module", "no-such", True, ""), ("gone", "gone", False, "x")))
-    failed = {f.subject for f in examine(only(tiny, "weightless", "misshapen", "unloadable"), "nonsense")
-              if f.status == "fail"}  # fmt: skip
+    failed = {
+        f.subject
+        for f in examine(only(tiny, "weightless", "misshapen", "unloadable"), "nonsense")
+        if f.status == "fail"
+    }
     assert failed >= {"no-such", "5 landmarks", "device", "method weightless", "method misshapen", "method unloadable"}
     assert "gone" not in failed
 

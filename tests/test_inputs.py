@@ -12,8 +12,16 @@ from facepriv.protection.inputs import discover
 def tree(tmp_path, monkeypatch):
     """A folder of (empty) image files and others; the working folder is its parent."""
     monkeypatch.chdir(tmp_path)
-    for name in ("in/b.jpg", "in/a.PNG", "in/sub/c.jpeg", "in/notes.txt", "in/.hidden.png", "in/.git/d.png",
-                 "in/facepriv-run/e.png", "other/b.jpg"):  # fmt: skip
+    for name in (
+        "in/b.jpg",
+        "in/a.PNG",
+        "in/sub/c.jpeg",
+        "in/notes.txt",
+        "in/.hidden.png",
+        "in/.git/d.png",
+        "in/facepriv-run/e.png",
+        "other/b.jpg",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -112,9 +120,24 @@ def test_a_photo_of_another_kind_in_a_folder_is_a_problem_and_other_files_are_no
 
 @pytest.mark.parametrize(
     "name",
-    ["a.HIF", "a.nrw", "a.srw", "a.pef", "a.psd", "a.jxr", "a.exr", "a.dib", "a.x3f", "a.heics", "a.jps", "a.avif",
-     "a.raw", "a.3fr", "a.xcf"],
-)  # fmt: skip
+    [
+        "a.HIF",
+        "a.nrw",
+        "a.srw",
+        "a.pef",
+        "a.psd",
+        "a.jxr",
+        "a.exr",
+        "a.dib",
+        "a.x3f",
+        "a.heics",
+        "a.jps",
+        "a.avif",
+        "a.raw",
+        "a.3fr",
+        "a.xcf",
+    ],
+)
 def test_a_photo_that_cannot_be_read_is_named_whatever_its_kind(tree, name):
     (tree / "in" / name).touch()
     [problem] = discover(["in"]).problems

@@ -43,8 +43,14 @@ def test_only_files_that_were_written_have_an_output():
 def test_a_public_row_holds_these_fields_and_no_other(tmp_path):
     write(tmp_path, ROW)
     assert set(json.loads((tmp_path / "manifest.jsonl").read_text())) == {
-        "file", "method", "version", "weights", "status", "faces", "sha256",
-    }  # fmt: skip
+        "file",
+        "method",
+        "version",
+        "weights",
+        "status",
+        "faces",
+        "sha256",
+    }
 
 
 def test_an_audit_comes_back(tmp_path):
@@ -81,12 +87,15 @@ def test_a_damaged_line_is_named(tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
-        "[]", "7", "[" * 100_000, '{"file": []}',
+        "[]",
+        "7",
+        "[" * 100_000,
+        '{"file": []}',
         '{"file": 1, "method": "", "version": "", "weights": "", "status": "ok"}',
         '{"file": "a", "method": "", "version": "", "weights": "", "status": "fine"}',
         '{"file": "a", "method": "", "version": "", "weights": "", "status": "ok", "faces": true}',
     ],
-)  # fmt: skip
+)
 def test_a_line_that_no_run_writes_is_named(tmp_path, line):
     write(tmp_path, ROW)
     (tmp_path / "manifest.jsonl").write_text(line + "\n")
@@ -97,11 +106,15 @@ def test_a_line_that_no_run_writes_is_named(tmp_path, line):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("rubbish", "damaged"), ('{"format": 9}', "format 9"), ("[]", "damaged"), ("[" * 100_000, "damaged"),
-        ('{"format": 1, "methods": {}}', "damaged"), ('{"format": 1, "methods": [{"seen": [1]}]}', "damaged"),
+        ("rubbish", "damaged"),
+        ('{"format": 9}', "format 9"),
+        ("[]", "damaged"),
+        ("[" * 100_000, "damaged"),
+        ('{"format": 1, "methods": {}}', "damaged"),
+        ('{"format": 1, "methods": [{"seen": [1]}]}', "damaged"),
         ('{"format": 1, "earlier": ["x"]}', "damaged"),
     ],
-)  # fmt: skip
+)
 def test_damaged_or_foreign_info_is_named(tmp_path, text, error):
     write(tmp_path, ROW)
     (tmp_path / "run.json").write_text(text)

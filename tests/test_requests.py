@@ -21,9 +21,13 @@ def test_an_attribute_may_stand_without_a_class_and_be_aimed_at_any():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("gendre", "did you mean 'gender'"), ("gender+gender", "names gender twice"), ("age=ancient", "young, middle"),
-     ("", "known")],
-)  # fmt: skip
+    [
+        ("gendre", "did you mean 'gender'"),
+        ("gender+gender", "names gender twice"),
+        ("age=ancient", "young, middle"),
+        ("", "known"),
+    ],
+)
 def test_a_wrong_name_is_refused_with_what_is_known(name, said):
     with pytest.raises(UsageError, match=said):
         named_output(name)

@@ -114,9 +114,14 @@ def test_an_output_is_seen_as_the_file_that_apply_writes(output_run, portraits, 
     for name, request in REQUESTS.items():
         out = tmp_path / name
         options = Options(
-            inputs=tuple(map(str, portraits)), out=str(out), methods=("tint",), request=request, key=KEY,
-            workers=0, on_no_face="copy",
-        )  # fmt: skip
+            inputs=tuple(map(str, portraits)),
+            out=str(out),
+            methods=("tint",),
+            request=request,
+            key=KEY,
+            workers=0,
+            on_no_face="copy",
+        )
         assert not run_plan(make_plan(options, output_run.registry)).errors
         assert same(
             predictions[name], predict_photos([out / path.name for path in portraits], output_run.judges, workers=0)

@@ -22,71 +22,143 @@ if TYPE_CHECKING:
 @click.command("apply", short_help="Protect photos: files, folders, patterns.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
 @click.option("-o", "--out", required=True, metavar="OUT", help="Output folder; for a single photo also a file name.")
-@click.option("--method", "methods", multiple=True, required=True, metavar="NAME",
-              help="Method, see 'facepriv methods'. Several are applied in order.")  # fmt: skip
-@click.option("--set", "settings", multiple=True, metavar="METHOD.NAME=VALUE",
-              help="A setting of a method or of an --estimator, see its page; a wrong name is answered with those "
-              "there are.")  # fmt: skip
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="Method, see 'facepriv methods'. Several are applied in order.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="METHOD.NAME=VALUE",
+    help="A setting of a method or of an --estimator, see its page; a wrong name is answered with those there are.",
+)
 @click.option("--obfuscate", type=Names(), multiple=True, help="Attributes to hide: gender, race, age.")
-@click.option("--keep", type=Names(), multiple=True,
-              help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
-              "against hiding it by mistake.")  # fmt: skip
-@click.option("--target", multiple=True, metavar="ATTR=CLASS",
-              help="Hide by making everyone this class: age=old. Also: same (the own class), opposite (another one), "
-              "neutral (none, for methods that can).")  # fmt: skip
-@click.option("--policy", type=click.Choice(["flip", "random"]), default="flip", show_default=True,
-              help="How a hidden attribute's new class is chosen. 'flip', the policy of the PrivacyNet paper: always "
-              "another class. It fools classifiers most, but an adversary who knows that faces were flipped can invert "
-              "the answer. 'random': any class, the own one included, so that the answer carries nothing.")  # fmt: skip
+@click.option(
+    "--keep",
+    type=Names(),
+    multiple=True,
+    help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
+    "against hiding it by mistake.",
+)
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="ATTR=CLASS",
+    help="Hide by making everyone this class: age=old. Also: same (the own class), opposite (another one), "
+    "neutral (none, for methods that can).",
+)
+@click.option(
+    "--policy",
+    type=click.Choice(["flip", "random"]),
+    default="flip",
+    show_default=True,
+    help="How a hidden attribute's new class is chosen. 'flip', the policy of the PrivacyNet paper: always "
+    "another class. It fools classifiers most, but an adversary who knows that faces were flipped can invert "
+    "the answer. 'random': any class, the own one included, so that the answer carries nothing.",
+)
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the effect.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of a method's own randomness.")
-@click.option("--key-file", type=click.Path(path_type=Path), metavar="FILE",
-              help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
-              "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh "
-              "secret, kept nowhere; --resume keeps what it has drawn.")  # fmt: skip
-@click.option("--estimator", "estimators", multiple=True, metavar="ATTR=NAME",
-              help="Estimator that tells the faces' own classes, instead of family-a-ATTR.")  # fmt: skip
-@click.option("--on-no-face", type=click.Choice(["fail", "skip", "copy"]), default="fail", show_default=True,
-              help="A photo without a detectable face: 'fail' counts it as an error, 'skip' leaves it out, 'copy' "
-              "writes it UNPROTECTED, without metadata.")  # fmt: skip
-@click.option("--thorough", is_flag=True,
-              help="Search the whole of every photo. By default photos above 800 pixels are searched only where a "
-              "quick network proposes a face: that takes a fifth of the time, and loses about one face in a hundred "
-              "at most, more in overexposed or blurred photos. Photos above 2,400 pixels are searched as smaller "
-              "copies: faces below 2.5 % of the long side are not found (panoramas: 5 % of the short side), with "
-              "this option neither.")  # fmt: skip
-@click.option("--resume", is_flag=True,
-              help="Do only what an interrupted run into the same folder left. An output that answers another request, "
-              "or was made from another photo, is made again.")  # fmt: skip
-@click.option("--trust-existing", is_flag=True,
-              help="With --resume, where this user's state directory holds no receipts of the folder (it was moved, or "
-              "made on another machine): take its recorded outputs for answers to this very request.")  # fmt: skip
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
+    "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh "
+    "secret, kept nowhere; --resume keeps what it has drawn.",
+)
+@click.option(
+    "--estimator",
+    "estimators",
+    multiple=True,
+    metavar="ATTR=NAME",
+    help="Estimator that tells the faces' own classes, instead of family-a-ATTR.",
+)
+@click.option(
+    "--on-no-face",
+    type=click.Choice(["fail", "skip", "copy"]),
+    default="fail",
+    show_default=True,
+    help="A photo without a detectable face: 'fail' counts it as an error, 'skip' leaves it out, 'copy' "
+    "writes it UNPROTECTED, without metadata.",
+)
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="Search the whole of every photo. By default photos above 800 pixels are searched only where a "
+    "quick network proposes a face: that takes a fifth of the time, and loses about one face in a hundred "
+    "at most, more in overexposed or blurred photos. Photos above 2,400 pixels are searched as smaller "
+    "copies: faces below 2.5 % of the long side are not found (panoramas: 5 % of the short side), with "
+    "this option neither.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Do only what an interrupted run into the same folder left. An output that answers another request, "
+    "or was made from another photo, is made again.",
+)
+@click.option(
+    "--trust-existing",
+    is_flag=True,
+    help="With --resume, where this user's state directory holds no receipts of the folder (it was moved, or "
+    "made on another machine): take its recorded outputs for answers to this very request.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be written.")
 @click.option("--json", "as_json", is_flag=True, help="Print a machine-readable summary on stdout.")
-@click.option("--audit", is_flag=True,
-              help="Record in the manifest what was hidden, how, and where the faces are. Whoever reads that can undo "
-              "the protection.")  # fmt: skip
+@click.option(
+    "--audit",
+    is_flag=True,
+    help="Record in the manifest what was hidden, how, and where the faces are. Whoever reads that can undo "
+    "the protection.",
+)
 @click.option(
     "--keep-metadata",
     is_flag=True,
     help="Keep words and numbers of EXIF, XMP, comments and PNG texts; pictures in there go.",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
-@click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True,
-              help="Faces that a method is given at once. Results do not depend on it.")  # fmt: skip
-@click.option("--engine", type=str, default="local", show_default=True,
-              help="Where the work is done: by processes of this machine, or by a Ray cluster whose nodes all have the "
-              "same packages and see the same folders.")  # fmt: skip
-@click.option("--address", default="", metavar="ADDRESS",
-              help="Of the Ray cluster that this machine is a node of: auto, or HOST:PORT. Default: RAY_ADDRESS, or a "
-              "cluster of this machine alone.")  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), default=None,
-              help="Processes. Results do not depend on it. Default: one a CPU, at most 16 (4 on a GPU); of a cluster, "
-              "all.")  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(1), default=300, show_default=True, metavar="SECONDS",
-              help="A process that has finished no file for so long is killed; its files are tried again one by one, "
-              "and one that hangs alone has failed.")  # fmt: skip
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Faces that a method is given at once. Results do not depend on it.",
+)
+@click.option(
+    "--engine",
+    type=str,
+    default="local",
+    show_default=True,
+    help="Where the work is done: by processes of this machine, or by a Ray cluster whose nodes all have the "
+    "same packages and see the same folders.",
+)
+@click.option(
+    "--address",
+    default="",
+    metavar="ADDRESS",
+    help="Of the Ray cluster that this machine is a node of: auto, or HOST:PORT. Default: RAY_ADDRESS, or a "
+    "cluster of this machine alone.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=None,
+    help="Processes. Results do not depend on it. Default: one a CPU, at most 16 (4 on a GPU); of a cluster, all.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="A process that has finished no file for so long is killed; its files are tried again one by one, "
+    "and one that hangs alone has failed.",
+)
 @click.pass_context
 def command(ctx: click.Context, **given: Any) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.

@@ -26,53 +26,129 @@ if TYPE_CHECKING:
 FAILED = 3
 #: What the first table shows; all else stands in JSON and CSV.
 _MAIN = (
-    "missing", "unreadable", "resized", "identical", "found", "gender_eer", "gender_flip_aware", "gender_suppression",
-    "gender_pic", "race_pair_eer", "race_balanced", "race_suppression", "race_pic", "age_error", "age_moved",
-    "age_shift", "tmr", "tmr_fixed", "fmr_fixed", "eer", "rank1", "ssim", "psnr",
-)  # fmt: skip
+    "missing",
+    "unreadable",
+    "resized",
+    "identical",
+    "found",
+    "gender_eer",
+    "gender_flip_aware",
+    "gender_suppression",
+    "gender_pic",
+    "race_pair_eer",
+    "race_balanced",
+    "race_suppression",
+    "race_pic",
+    "age_error",
+    "age_moved",
+    "age_shift",
+    "tmr",
+    "tmr_fixed",
+    "fmr_fixed",
+    "eer",
+    "rank1",
+    "ssim",
+    "psnr",
+)
 _GROUPS = (
-    "found", "gender_wrong", "gender_eer", "race_eer", "race_accuracy", "age_error", "tmr", "tmr_fixed", "fmr_fixed",
-)  # fmt: skip
+    "found",
+    "gender_wrong",
+    "gender_eer",
+    "race_eer",
+    "race_accuracy",
+    "age_error",
+    "tmr",
+    "tmr_fixed",
+    "fmr_fixed",
+)
 _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB": (" dB", 1), "index": ("", 2)}
 
 
 @click.command("evaluate", short_help="Compare protected photos, made by anything, with their originals.")
 @click.argument("original", type=click.Path(path_type=Path))
 @click.argument("protected", type=click.Path(path_type=Path), required=False)
-@click.option("--labels", type=click.Path(path_type=Path), metavar="CSV",
-              help="What is known of the originals: columns file, and any of subject, gender, race, age.")  # fmt: skip
-@click.option("--layout", metavar="NAME",
-              help="Instead of --labels: the originals are this data set, in its own layout.")  # fmt: skip
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="What is known of the originals: columns file, and any of subject, gender, race, age.",
+)
+@click.option(
+    "--layout", metavar="NAME", help="Instead of --labels: the originals are this data set, in its own layout."
+)
 @click.option("--part", metavar="NAME", default="", help="Of a data set: train, validation or test. [default: all]")
-@click.option("--people", type=click.Choice(["labels", "folder"]), default="labels", show_default=True,
-              help="Where a photo's person stands: in the labels, or the folder that it lies in.")  # fmt: skip
+@click.option(
+    "--people",
+    type=click.Choice(["labels", "folder"]),
+    default="labels",
+    show_default=True,
+    help="Where a photo's person stands: in the labels, or the folder that it lies in.",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N photos.")
-@click.option("--estimator", "estimators", multiple=True, metavar="NAME",
-              help="Judge of gender, race or age; OWN=NAME calls it OWN. [default: the unseen ones]")  # fmt: skip
+@click.option(
+    "--estimator",
+    "estimators",
+    multiple=True,
+    metavar="NAME",
+    help="Judge of gender, race or age; OWN=NAME calls it OWN. [default: the unseen ones]",
+)
 @click.option(
     "--matcher", "matchers", multiple=True, metavar="NAME", help="Judge of identity, likewise. [default: dlib]"
 )
 @click.option("--set", "settings", multiple=True, metavar="JUDGE.NAME=VALUE", help="A setting of a judge.")
-@click.option("--seen", multiple=True, metavar="NAME",
-              help="A judge that the protection was made against: shown, and in no mean. What a run of facepriv "
-              "records of itself is known.")  # fmt: skip
+@click.option(
+    "--seen",
+    multiple=True,
+    metavar="NAME",
+    help="A judge that the protection was made against: shown, and in no mean. What a run of facepriv "
+    "records of itself is known.",
+)
 @click.option("--aimed-at", "age", type=click.Choice(AGE.classes), help="The age group that was aimed at.")
-@click.option("--fmr", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.001, show_default=True,
-              help="False match rate, a share, at which TMR is given.")  # fmt: skip
-@click.option("--replicates", type=click.IntRange(10), default=1000, show_default=True,
-              help="Resamples of people behind each 95 % interval.")  # fmt: skip
+@click.option(
+    "--fmr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.001,
+    show_default=True,
+    help="False match rate, a share, at which TMR is given.",
+)
+@click.option(
+    "--replicates",
+    type=click.IntRange(10),
+    default=1000,
+    show_default=True,
+    help="Resamples of people behind each 95 % interval.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
-@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR",
-              help="Keeps there what the judges saw, by content: a repeated or interrupted call is quick. It holds "
-              "descriptors of real faces.")  # fmt: skip
-@click.option("--json", "json_path", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
-              help="Writes everything; - is stdout, without the tables.")  # fmt: skip
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE",
-              help="Writes the rows; - likewise.")  # fmt: skip
-@click.option("--fail-if", "conditions", multiple=True, metavar="CONDITION",
-              help="Exit code 3 if it holds: 'tmr_loss > 2', 'gender_eer[family-b-gender] < 40'; a wrong name "
-              "is answered with those there are.")  # fmt: skip
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keeps there what the judges saw, by content: a repeated or interrupted call is quick. It holds "
+    "descriptors of real faces.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Writes everything; - is stdout, without the tables.",
+)
+@click.option(
+    "--csv",
+    "csv_path",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Writes the rows; - likewise.",
+)
+@click.option(
+    "--fail-if",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit code 3 if it holds: 'tmr_loss > 2', 'gender_eer[family-b-gender] < 40'; a wrong name "
+    "is answered with those there are.",
+)
 @click.pass_context
 def command(ctx: click.Context, original: Path, protected: Path | None, **given: Any) -> None:
     """Compare protected photos, made by facepriv or anything else, with their originals.
@@ -128,10 +204,19 @@ def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[st
         photos = folder_photos(original, given["labels"], people_by_folder=given["people"] == "folder")
         photos = photos[: given["limit"]]
     return evaluate_folders(
-        photos, original, protected, who, seen=given["seen"], age=given["age"] or "",
-        store=PredictionStore(given["cache"]), workers=given["workers"] or os.cpu_count() or 1, fmr=given["fmr"],
-        replicates=given["replicates"], seed=given["seed"], stage=_stage,
-    )  # fmt: skip
+        photos,
+        original,
+        protected,
+        who,
+        seen=given["seen"],
+        age=given["age"] or "",
+        store=PredictionStore(given["cache"]),
+        workers=given["workers"] or os.cpu_count() or 1,
+        fmr=given["fmr"],
+        replicates=given["replicates"],
+        seed=given["seed"],
+        stage=_stage,
+    )
 
 
 @contextmanager

@@ -18,10 +18,15 @@ def command(as_json: bool) -> None:
     methods = found.descriptors("method")
     if as_json:
         rows = [
-            {"name": d.name, "attributes": list(d.attributes), "summary": d.summary, "reference": d.reference,
-             "distribution": found.owner(d).distribution}
+            {
+                "name": d.name,
+                "attributes": list(d.attributes),
+                "summary": d.summary,
+                "reference": d.reference,
+                "distribution": found.owner(d).distribution,
+            }
             for d in methods.values()
-        ]  # fmt: skip
+        ]
         click.echo(json.dumps(rows, indent=1))
     elif methods:
         console.table(

@@ -191,8 +191,15 @@ def _row(name: str, record: Record) -> dict[str, str]:
     years = "" if record.years is None else f"{record.years:g}"
     labels = {attribute: record.labels.get(attribute, "") for attribute in ATTRIBUTES}
     half = str(halves([unit])[0])
-    return {"set": name, "name": record.name, "subject": record.subject, "part": record.part, "half": half,
-            "years": years, **labels}  # fmt: skip
+    return {
+        "set": name,
+        "name": record.name,
+        "subject": record.subject,
+        "part": record.part,
+        "half": half,
+        "years": years,
+        **labels,
+    }
 
 
 class CropWriter:

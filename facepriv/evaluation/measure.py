@@ -77,8 +77,14 @@ class Measure:
                 self.left_out[name] = "not all photos name people, so nothing can be matched"
             elif isinstance(model, FaceMatcher):
                 try:
-                    matching = Matching(before[name], truth.subjects.tolist(), model.score_all, fmrs=fmrs,
-                                        replicates=replicates, seed=seed)  # fmt: skip
+                    matching = Matching(
+                        before[name],
+                        truth.subjects.tolist(),
+                        model.score_all,
+                        fmrs=fmrs,
+                        replicates=replicates,
+                        seed=seed,
+                    )
                 except DataError as error:
                     self.left_out[name] = str(error)
                     continue

@@ -93,8 +93,9 @@ def curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = No
     scores = np.asarray(scores, dtype=np.float64)
     positive = np.asarray(positive)
     if scores.ndim != 1 or positive.shape != scores.shape or positive.dtype != bool:
-        raise ContractError(f"curve: expected scores (N,) and bool (N,), got {scores.shape} and {positive.dtype} "
-                            f"{positive.shape}")  # fmt: skip
+        raise ContractError(
+            f"curve: expected scores (N,) and bool (N,), got {scores.shape} and {positive.dtype} {positive.shape}"
+        )
     if np.isnan(scores).any():
         raise ContractError("curve: scores hold NaN; say first what a failure counts as")
     if not positive.any() or positive.all():

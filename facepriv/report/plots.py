@@ -108,8 +108,11 @@ def told(of: Comparison, attribute: str) -> Figure | None:
         outputs = of.of(method["name"])
         alone = [o for o in outputs if o.hidden == (attribute,)] or [o for o in outputs if attribute in o.hidden]
         for output in alone:
-            spots += [_Spot(label(of, output), output.method, row.evaluator, row.after)
-                      for row in output.pick(figure) if row.after]  # fmt: skip
+            spots += [
+                _Spot(label(of, output), output.method, row.evaluator, row.after)
+                for row in output.pick(figure)
+                if row.after
+            ]
         kept = [o for o in outputs if attribute not in o.hidden]
         spots += _worst_kept(of, kept, figure)
     unit = "years" if attribute == "age" else "%"
@@ -299,9 +302,14 @@ def _dots(
             marker = MARKERS[evaluators.index(spot.evaluator) % len(MARKERS)]
             y = lines.index(spot.line) + shift[spot.evaluator]
             axes.errorbar(
-                [spot.said.value], [y], xerr=_bar(spot.said), fmt=marker, color=tint, elinewidth=1,
+                [spot.said.value],
+                [y],
+                xerr=_bar(spot.said),
+                fmt=marker,
+                color=tint,
+                elinewidth=1,
                 markerfacecolor="none" if spot.hollow else tint,
-            )  # fmt: skip
+            )
         if unit == "%" and max(spot.said.value for spot in spots) > 40:
             axes.axvline(50, color=colour(0), linewidth=0.6)
         if line is not None:

@@ -14,8 +14,20 @@ from facepriv.report.plots import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
 #: What the table of every evaluator shows; all else stands in the CSV.
-_MAIN = ("gender_eer", "gender_flip_aware", "gender_accuracy", "race_pair_eer", "race_balanced", "age_error",
-         "age_shift", "tmr", "tmr_fixed", "fmr_fixed", "eer", "rank1")  # fmt: skip
+_MAIN = (
+    "gender_eer",
+    "gender_flip_aware",
+    "gender_accuracy",
+    "race_pair_eer",
+    "race_balanced",
+    "age_error",
+    "age_shift",
+    "tmr",
+    "tmr_fixed",
+    "fmr_fixed",
+    "eer",
+    "rank1",
+)
 #: What the table of groups shows.
 _GROUPED = ("found", "gender_eer", "gender_wrong", "race_eer", "age_error", "tmr", "tmr_fixed", "fmr_fixed")
 
@@ -183,10 +195,15 @@ def to_latex(tables: Iterable[Table]) -> str:
     for table in tables:
         columns = "l" + "r" * (len(table.head) - 1)
         lines = [
-            "\\begin{table}", "\\centering", f"\\caption{{{_tex(table.title)}. {_tex(table.caption)}}}",
-            f"\\label{{tab:{table.name}}}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule",
-            _tex_line(table.head), "\\midrule",
-        ]  # fmt: skip
+            "\\begin{table}",
+            "\\centering",
+            f"\\caption{{{_tex(table.title)}. {_tex(table.caption)}}}",
+            f"\\label{{tab:{table.name}}}",
+            f"\\begin{{tabular}}{{{columns}}}",
+            "\\toprule",
+            _tex_line(table.head),
+            "\\midrule",
+        ]
         lines += [_tex_line([_cell_text(cell) for cell in row], strong=[c.strong for c in row]) for row in table.rows]
         parts.append("\n".join([*lines, "\\bottomrule", "\\end{tabular}", "\\end{table}"]))
     return "\n\n".join(parts) + "\n"

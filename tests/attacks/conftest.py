@@ -20,9 +20,14 @@ class Stripes(AttributeEstimator):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = torch.nn.Sequential(
-                torch.nn.AvgPool2d(2), torch.nn.InstanceNorm2d(3), torch.nn.Conv2d(3, 16, 9, 2), torch.nn.ReLU(),
-                torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(16, 2),
-            )  # fmt: skip
+                torch.nn.AvgPool2d(2),
+                torch.nn.InstanceNorm2d(3),
+                torch.nn.Conv2d(3, 16, 9, 2),
+                torch.nn.ReLU(),
+                torch.nn.AdaptiveAvgPool2d(1),
+                torch.nn.Flatten(),
+                torch.nn.Linear(16, 2),
+            )
         return net
 
     def predict(self, images):

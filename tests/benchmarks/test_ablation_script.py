@@ -58,8 +58,24 @@ def small(ablation, monkeypatch, tmp_path):
     monkeypatch.setattr(ablation, "SAVE_EVERY", 1)
 
     def call(*options, out="runs"):
-        quick = ["--steps", "2", "--warm-up", "1", "--batch", "2", "--base", "8", "--blocks", "1", "--precision", "no",
-                 "--replicates", "20", "--json", str(tmp_path / f"{out}.json")]  # fmt: skip
+        quick = [
+            "--steps",
+            "2",
+            "--warm-up",
+            "1",
+            "--batch",
+            "2",
+            "--base",
+            "8",
+            "--blocks",
+            "1",
+            "--precision",
+            "no",
+            "--replicates",
+            "20",
+            "--json",
+            str(tmp_path / f"{out}.json"),
+        ]
         arguments = [str(pack), "--matcher", "unused", "-o", str(tmp_path / out), *quick, *options]
         done = CliRunner().invoke(ablation.main, arguments)
         return done, tmp_path
@@ -109,8 +125,10 @@ def test_age_is_measured_where_a_recipe_differs_in_it(small, tmp_path):
         assert key not in found["no-cycle"] and key not in found["originals"]
     first, second = (tmp_path / "table.md").read_text().split("\n\n")
     assert "years towards" not in first and [row.split(" | ")[0] for row in second.splitlines()[2:]] == [
-        "| whole recipe", "| age in three groups", "| less whole recipe",
-    ]  # fmt: skip
+        "| whole recipe",
+        "| age in three groups",
+        "| less whole recipe",
+    ]
 
 
 def test_an_interrupted_ablation_goes_on_and_ends_as_one_that_was_not(ablation, small, monkeypatch):

@@ -22,10 +22,14 @@ def done(method, *rows):
 
 @pytest.mark.parametrize(("off", "holds"), [(0.9, True), (-0.9, True), (1.1, False), (-1.1, False)])
 def test_where_nothing_was_done_every_attack_stays_near_the_original_and_a_detector_near_a_guess(attacks, off, holds):
-    rows = attacks._of_nothing(done(
-        "nothing", (ATTACK, f"{PREFIX}retrained", 3.0, 3.0 + off), (DETECTION, f"{PREFIX}detector", None, 50 + off),
-        (ATTACK, "family-b-gender", 3.0, 40.0),
-    ))  # fmt: skip
+    rows = attacks._of_nothing(
+        done(
+            "nothing",
+            (ATTACK, f"{PREFIX}retrained", 3.0, 3.0 + off),
+            (DETECTION, f"{PREFIX}detector", None, 50 + off),
+            (ATTACK, "family-b-gender", 3.0, 40.0),
+        )
+    )
     assert [(row[1], row[-1]) for row in rows] == [("retrained", holds), ("detector", holds)]
 
 

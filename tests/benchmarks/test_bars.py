@@ -19,8 +19,10 @@ def figure(value, width=0.01):
 
 
 def points(own, fixed, fmr):
-    return {"own": {"tmr_change": figure(own), "fmr": figure(0.001)},
-            "fixed": {"tmr_change": figure(fixed), "fmr": figure(fmr)}}  # fmt: skip
+    return {
+        "own": {"tmr_change": figure(own), "fmr": figure(0.001)},
+        "fixed": {"tmr_change": figure(fixed), "fmr": figure(fmr)},
+    }
 
 
 def good(request):
@@ -31,8 +33,11 @@ def good(request):
     if "age" in request.targets:
         age["shift"] = figure(16.0)
     changed = "gender" in hidden
-    gender = {"eer_after": figure(0.7 if changed else 0.03), "eer_rise": figure(0.67 if changed else 0.01),
-              "flip_aware_after": figure(0.35 if request.policy == "random" else 0.03)}  # fmt: skip
+    gender = {
+        "eer_after": figure(0.7 if changed else 0.03),
+        "eer_rise": figure(0.67 if changed else 0.01),
+        "flip_aware_after": figure(0.35 if request.policy == "random" else 0.03),
+    }
     return {
         "gender": {"judge": gender},
         "race": {"racer": {"pair": race}},

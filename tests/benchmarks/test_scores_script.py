@@ -29,10 +29,16 @@ def test_sizes_double_until_pyeer_fails_and_the_last_that_it_held_is_compared(sc
     done = CliRunner().invoke(scores.main, ["--rounds", "2", "--impostors", "5000", "--json", str(path)])
     assert done.exit_code == 0, done.output
     assert jobs == [
-        ("pyeer", 250_000, 4), ("pyeer", 500_000, 4), ("pyeer", 1_000_000, 4), ("pyeer", 2_000_000, 4),
-        ("pyeer", 1_000_000, 4), ("facepriv", 1_000_000, None), ("pyeer", 1_000_000, 4), ("facepriv", 1_000_000, None),
+        ("pyeer", 250_000, 4),
+        ("pyeer", 500_000, 4),
+        ("pyeer", 1_000_000, 4),
+        ("pyeer", 2_000_000, 4),
+        ("pyeer", 1_000_000, 4),
+        ("facepriv", 1_000_000, None),
+        ("pyeer", 1_000_000, 4),
+        ("facepriv", 1_000_000, None),
         ("facepriv", 5000, None),
-    ]  # fmt: skip
+    ]
     result = json.loads(path.read_text())
     assert result["largest_of_pyeer"] == 1_000_000 and result["ratio"] == pytest.approx(20)
     assert "2000000: out of memory at 4 GiB" in done.output and "20.0 times as fast as pyeer" in done.output

@@ -20,11 +20,19 @@ def small_pack(tmp_path, astronaut_file):
     crops, rows = [], []
     for n in range(25):
         crops.append((crop * (0.4 + 0.02 * n)).astype(np.uint8))
-        rows.append({
-            "set": "utkface" if n < 24 else "celeba", "name": f"{n}.jpg", "subject": "", "part": "test", "half": "a",
-            "years": "40", "gender": ATTRIBUTES["gender"].classes[n % 2],
-            "race": ATTRIBUTES["race"].classes[n // 2 % 2], "age": ATTRIBUTES["age"].classes[n % 3],
-        })  # fmt: skip
+        rows.append(
+            {
+                "set": "utkface" if n < 24 else "celeba",
+                "name": f"{n}.jpg",
+                "subject": "",
+                "part": "test",
+                "half": "a",
+                "years": "40",
+                "gender": ATTRIBUTES["gender"].classes[n % 2],
+                "race": ATTRIBUTES["race"].classes[n // 2 % 2],
+                "age": ATTRIBUTES["age"].classes[n % 3],
+            }
+        )
     folder = tmp_path / "pack"
     folder.mkdir()
     np.save(folder / "crops.npy", np.stack(crops))

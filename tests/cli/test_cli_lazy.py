@@ -19,10 +19,25 @@ print("HEAVY:", *(m for m in {heavy!r} if m in sys.modules), file=sys.stderr)
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "--version", "methods", "methods --json", "plugins", "plugins --json", "apply --help", "train --help",
-     "export --help", "train privacynet --help", "export privacynet --help",
-     "check --help", "doctor --help", "evaluate --help", "compare --help", "attack --help"],
-)  # fmt: skip
+    [
+        "--help",
+        "--version",
+        "methods",
+        "methods --json",
+        "plugins",
+        "plugins --json",
+        "apply --help",
+        "train --help",
+        "export --help",
+        "train privacynet --help",
+        "export privacynet --help",
+        "check --help",
+        "doctor --help",
+        "evaluate --help",
+        "compare --help",
+        "attack --help",
+    ],
+)
 def test_listing_and_help_import_nothing_heavy(arguments):
     code = _CODE.format(heavy=HEAVY)
     run = subprocess.run([sys.executable, "-c", code, *arguments.split()], capture_output=True, text=True, timeout=300)

@@ -60,8 +60,12 @@ def test_morph_takes_race_from_its_table_and_splits_by_person(tree):
 
 def test_a_label_that_differs_between_photos_of_one_person_is_dropped(tree):
     root = tree("000001_1M30.JPG", "000001_2F31.JPG", "000002_1F40.JPG", "000002_2F41.JPG")
-    rows = ["1,1,,,W,M,,30,,,000001_1M30.JPG", "1,2,,,W,F,,31,,,000001_2F31.JPG",
-            "2,1,,,W,F,,40,,,000002_1F40.JPG", "2,2,,,B,F,,41,,,000002_2F41.JPG"]  # fmt: skip
+    rows = [
+        "1,1,,,W,M,,30,,,000001_1M30.JPG",
+        "1,2,,,W,F,,31,,,000001_2F31.JPG",
+        "2,1,,,W,F,,40,,,000002_1F40.JPG",
+        "2,2,,,B,F,,41,,,000002_2F41.JPG",
+    ]
     (root / "t.csv").write_text("\n".join([HEADER, *rows, ""]))
     labels = [r.labels for r in readers.read("morph", root)]
     assert ["gender" in own for own in labels] == [False, False, True, True]

@@ -90,8 +90,11 @@ def test_what_is_wrong_with_a_protected_file_is_counted_and_named(call, people, 
     result = call("photos out --labels labels.csv --json -")
     found = as_json(result)
     assert [rows(found, name)[0]["after"]["value"] for name in ("missing", "unreadable", "resized", "identical")] == [
-        1, 1, 1, 0
-    ]  # fmt: skip
+        1,
+        1,
+        1,
+        0,
+    ]
     assert found["problems"] == [
         "p0/0.png: has no protected file",
         "p1/0.png: its protected file is no whole image",
@@ -134,8 +137,11 @@ def test_seen_and_weak_judges_are_shown_and_count_nowhere(call, people):
     judges = "--estimator light --estimator blind --estimator mine=light --set mine.gain=0.5 --matcher tint"
     found = as_json(call("photos same --labels labels.csv --seen mine --json -", judges))
     assert {name: own["counts"] for name, own in found["judges"].items()} == {
-        "light": True, "blind": False, "mine": False, "tint": True
-    }  # fmt: skip
+        "light": True,
+        "blind": False,
+        "mine": False,
+        "tint": True,
+    }
     assert found["judges"]["mine"]["seen"] and found["judges"]["mine"]["settings"] == {"gain": "0.5"}
     assert "too weak on the originals" in found["judges"]["blind"]["note"]
     assert (
@@ -279,16 +285,18 @@ def no_model(monkeypatch):
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("photos other --labels labels.csv",
-         "other: holds no protected file of any of the 20 photos of photos (there is no p0/0.png, "
-         "whatever its suffix, but x.png); files pair by their path below the two folders"),
+        (
+            "photos other --labels labels.csv",
+            "other: holds no protected file of any of the 20 photos of photos (there is no p0/0.png, "
+            "whatever its suffix, but x.png); files pair by their path below the two folders",
+        ),
         ("photos several --labels labels.csv --limit 1", "(p0/0.png could be any of p0/0.jpg, p0/0.webp)"),
         ("photos photos", "the photos have no labels and name no people; give --labels CSV"),
         ("photos photos --labels empty.csv", "the photos have no labels and name no people; give --labels CSV"),
         ("single single --people folder", "no labels, and every person has one photo only"),
         ("photos photos --people folder --limit 2", "no labels, and all photos show one person"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_judged_is_said_before_a_model_is_built(call, people, no_model, tmp_path, line, text):
     root = people()
     for folder, names in (

@@ -32,8 +32,18 @@ def embedder(path):
 def test_someone_elses_tool_is_evaluated(known, people, tmp_path):
     people()
     judges = ["--estimator", "light", "--matcher", "tint"]
-    done, found = run("evaluate_other_tool.py", "photos", "blurred", "--labels", "labels.csv", *judges, *QUICK,
-                      "--fail-if", "ssim < 0.99", cwd=tmp_path)  # fmt: skip
+    done, found = run(
+        "evaluate_other_tool.py",
+        "photos",
+        "blurred",
+        "--labels",
+        "labels.csv",
+        *judges,
+        *QUICK,
+        "--fail-if",
+        "ssim < 0.99",
+        cwd=tmp_path,
+    )
     assert done.returncode == 3, done.stderr
     assert found["photos"] == 20 and (tmp_path / "blurred/p0/0.png").is_file()
     similar = next(row for row in found["rows"] if row["figure"] == "ssim")["after"]["value"]
@@ -43,8 +53,19 @@ def test_someone_elses_tool_is_evaluated(known, people, tmp_path):
 def test_a_matcher_of_ones_own_judges_under_its_name(known, people, tmp_path):
     people()
     embedder(tmp_path / "own.onnx")
-    done, found = run("own_matcher.py", "own.onnx", 'a "test"', "photos", "photos", "--labels", "labels.csv",
-                      "--estimator", "light", *QUICK, cwd=tmp_path)  # fmt: skip
+    done, found = run(
+        "own_matcher.py",
+        "own.onnx",
+        'a "test"',
+        "photos",
+        "photos",
+        "--labels",
+        "labels.csv",
+        "--estimator",
+        "light",
+        *QUICK,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     mine = found["judges"]["mine"]
     assert (mine["kind"], mine["component"], mine["trained_on"]) == ("matcher", "onnx", "a 'test'")

@@ -61,13 +61,16 @@ def truth():
     return Truth.of(
         [
             Record(
-                Path(f"{n}.jpg"), f"{n}.jpg", f"p{n // 4}", "test",
+                Path(f"{n}.jpg"),
+                f"{n}.jpg",
+                f"p{n // 4}",
+                "test",
                 {"gender": ("male", "female")[n // 4 % 2], "race": ("white", "black", "asian")[n // 4 % 3]},
                 float(rng.integers(5, 80)),
             )
             for n in range(PHOTOS)
         ]
-    )  # fmt: skip
+    )
 
 
 def predictions(truth, seed, noise=1.3):
@@ -128,8 +131,12 @@ def test_nothing_done_is_exactly_nothing_changed(measure, before):
         assert row.change.value == 0 and all(v == 0 or np.isnan(v) for v in (row.change.low, row.change.high)), row
         assert row.before == row.after or np.isnan(row.before.low)
     # What compares both sides by itself says so, too.
-    for figure, who in (("gender_suppression", "gender"), ("race_suppression", "race"), ("age_moved", "age"),
-                        ("age_shift", "age")):  # fmt: skip
+    for figure, who in (
+        ("gender_suppression", "gender"),
+        ("race_suppression", "race"),
+        ("age_moved", "age"),
+        ("age_shift", "age"),
+    ):
         assert (only(found, figure, who).after.value, only(found, figure, who).after.high) == (0, 0)
     assert only(found, "gender_pic", "face", pairing=PROTECTED).after.value == 0
 
@@ -168,8 +175,11 @@ def test_the_mean_is_over_those_that_count(measure, after, rows):
     assert only(with_seen, "gender_eer", UNSEEN_MEAN).after.value == pytest.approx(other.after.value)
     marked = only(with_seen, "gender_eer", "gender")
     assert not marked.counts and marked.note == SEEN and marked.after == one.after
-    assert not [r for r in measure.rows(after, seen={"gender", "other-gender"}) if r.figure == "gender_eer"
-                and r.evaluator == UNSEEN_MEAN]  # fmt: skip
+    assert not [
+        r
+        for r in measure.rows(after, seen={"gender", "other-gender"})
+        if r.figure == "gender_eer" and r.evaluator == UNSEEN_MEAN
+    ]
 
 
 def test_who_errs_on_the_originals_is_shown_and_does_not_count(truth, before, after, judges):

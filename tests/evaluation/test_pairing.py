@@ -38,8 +38,11 @@ def test_pairs_are_made_by_path_and_the_suffix_may_differ(two):
         save(protected / name, record.path)
     found = pair(records, original, protected)
     assert [p and p.relative_to(protected).as_posix() for p in found.protected] == [
-        "a/one.png", "a/two.jpg", "b/one.webp", None
-    ]  # fmt: skip
+        "a/one.png",
+        "a/two.jpg",
+        "b/one.webp",
+        None,
+    ]
     assert found.extra == ("b/other.png",) and not found.ambiguous
 
 
@@ -56,8 +59,9 @@ def test_the_protected_file_of_another_photo_stands_in_for_none(tmp_path):
     records = [photo(tmp_path / "original" / name, name) for name in ("one.png", "one.webp")]
     save(tmp_path / "protected" / "one.png", records[0].path)
     assert pair(records, tmp_path / "original", tmp_path / "protected").protected == (
-        tmp_path / "protected" / "one.png", None
-    )  # fmt: skip
+        tmp_path / "protected" / "one.png",
+        None,
+    )
 
 
 def test_a_file_that_could_be_the_protected_one_of_two_photos_is_neithers(tmp_path):

@@ -46,8 +46,10 @@ def test_twelve_faces_are_proposed_once_each(astronaut):
     for n in range(12):
         group.paste(person, (20 + n % 6 * 395, 60 + n // 6 * 440))
     found = propose(np.asarray(group))
-    faces = [ASTRONAUT[[0, 1, 0, 1]] - (100, 0, 100, 0) + (0, 0, 88, 88) + (x, y, x, y)
-             for x, y in ((20 + n % 6 * 395, 60 + n // 6 * 440) for n in range(12))]  # fmt: skip
+    faces = [
+        ASTRONAUT[[0, 1, 0, 1]] - (100, 0, 100, 0) + (0, 0, 88, 88) + (x, y, x, y)
+        for x, y in ((20 + n % 6 * 395, 60 + n // 6 * 440) for n in range(12))
+    ]
     assert [int((overlap(face, found) > 0.45).sum()) for face in faces] == [1] * 12
 
 

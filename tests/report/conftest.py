@@ -43,10 +43,12 @@ def _registry():
     found = [
         Descriptor("estimator", name, f"{__name__}:Guess", "a test's", options={"attribute": attribute, **more})
         for name, attribute, more in (
-            ("ours-gender", "gender", {}), ("theirs-gender", "gender", {}), ("ours-race", "race", {}),
+            ("ours-gender", "gender", {}),
+            ("theirs-gender", "gender", {}),
+            ("ours-race", "race", {}),
             ("ours-age", "age", {"output": "years"}),
         )
-    ]  # fmt: skip
+    ]
     found.append(Descriptor("matcher", "angle", f"{__name__}:Angle", "a test's"))
     return Registry([Plugin("test", "test", "0", tuple(found))])
 
@@ -55,12 +57,17 @@ def _truth():
     rng = np.random.default_rng(0)
     return Truth.of(
         [
-            Record(Path(f"{n}.jpg"), f"{n}.jpg", f"p{n // PHOTOS}", "test",
-                   {"gender": ("male", "female")[n // PHOTOS % 2], "race": ("white", "black")[n // PHOTOS // 2 % 2]},
-                   float(rng.integers(18, 70)))
+            Record(
+                Path(f"{n}.jpg"),
+                f"{n}.jpg",
+                f"p{n // PHOTOS}",
+                "test",
+                {"gender": ("male", "female")[n // PHOTOS % 2], "race": ("white", "black")[n // PHOTOS // 2 % 2]},
+                float(rng.integers(18, 70)),
+            )
             for n in range(COUNT)
         ]
-    )  # fmt: skip
+    )
 
 
 def _as_arrays(truth, seed, hidden=0.0, cost=0.0, lost=0):
@@ -115,8 +122,15 @@ def make_comparison(small_faces):
             data={"name": "made up", "photos": COUNT, "people": PEOPLE, "part": ""},
             settings={"policy": "flip", "strength": 1.0, "seed": 0, "fmr": 0.01, "replicates": 40},
             methods=tuple(
-                {"name": m, "version": "1", "weights": "f" * 64, "seen": ["theirs-gender"] * (m == "beta"),
-                 "settings": {"amount": "0.5"}, "summary": "A <test> & no method", "reference": "Nobody, nowhere"}
+                {
+                    "name": m,
+                    "version": "1",
+                    "weights": "f" * 64,
+                    "seen": ["theirs-gender"] * (m == "beta"),
+                    "settings": {"amount": "0.5"},
+                    "summary": "A <test> & no method",
+                    "reference": "Nobody, nowhere",
+                }
                 for m in methods
             ),
             judges=tuple(
@@ -127,7 +141,7 @@ def make_comparison(small_faces):
             original=measure.curves(before),
             outputs=tuple(outputs),
             examples=tuple(shown) if examples else (),
-        )  # fmt: skip
+        )
 
     return make
 
@@ -136,6 +150,10 @@ def make_comparison(small_faces):
 def comparison(make_comparison):
     """Two methods, one of them with three outputs, one of whose attributes is kept, with attacks and an example."""
     return make_comparison(
-        [("alpha", "gender", 0.9, 0.1, 2), ("beta", "gender", 0.5, 0.3, 0), ("beta", "race", 0.0, 0.05, 0),
-         ("beta", "gender+race", 0.6, 0.4, 0)]
-    )  # fmt: skip
+        [
+            ("alpha", "gender", 0.9, 0.1, 2),
+            ("beta", "gender", 0.5, 0.3, 0),
+            ("beta", "race", 0.0, 0.05, 0),
+            ("beta", "gender+race", 0.6, 0.4, 0),
+        ]
+    )

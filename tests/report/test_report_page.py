@@ -75,9 +75,17 @@ def test_what_others_wrote_is_text_and_never_markup(text):
 def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
     drawn = {figure.name: figure for figure in figures(comparison)}
     assert set(drawn) == {
-        "told-gender", "told-race", "told-age", "trade-gender", "trade-race", "roc-angle-x1p-x2p", "roc-angle-x1-x2p",
-        "cmc-angle-x1p-x2p", "cmc-angle-x1-x2p", "adversaries-gender",
-    }  # fmt: skip
+        "told-gender",
+        "told-race",
+        "told-age",
+        "trade-gender",
+        "trade-race",
+        "roc-angle-x1p-x2p",
+        "roc-angle-x1-x2p",
+        "cmc-angle-x1p-x2p",
+        "cmc-angle-x1-x2p",
+        "adversaries-gender",
+    }
     for figure in drawn.values():
         assert figure.table and figure.svg.startswith("<svg") and all(len(r) == len(figure.head) for r in figure.table)
         assert f'id="{figure.name}"' in text
@@ -181,8 +189,10 @@ def test_six_methods_with_all_outputs_of_the_paper_stay_small(make_comparison, c
 
 def test_without_attacks_examples_or_matchers_the_rest_stands(make_comparison):
     bare = make_comparison([("alpha", "race", 0.0, 0.1, 0)], attacks=False, examples=False)
-    nobody = [replace(o, curves=replace(o.curves, roc={}, cmc={}),
-                      rows=tuple(r for r in o.rows if r.evaluator != "angle")) for o in bare.outputs]  # fmt: skip
+    nobody = [
+        replace(o, curves=replace(o.curves, roc={}, cmc={}), rows=tuple(r for r in o.rows if r.evaluator != "angle"))
+        for o in bare.outputs
+    ]
     text = page(replace(bare, outputs=tuple(nobody)))
     assert (
         'id="told-race"' in text and 'id="attacks"' not in text and 'id="examples"' not in text and "roc-" not in text

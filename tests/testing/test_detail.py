@@ -12,8 +12,17 @@ from facepriv.registry import registry
 from facepriv.testing import ConformanceWarning, checks
 from facepriv.testing.detail import detail_left
 
-OURS = ("baseline-gan", "ensemble-san", "face-mixing", "flow-san", "k-attribute", "pixelate", "privacynet", "san",
-        "sim-zhang")  # fmt: skip
+OURS = (
+    "baseline-gan",
+    "ensemble-san",
+    "face-mixing",
+    "flow-san",
+    "k-attribute",
+    "pixelate",
+    "privacynet",
+    "san",
+    "sim-zhang",
+)
 
 
 class Mosaic(Darken):

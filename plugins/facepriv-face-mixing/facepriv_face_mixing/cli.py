@@ -9,10 +9,21 @@ import click
 
 @click.command("face-mixing")
 @click.argument("pack", type=click.Path(path_type=Path))
-@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, metavar="FILE.safetensors",
-              help="The gallery; an existing file is replaced.")  # fmt: skip
-@click.option("--people", type=click.IntRange(1), default=50, show_default=True,
-              help="A group of fewer people gives no average; fewer than 50 are refused.")  # fmt: skip
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE.safetensors",
+    help="The gallery; an existing file is replaced.",
+)
+@click.option(
+    "--people",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="A group of fewer people gives no average; fewer than 50 are refused.",
+)
 @click.option("--most", type=click.IntRange(50), default=400, show_default=True, help="People of a larger group.")
 @click.option("--size", type=click.IntRange(32, 512), default=72, show_default=True, help="Side of an average.")
 def command(pack: Path, out: Path, people: int, most: int, size: int) -> None:

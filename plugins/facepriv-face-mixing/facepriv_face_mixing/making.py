@@ -36,9 +36,13 @@ _MISSED = 0.03
 
 
 def average(
-    pack: Pack, *, people: int = FEWEST_PEOPLE, most: int = MOST_PEOPLE, size: int = 72,
+    pack: Pack,
+    *,
+    people: int = FEWEST_PEOPLE,
+    most: int = MOST_PEOPLE,
+    size: int = 72,
     progress: Callable[[int, int], None] | None = None,
-) -> Gallery:  # fmt: skip
+) -> Gallery:
     """Average the adults of a pack's training part into a gallery, one photo a person.
 
     Parameters

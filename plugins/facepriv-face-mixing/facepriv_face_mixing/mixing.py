@@ -157,8 +157,9 @@ def mix(
     left, top, side = _square(fixed, size)
     part = np.s_[top : top + side, left : left + side]
     result = face.copy()
-    result[part] = _mixed(face[part], points - (left, top), goal - (left, top), fixed - (left, top),
-                          other, anchors, texture, match_tone)  # fmt: skip
+    result[part] = _mixed(
+        face[part], points - (left, top), goal - (left, top), fixed - (left, top), other, anchors, texture, match_tone
+    )
     return result
 
 

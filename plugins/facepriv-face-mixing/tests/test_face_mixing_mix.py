@@ -17,8 +17,16 @@ def averages():
 
 def mixed(face, averages, index=0, *, shape=0.5, texture=0.5, **options):
     image, points = face
-    return mix(image, points, averages.picture(index), averages.points[index], shape=shape, texture=texture,
-               window=averages.window, **options)  # fmt: skip
+    return mix(
+        image,
+        points,
+        averages.picture(index),
+        averages.points[index],
+        shape=shape,
+        texture=texture,
+        window=averages.window,
+        **options,
+    )
 
 
 def men(averages):
@@ -117,6 +125,13 @@ def test_texture_alone_leaves_the_shape(mixing_faces, averages):
 def test_landmarks_beyond_the_crop_are_no_error(averages):
     rng = np.random.default_rng(0)
     image = rng.random((96, 96, 3), dtype=np.float32)
-    out = mix(image, rng.uniform(-40, 140, (68, 2)), averages.picture(0), averages.points[0], shape=0.5, texture=0.5,
-              window=averages.window)  # fmt: skip
+    out = mix(
+        image,
+        rng.uniform(-40, 140, (68, 2)),
+        averages.picture(0),
+        averages.points[0],
+        shape=0.5,
+        texture=0.5,
+        window=averages.window,
+    )
     assert np.isfinite(out).all()

@@ -24,14 +24,20 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     """Return the command that trains the method `name`; `matched`: whether it needs a matcher to learn against."""
     matching = "MobileFaceNet ONNX file" + ("." if matched else "; teaches nothing, only measures.")
 
-    @click.command(name, help=f"{title} on the training part of PACK (see `facepriv pack`).\n\nSeveral processes: "
-                   f"accelerate launch -m facepriv train {name} ...")  # fmt: skip
+    @click.command(
+        name,
+        help=f"{title} on the training part of PACK (see `facepriv pack`).\n\nSeveral processes: "
+        f"accelerate launch -m facepriv train {name} ...",
+    )
     @click.argument("pack", type=click.Path(path_type=Path))
     @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
     @click.option("--matcher", type=click.Path(path_type=Path), required=matched, help=matching)
-    @click.option("--start", type=click.Path(path_type=Path),
-                  help="Begin with this weights file, or with the folder of another run, at its step, from which "
-                  "the learning rate follows.")  # fmt: skip
+    @click.option(
+        "--start",
+        type=click.Path(path_type=Path),
+        help="Begin with this weights file, or with the folder of another run, at its step, from which "
+        "the learning rate follows.",
+    )
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
@@ -40,14 +46,30 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--set", "changes", multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe.")
     @click.option("--threads", type=int, help="CPU threads; default: torch's choice.")
     @click.option("--export", is_flag=True, help=f"Train nothing; write {name}.safetensors from the run's checkpoint.")
-    @click.option("--gain", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True,
-                  help="With --export: multiply what the generator changes.")  # fmt: skip
+    @click.option(
+        "--gain",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="With --export: multiply what the generator changes.",
+    )
     @click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
     def command(
-        pack: Path, out: Path, matcher: Path | None, start: Path | None, preset: str, steps: int | None,
-        batch: int | None, minutes: float | None, precision: str | None, changes: tuple[str, ...], threads: int | None,
-        export: bool, gain: float, curve: bool,
-    ) -> None:  # fmt: skip
+        pack: Path,
+        out: Path,
+        matcher: Path | None,
+        start: Path | None,
+        preset: str,
+        steps: int | None,
+        batch: int | None,
+        minutes: float | None,
+        precision: str | None,
+        changes: tuple[str, ...],
+        threads: int | None,
+        export: bool,
+        gain: float,
+        curve: bool,
+    ) -> None:
         from facepriv_privacynet import runs
 
         if export and curve:

@@ -103,7 +103,13 @@ def _traced(generator: torch.nn.Module, width: int) -> ModelProto:
         warnings.simplefilter("ignore")  # that the exporter is the old one, and that InstanceNorm has no statistics
         path = str(Path(folder) / "generator.onnx")
         torch.onnx.export(
-            generator, example, path, dynamo=False, opset_version=OPSET,
-            input_names=[IMAGES, LABELS], output_names=[CHANGED], dynamic_axes=free,
-        )  # fmt: skip
+            generator,
+            example,
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[IMAGES, LABELS],
+            output_names=[CHANGED],
+            dynamic_axes=free,
+        )
         return onnx.load(path)

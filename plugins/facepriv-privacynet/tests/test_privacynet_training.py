@@ -22,9 +22,17 @@ from facepriv.training.judges import Judge, JudgeShape
 from facepriv.training.loop import CHECKPOINT
 
 TINY = replace(
-    OURS, generator=GeneratorShape(32, 8, 1), judges=(JudgeShape(16, 8), JudgeShape(16, 8, grey=True)),
-    warm_up=2, warm_batch=8, judges_each_step=2, batch=4, steps=4, cycle_every=2, penalty_every=1,
-)  # fmt: skip
+    OURS,
+    generator=GeneratorShape(32, 8, 1),
+    judges=(JudgeShape(16, 8), JudgeShape(16, 8, grey=True)),
+    warm_up=2,
+    warm_batch=8,
+    judges_each_step=2,
+    batch=4,
+    steps=4,
+    cycle_every=2,
+    penalty_every=1,
+)
 
 
 class Pooled(nn.Module):
@@ -272,9 +280,18 @@ def test_judges_learn_to_tell_the_faces_apart(faces):
 def test_generator_learns_to_please_a_judge(faces):
     alone = dict.fromkeys(("w_identity", "w_source", "w_attribute", "w_kept"), 0.0)
     recipe = replace(
-        TINY, **alone, augment=None, judges_every=10**6, own=0.0, hide=1.0, steps=60, warm_up=60,
-        rate_judges=3e-3, rate_g=3e-3, decay=0.0,
-    )  # fmt: skip
+        TINY,
+        **alone,
+        augment=None,
+        judges_every=10**6,
+        own=0.0,
+        hide=1.0,
+        steps=60,
+        warm_up=60,
+        rate_judges=3e-3,
+        rate_g=3e-3,
+        decay=0.0,
+    )
     t = trainer(faces, recipe)
     while t.warmed < recipe.warm_up:
         t.warm_up()

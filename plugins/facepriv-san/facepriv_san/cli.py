@@ -24,22 +24,33 @@ def _trainer(method: str, about: str, members: int | None) -> click.Command:
         click.Option(["--out", "-o"], type=_PATH, required=True, help="Folder of the run."),
         click.Option(["--matcher"], type=_PATH, required=True, help="MobileFaceNet ONNX file."),
         click.Option(["--prototypes"], type=_PATH, help="What 'facepriv train san-prototypes' wrote, if not ours."),
-        click.Option(["--start"], type=_PATH, help="Folder of a run of 'train san' to take judges from, and for "
-                     "flow-san the first network, instead of making them anew."),
+        click.Option(
+            ["--start"],
+            type=_PATH,
+            help="Folder of a run of 'train san' to take judges from, and for "
+            "flow-san the first network, instead of making them anew.",
+        ),
         click.Option(["--judges"], type=_PATH, help="Folder of a run of 'train privacynet' to take judges from."),
         click.Option(["--steps"], type=click.IntRange(1), help="Steps of each network."),
         click.Option(["--batch"], type=click.IntRange(2), help="Faces a step."),
         click.Option(["--minutes"], type=float, help="Stop, saved, after so many minutes; the same command goes on."),
-        click.Option(["--precision"], type=click.Choice(["bf16", "no"]),
-                     help="[default: bf16 where the processor has it]"),
-        click.Option(["--set", "changes"], multiple=True, metavar="NAME=NUMBER",
-                     help="Change one number of the recipe."),
+        click.Option(
+            ["--precision"], type=click.Choice(["bf16", "no"]), help="[default: bf16 where the processor has it]"
+        ),
+        click.Option(
+            ["--set", "changes"], multiple=True, metavar="NAME=NUMBER", help="Change one number of the recipe."
+        ),
         click.Option(["--threads"], type=click.IntRange(1), help="CPU threads; default: torch's choice."),
         click.Option(["--export"], is_flag=True, help=f"Train nothing; write {name}.safetensors from the checkpoints."),
-        click.Option(["--gain"], type=click.FloatRange(0, 4, min_open=True), default=1.0, show_default=True,
-                     help="With --export: multiply what a network changes."),
+        click.Option(
+            ["--gain"],
+            type=click.FloatRange(0, 4, min_open=True),
+            default=1.0,
+            show_default=True,
+            help="With --export: multiply what a network changes.",
+        ),
         click.Option(["--curve"], is_flag=True, help="Train nothing; print validation figures at several gains."),
-    ]  # fmt: skip
+    ]
     if members:
         many = click.Option(["--members"], type=click.IntRange(1), default=members, show_default=True, help="Networks.")
         options.append(many)

@@ -109,9 +109,16 @@ class Trainer:
         self.opt_c = torch.optim.AdamW(self.copy.parameters(), recipe.rate_copy)
         light = recipe.matcher_light
         self.jitter = Augmentation(
-            rotate=3, shift=recipe.matcher_shift, scale=0.04, flip=False, smallest=recipe.matcher_smallest,
-            light=light, colour=light, grey=light, noise=0,
-        )  # fmt: skip
+            rotate=3,
+            shift=recipe.matcher_shift,
+            scale=0.04,
+            flip=False,
+            smallest=recipe.matcher_smallest,
+            light=light,
+            colour=light,
+            grey=light,
+            noise=0,
+        )
         self.warmed = self.rebuilt = self.step = 0
 
     # -- the steps ---------------------------------------------------------------------------------------------

@@ -23,9 +23,17 @@ from facepriv.training.loop import Loop
 from facepriv.weights import load_weights
 
 TINY = Recipe(
-    size=32, judges=(0, 1, 6), judges_each_step=2, judges_every=1, warm_up=2, warm_batch=6, rebuild=2, steps=2, batch=4,
+    size=32,
+    judges=(0, 1, 6),
+    judges_each_step=2,
+    judges_every=1,
+    warm_up=2,
+    warm_batch=6,
+    rebuild=2,
+    steps=2,
+    batch=4,
     matched=4,
-)  # fmt: skip
+)
 
 
 class Unit(nn.Module):
@@ -141,10 +149,26 @@ def test_a_judge_learns_on_its_own_share_of_the_faces(material):
 
 def test_the_network_learns_to_turn_what_a_classifier_says(material):
     recipe = replace(
-        TINY, judges=(0,), judges_each_step=1, rate_judges=0.0, rate_copy=0.0, w_identity=0.0, w_alike=0.0, w_same=0.0,
-        w_change=0.0, w_faded=0.0, w_roughness=0.0, towards=0.0, same=0.0, batch=12, matched=2, rate=5e-4, rebuild=60,
-        steps=40, decay=0.0,
-    )  # fmt: skip
+        TINY,
+        judges=(0,),
+        judges_each_step=1,
+        rate_judges=0.0,
+        rate_copy=0.0,
+        w_identity=0.0,
+        w_alike=0.0,
+        w_same=0.0,
+        w_change=0.0,
+        w_faded=0.0,
+        w_roughness=0.0,
+        towards=0.0,
+        same=0.0,
+        batch=12,
+        matched=2,
+        rate=5e-4,
+        rebuild=60,
+        steps=40,
+        decay=0.0,
+    )
     t = trainer(material, recipe)
     for _ in range(recipe.rebuild):
         t.rebuild()

@@ -42,8 +42,17 @@ def pack_folder(tmp_path_factory):
         crops.append(np.rint(np.clip(face + rng.normal(0, 0.01, face.shape), 0, 1) * 255).astype(np.uint8))
         part = "validation" if n >= 96 else "train"
         words = {name: ATTRIBUTES[name].classes[value] for name, value in label.items()}
-        rows.append({"set": "tinted", "name": f"{n}.png", "subject": "", "part": part, "half": "a",
-                     "years": str(25 + 15 * label["age"]), **words})  # fmt: skip
+        rows.append(
+            {
+                "set": "tinted",
+                "name": f"{n}.png",
+                "subject": "",
+                "part": part,
+                "half": "a",
+                "years": str(25 + 15 * label["age"]),
+                **words,
+            }
+        )
     # A child, and a face without a race: neither has part.
     for n, change in enumerate(({"years": "3"}, {"race": ""})):
         crops.append(255 - crops[n])
