@@ -41,8 +41,8 @@ from facepriv._version import __version__
 from facepriv.cli.console import note, progress, table
 from facepriv.datasets import record as records
 from facepriv.errors import DataError, UsageError
+from facepriv.evaluation.cache_keys import component_key
 from facepriv.evaluation.judges import STRONG, Judges
-from facepriv.evaluation.keys import component_key
 from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos
 from facepriv.files import digest
 from facepriv.hookspecs import Descriptor

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from facepriv.evaluation.folders import Evaluation
     from facepriv.evaluation.results import Comparison
-    from facepriv.evaluation.setup import Setup
+    from facepriv.evaluation.setup import ComparisonSetup
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 #: A table, or what its rows hold: by the photo's name for folders, in order for sequences of photos.
@@ -331,7 +331,7 @@ def _table_of(labels: Labels | None, path: Path) -> Path | None:
 
 
 @contextmanager
-def _setup(data: Path | str, methods: Sequence[str], options: dict[str, Any]) -> Iterator[Setup]:
+def _setup(data: Path | str, methods: Sequence[str], options: dict[str, Any]) -> Iterator[ComparisonSetup]:
     """Yield the setup of a comparison; without ``work`` what is kept goes at the end."""
     from facepriv.evaluation.photos import layout_of, photos_of
     from facepriv.evaluation.setup import make_setup

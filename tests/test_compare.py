@@ -15,7 +15,7 @@ from facepriv.evaluation.compare import compare, runs_of
 from facepriv.evaluation.judges import panel
 from facepriv.evaluation.requests import named_output, paper_outputs
 from facepriv.evaluation.rows import ATTACK, DETECTION
-from facepriv.evaluation.setup import Setup, fitting_panel
+from facepriv.evaluation.setup import ComparisonSetup, fitting_panel
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry
@@ -150,7 +150,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def setup(known, photos, shared, astronaut_file):
     who, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
-    return Setup(
+    return ComparisonSetup(
         photos=photos,
         name="made up",
         methods=("nothing", "dim", "grey"),

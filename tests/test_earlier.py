@@ -7,7 +7,7 @@ import pytest
 from facepriv.errors import DataError
 from facepriv.protection.earlier import leave_out_earlier
 from facepriv.protection.inputs import discover
-from facepriv.protection.manifest import Row, open_manifest
+from facepriv.protection.manifest import ManifestRow, open_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +19,8 @@ def workplace(tmp_path, monkeypatch):
         (tmp_path / name).touch()
     for folder, name in (("out1", "a.jpg"), ("out2", "sub/a.jpg")):
         with open_manifest(tmp_path / "photos" / folder / "facepriv-run", {}) as record:
-            record.append(Row(name, "darken", "1", "", "ok", 1, "0" * 64))
-            record.append(Row("stray.jpg", "darken", "1", "", "failed"))
+            record.append(ManifestRow(name, "darken", "1", "", "ok", 1, "0" * 64))
+            record.append(ManifestRow("stray.jpg", "darken", "1", "", "failed"))
     return tmp_path
 
 

@@ -13,9 +13,9 @@ from facepriv.hookspecs import Descriptor
 from facepriv.pool import ONE_THREAD, use_one_thread
 from facepriv.protection import local
 from facepriv.protection.local import InlineEngine, LocalEngine
-from facepriv.protection.options import Setup
+from facepriv.protection.options import WorkerSetup
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protection.worker import Task
+from facepriv.protection.worker import FileTask
 from facepriv.registry import Plugin, Registry
 
 
@@ -25,7 +25,7 @@ def setup(tiny):
 
     def make(methods="darken", **options):
         options.setdefault("request", PrivacyRequest(("gender",)))
-        return Setup(registry=tiny, methods=tuple(methods.split()), key=b"k" * 16, **options)
+        return WorkerSetup(registry=tiny, methods=tuple(methods.split()), key=b"k" * 16, **options)
 
     return make
 
@@ -37,7 +37,7 @@ def tasks(photos, tmp_path):
 
     def make(count):
         files = sorted(photos(count).iterdir())
-        return [Task(n, path, tmp_path / "staged" / path.name) for n, path in enumerate(files)]
+        return [FileTask(n, path, tmp_path / "staged" / path.name) for n, path in enumerate(files)]
 
     return make
 
@@ -142,7 +142,7 @@ def test_a_worker_that_dies_while_it_loads_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "dies_at_import.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.syspath_prepend(tmp_path)
     dies = Descriptor("method", "dies", "dies_at_import:Method", "dies")
-    broken = Setup(
+    broken = WorkerSetup(
         registry=Registry([Plugin("x", "x", "1", (dies,))]),
         methods=("dies",),
         request=PrivacyRequest(()),
@@ -180,7 +180,7 @@ def test_a_method_that_hangs_while_it_loads_is_an_error(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(local, "_LOADING", 1.0)
     hangs = Descriptor("method", "hangs", "hangs_at_import:Method", "hangs")
-    broken = Setup(
+    broken = WorkerSetup(
         registry=Registry([Plugin("x", "x", "1", (hangs,))]),
         methods=("hangs",),
         request=PrivacyRequest(()),

@@ -11,9 +11,17 @@ import filelock
 import pytest
 
 from facepriv.errors import DataError, UsageError
-from facepriv.protection.manifest import LOCK, Row, check_free, open_manifest, read_folder_if_any, read_run, run_folder
+from facepriv.protection.manifest import (
+    LOCK,
+    ManifestRow,
+    check_free,
+    open_manifest,
+    read_folder_if_any,
+    read_run,
+    run_folder,
+)
 
-ROW = Row("sub/a.jpg", "darken > noise", "1.5 > 1.5", " > ", "ok", 2, "0" * 64)
+ROW = ManifestRow("sub/a.jpg", "darken > noise", "1.5 > 1.5", " > ", "ok", 2, "0" * 64)
 INFO = {"facepriv": "1", "engine": "local", "methods": [{"name": "darken", "seen": ["dlib"]}]}
 
 

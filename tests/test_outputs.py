@@ -6,7 +6,7 @@ import pytest
 
 from facepriv.errors import UsageError
 from facepriv.protection.inputs import discover
-from facepriv.protection.manifest import Row, Run
+from facepriv.protection.manifest import ManifestRow, Run
 from facepriv.protection.plan import place, triage
 
 CHAIN = "darken"
@@ -27,7 +27,7 @@ def outputs(inputs, out, **options):
 
 
 def row(name, data, status="ok", method=CHAIN):
-    return Row(name, method, "1", "", status, 1, hashlib.sha256(data).hexdigest() if data else "")
+    return ManifestRow(name, method, "1", "", status, 1, hashlib.sha256(data).hexdigest() if data else "")
 
 
 def test_a_folder_is_mirrored():

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import console, main
-from facepriv.protection.manifest import Row, read_run
+from facepriv.protection.manifest import ManifestRow, read_run
 from facepriv.protection.options import Options
 from facepriv.protection.run import make_plan, run_plan
 
@@ -179,7 +179,9 @@ class TestFullDisk:
         largest = max(map(len, expected.values()))
         record = out / "facepriv-run"
         record.mkdir(parents=True)
-        rows = "".join(Row(f"former/{n}.png", "odd", "", "", "no-face").to_json() + "\n" for n in range(largest // 50))
+        rows = "".join(
+            ManifestRow(f"former/{n}.png", "odd", "", "", "no-face").to_json() + "\n" for n in range(largest // 50)
+        )
         (record / "manifest.jsonl").write_text(rows)
         limit = len(rows) + 100
         result = child(tmp_path, before=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facepriv.errors import ImageError, UsageError
-from facepriv.protection.manifest import Row, read_run
+from facepriv.protection.manifest import ManifestRow, read_run
 from facepriv.protection.options import Options
 from facepriv.protection.run import make_plan, run_plan
 from facepriv.protection.shards import members_of
@@ -70,7 +70,7 @@ def unpacked(path):
 def rows_of(out, name="000.tar"):
     """Return what the run recorded of a shard's photos: (name, status) in their order."""
     lines = (out / "facepriv-run" / "shards" / f"{name}.jsonl").read_text().splitlines()
-    rows = [Row(**json.loads(line)) for line in lines]
+    rows = [ManifestRow(**json.loads(line)) for line in lines]
     return {row.file: row for row in rows}
 
 

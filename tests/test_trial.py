@@ -8,7 +8,7 @@ from PIL import Image
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import ImageError
-from facepriv.evaluation import keys as cache_keys
+from facepriv.evaluation import cache_keys as cache_keys
 from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan

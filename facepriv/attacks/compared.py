@@ -9,11 +9,11 @@ from facepriv.attacks.rows import adversary_rows
 from facepriv.attacks.run import Answers, Target, learn_all, plan_attacks
 from facepriv.evaluation.compare import ComparisonRun
 from facepriv.evaluation.measure import SEEN
-from facepriv.evaluation.outputs import ORIGINAL, Plan
+from facepriv.evaluation.outputs import ORIGINAL, OutputPlan
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import TOLD, Comparison, Output
 from facepriv.evaluation.rows import Row
-from facepriv.evaluation.setup import NoProgress, Progress, Setup
+from facepriv.evaluation.setup import ComparisonSetup, NoProgress, Progress
 from facepriv.evaluation.truth import Truth
 
 
@@ -35,7 +35,7 @@ def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
 
 
 def attack_outputs(
-    plans: Mapping[str, Plan], truth: Truth, setup: Setup, progress: Progress
+    plans: Mapping[str, OutputPlan], truth: Truth, setup: ComparisonSetup, progress: Progress
 ) -> dict[str, dict[Target, Answers]]:
     """Run what is missing of every attack; returns method -> target -> what it said."""
     attack_runs = {}
@@ -51,7 +51,7 @@ def attack_outputs(
     return {method: attack_run.said() for method, attack_run in attack_runs.items()}
 
 
-def _targets(done: Plan, setup: Setup) -> list[Target]:
+def _targets(done: OutputPlan, setup: ComparisonSetup) -> list[Target]:
     """Return what is attacked in the outputs of a method."""
     targets: list[Target] = []
     for output, request in done.output_run.requests.items():
@@ -68,7 +68,7 @@ def adversaries_of(
     predictions: Mapping[str, Predictions],
     answers: Mapping[Target, Answers],
     truth: Truth,
-    setup: Setup,
+    setup: ComparisonSetup,
 ) -> list[Row]:
     """Return the rows of all adversaries on what an output hides."""
     rows: list[Row] = []

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from facepriv.attacks.logistic import fit_logistic, people_folds
 from facepriv.contracts import Attack, AttributeEstimator, FaceMatcher, Known, Notes, Tools, taken
 from facepriv.errors import FaceprivError, PluginError, one_line
+from facepriv.evaluation.cache_keys import component_key, core_hash, judge_key
 from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.keys import component_key, core_hash, judge_key
-from facepriv.evaluation.outputs import ORIGINAL, Plan
+from facepriv.evaluation.outputs import ORIGINAL, OutputPlan
 from facepriv.evaluation.truth import Truth
 from facepriv.files import digest, load_arrays, save_arrays
 from facepriv.pool import spread, use_one_thread
@@ -66,7 +66,7 @@ class AttackRun:
 
     Parameters
     ----------
-    plan : Plan
+    plan : OutputPlan
     truth : Truth
     judges : Judges
     notes : dict
@@ -75,7 +75,7 @@ class AttackRun:
         Target -> file of what it answered.
     """
 
-    plan: Plan
+    plan: OutputPlan
     truth: Truth
     judges: Judges
     notes: Mapping[Target, Mapping[str, Path]]
@@ -134,12 +134,12 @@ class AttackRun:
         save_arrays(self.answers[target], parts)
 
 
-def plan_attacks(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> AttackRun:
+def plan_attacks(plan: OutputPlan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> AttackRun:
     """Find out where everything of some attacks is kept.
 
     Parameters
     ----------
-    plan : Plan
+    plan : OutputPlan
         Run already, with `Trial.keep_crops`.
     truth : Truth
         Of the same photos.
@@ -163,7 +163,7 @@ def plan_attacks(plan: Plan, truth: Truth, targets: Sequence[Target], judges: Ju
     return AttackRun(plan, truth, judges, notes, answers)
 
 
-def _notes_key(plan: Plan, target: Target, attack: Attack, output: str, models: list[str]) -> str:
+def _notes_key(plan: OutputPlan, target: Target, attack: Attack, output: str, models: list[str]) -> str:
     """Return a hash of all that decides the notes of an output, but the photos."""
     descriptor = plan.output_run.registry.find("attack", target.attack)
     own = f"{descriptor.name} {component_key(descriptor)}"

@@ -16,7 +16,7 @@ from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
     from facepriv.protection.options import Options
-    from facepriv.protection.run import Plan, Summary
+    from facepriv.protection.run import RunPlan, Summary
 
 
 @click.command("apply", short_help="Protect photos: files, folders, patterns.")
@@ -266,7 +266,7 @@ def _check_used(ctx: click.Context, options: Options) -> None:
         )
 
 
-def _tell_troubles(plan: Plan) -> None:
+def _tell_troubles(plan: RunPlan) -> None:
     """Print what is known to go wrong before anything is done."""
     for text in [*plan.found.problems, *plan.work.errors_by_reason]:
         console.error(text)
@@ -274,7 +274,7 @@ def _tell_troubles(plan: Plan) -> None:
         console.warning(text)
 
 
-def _show(plan: Plan, as_json: bool) -> int:
+def _show(plan: RunPlan, as_json: bool) -> int:
     """Print what a run would do; returns the exit code that refused files give."""
     errors = [*plan.found.problems, *plan.work.errors]
     if as_json:
@@ -296,7 +296,7 @@ def _show(plan: Plan, as_json: bool) -> int:
     return 1 if errors else 0
 
 
-def _tell(plan: Plan, summary: Summary, seconds: float, as_json: bool) -> None:
+def _tell(plan: RunPlan, summary: Summary, seconds: float, as_json: bool) -> None:
     """Print the counts: in words on stderr, or as JSON on stdout."""
     if as_json:
         content = {

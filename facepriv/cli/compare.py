@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from facepriv.datasets.record import Record
     from facepriv.evaluation.conditions import Condition
     from facepriv.evaluation.results import Comparison
-    from facepriv.evaluation.setup import Setup
+    from facepriv.evaluation.setup import ComparisonSetup
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def _compared(setup: Setup, examples: Path | None, bars: Bars) -> Comparison:
+def _compared(setup: ComparisonSetup, examples: Path | None, bars: Bars) -> Comparison:
     """Compare on one set of photos: outputs, judges, figures, then attacks and examples."""
     from facepriv.evaluation.compare import compare
     from facepriv.report.examples import bundled, make_examples, of_folder
@@ -260,7 +260,7 @@ def _judged(conditions: Sequence[Condition], comparison: Comparison) -> bool:
     return failed
 
 
-def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[Setup]:
+def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[ComparisonSetup]:
     """Turn the command line into a setup for each set; raises `UsageError` where parts of it contradict one another."""
     from facepriv.evaluation.setup import make_setup
     from facepriv.files import cache_folder

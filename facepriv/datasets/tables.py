@@ -16,7 +16,7 @@ _DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Parameters
@@ -46,7 +46,7 @@ def read_table(path: Path) -> str:
         raise DataError(f"{path}: cannot be read as text ({type(error).__name__}); save it as UTF-8") from error
 
 
-def read_csv(path: Path, columns: set[str]) -> list[Row]:
+def read_csv(path: Path, columns: set[str]) -> list[TableRow]:
     """Return the rows of a label table with a header.
 
     Cells are separated by commas, semicolons or tabs, whichever the header has most of. Capitals and spaces around the
@@ -74,7 +74,7 @@ def read_csv(path: Path, columns: set[str]) -> list[Row]:
             elif any(cell.strip() for cell in cells[len(header) :]):
                 raise DataError(f"{path}, line {line}: {len(cells)} cells, the header names {len(header)} columns")
             else:
-                rows.append(Row(line, dict(zip(header, cells, strict=False))))
+                rows.append(TableRow(line, dict(zip(header, cells, strict=False))))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from error
     if not header:

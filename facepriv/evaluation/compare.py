@@ -16,11 +16,11 @@ from facepriv._version import __version__
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluation.answers import not_taken
 from facepriv.evaluation.measured import measure_outputs
-from facepriv.evaluation.outputs import ORIGINAL, OutputRun, Plan, plan
+from facepriv.evaluation.outputs import ORIGINAL, OutputPlan, OutputRun, plan
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.requests import possible
 from facepriv.evaluation.results import Comparison, Output
-from facepriv.evaluation.setup import NoProgress, Progress, Setup
+from facepriv.evaluation.setup import ComparisonSetup, NoProgress, Progress
 from facepriv.evaluation.truth import Truth
 from facepriv.files import make_private
 from facepriv.registry import build_method
@@ -36,7 +36,7 @@ class ComparisonRun:
 
     Parameters
     ----------
-    setup : Setup
+    setup : ComparisonSetup
     truth : Truth
         Of the photos.
     plans : mapping
@@ -46,14 +46,14 @@ class ComparisonRun:
     comparison : Comparison
     """
 
-    setup: Setup
+    setup: ComparisonSetup
     truth: Truth
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, OutputPlan]
     predictions: Mapping[str, Mapping[str, Predictions]]
     comparison: Comparison
 
 
-def compare(setup: Setup, progress: Progress | None = None) -> ComparisonRun:
+def compare(setup: ComparisonSetup, progress: Progress | None = None) -> ComparisonRun:
     """Run a comparison, or what is missing of it.
 
     Raises
@@ -91,7 +91,7 @@ def _differences(outputs: list[Output], against: str) -> list[Output]:
     return [o.less(base[o.name]) for o in outputs if o.method != against and o.name in base]
 
 
-def runs_of(setup: Setup) -> tuple[dict[str, OutputRun], dict[str, str]]:
+def runs_of(setup: ComparisonSetup) -> tuple[dict[str, OutputRun], dict[str, str]]:
     """Return the trial of every method that can make an output, and what is skipped, with the reason."""
     output_runs, skipped = {}, {}
     for name in setup.methods:
@@ -126,8 +126,8 @@ def runs_of(setup: Setup) -> tuple[dict[str, OutputRun], dict[str, str]]:
 
 
 def _make_and_judge(
-    output_runs: Mapping[str, OutputRun], setup: Setup, progress: Progress
-) -> tuple[dict[str, Plan], dict[str, dict[str, Predictions]]]:
+    output_runs: Mapping[str, OutputRun], setup: ComparisonSetup, progress: Progress
+) -> tuple[dict[str, OutputPlan], dict[str, dict[str, Predictions]]]:
     """Make and judge what is missing; returns by method the plan, and output (and `ORIGINAL`) -> what was seen."""
     paths = [record.path for record in setup.photos]
     plans, predictions = {}, {}
@@ -139,7 +139,7 @@ def _make_and_judge(
     return plans, predictions
 
 
-def _not_taken(predictions: Mapping[str, Mapping[str, Predictions]], setup: Setup) -> dict[str, str]:
+def _not_taken(predictions: Mapping[str, Mapping[str, Predictions]], setup: ComparisonSetup) -> dict[str, str]:
     """Return what judges could not take, and why; of the originals once."""
     names = [record.name for record in setup.photos]
     found: dict[str, str] = {}
@@ -151,7 +151,7 @@ def _not_taken(predictions: Mapping[str, Mapping[str, Predictions]], setup: Setu
     return found
 
 
-def _true_classes(setup: Setup) -> dict[Path, dict[str, int]]:
+def _true_classes(setup: ComparisonSetup) -> dict[Path, dict[str, int]]:
     truth = Truth.of(setup.photos)
     return {
         record.path: {name: int(truth.classes[name][n]) for name in ATTRIBUTES if truth.classes[name][n] >= 0}
@@ -159,7 +159,7 @@ def _true_classes(setup: Setup) -> dict[Path, dict[str, int]]:
     }
 
 
-def _described(setup: Setup, name: str) -> dict[str, Any]:
+def _described(setup: ComparisonSetup, name: str) -> dict[str, Any]:
     """Return what a method says of itself, and how it is set; of weights it is the hash that tells, not their place."""
     descriptor = setup.registry.find("method", name)
     settings = {key: str(value) for key, value in descriptor.options.items() if key != "weights"}
@@ -168,12 +168,12 @@ def _described(setup: Setup, name: str) -> dict[str, Any]:
     return {**info, "seen": setup.seen(name), "settings": settings, **more}
 
 
-def _data(setup: Setup) -> dict[str, Any]:
+def _data(setup: ComparisonSetup) -> dict[str, Any]:
     people = {record.subject for record in setup.photos if record.subject}
     return {"name": setup.name, "photos": len(setup.photos), "people": len(people)}
 
 
-def _settings(setup: Setup) -> dict[str, Any]:
+def _settings(setup: ComparisonSetup) -> dict[str, Any]:
     request = next(iter(setup.requests.values()))
     said = {
         "policy": request.policy,

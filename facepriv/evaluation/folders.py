@@ -19,7 +19,7 @@ from facepriv.evaluation.answers import not_taken
 from facepriv.evaluation.attributes import Figure, Resampling
 from facepriv.evaluation.judges import Panel, fitting
 from facepriv.evaluation.measure import Measure
-from facepriv.evaluation.pairing import Likeness, Pairing, compare, pair, problems
+from facepriv.evaluation.pairing import Likeness, Pairing, measure_likeness, pair, problems
 from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos
 from facepriv.evaluation.results import FigureTable, to_dataframe
 from facepriv.evaluation.rows import Row, to_json
@@ -216,7 +216,7 @@ def evaluate_folders(
     store = store or PredictionStore()
     paths = [record.path for record in photos]
     with stage("files compared", len(paths)) as done:
-        likeness = compare(paths, pairing.protected, store, workers=workers, progress=done)
+        likeness = measure_likeness(paths, pairing.protected, store, workers=workers, progress=done)
     predictions = []
     for side, words in (("original", "originals looked at"), ("protected", "protected photos looked at")):
         files = likeness.usable(side, paths if side == "original" else pairing.protected)

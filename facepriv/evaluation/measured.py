@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facepriv.evaluation.keys import core_hash
+from facepriv.evaluation.cache_keys import core_hash
 from facepriv.evaluation.measure import Measure
-from facepriv.evaluation.outputs import ORIGINAL, Plan
+from facepriv.evaluation.outputs import ORIGINAL, OutputPlan
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import Curves, Output, plain_curves, plain_output, read_curves, read_output
 from facepriv.evaluation.rows import Float
-from facepriv.evaluation.setup import Progress, Setup
+from facepriv.evaluation.setup import ComparisonSetup, Progress
 from facepriv.evaluation.truth import Truth
 from facepriv.files import atomic_write, digest, load_arrays, save_arrays
 from facepriv.pool import spread
@@ -24,10 +24,10 @@ from facepriv.schema import AGE
 
 
 def measure_outputs(
-    plans: Mapping[str, Plan],
+    plans: Mapping[str, OutputPlan],
     predictions: Mapping[str, Mapping[str, Predictions]],
     truth: Truth,
-    setup: Setup,
+    setup: ComparisonSetup,
     progress: Progress,
 ) -> tuple[list[Output], Curves, dict[str, str]]:
     """Return the figures of every output, the curves of the originals, and the judges that have none."""
@@ -86,11 +86,11 @@ class _Measurer:
         return plain_output(output), {str(n): row.samples for n, row in enumerate(rows) if row.samples is not None}
 
 
-def _measurer(truth: Truth, before: Predictions, setup: Setup) -> _Measurer:
+def _measurer(truth: Truth, before: Predictions, setup: ComparisonSetup) -> _Measurer:
     return _Measurer(Measure(truth, before, setup.judges, fmr=setup.fmr, replicates=setup.replicates))
 
 
-def _figures_file(of: Plan, output: str, truth: Truth, setup: Setup) -> Path:
+def _figures_file(of: OutputPlan, output: str, truth: Truth, setup: ComparisonSetup) -> Path:
     """Return where the figures of an output are kept."""
     labels = [f"{name} {classes.tolist()}" for name, classes in truth.classes.items()]
     photos = [*of.files, *truth.subjects.tolist(), *labels, str(truth.years.tolist())]

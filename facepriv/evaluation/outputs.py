@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from facepriv.evaluation.cache_keys import component_key, core_hash, judge_key
 from facepriv.evaluation.crops import JUDGE_SIZE, load_crops, save_crops
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.keys import component_key, core_hash, judge_key
 from facepriv.evaluation.predictions import Predictions, joined, predict_crops
 from facepriv.faces import find_faces
 from facepriv.faces.subject import Crop, cut_subject, nearest_centre
@@ -101,7 +101,7 @@ class OutputRun:
 
 
 @dataclass(frozen=True)
-class Task:
+class OutputTask:
     """Photos, which outputs of them are wanted, and where the faces of each are kept, if they are."""
 
     paths: tuple[Path, ...]
@@ -138,7 +138,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Plan:
+class OutputPlan:
     """Which looks are there already, and which are not.
 
     Parameters
@@ -157,7 +157,7 @@ class Plan:
     output_run: OutputRun
     folders: dict[str, Path]
     files: tuple[str, ...]
-    tasks: dict[str, Task]
+    tasks: dict[str, OutputTask]
     crops: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -203,7 +203,7 @@ class Plan:
         }, cost
 
 
-def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> Plan:
+def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> OutputPlan:
     """Find out what is to be done.
 
     Parameters
@@ -226,8 +226,8 @@ def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> Plan:
         there = [kept for kept in (folders, crops) if kept]
         missing = tuple(o for o in folders if not all((kept[o] / file).is_file() for kept in there))
         if missing:
-            tasks[file] = Task(chunk, missing, {o: crops[o] / file for o in missing if crops})
-    return Plan(output_run, folders, files, tasks, crops)
+            tasks[file] = OutputTask(chunk, missing, {o: crops[o] / file for o in missing if crops})
+    return OutputPlan(output_run, folders, files, tasks, crops)
 
 
 class _OutputWorker:
@@ -248,7 +248,7 @@ class _OutputWorker:
             )
         use_one_thread()  # again: a plugin may have brought torch in
 
-    def __call__(self, task: Task) -> tuple[dict[str, Predictions], Cost]:
+    def __call__(self, task: OutputTask) -> tuple[dict[str, Predictions], Cost]:
         cost = Cost(outputs=task.count)
         there = {name: file for name, file in task.kept.items() if file.is_file()}
         crops: dict[str, list[Crop]] = {name: [] for name in task.outputs if name not in there}

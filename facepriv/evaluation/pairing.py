@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, ImageError
-from facepriv.evaluation.keys import core_hash
+from facepriv.evaluation.cache_keys import core_hash
 from facepriv.evaluation.predictions import CHUNK, PredictionStore
 from facepriv.files import digest, file_hash
 from facepriv.metrics import quality
@@ -120,7 +120,7 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     return Pairing(tuple(chosen), extra, ambiguous, (*everything.problems, *found.problems))
 
 
-def compare(
+def measure_likeness(
     originals: Sequence[Path],
     protected: Sequence[Path | None],
     store: PredictionStore | None = None,
@@ -181,10 +181,10 @@ def _below(path: Path, folder: Path) -> str:
 
 
 def _comparer() -> Callable[[list[tuple[str, Path, Path]]], list[NDArray[np.float32]]]:
-    return lambda chunk: [_likeness(original, protected) for _, original, protected in chunk]
+    return lambda chunk: [_file_likeness(original, protected) for _, original, protected in chunk]
 
 
-def _likeness(original: Path, protected: Path) -> NDArray[np.float32]:
+def _file_likeness(original: Path, protected: Path) -> NDArray[np.float32]:
     """Return the place of the state in `_STATES`, SSIM and PSNR."""
     from facepriv.image.decode import read_image
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from facepriv.contracts import Evaluator
 from facepriv.errors import DataError
 from facepriv.evaluation.answers import judged
+from facepriv.evaluation.cache_keys import judge_key
 from facepriv.evaluation.crops import JUDGE_SIZE
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.keys import judge_key
 from facepriv.faces.subject import Crop, crop_subject
 from facepriv.files import file_hash, make_private
 from facepriv.hookspecs import Kind

@@ -22,7 +22,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Setup:
+class ComparisonSetup:
     """What is compared.
 
     Parameters
@@ -125,13 +125,13 @@ def make_setup(
     known: Registry | None = None,
     request: Mapping[str, Any] | None = None,
     **more: Any,
-) -> Setup:
+) -> ComparisonSetup:
     """Return a setup from names, as the command line gives them.
 
     Parameters
     ----------
     photos, place, name, attacks
-        See `Setup`.
+        See `ComparisonSetup`.
     methods : sequence of str
         None: all that are installed. As `aliased` reads them.
     outputs : sequence of str
@@ -143,7 +143,7 @@ def make_setup(
     request : mapping, optional
         ``policy``, ``strength``, ``seed`` of every output.
     **more
-        Other fields of `Setup`.
+        Other fields of `ComparisonSetup`.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def make_setup(
     of_judges = [text for text in settings if text not in of_those]
     judges = panel(configured(known, of_those, chosen, attacks=attacks), estimators, matchers, of_judges)
     fitting, left_out = fitting_panel(judges, Truth.of(photos))
-    return Setup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
+    return ComparisonSetup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
 
 
 def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Registry]:

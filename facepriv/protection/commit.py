@@ -13,10 +13,10 @@ from typing import Any
 
 from facepriv.errors import ImageError, one_line
 from facepriv.files import atomic_write, file_sha256
-from facepriv.protection.manifest import ManifestWriter, Row, Run
+from facepriv.protection.manifest import ManifestRow, ManifestWriter, Run
 from facepriv.protection.plan import Job, Place
 from facepriv.protection.receipts import Claim, ReceiptWriter
-from facepriv.protection.worker import Outcome, Task
+from facepriv.protection.worker import FileTask, Outcome
 
 
 class Committer:
@@ -62,7 +62,7 @@ class Committer:
         self.receipts = receipts
         self.claim = claim
         self.chain = {key: " > ".join(m[key] for m in methods) for key in ("version", "weights")} | {"method": chain}
-        self.tasks = [Task(n, job.source, staging / f"{n:08d}{job.output.suffix}") for n, job in enumerate(jobs)]
+        self.tasks = [FileTask(n, job.source, staging / f"{n:08d}{job.output.suffix}") for n, job in enumerate(jobs)]
 
     def __call__(self, outcome: Outcome) -> tuple[Job, Outcome]:
         """Record an outcome and move its file; what stands in the way makes it a failed one."""
@@ -122,8 +122,8 @@ class Committer:
             atomic_write(self.record.photos_of(job.name), "".join(rows).encode())
         self.record.append(self._row(job.name, outcome))
 
-    def _row(self, name: str, outcome: Outcome) -> Row:
-        return Row(
+    def _row(self, name: str, outcome: Outcome) -> ManifestRow:
+        return ManifestRow(
             file=name,
             status=outcome.status,
             faces=outcome.faces,

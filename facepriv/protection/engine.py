@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
-from facepriv.protection.worker import Outcome, Task
+from facepriv.protection.worker import FileTask, Outcome
 
 
 class Engine(ABC):
@@ -31,7 +31,7 @@ class Engine(ABC):
         """Make ready; returns the description of the pipeline. Raises what `build_pipeline` raises."""
 
     @abstractmethod
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         """Yield the outcome of every task, a photo or a shard, once and in any order.
 
         Raises

@@ -22,9 +22,9 @@ from typing import Any
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.pool import ONE_THREAD, environment
 from facepriv.protection.engine import Engine
-from facepriv.protection.options import Setup
+from facepriv.protection.options import WorkerSetup
 from facepriv.protection.shards import with_shards
-from facepriv.protection.worker import ChunkWorker, Outcome, Task
+from facepriv.protection.worker import ChunkWorker, FileTask, Outcome
 
 #: Files that a worker is handed at once, at most: what is lost when one dies stays small.
 _CHUNK_FILES = 16
@@ -41,7 +41,7 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     ready: bool = False
-    open: dict[int, Task] = field(default_factory=dict)
+    open: dict[int, FileTask] = field(default_factory=dict)
     silent: float = 0.0
     hung: bool = False
 
@@ -49,13 +49,13 @@ class _Worker:
     def idle(self) -> bool:
         return self.ready and not self.open
 
-    def give(self, tasks: Sequence[Task]) -> None:
+    def give(self, tasks: Sequence[FileTask]) -> None:
         self.silent = 0.0
         self.open = {task.number: task for task in tasks}
         self.pipe.send(list(tasks))
 
 
-def make_engine(setup: Setup, *, files: int, workers: int | None, address: str) -> Engine:
+def make_engine(setup: WorkerSetup, *, files: int, workers: int | None, address: str) -> Engine:
     """Return the engine of a run on this machine.
 
     Raises
@@ -74,12 +74,12 @@ class LocalEngine(Engine):
 
     A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one
     file at a time, and only a file that was alone with a dying worker is reported as failed. One that has finished
-    nothing for `Setup.timeout` seconds is killed, and counts as one that died.
+    nothing for `WorkerSetup.timeout` seconds is killed, and counts as one that died.
     """
 
     name = "local"
 
-    def __init__(self, setup: Setup, count: int) -> None:
+    def __init__(self, setup: WorkerSetup, count: int) -> None:
         self.setup = setup
         self.count = max(1, count)
         self._workers: list[_Worker] = []
@@ -105,7 +105,7 @@ class LocalEngine(Engine):
         first.ready = True
         return description
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         """Yield the outcome of every task, a photo or a shard, as it comes.
 
         Raises
@@ -115,7 +115,7 @@ class LocalEngine(Engine):
         """
         yield from with_shards(self._run_photos, tasks)
 
-    def _run_photos(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def _run_photos(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         queue = deque(self._chunks(tasks))
         # A former run may have ended with a dead worker.
         self._workers += [self._spawn() for _ in range(self.count - len(self._workers))]
@@ -126,7 +126,7 @@ class LocalEngine(Engine):
             for worker in self._wait(self._workers):
                 yield from self._answer(worker, queue)
 
-    def _chunks(self, tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    def _chunks(self, tasks: Sequence[FileTask]) -> Iterator[list[FileTask]]:
         """Yield the tasks in chunks, ever smaller ones in the end, so that no worker waits long for the last one."""
         done, most = 0, min(self.setup.batch_size, _CHUNK_FILES)
         while done < len(tasks):
@@ -151,11 +151,11 @@ class LocalEngine(Engine):
                 worker.process.join(5 * _STEP)
         return [worker for worker in workers if worker.hung or worker.pipe in heard]
 
-    def _give(self, worker: _Worker, queue: deque[list[Task]]) -> None:
+    def _give(self, worker: _Worker, queue: deque[list[FileTask]]) -> None:
         with suppress(OSError):  # a dead worker's pipe says so next, and its tasks are in `open`
             worker.give(queue.popleft())
 
-    def _answer(self, worker: _Worker, queue: deque[list[Task]]) -> Iterator[Outcome]:
+    def _answer(self, worker: _Worker, queue: deque[list[FileTask]]) -> Iterator[Outcome]:
         """Take one message of a worker, or its end."""
         message = None if worker.hung else self._receive(worker)
         if isinstance(message, Outcome):
@@ -203,7 +203,7 @@ class LocalEngine(Engine):
         return _Worker(process, ours)
 
 
-def _serve(pipe: Connection, setup: Setup) -> None:
+def _serve(pipe: Connection, setup: WorkerSetup) -> None:
     """Be a worker: say what was built, then answer chunks until the parent's end is closed."""
     try:
         worker = ChunkWorker(setup)
@@ -254,7 +254,7 @@ class InlineEngine(Engine):
 
     name = "inline"
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerSetup) -> None:
         self.setup = setup
 
     def start(self) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class InlineEngine(Engine):
         self._worker = ChunkWorker(self.setup)
         return self._worker.describe()
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         """Yield the outcome of every task, a photo or a shard."""
         yield from with_shards(self._worker.process, tasks)
 

@@ -39,7 +39,7 @@ Status = Literal["ok", "no-face", "failed", "copied", "partial"]
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One line of a manifest.
 
     Parameters
@@ -97,10 +97,10 @@ class Run:
 
     folder: Path | None
     info: dict[str, Any] = field(default_factory=dict)
-    history: dict[str, list[Row]] = field(default_factory=dict)
+    history: dict[str, list[ManifestRow]] = field(default_factory=dict)
 
     @property
-    def rows(self) -> dict[str, Row]:
+    def rows(self) -> dict[str, ManifestRow]:
         """File -> its last row, by name."""
         return {file: rows[-1] for file, rows in sorted(self.history.items())}
 
@@ -165,7 +165,7 @@ class ManifestWriter:
         """Return the file for the rows of a shard's photos: named like the shard, with ``.jsonl``."""
         return self._folder / SHARDS / f"{shard}.jsonl"
 
-    def append(self, row: Row) -> None:
+    def append(self, row: ManifestRow) -> None:
         """Write one row durably; raises `OSError`, of a full disk say, and leaves nothing of the row then."""
         line = row.to_json().encode() + b"\n"
         end = os.fstat(self._descriptor).st_size
@@ -286,9 +286,9 @@ def _read_info(path: Path) -> dict[str, Any]:
     return dict(info)
 
 
-def _row(content: Any) -> Row:
+def _row(content: Any) -> ManifestRow:
     """Return a manifest's line; raises `TypeError` or `ValueError` for what no run writes."""
-    row = Row(**content)
+    row = ManifestRow(**content)
     texts = (row.file, row.method, row.version, row.weights, row.sha256)
     told = all(isinstance(text, str) for text in texts) and row.status in get_args(Status)
     if not told or type(row.faces) is not int or row.faces < 0 or not isinstance(row.audit, dict | None):

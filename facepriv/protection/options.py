@@ -76,7 +76,7 @@ class Options(WorkOptions):
     existing : {"fail", "resume", "overwrite"}
         See `facepriv.protection.plan.triage`.
     trust_existing : bool
-        With ``resume``, see `facepriv.protection.answers.Answers`.
+        With ``resume``, see `facepriv.protection.resume.Answers`.
     engine : str
         Where the work is done: ``local``, or an engine that a plugin brings.
     address : str
@@ -93,7 +93,7 @@ class Options(WorkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup(WorkOptions):
+class WorkerSetup(WorkOptions):
     """What a worker is given: what is done to every file, and what the components are; travels to other processes.
 
     Parameters

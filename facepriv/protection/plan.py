@@ -14,7 +14,7 @@ from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.inputs import Discovery, Found, is_shard
-from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, Row, Run
+from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, ManifestRow, Run
 from facepriv.protection.options import Existing
 from facepriv.protection.suffixes import FOREIGN_SUFFIXES
 
@@ -129,7 +129,7 @@ class Triage:
 
 
 def triage(
-    jobs: Sequence[Job], existing: Existing, run: Run, chain: str, answers: Callable[[Job, Row], bool]
+    jobs: Sequence[Job], existing: Existing, run: Run, chain: str, answers: Callable[[Job, ManifestRow], bool]
 ) -> Triage:
     """Sort jobs by what is there already.
 
@@ -147,7 +147,7 @@ def triage(
         The chain of methods, as rows name it.
     answers : callable
         Tells whether the output of a job, whose last row it is given, answers the request; see
-        `facepriv.protection.answers.Answers`.
+        `facepriv.protection.resume.Answers`.
     """
     sorted_jobs = Triage()
     for job in jobs:
@@ -169,7 +169,7 @@ def triage(
     return sorted_jobs
 
 
-def _recorded(job: Job, rows: list[Row], chain: str) -> tuple[Row | None, str | None]:
+def _recorded(job: Job, rows: list[ManifestRow], chain: str) -> tuple[ManifestRow | None, str | None]:
     """Return the row of an output that is whole and of this chain, or why it must not be touched."""
     digest = file_sha256(job.output)
     if digest not in [row.sha256 for row in rows]:

@@ -44,9 +44,9 @@ class Claim:
     Parameters
     ----------
     request : str
-        All that decides an output beside the photo, see `facepriv.protection.answers.request_text`.
+        All that decides an output beside the photo, see `facepriv.protection.resume.request_text`.
     name, status : str
-        Of the output in the manifest, see `facepriv.protection.manifest.Row`.
+        Of the output in the manifest, see `facepriv.protection.manifest.ManifestRow`.
     source, made : str
         SHA-256 of the input and of the output, hex.
     audit : bool

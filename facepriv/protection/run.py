@@ -12,16 +12,16 @@ from typing import Any
 from facepriv._version import __version__
 from facepriv.errors import UsageError
 from facepriv.image import IMAGE_SUFFIXES
-from facepriv.protection.answers import Answers, claim, request_text
 from facepriv.protection.commit import Committer, staging
 from facepriv.protection.earlier import leave_out_earlier
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
 from facepriv.protection.manifest import Run, check_free, open_manifest, read_folder_if_any
-from facepriv.protection.options import Options, Setup
+from facepriv.protection.options import Options, WorkerSetup
 from facepriv.protection.plan import Job, Place, Triage, check_writable, place, triage
 from facepriv.protection.receipts import Claim, ReceiptWriter
 from facepriv.protection.request import PrivacyRequest
+from facepriv.protection.resume import Answers, claim, request_text
 from facepriv.protection.worker import Outcome
 from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
@@ -31,7 +31,7 @@ _FILES_A_SHARD = 1000
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run would do; nothing is written yet.
 
     Parameters
@@ -101,7 +101,7 @@ class Summary:
         self.errors.extend(outcome.errors)
 
 
-def make_plan(options: Options, registry: Registry | None = None) -> Plan:
+def make_plan(options: Options, registry: Registry | None = None) -> RunPlan:
     """Find the files and sort out what is to be done.
 
     Methods are loaded only where outputs of an earlier run are to be resumed.
@@ -129,7 +129,7 @@ def make_plan(options: Options, registry: Registry | None = None) -> Plan:
     where = place(found, options.out, audit=options.audit)
     former = read_folder_if_any(where.record)
     answers = Answers(
-        Setup.of(options, registry),
+        WorkerSetup.of(options, registry),
         options.key,
         where.record,
         options.trust_existing,
@@ -140,10 +140,10 @@ def make_plan(options: Options, registry: Registry | None = None) -> Plan:
         warnings.append(
             f"{work.again[0].output}{_and_more(work.again)}: answers another request or another photo; made again"
         )
-    return Plan(options, registry, found, where, former, work, tuple(answers.trusted), tuple(warnings))
+    return RunPlan(options, registry, found, where, former, work, tuple(answers.trusted), tuple(warnings))
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: RunPlan) -> None:
     """Raise what `run_plan` would raise before it writes anything; nothing is written, but methods are loaded.
 
     Raises
@@ -160,12 +160,12 @@ def check_plan(plan: Plan) -> None:
     check_writable(plan.where)
 
 
-def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -> Summary:
+def run_plan(plan: RunPlan, report: Callable[[Job, Outcome], None] | None = None) -> Summary:
     """Do what is to be done.
 
     Parameters
     ----------
-    plan : Plan
+    plan : RunPlan
     report : callable, optional
         Told of every file as it is done, in the order in which they finish.
 
@@ -196,12 +196,14 @@ def run_plan(plan: Plan, report: Callable[[Job, Outcome], None] | None = None) -
     return summary
 
 
-def _work(plan: Plan, receipts: ReceiptWriter, summary: Summary, report: Callable[[Job, Outcome], None] | None) -> None:
+def _work(
+    plan: RunPlan, receipts: ReceiptWriter, summary: Summary, report: Callable[[Job, Outcome], None] | None
+) -> None:
     options, where = plan.options, plan.where
     files = sum(_FILES_A_SHARD if is_shard(job.source) else 1 for job in plan.work.todo)
     with _engine(options, plan.registry, files) as engine:
         info = {"facepriv": __version__, "engine": engine.name, **engine.start()}
-        request = request_text(Setup.of(options, plan.registry), options.key, info)
+        request = request_text(WorkerSetup.of(options, plan.registry), options.key, info)
         manifest = open_manifest(where.record, info) if where.record else nullcontext()
         with manifest as record, staging(where) as folder:
             commit = Committer(
@@ -265,7 +267,7 @@ def _on_this_machine(options: Options) -> Options:
 
 
 def _engine(options: Options, registry: Registry, files: int) -> Engine:
-    setup = Setup.of(options, registry)
+    setup = WorkerSetup.of(options, registry)
     # Engines carry runs out, whatever registry the methods are of.
     engine: Engine = installed().create(
         "engine", options.engine, setup=setup, files=files, workers=options.workers, address=options.address

@@ -21,9 +21,9 @@ from facepriv.files import file_sha256
 from facepriv.image.formats import IMAGE_SUFFIXES
 from facepriv.protection.inputs import is_shard
 from facepriv.protection.suffixes import unread
-from facepriv.protection.worker import Outcome, Span, Task
+from facepriv.protection.worker import FileTask, Outcome, Span
 
-Run = Callable[[Sequence[Task]], Iterator[Outcome]]
+Run = Callable[[Sequence[FileTask]], Iterator[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Member:
     refusal: str = ""
 
 
-def with_shards(run: Run, tasks: Sequence[Task]) -> Iterator[Outcome]:
+def with_shards(run: Run, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
     """Run tasks of which some are whole shards, with a `run` that knows photos only; yields one outcome a task."""
     photos = [task for task in tasks if not is_shard(task.source)]
     if photos:
@@ -113,7 +113,7 @@ def _refusal(info: tarfile.TarInfo, names: set[str]) -> str:
     return ""
 
 
-def _protect(run: Run, task: Task) -> Outcome:
+def _protect(run: Run, task: FileTask) -> Outcome:
     """Make one protected shard at ``task.staged``."""
     folder = task.staged.with_name(task.staged.name + ".d")
     try:
@@ -132,12 +132,12 @@ def _protect(run: Run, task: Task) -> Outcome:
     return Outcome(task.number, "failed", error=text)
 
 
-def _photos(run: Run, task: Task, members: Sequence[Member], folder: Path) -> dict[int, Outcome]:
+def _photos(run: Run, task: FileTask, members: Sequence[Member], folder: Path) -> dict[int, Outcome]:
     """Protect the photos of a shard, each into a file of `folder`; returns number in the shard -> outcome."""
     tasks = []
     made = {}
     for number, member in enumerate(members):
-        one = Task(number, task.source, _staged(folder, number, member), cleaned(member.name), member.span)
+        one = FileTask(number, task.source, _staged(folder, number, member), cleaned(member.name), member.span)
         if member.refusal:
             made[number] = Outcome(number, "failed", error=f"{one.label}: {member.refusal}")
         else:
@@ -145,7 +145,7 @@ def _photos(run: Run, task: Task, members: Sequence[Member], folder: Path) -> di
     return made | {outcome.number: outcome for outcome in run(tasks)}
 
 
-def _outcome(task: Task, members: Sequence[Member], made: dict[int, Outcome], folder: Path) -> Outcome:
+def _outcome(task: FileTask, members: Sequence[Member], made: dict[int, Outcome], folder: Path) -> Outcome:
     """Pack what was made, and say what became of the whole shard."""
     parts = tuple((member.name, replace(made[n], number=n)) for n, member in enumerate(members))
     failed = sum(outcome.status == "failed" for _, outcome in parts)

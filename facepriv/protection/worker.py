@@ -15,7 +15,7 @@ from facepriv.files import file_sha256
 from facepriv.image import Photo, read_image, read_member, write_image
 from facepriv.pool import use_one_thread
 from facepriv.protection.manifest import Status
-from facepriv.protection.options import Setup
+from facepriv.protection.options import WorkerSetup
 from facepriv.protection.pipeline import Pipeline, Prepared, Protected, build_pipeline
 from facepriv.schema import ATTRIBUTES
 
@@ -28,7 +28,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Task:
+class FileTask:
     """One file to make at `staged`, whose suffix tells the format.
 
     Parameters
@@ -66,7 +66,7 @@ class Outcome:
     number : int
         The task's.
     status : Status
-        See `facepriv.protection.manifest.Row`.
+        See `facepriv.protection.manifest.ManifestRow`.
     faces : int
         Number of faces treated.
     sha256, error : str
@@ -103,7 +103,7 @@ class Outcome:
 class ChunkWorker:
     """Works on files with one pipeline. Building it raises what `build_pipeline` raises."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: WorkerSetup) -> None:
         self.setup = setup
         use_one_thread()
         self.pipeline: Pipeline = build_pipeline(
@@ -140,7 +140,7 @@ class ChunkWorker:
         except Exception as error:  # a plugin may raise anything
             raise PluginError(one_line(error)) from error
 
-    def process(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def process(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         """Work on `tasks`, faces of several photos together; yields one outcome a task, in any order.
 
         Raises
@@ -148,7 +148,7 @@ class ChunkWorker:
         WeightsError
             If weights are missing or damaged: then no file can be done.
         """
-        held: list[tuple[Task, Prepared]] = []
+        held: list[tuple[FileTask, Prepared]] = []
         for task in tasks:
             try:
                 prepared = self.pipeline.prepare(task.read())
@@ -167,7 +167,7 @@ class ChunkWorker:
                 held = []
         yield from self._finish(held)
 
-    def _without_face(self, task: Task, photo: Photo) -> Outcome:
+    def _without_face(self, task: FileTask, photo: Photo) -> Outcome:
         if self.setup.on_no_face == "skip":
             return Outcome(task.number, "no-face")
         if self.setup.on_no_face == "copy":
@@ -175,7 +175,7 @@ class ChunkWorker:
         text = f"{task.label}: no face found (--on-no-face skip or copy makes this no error)"
         return Outcome(task.number, "failed", error=text)
 
-    def _finish(self, held: Sequence[tuple[Task, Prepared]]) -> Iterator[Outcome]:
+    def _finish(self, held: Sequence[tuple[FileTask, Prepared]]) -> Iterator[Outcome]:
         """Protect and write what was prepared; where the batch fails, one by one, so that only the culprit does."""
         try:
             results = self.pipeline.finish([prepared for _, prepared in held])
@@ -193,7 +193,7 @@ class ChunkWorker:
             outcome = self._write(task, result.photo, "ok", len(result.prepared.faces))
             yield replace(outcome, audit=audit, unchanged=_unchanged(result)) if outcome.sha256 else outcome
 
-    def _write(self, task: Task, photo: Photo, status: Status, faces: int) -> Outcome:
+    def _write(self, task: FileTask, photo: Photo, status: Status, faces: int) -> Outcome:
         try:
             if not task.staged.parent.is_dir():  # the parent was killed, and the next run has tidied up
                 raise ImageError(f"{task.label}: the staging folder has gone")
@@ -202,7 +202,7 @@ class ChunkWorker:
         except Exception as error:  # a full disk, a format that cannot hold this photo: this file only
             return _failed(task, error)
 
-    def _audit(self, task: Task, result: Protected) -> dict[str, Any]:
+    def _audit(self, task: FileTask, result: Protected) -> dict[str, Any]:
         request = self.setup.request
         return {
             "input": task.label,
@@ -223,7 +223,7 @@ def _unchanged(result: Protected) -> int:
     return sum(np.array_equal(*pair) for pair in zip(before.batch.images, result.crops, strict=True))
 
 
-def _settings(setup: Setup) -> dict[str, dict[str, str]]:
+def _settings(setup: WorkerSetup) -> dict[str, dict[str, str]]:
     """Return method -> its options as texts, of the methods that have any."""
     options = {name: setup.registry.find("method", name).options for name in setup.methods}
     return {name: {key: str(value) for key, value in own.items()} for name, own in options.items() if own}
@@ -237,7 +237,7 @@ def _audit_face(item: Prepared, n: int) -> dict[str, Any]:
     return {"box": box, "source": named(item.source), "target": named(item.target)}
 
 
-def _failed(task: Task, error: Exception) -> Outcome:
+def _failed(task: FileTask, error: Exception) -> Outcome:
     text, source, staged = one_line(error), cleaned(task.label), cleaned(str(task.staged))
     # Texts about a file name it already.
     named = isinstance(error, FaceprivError) and (source in text or staged in text)

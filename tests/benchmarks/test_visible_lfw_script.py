@@ -44,7 +44,7 @@ def test_photos_are_protected_judged_and_reported_and_a_second_run_finds_all_don
     visible_lfw, small_lfw, tmp_path, monkeypatch
 ):
     # Someone may be editing the code while its tests run.
-    monkeypatch.setattr("facepriv.evaluation.keys.core_hash", lambda: "this code")
+    monkeypatch.setattr("facepriv.evaluation.cache_keys.core_hash", lambda: "this code")
     work = tmp_path / "work"
     options = ("--strength", 0.2, "--seen-judge", "family-b-gender")
     result, output = run(visible_lfw, small_lfw, work, *options)

@@ -197,7 +197,7 @@ def test_a_cache_makes_the_second_call_look_at_nothing(call, people, monkeypatch
     shutil.copytree(root, root.parent / "same")
     first = as_json(call("photos same --labels labels.csv --json - --cache kept"))
     monkeypatch.setattr("facepriv.evaluation.predictions.crop_subject", lambda *a: pytest.fail("looked again"))
-    monkeypatch.setattr("facepriv.evaluation.pairing._likeness", lambda *a: pytest.fail("compared again"))
+    monkeypatch.setattr("facepriv.evaluation.pairing._file_likeness", lambda *a: pytest.fail("compared again"))
     assert as_json(call("photos same --labels labels.csv --json - --cache kept")) == first
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation import predictions as looks_module
+from facepriv.evaluation.cache_keys import judge_key
 from facepriv.evaluation.judges import Judges, panel
-from facepriv.evaluation.keys import judge_key
 from facepriv.evaluation.predictions import PredictionStore, predict_photos
 
 

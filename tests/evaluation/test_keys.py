@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from facepriv.errors import DataError
-from facepriv.evaluation.keys import CODE, component_key, package_hash, plugin_packages
+from facepriv.evaluation.cache_keys import CODE, component_key, package_hash, plugin_packages
 from facepriv.files import file_hash
 from facepriv.hookspecs import Descriptor
 

@@ -7,7 +7,7 @@ from PIL import Image
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError
 from facepriv.evaluation import folders, pairing
-from facepriv.evaluation.pairing import compare, pair, problems
+from facepriv.evaluation.pairing import measure_likeness, pair, problems
 from facepriv.evaluation.predictions import PredictionStore
 
 
@@ -71,7 +71,7 @@ def test_a_file_that_could_be_the_protected_one_of_two_photos_is_neithers(tmp_pa
     found = pair(records, tmp_path / "original", tmp_path / "protected")
     assert found.protected == (None, None, tmp_path / "protected" / "two.jpg")
     assert found.ambiguous == {0: ("one.jpg",), 1: ("one.jpg",)} and not found.extra
-    likeness = compare([r.path for r in records], found.protected, workers=0)
+    likeness = measure_likeness([r.path for r in records], found.protected, workers=0)
     assert problems(records, found, likeness, {})[0] == (
         "one.png: its protected file could be another photo's, too: one.jpg"
     )
@@ -106,7 +106,7 @@ def test_every_state_is_counted_and_named(two, tmp_path):
     (protected / "b/one.png").write_bytes(records[2].path.read_bytes()[:90])
     paths = [record.path for record in records]
     found = pair(records, original, protected)
-    alike = compare(paths, found.protected, workers=0)
+    alike = measure_likeness(paths, found.protected, workers=0)
     assert alike.states == ("ok", "resized", "unreadable", "missing")
     assert alike.ssim[0] == 1 and alike.psnr[0] == np.inf and np.isnan(alike.ssim[1:]).all()
     lines = problems(records, found, alike, {"b/three": "it failed"})
@@ -120,7 +120,7 @@ def test_a_face_that_no_detector_finds_is_named_on_whichever_side(two):
     for record in records:
         save(protected / record.name, record.path)
     found = pair(records, original, protected)
-    alike = compare([record.path for record in records], found.protected, workers=0)
+    alike = measure_likeness([record.path for record in records], found.protected, workers=0)
     before, after = np.array([True, True, False, False]), np.array([True, False, True, False])
     assert folders._problems(records, found, alike, ({"seen": before}, {"seen": after}), None) == [
         "a/two.png: a face was found in the original, none in its protected file",
@@ -134,7 +134,7 @@ def test_a_damaged_original_is_told_from_a_damaged_protected_file(two):
     for record in records:
         save(protected / record.name, record.path)
     records[0].path.write_bytes(b"nothing")
-    alike = compare([r.path for r in records], pair(records, original, protected).protected, workers=0)
+    alike = measure_likeness([r.path for r in records], pair(records, original, protected).protected, workers=0)
     assert alike.states[0] == "original unreadable" and alike.states[1:] == ("ok",) * 3
     assert alike.usable("original", [r.path for r in records])[0] is None
 
@@ -144,9 +144,9 @@ def test_what_was_compared_is_not_compared_again(two, tmp_path, monkeypatch):
     for record in records:
         save(protected / record.name, record.path, lambda image: image.convert("L"))
     files = pair(records, original, protected).protected
-    first = compare([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
+    first = measure_likeness([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
     monkeypatch.setattr(pairing, "_likeness", lambda *files: pytest.fail("compared again"))
-    again = compare([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
+    again = measure_likeness([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
     assert first.states == again.states and first.psnr.tolist() == again.psnr.tolist()
     assert 0 < first.ssim[0] < 1
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from facepriv.datasets.record import Record
 from facepriv.datasets.splits import PARTS, by_file, by_subject
-from facepriv.datasets.tables import Row, read_csv
+from facepriv.datasets.tables import TableRow, read_csv
 from facepriv.errors import DataError
 from facepriv.schema import AGE, ATTRIBUTES, GENDER
 
@@ -41,7 +41,7 @@ def read(root: Path, table: Path | None = None) -> list[Record]:
     names = [_name(root, row["file"]) for row in rows]
     subjects = ["" if row["subject"].lower() in _UNKNOWN else row["subject"] for row in rows]
     records: list[Record] = []
-    first: dict[str, Row] = {}
+    first: dict[str, TableRow] = {}
     for row, name, subject, part in zip(rows, names, subjects, _parts(names, subjects), strict=True):
         where = f"{table}, line {row.line}"
         _check_file(where, root / name, row)
@@ -67,14 +67,14 @@ def _name(root: Path, cell: str) -> str:
     return posixpath.normpath(cell)
 
 
-def _check_file(where: str, path: Path, row: Row) -> None:
+def _check_file(where: str, path: Path, row: TableRow) -> None:
     if not row["file"]:
         raise DataError(f"{where}: its cell 'file' is empty; name a photo there")
     if not os.path.isfile(path):  # unlike Path's, it says no to a name that no file can have
         raise DataError(f"{where}: no file {path}")
 
 
-def _twice(first: Row, again: Row) -> str:
+def _twice(first: TableRow, again: TableRow) -> str:
     """Say where a photo was before, and by what the two rows differ."""
     other = [column for column in _LABELLED if first[column].lower() != again[column].lower()]
     return f"is on line {first.line} too" + (f", with another {' and '.join(other)}" if other else "")
@@ -89,7 +89,7 @@ def _parts(names: list[str], subjects: list[str]) -> list[str]:
     return [str(part) for part in parts]
 
 
-def _labels(row: Row, where: str) -> tuple[dict[str, str], float | None]:
+def _labels(row: TableRow, where: str) -> tuple[dict[str, str], float | None]:
     labels: dict[str, str] = {}
     years = None
     for name, spec in ATTRIBUTES.items():

@@ -23,8 +23,8 @@ from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import is_shard
 from facepriv.protection.local import LocalEngine
-from facepriv.protection.options import Setup
-from facepriv.protection.worker import Outcome, Task
+from facepriv.protection.options import WorkerSetup
+from facepriv.protection.worker import FileTask, Outcome
 from facepriv_ray.cluster import SAME, connected, ray_errors
 
 _T = TypeVar("_T")
@@ -47,7 +47,7 @@ class _Made:
     file: Path
 
 
-def make_engine(setup: Setup, *, files: int, workers: int | None, address: str) -> RayEngine:
+def make_engine(setup: WorkerSetup, *, files: int, workers: int | None, address: str) -> RayEngine:
     """Return the engine of a run, see `facepriv.protection.engine.Engine`; the number of files does not matter."""
     return RayEngine(setup, workers, address)
 
@@ -57,7 +57,7 @@ class RayEngine(Engine):
 
     Parameters
     ----------
-    setup : Setup
+    setup : WorkerSetup
         Travels to the nodes, and the run's key with it.
     workers : int, optional
         Actors, at most; otherwise one a CPU, or with the device ``cuda`` a few a GPU.
@@ -68,7 +68,7 @@ class RayEngine(Engine):
 
     name = "ray"
 
-    def __init__(self, setup: Setup, workers: int | None = None, address: str = "") -> None:
+    def __init__(self, setup: WorkerSetup, workers: int | None = None, address: str = "") -> None:
         self.setup = setup
         self.workers = workers
         self._gpu = setup.device == "cuda"
@@ -99,7 +99,7 @@ class RayEngine(Engine):
         self._described = described
         return described
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         """Yield the outcome of every task, a photo or a shard, once, whatever nodes die.
 
         Raises
@@ -134,7 +134,7 @@ class RayEngine(Engine):
             raise UsageError(f"the Ray cluster has no {'GPU with a ' * self._gpu}CPU to work on")
         return min(count, self.workers or count)
 
-    def _all_answers(self, tasks: Sequence[Task], most: int) -> Iterator[_Made | FaceprivError]:
+    def _all_answers(self, tasks: Sequence[FileTask], most: int) -> Iterator[_Made | FaceprivError]:
         """Map photos, at most so many to a block, then shards, each of which is a block."""
         photos, shards = ([task for task in tasks if is_shard(task.source) is kind] for kind in (False, True))
         if photos:
@@ -142,7 +142,7 @@ class RayEngine(Engine):
         if shards:
             yield from self._answers(shards, 1)
 
-    def _answers(self, tasks: Sequence[Task], most: int) -> Iterator[_Made | FaceprivError]:
+    def _answers(self, tasks: Sequence[FileTask], most: int) -> Iterator[_Made | FaceprivError]:
         """Map all tasks over the pool, at most so many to a block; yields as blocks are done."""
         import ray.data
 
@@ -168,7 +168,7 @@ class RayEngine(Engine):
 class _Supervisor:
     """An actor's part: works on blocks of tasks with a worker process of its own, and answers errors as values."""
 
-    def __init__(self, setup: Setup, version: str, described: Mapping[str, Any]) -> None:
+    def __init__(self, setup: WorkerSetup, version: str, described: Mapping[str, Any]) -> None:
         self.setup = setup
         self.version = version
         self.described = described
@@ -181,7 +181,7 @@ class _Supervisor:
         column[:] = answers
         return {"answer": column}
 
-    def _guarded(self, tasks: Sequence[Task]) -> Iterator[_Made]:
+    def _guarded(self, tasks: Sequence[FileTask]) -> Iterator[_Made]:
         """Work on tasks, or do nothing where that killed the actor too often."""
         for folders in {task.staged.parent for task in tasks}, {task.source.parent for task in tasks}:
             if not any(folder.is_dir() for folder in folders):
@@ -195,7 +195,7 @@ class _Supervisor:
             yield from self._work(tasks)
         begun.unlink(missing_ok=True)
 
-    def _work(self, tasks: Sequence[Task]) -> Iterator[_Made]:
+    def _work(self, tasks: Sequence[FileTask]) -> Iterator[_Made]:
         attempts = {task.number: replace(task, staged=_another(task.staged)) for task in tasks}
         for outcome in self._started().run(list(attempts.values())):
             yield _Made(outcome, attempts[outcome.number].staged)
@@ -209,7 +209,7 @@ class _Supervisor:
         return self._engine
 
 
-def _describe(setup: Setup) -> dict[str, Any] | FaceprivError:
+def _describe(setup: WorkerSetup) -> dict[str, Any] | FaceprivError:
     """Build the pipeline on a node for its description; an error comes as a value."""
 
     def describe() -> Iterator[dict[str, Any]]:
@@ -235,7 +235,7 @@ def _node() -> str:
     return ray.util.get_node_ip_address()
 
 
-def _anywhere(task: Task) -> Task:
+def _anywhere(task: FileTask) -> FileTask:
     """Return a task that other machines understand."""
     return replace(task, source=Path(os.path.abspath(task.source)), staged=Path(os.path.abspath(task.staged)))
 
@@ -245,7 +245,7 @@ def _another(staged: Path) -> Path:
     return staged.with_name(f"{staged.stem}-{secrets.token_hex(8)}{staged.suffix}")
 
 
-def _named(made: _Made, task: Task) -> Outcome:
+def _named(made: _Made, task: FileTask) -> Outcome:
     """Give what an actor made its task's name."""
     if made.outcome.sha256:
         try:

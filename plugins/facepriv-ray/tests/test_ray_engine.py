@@ -26,10 +26,10 @@ from facepriv.cli import main
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.protection.local import LocalEngine
 from facepriv.protection.manifest import read_run
-from facepriv.protection.options import Options, Setup
+from facepriv.protection.options import Options, WorkerSetup
 from facepriv.protection.request import PrivacyRequest
 from facepriv.protection.run import make_plan, run_plan
-from facepriv.protection.worker import Outcome, Task
+from facepriv.protection.worker import FileTask, Outcome
 from facepriv.registry import registry
 
 TINY = Path(__file__).parents[3] / "tests" / "tiny"
@@ -237,7 +237,7 @@ def setup(tiny):
     """Return ``setup(methods, **options)``."""
 
     def make(methods="darken", **options):
-        return Setup(
+        return WorkerSetup(
             registry=tiny, methods=tuple(methods.split()), request=PrivacyRequest(("gender",)), key=KEY, **options
         )
 
@@ -249,7 +249,7 @@ def tasks(photos, tmp_path):
     """Two tasks on different small portraits."""
     (tmp_path / "staged").mkdir()
     files = sorted(photos(2).iterdir())
-    return [Task(n, path, tmp_path / "staged" / path.name) for n, path in enumerate(files)]
+    return [FileTask(n, path, tmp_path / "staged" / path.name) for n, path in enumerate(files)]
 
 
 class TestSupervisor:

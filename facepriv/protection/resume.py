@@ -13,8 +13,8 @@ from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.hookspecs import Kind
 from facepriv.protection.inputs import is_shard
-from facepriv.protection.manifest import Row
-from facepriv.protection.options import OnNoFace, Setup
+from facepriv.protection.manifest import ManifestRow
+from facepriv.protection.options import OnNoFace, WorkerSetup
 from facepriv.protection.plan import Job
 from facepriv.protection.receipts import Claim, Receipts, described_place, read_receipts
 from facepriv.protection.request import PrivacyRequest
@@ -25,7 +25,7 @@ from facepriv.schema import attribute
 _FRESH = "fresh"
 
 
-def request_text(setup: Setup, key: bytes | None, description: Mapping[str, Any]) -> str:
+def request_text(setup: WorkerSetup, key: bytes | None, description: Mapping[str, Any]) -> str:
     """Return all that decides an output beside the photo itself, as text. It is secret: it says what is hidden.
 
     Device, engine, number of workers and batch size are left out. They may move the last bit of a pixel, and change
@@ -33,7 +33,7 @@ def request_text(setup: Setup, key: bytes | None, description: Mapping[str, Any]
 
     Parameters
     ----------
-    setup : Setup
+    setup : WorkerSetup
     key : bytes or None
         The secret that the user gave; None for a fresh one.
     description : mapping
@@ -81,7 +81,7 @@ class Answers:
 
     Parameters
     ----------
-    setup : Setup
+    setup : WorkerSetup
     key : bytes or None
         See `request_text`.
     record : Path or None
@@ -93,7 +93,12 @@ class Answers:
     """
 
     def __init__(
-        self, setup: Setup, key: bytes | None, record: Path | None, trust: bool, describe: Callable[[], dict[str, Any]]
+        self,
+        setup: WorkerSetup,
+        key: bytes | None,
+        record: Path | None,
+        trust: bool,
+        describe: Callable[[], dict[str, Any]],
     ) -> None:
         self.setup = setup
         self.key = key
@@ -111,7 +116,7 @@ class Answers:
     def _request(self) -> str:
         return request_text(self.setup, self.key, self.describe())
 
-    def __call__(self, job: Job, row: Row) -> bool:
+    def __call__(self, job: Job, row: ManifestRow) -> bool:
         """Tell whether the output of a job, whose last row is given, answers.
 
         Raises
@@ -138,7 +143,7 @@ class Answers:
         self.trusted.append(self._claim(job, row, source, self.setup.audit))
         return True
 
-    def _claim(self, job: Job, row: Row, source: str, audit: bool) -> Claim:
+    def _claim(self, job: Job, row: ManifestRow, source: str, audit: bool) -> Claim:
         return claim(
             self._request,
             job.name,
