@@ -1,4 +1,4 @@
-"""`facepriv apply`: options, messages and exit codes. What happens to files in detail, tests/test_apply.py tests."""
+"""`facepriv apply`: options, messages and exit codes. `tests/protection` tests what happens to files."""
 
 import json
 from pathlib import Path

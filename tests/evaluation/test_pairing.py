@@ -145,7 +145,7 @@ def test_what_was_compared_is_not_compared_again(two, tmp_path, monkeypatch):
         save(protected / record.name, record.path, lambda image: image.convert("L"))
     files = pair(records, original, protected).protected
     first = measure_likeness([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
-    monkeypatch.setattr(pairing, "_likeness", lambda *files: pytest.fail("compared again"))
+    monkeypatch.setattr(pairing, "_file_likeness", lambda *files: pytest.fail("compared again"))
     again = measure_likeness([r.path for r in records], files, PredictionStore(tmp_path / "c"), workers=0)
     assert first.states == again.states and first.psnr.tolist() == again.psnr.tolist()
     assert 0 < first.ssim[0] < 1

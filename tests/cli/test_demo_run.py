@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from facepriv import samples
 from facepriv.cli import demo_run as demo
 from facepriv.cli import main
-from facepriv.errors import UsageError, WeightsError
+from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.protection.pipeline import Method, Pipeline
 from facepriv.registry import Registry, registry
 
@@ -137,6 +138,6 @@ def test_a_photo_whose_face_is_gone_is_reported_as_such(tmp_path, monkeypatch):
 
 
 def test_a_missing_portrait_names_the_package(monkeypatch):
-    monkeypatch.setattr(demo, "find_spec", lambda module: None)
-    with pytest.raises(demo.PluginError, match=r"scikit-image.*pip install"):
-        demo.portraits()
+    monkeypatch.setattr(samples, "find_spec", lambda module: None)
+    with pytest.raises(PluginError, match=r"scikit-image.*pip install"):
+        samples.portraits()

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import sys
 import tarfile
 from dataclasses import replace
 
@@ -12,8 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.protection import run as apply
-from facepriv.protection.local import InlineEngine
+from facepriv.protection import local
 from facepriv.protection.manifest import read_run
 from facepriv.protection.options import Options
 from facepriv.protection.receipts import receipts_path
@@ -36,7 +36,7 @@ def call(tiny, tmp_path, monkeypatch):
     """Return ``call(line)``: the exit code, the summary, and the lines on stderr of a run in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
     # Which engine does the work does not matter here, and this one starts at once.
-    monkeypatch.setattr(apply, "LocalEngine", lambda setup, count: InlineEngine(setup))
+    monkeypatch.setattr(local, "LocalEngine", lambda setup, count: local.InlineEngine(setup))
 
     def run(line):
         result = CliRunner().invoke(main, line.split())
@@ -148,7 +148,7 @@ def test_a_cluster_is_not_asked_what_answers(tiny, photos, tmp_path, monkeypatch
     source = photos(1)
     options = Options(inputs=(str(source),), out=str(tmp_path / "out"), methods=("darken",), workers=0)
     run_plan(make_plan(options, tiny))
-    monkeypatch.setattr(apply, "RayEngine", None)
+    monkeypatch.setitem(sys.modules, "facepriv_ray.engine", None)
     there = replace(options, workers=1, engine="ray", address="127.0.0.1:9", device="cuda", existing="resume")
     assert len(make_plan(there, tiny).work.done) == 1
 
