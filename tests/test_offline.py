@@ -117,7 +117,7 @@ LISTENING = """
 """
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (facepriv[ray])")
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (facepriv-ray)")
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="what listens is read from /proc")
 def test_a_ray_cluster_of_our_own_listens_on_loopback_only(tmp_path):
     (tmp_path / "listening.py").write_text(dedent(LISTENING))
@@ -164,6 +164,6 @@ def test_privacynet_is_applied_where_there_is_no_network_at_all(applied_without_
 
 
 @pytest.mark.skipif(find_spec("facepriv_pixelate") is None, reason="facepriv-pixelate is not installed")
-@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (facepriv[ray])")
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed (facepriv-ray)")
 def test_a_ray_cluster_of_our_own_needs_loopback_only(applied_without_network):
     applied_without_network("--method pixelate --engine ray", "-c", dedent(LOOPBACK_UP))

@@ -219,7 +219,7 @@ def test_the_trace_finds_what_a_program_asks_for_and_leaves(strace, tmp_path):
 @pytest.mark.parametrize("name", [*CALLS, "from Python"])
 def test_a_program_asks_nothing_of_the_network_and_leaves_nothing_at_home(name, traces):
     if "ray" in name and find_spec("ray") is None:
-        pytest.skip("Ray is not installed (facepriv[ray])")
+        pytest.skip("Ray is not installed (facepriv-ray)")
     found = traces[name].result()
     assert found.code == 0, found.said
     assert not found.asked
