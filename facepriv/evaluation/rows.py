@@ -143,7 +143,11 @@ class Row:
         bare = replace(self, before=other.after, change=None, samples=None, counts=self.counts and other.counts)
         if self.samples is None or other.samples is None:
             return replace(bare, note=self.note or other.note or "no paired difference of this figure")
-        return bare.filled(1.0, before=other.samples, after=self.samples, change=self.samples - other.samples)
+        change = self.samples - other.samples
+        try:
+            return replace(bare, change=with_interval(float(change[0]), change[1:]))
+        except DataError as error:
+            return replace(bare, note=str(error))
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -141,3 +141,48 @@ def test_a_layout_is_found_out_or_asked_for(labelled, tmp_path):
     assert layout_of(tmp_path / "faces") == "utkface"
     with pytest.raises(UsageError, match="no such folder"):
         layout_of(tmp_path / "nowhere")
+
+
+def test_several_sets_give_a_report_each_and_one_table(labelled, tmp_path):
+    other = tmp_path / "lfw"
+    for path in sorted(labelled.glob("*.png"))[:12]:
+        person = other / f"person_{int(path.stem) // 2}"
+        person.mkdir(parents=True, exist_ok=True)
+        Image.open(path).convert("RGB").save(person / f"{person.name}_{int(path.stem) % 2 + 1:04d}.jpg")
+    genders = [f"person_{n},{('male', 'female')[n % 2]}\n" for n in range(6)]
+    (tmp_path / "lfw_gender.csv").write_text("subject,gender\n" + "".join(genders))
+    out = tmp_path / "report"
+    result = call("compare", labelled, other, "-o", out, "--work", tmp_path / "work", *QUICK, "--against", "darken")
+    assert result.exit_code == 0, result.output
+    folders = sorted(p.name for p in out.iterdir() if p.is_dir())
+    assert folders == ["csv", "visible-lfw"] and all((out / name / "report.html").is_file() for name in folders)
+    rows = list(csv.DictReader((out / "rows.csv").open()))
+    assert {row["data"] for row in rows} == {"csv", "visible-lfw"}
+    assert [s["data"]["photos"] for s in json.loads((out / "result.json").read_text())["sets"]] == [16, 12]
+    page = (out / "report.html").read_text()
+    assert 'href="csv/report.html"' in page and 'href="visible-lfw/report.html"' in page
+    together = call(
+        "compare", labelled, other, "-o", tmp_path / "one", "--together", "--work", tmp_path / "work", *QUICK
+    )
+    assert together.exit_code == 0, together.output
+    assert json.loads((tmp_path / "one/result.json").read_text())["data"]["photos"] == 28
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "said"),
+    [
+        ("gender_accuracy[bright-gender] < 101", 3, "holds"),
+        ("gender_accuracy[bright-gender] > 101", 0, "does not hold"),
+        ("gender_acuracy < 1", 2, "no figure 'gender_acuracy' (did you mean 'gender_accuracy'"),
+        ("gender_eer[nobody] < 1", 2, "no judge 'nobody' here"),
+    ],
+)
+def test_a_condition_decides_the_exit_code(labelled, tmp_path, condition, code, said):
+    where = ("-o", tmp_path / "out", "--work", tmp_path / "work")
+    result = call("compare", labelled, *where, *QUICK, "--fail-if", condition)
+    assert result.exit_code == code and said in result.stderr, result.output
+
+
+def test_what_is_compared_with_must_be_among_the_methods(labelled, tmp_path):
+    result = call("compare", labelled, "-o", tmp_path / "out", *QUICK, "--against", "pixelate")
+    assert result.exit_code == 2 and "--against pixelate: not among the methods here, darken, grey" in result.stderr

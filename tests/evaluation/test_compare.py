@@ -225,7 +225,8 @@ def test_a_judge_that_was_seen_speaks_for_nobody(setup):
 @pytest.mark.parametrize("attacks", [(), ("retrained",)])
 def test_a_matcher_that_does_not_work_is_named_and_counts_for_nothing(setup, known, photos, tmp_path, attacks):
     who, _ = fitting_panel(panel(known, ["greenness"], ["patches", "constant", "infinite"]), Truth.of(photos))
-    done = compare(replace(setup, panel=who, place=tmp_path / "own", methods=("dim",), attacks=attacks))
+    run = compare(replace(setup, panel=who, place=tmp_path / "own", methods=("dim",), attacks=attacks))
+    done = attack(run) if attacks else run.comparison
     (dim,) = done.of("dim")
     for figure in ("tmr", "eer", "rank1", "gender_pic"):
         told = {row.evaluator: row for row in dim.rows if row.figure == figure}
@@ -289,3 +290,51 @@ def test_what_the_photos_cannot_measure_is_not_asked(known, photos):
     assert fitting.judges.matchers == () and "not all photos name people" in left_out["patches"]
     with pytest.raises(UsageError, match=r"nobody can judge these photos .*no race label"):
         fitting_panel(panel(known, ["family-a-race"], ["patches"]), Truth.of(nobody))
+
+
+def test_a_method_less_itself_is_nothing_and_less_another_the_paired_difference(setup):
+    done = compare(replace(setup, against="nothing")).comparison
+    assert [o.method for o in done.differences] == ["dim less nothing"]
+    (nothing,), (dim,) = done.of("nothing"), done.of("dim")
+    (difference,) = done.differences
+    base = {row.key: row for row in nothing.rows}
+    counted = 0
+    for row, own in zip(difference.rows, dim.rows, strict=True):
+        assert row.key == own.key
+        if row.change:
+            counted += 1
+            assert row.before == base[row.key].after and row.after == own.after
+            assert row.change.value == pytest.approx(own.after.value - base[row.key].after.value, abs=1e-9)
+    assert counted > 10
+    # "nothing" leaves the originals as they are, so that a difference to it is the change, and so is the interval.
+    changes = {row.key: row.change for row in dim.rows if row.change and np.isfinite(row.change.low)}
+    for row in difference.rows:
+        if row.change and row.key in changes:
+            assert row.change.low == pytest.approx(changes[row.key].low, abs=1e-9), row.key
+    itself = nothing.less(nothing)
+    assert {row.change.value for row in itself.rows if row.change} == {0.0}
+    assert json.loads(json.dumps(done.plain()))["differences"][0]["method"] == "dim less nothing"
+
+
+def test_two_names_of_one_setting_share_their_figures(setup):
+    known = setup.registry.with_alias("method", "again", "dim")
+    panel_again = replace(setup.panel, judges=replace(setup.panel.judges, registry=known))
+    done = compare(replace(setup, methods=("dim", "again"), panel=panel_again)).comparison
+    (dim,), (again,) = done.of("dim"), done.of("again")
+    assert [repr(row) for row in dim.rows] == [repr(row) for row in again.rows]
+
+
+def test_true_labels_reach_the_method(setup, monkeypatch, tmp_path):
+    given = []
+
+    def perturb(self, faces, source, target, strength, rngs):
+        given.extend(source["gender"].tolist())
+        return faces.images.copy()
+
+    monkeypatch.setattr(Nothing, "_perturb", perturb)
+    monkeypatch.setattr(Nothing, "needs", frozenset({"labels"}))
+    compare(replace(setup, methods=("nothing",), place=tmp_path / "estimated"))
+    estimated, truth = list(given), Truth.of(setup.photos).classes["gender"][: len(given)]
+    given.clear()
+    compare(replace(setup, methods=("nothing",), place=tmp_path / "true", true_labels=True))
+    assert given == truth[: len(given)].tolist() and given != estimated
