@@ -10,7 +10,7 @@ import click
 from facepriv.errors import UsageError
 
 #: What is looked for below the data folder: LFW is not, for it is for evaluation only.
-_FOUND_BELOW = ("celeba", "utkface")
+_FOUND_BELOW = ("celeba", "utkface", "utkface_more")
 
 
 @click.command("pack")
@@ -26,7 +26,7 @@ _FOUND_BELOW = ("celeba", "utkface")
     "chosen",
     multiple=True,
     metavar="KIND=DIR",
-    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, morph, csv.",
+    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, utkface_more, morph, csv.",
 )
 @click.option(
     "--light",
@@ -64,6 +64,7 @@ def command(
         click.echo(f"{out}: {lighten(light, out, overwrite=overwrite)} crops")
         return
     places = _named(chosen) if chosen else _below(data)
+    _check_test_photos(places)
     sets = {kind: records.read(kind, place) for kind, place in places.items()}
     total = sum(map(len, sets.values()))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -78,7 +79,12 @@ def command(
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
     listed = ", ".join(f"{kind} {len(found)}" for kind, found in sets.items())
-    left = (("no_face", "without a face"), ("duplicates", "copies"), ("unreadable", "unreadable"))
+    left = (
+        ("no_face", "without a face"),
+        ("duplicates", "copies"),
+        ("near_copies", "near copies"),
+        ("unreadable", "unreadable"),
+    )
     left_out = ", ".join(f"{counts[key]} {words}" for key, words in left)
     click.echo(f"{out}: {counts['crops']} crops of {counts['photos']} photos ({listed}); left out: {left_out}")
 
@@ -98,6 +104,12 @@ def _named(chosen: tuple[str, ...]) -> dict[str, Path]:
             raise UsageError(f"--set {text}: '{kind}' was given already")
         places[kind] = Path(place)
     return places
+
+
+def _check_test_photos(places: dict[str, Path]) -> None:
+    """Parts 2 and 3 of UTKFace repeat photos of part 1's test part, which only a pack of both can leave out."""
+    if "utkface_more" in places and "utkface" not in places:
+        raise UsageError("utkface_more needs utkface beside it, to leave out near copies of its test photos")
 
 
 def _below(data: Path | None) -> dict[str, Path]:

@@ -38,21 +38,21 @@ def without_copies(records: Sequence[Record]) -> list[int]:
     return sorted(kept.values())
 
 
-def near_copies(crops: NDArray[np.uint8], held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N,) which held-out crops have a near copy among those that are not held out.
+def near_copies(crops: NDArray[np.uint8], suspects: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (N,) which suspect crops have a near copy among the crops that are not suspect.
 
     Parameters
     ----------
     crops : ndarray
         (N, S, S, 3) uint8 aligned crops, S at least 16; may be memory-mapped.
-    held_out : ndarray
-        (N,) bool.
+    suspects : ndarray
+        (N,) bool, for example the crops of a test part.
     """
     thumbnails = np.stack([_thumbnail(crop) for crop in crops])
-    known = thumbnails[~held_out]
+    known = thumbnails[~suspects]
     found = np.zeros(len(crops), dtype=bool)
     if len(known):
-        found[held_out] = [bool((known @ own >= NEAR).any()) for own in thumbnails[held_out]]
+        found[suspects] = [bool((known @ own >= NEAR).any()) for own in thumbnails[suspects]]
     return found
 
 
