@@ -18,6 +18,8 @@ _HELD_OUT = {TEST: 0, VALIDATION: 1, TRAIN: 2}
 #: Two crops are near copies where their thumbnails correlate at least so much; different photos of one person do not.
 NEAR = 0.98
 _THUMBNAIL = 16
+# Suspects compared with all others in one matrix product.
+_AT_ONCE = 256
 
 
 def without_copies(records: Sequence[Record]) -> list[int]:
@@ -52,7 +54,8 @@ def near_copies(crops: NDArray[np.uint8], suspects: NDArray[np.bool_]) -> NDArra
     known = thumbnails[~suspects]
     found = np.zeros(len(crops), dtype=bool)
     if len(known):
-        found[suspects] = [bool((known @ own >= NEAR).any()) for own in thumbnails[suspects]]
+        chunks = np.array_split(thumbnails[suspects], 1 + suspects.sum() // _AT_ONCE)
+        found[suspects] = np.concatenate([(chunk @ known.T >= NEAR).any(1) for chunk in chunks])
     return found
 
 

@@ -36,15 +36,16 @@ class Recipe:
         when the originals do not.
     rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
-    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_kept, w_roughness, w_colour : float
+    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness, w_colour : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
-        w_alike both 0 no matcher takes part; with w_cycle 0 there is no way back.
+        w_alike both 0 no matcher takes part; with w_cycle 0 there is no way back; with w_mirror 0 no mirrored face.
     w_gender, w_years : float
         Weights of gender, and of age in ranks, against the others within G's attribute losses.
     ordered : bool
         Judges see age in ranks of a year, and G is asked for years; else in the three groups, as in the paper.
-    cycle_every : int
-        The cycle costs as much as the rest of G's step; its weight applies each time.
+    cycle_every, mirror_every : int
+        At every how many steps the cycle and the mirrored face take part: each is one more pass through G. Their
+        weights apply each time.
     conditional : bool
         Whether the critic is told the labels that a face has, or was to get: it then asks for a face like those of that
         label, and not for any face.
@@ -65,7 +66,9 @@ class Recipe:
         Between G and its judges.
     """
 
-    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4))
+    generator: GeneratorShape = field(
+        default_factory=lambda: GeneratorShape(base=24, blocks=4, region="head", chroma=0.5)
+    )
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
     fixed_every: int = 2
@@ -88,10 +91,12 @@ class Recipe:
     w_identity: float = 14.0
     w_alike: float = 100.0
     w_cycle: float = 1.0
+    w_mirror: float = 6.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
     w_colour: float = 80.0
     cycle_every: int = 6
+    mirror_every: int = 3
     conditional: bool = True
     critic_every: int = 2
     penalty_every: int = 4
@@ -143,6 +148,7 @@ PAPER = replace(
     w_judges=0.0,
     w_identity=4.0,
     w_cycle=4.0,
+    w_mirror=0.0,
     w_alike=0.0,
     ordered=False,
     w_kept=0.0,

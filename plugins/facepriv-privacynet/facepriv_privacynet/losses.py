@@ -64,6 +64,14 @@ def cycle(image: Tensor, restored: Tensor) -> Tensor:
     return (image - restored).abs().mean()
 
 
+def mirror(changed: Tensor, of_mirrored: Tensor) -> Tensor:
+    """Ours: L1 distance of the mirror image of G(x) and G of the mirror image of x, so that left and right count alike.
+
+    It adapts both: neither side of the face is the right one.
+    """
+    return (changed.flip(3) - of_mirrored).abs().mean()
+
+
 def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = None) -> Tensor:
     """Ours: L1 change of the faces whose target is their own class in everything; `own` is (N,) bool.
 

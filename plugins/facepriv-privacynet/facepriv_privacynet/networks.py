@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from facepriv.faces.paste import feather_mask
 from facepriv.schema import ATTRIBUTES, Schema
+from facepriv.training.augment import luminance
+from facepriv_privacynet.region import head_mask
 
 
 def label_width(schema: Schema = ATTRIBUTES) -> int:
@@ -47,6 +49,12 @@ class GeneratorShape:
         ``residual``: a bounded change, added under the paste mask. ``image``: the paper's, a new image through tanh.
     limit : float
         Largest change of a value, for ``residual``.
+    region : {"crop", "head"}
+        Where a ``residual`` may change the photo: in the whole crop, or on the head alone. Weights that do not say it
+        were trained on the whole crop.
+    chroma : float
+        Share of the change of colour that a ``residual`` keeps; its change of luminance stays. 1 keeps all, and weights
+        that do not say it keep all.
     """
 
     size: int = 112
@@ -55,6 +63,8 @@ class GeneratorShape:
     conditioning: str = "norm"
     output: str = "residual"
     limit: float = 0.8
+    region: str = "crop"
+    chroma: float = 1.0
 
 
 class ConditionalNorm(nn.Module):
@@ -109,7 +119,10 @@ class Generator(nn.Module):
             nn.init.normal_(self.leave.weight, std=0.002)
             nn.init.zeros_(self.leave.bias)
             # Computed here: a compiled forward cannot call NumPy.
-            self.register_buffer("mask", torch.tensor(feather_mask(shape.size)), persistent=False)
+            mask = feather_mask(shape.size)
+            if shape.region == "head":
+                mask = mask * head_mask(shape.size)
+            self.register_buffer("mask", torch.tensor(mask), persistent=False)
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range."""
@@ -123,6 +136,9 @@ class Generator(nn.Module):
         out = torch.tanh(self.leave(self.up(h)).float())
         if self.shape.output == "image":
             return (out + 1) / 2
+        if self.shape.chroma != 1:
+            grey = luminance(out)
+            out = grey + self.shape.chroma * (out - grey)
         return (x.float() + self.mask * self.shape.limit * out).clamp(0, 1)
 
 

@@ -152,6 +152,8 @@ class Players:
             parts["colour"] = losses.colour(x, y)
             if r.w_cycle and self.step % r.cycle_every == 0:
                 parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own)))
+            if r.w_mirror and self.step % r.mirror_every == r.mirror_every - 1:
+                parts["mirror"] = losses.mirror(y, self.g(x.flip(3), wanted))
         total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
         descend(self.accelerator, self.opt_g, total, self.g.parameters())
         self.average.update(self.g)
