@@ -30,10 +30,12 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
     @click.option("--matcher", type=click.Path(path_type=Path), required=matched, help=matching)
     @click.option("--start", type=click.Path(path_type=Path),
-                  help="Begin with this weights file, or with the folder of another run, at its step, from which "
-                  "the learning rate follows.")  # fmt: skip
+                  help="Begin with this weights file, with the file of all networks that a round leaves, or with the "
+                  "folder of another run, at its step, from which the learning rate follows.")  # fmt: skip
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
+    @click.option("--rounds", type=click.IntRange(1),
+                  help="Train so many rounds of --steps each, below RUN; each meets new opponents.")  # fmt: skip
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
     @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
     @click.option("--precision", type=click.Choice(["bf16", "no"]), help="[default: bf16 where the processor has it]")
@@ -45,17 +47,29 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
     def command(
         pack: Path, out: Path, matcher: Path | None, start: Path | None, preset: str, steps: int | None,
-        batch: int | None, minutes: float | None, precision: str | None, changes: tuple[str, ...], threads: int | None,
+        rounds: int | None, batch: int | None,
+        minutes: float | None, precision: str | None, changes: tuple[str, ...], threads: int | None,
         export: bool, gain: float, curve: bool,
     ) -> None:  # fmt: skip
         from facepriv_privacynet import runs
+        from facepriv_privacynet.rounds import Rounds
 
         if export and curve:
             raise UsageError("--export and --curve exclude each other: look at the curve, then export at a --gain")
         if gain != 1 and not export:
             raise UsageError("--gain goes with --export: training knows no gain")
+        if rounds and (export or curve):
+            raise UsageError("--rounds trains: export and look at the curve in the folder of one round")
         variant = load()
         recipe = runs.recipe(variant, preset, steps=steps, batch=batch, changes=changes)
+        if rounds:
+            material, accelerator = runs.opened(pack, out, recipe, matcher, precision, threads)
+            shown = _shown(variant, preset, recipe, changes, start.resolve().name if start else "", rounds)
+            done = Rounds(variant, out, recipe, material, accelerator, start).train(
+                rounds, minutes, lambda line: click.echo(line, err=True), shown=shown
+            )
+            click.echo(f"{out}: {done} of {rounds} rounds finished")
+            return
         run = runs.Run.open(
             variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
         )
@@ -88,9 +102,11 @@ def export_command(load: Load, name: str) -> click.Command:
     return command
 
 
-def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: str) -> str:
+def _shown(
+    variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: str, rounds: int | None = None
+) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
-    extra = f" --start {start}" if start else ""
+    extra = (f" --rounds {rounds}" if rounds else "") + (f" --start {start}" if start else "")
     extra += "".join(f" --set {change}" for change in changes)
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"

@@ -24,9 +24,9 @@ class Recipe:
     generator : GeneratorShape
     judges : tuple of JudgeShape
         Judges that go on learning; none in the paper's preset.
-    judges_each_step, fixed_every : int
-        How many of them, drawn by chance, teach G at each step; at every how many steps the trained classifiers do too
-        (0: none takes part, and no copy of one).
+    judges_each_step, pool_each_step, fixed_every : int
+        How many of them, and how many judges of earlier rounds, drawn by chance, teach G at each step; at every how
+        many steps the trained classifiers do too (0: none takes part, and no copy of one).
     warm_up, warm_batch : int
         Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
@@ -71,6 +71,7 @@ class Recipe:
     )
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
+    pool_each_step: int = 1
     fixed_every: int = 2
     warm_up: int = 1000
     warm_batch: int = 64
@@ -191,6 +192,11 @@ class Variant:
     def architecture(self) -> str:
         """What its weights files name as their architecture, so that no method runs with another's."""
         return f"{self.name}-generator"
+
+    @property
+    def training_architecture(self) -> str:
+        """What a file with all networks of its training names as its architecture."""
+        return f"{self.name}-training"
 
 
 PRIVACYNET = Variant("privacynet", __version__, "facepriv_privacynet.weights", {"ours": OURS, "paper": PAPER})

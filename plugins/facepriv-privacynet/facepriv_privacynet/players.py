@@ -69,6 +69,8 @@ class Players:
     accelerator : Accelerator
         Device, precision, and the other processes where there are several. These draw the same faces and targets as
         one process with all of them would, each takes its share, and gradients are averaged.
+    pool : sequence of Judge
+        Judges of earlier rounds: they teach, and learn nothing more.
     execution : Execution
     """
 
@@ -80,6 +82,7 @@ class Players:
         accelerator: Accelerator,
         fixed: Sequence[nn.Module] = (),
         *,
+        pool: Sequence[Judge] = (),
         execution: Execution = Execution(),
     ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
@@ -92,9 +95,9 @@ class Players:
         def built(net: nn.Module) -> Any:
             return net.to(device, memory_format=self.layout)
 
-        self.matchers, self.fixed = (
-            [built(net).eval().requires_grad_(False) for net in nets]
-            for nets in (matchers if recipe.matched else (), fixed if recipe.judges and recipe.fixed_every else ())
+        frozen = matchers if recipe.matched else (), fixed if recipe.judges and recipe.fixed_every else (), pool
+        self.matchers, self.fixed, self.pool = (
+            [built(net).eval().requires_grad_(False) for net in nets] for nets in frozen
         )
 
         self.g: Generator = built(Generator(recipe.generator))
@@ -107,7 +110,16 @@ class Players:
         if backend:
             # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
             # compiled code cannot give, and goes round by `forward`.
-            for net in (self.g, self.d, *self.judges, *self.copies, self.probe, *self.matchers, *self.fixed):
+            for net in (
+                self.g,
+                self.d,
+                *self.judges,
+                *self.copies,
+                self.probe,
+                *self.matchers,
+                *self.fixed,
+                *self.pool,
+            ):
                 net.compile(backend=backend)
         self.average = MovingAverage(self.g, recipe.ema)
         fused = execution.fused and device.type in ("cuda", "cpu")
@@ -160,9 +172,10 @@ class Players:
         return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
 
     def teachers(self, work: Work) -> list[nn.Module]:
-        """Return who teaches G at this step: some judges; trained classifiers and their copies in turns."""
+        """Return what teaches G at this step: some judges of all rounds; trained classifiers, their copies in turns."""
         every = self.recipe.fixed_every
-        return [self.judges[i] for i in work.judges] + (self.fixed if every and self.step % every == 0 else self.copies)
+        judges = [*(self.judges[i] for i in work.judges), *(self.pool[i] for i in work.pool)]
+        return judges + (self.fixed if every and self.step % every == 0 else self.copies)
 
     def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """Update D once: critic, gradient penalty (not at every step), attributes on real faces.

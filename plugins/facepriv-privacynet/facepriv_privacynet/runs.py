@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,14 @@ from facepriv.fingerprints import digest
 from facepriv.images import atomic_write
 from facepriv.registry import registry
 from facepriv.training.faces import Faces
+from facepriv.training.judges import Judge
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
 from facepriv.training.steps import mixed_precision
-from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
+from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant
 from facepriv_privacynet.players import Execution
+from facepriv_privacynet.state import fill, judge_shapes, save_state
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
@@ -40,6 +42,11 @@ def recipe(variant: Variant, preset: str, *, steps: int | None, batch: int | Non
     chosen = with_numbers(variant.presets[preset], changes)
     given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
     return replace(chosen, **given)
+
+
+def in_words(found: Mapping[str, float]) -> str:
+    """Return figures as a line of text."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in found.items())
 
 
 def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
@@ -113,11 +120,29 @@ def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Acc
     return Material(training, validation, sets, estimator, grouped, matching and matching.to(device), subjects)
 
 
+def opened(
+    pack: Path, out: Path, recipe: Recipe, matcher: Path | None, precision: str | None, threads: int | None
+) -> tuple[Material, Accelerator]:
+    """Make the folder `out`, and read what a training in it needs."""
+    if threads:
+        torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision=mixed_precision(precision))
+    return read_material(pack, matcher, out, accelerator, size=recipe.generator.size), accelerator
+
+
 class Run:
     """The training of one method in the folder `out`, which goes on where there is a checkpoint.
 
-    Where there is none, it begins with `start`: a weights file for the generator, or the folder of another run of this
-    family, with all its networks and at its step.
+    Where there is none, it begins with `start`: a weights file for the generator, a file of `save_state` for all
+    networks, or the folder of another run of this family, for all networks and its step.
+
+    Parameters
+    ----------
+    pool : sequence of Judge
+        Judges of earlier rounds, which teach.
+    restart : bool
+        Of a file of `save_state`, take the generator and the probe alone: all others begin again.
     """
 
     def __init__(
@@ -128,11 +153,17 @@ class Run:
         material: Material,
         accelerator: Accelerator,
         start: Path | None = None,
+        *,
+        pool: Sequence[Judge] = (),
+        restart: bool = False,
     ) -> None:
         if recipe.matched and material.matcher is None:
             raise UsageError(f"--matcher: {variant.name} learns against a matcher; give MobileFaceNet's ONNX file")
+        state = self.state_in(start, variant)
+        if state and not restart:
+            recipe = replace(recipe, judges=judge_shapes(state))
         self.variant, self.out, self.recipe = variant, out, recipe
-        self.material, self.accelerator = material, accelerator
+        self.material, self.accelerator, self.restart = material, accelerator, restart
         on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
             torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not used
@@ -143,6 +174,7 @@ class Run:
             [material.matcher] if material.matcher else [],
             accelerator,
             material.classifiers(recipe),
+            pool=pool,
             execution=Execution(backend="inductor" if on_gpu else None),
         )
         own = f"training part of {material.sets}; missing labels by family A"
@@ -168,20 +200,20 @@ class Run:
         start: Path | None = None,
     ) -> Run:
         """Begin a run, or go on with it, from a pack and, where it learns against one, a matcher's ONNX file."""
-        if threads:
-            torch.set_num_threads(threads)
-        out.mkdir(parents=True, exist_ok=True)
-        accelerator = Accelerator(mixed_precision=mixed_precision(precision))
-        material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
+        material, accelerator = opened(pack, out, recipe, matcher, precision, threads)
         return cls(variant, out, recipe, material, accelerator, start)
 
     def _begin_with(self, start: Path) -> str:
         """Take the networks of a weights file or of another run; returns what those were trained on."""
         trainer = self.trainer
         if not start.is_dir():
-            weights = load_weights(start, framework="torch", architecture=self.variant.architecture)
+            state = self.state_in(start, self.variant)
+            weights = state or load_weights(start, framework="torch", architecture=self.variant.architecture)
             try:
-                trainer.start_from(weights.tensors)
+                if state:
+                    fill(trainer, state, ("g", "average", "probe") if self.restart else None)
+                else:
+                    trainer.start_from(weights.tensors)
             except DataError as error:
                 raise DataError(f"{start}: {error}") from error
             trainer.saw(weights.metadata.provenance.seen)
@@ -192,6 +224,14 @@ class Run:
             raise UsageError(f"--steps: {start} stands at step {trainer.step}; ask for more than that")
         trainer.command = ""
         return trainer.trained_on
+
+    @staticmethod
+    def state_in(start: Path | None, variant: Variant) -> Weights | None:
+        """Return the content of a file of `save_state`; None where `start` is something else."""
+        if not start or not start.is_file():
+            return None
+        weights = load_weights(start, framework="torch")
+        return weights if weights.metadata.architecture == variant.training_architecture else None
 
     def train(
         self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400, *, shown: str = ""
@@ -227,13 +267,20 @@ class Run:
 
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        for gain, found in self.points(GAINS, self.material.estimator):
+            yield f"gain {gain:.2f}  {in_words(found)}"
+
+    def points(
+        self, gains: Sequence[float], looks: nn.Module | None = None
+    ) -> Iterator[tuple[float, dict[str, float]]]:
+        """Yield each gain and its figures of `measure`, with those of recognition where people are named."""
         self._check_trained()
         recognition = self._recognition()
-        for gain in GAINS:
-            found = self.measure(gain, self.material.estimator)
+        for gain in gains:
+            found = self.measure(gain, looks)
             if recognition:
                 found |= recognition(Gain(self.trainer.average.net, gain))
-            yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+            yield gain, found
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
         """Write the averaged generator as ``NAME.safetensors``; returns its path and validation figures.
@@ -246,12 +293,7 @@ class Run:
         if gain != 1 and shape.output != "residual":
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
         measured = self.measure(gain)
-        provenance = Provenance(
-            trained_on=self.trainer.trained_on,
-            command=(self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""),
-            date=datetime.date.today().isoformat(),
-            seen=self.trainer.seen,
-        )
+        provenance = self._provenance((self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""))
         config = {
             "generator": asdict(replace(shape, limit=shape.limit * gain)),
             "step": self.trainer.step,
@@ -261,6 +303,17 @@ class Run:
         tensors = half(self.trainer.average.net.state_dict())
         save_weights(path, tensors, WeightsMetadata(self.variant.architecture, provenance, config))
         return path, measured
+
+    def save_state(self, shown: str) -> Path:
+        """Write all networks to ``NAME-training.safetensors``, to go on from; returns its path."""
+        self._check_trained()
+        path = self.out / f"{self.variant.training_architecture}.safetensors"
+        save_state(path, self.variant, self.trainer, self._provenance(self.trainer.command or shown))
+        return path
+
+    def _provenance(self, command: str) -> Provenance:
+        today = datetime.date.today().isoformat()
+        return Provenance(self.trainer.trained_on, command, today, seen=self.trainer.seen)
 
     def _recognition(self) -> Recognition | None:
         """Return what measures recognition of the named validation faces; None where nobody there can be matched."""
