@@ -25,7 +25,7 @@ from facepriv_privacynet.state import load_judges
 #: Where each round's curve is written, a line of JSON a gain.
 CURVE = "curve.jsonl"
 #: Gains at which a round is measured.
-GAINS = (0.65, 0.8, 1.0)
+GAINS = (0.8, 1.0)
 # What judges are drawn from. From 64 pixels on the first convolution halves the side: 112 cost no more than 56.
 _SIDES = (32, 40, 48, 56, 64, 80, 96, 112)
 _CHANNELS = (16, 24, 32)
