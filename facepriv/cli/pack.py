@@ -34,6 +34,12 @@ _FOUND_BELOW = ("celeba", "utkface", "utkface_more")
     metavar="PACK",
     help="Instead: a small copy of PACK to carry to another machine, JPEG crops without test faces and children.",
 )
+@click.option(
+    "--most",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MIB",
+    help="With --light: as many faces, drawn by chance, as fit into so many MiB.",
+)
 @click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of a crop in pixels.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
 @click.option("--overwrite", is_flag=True, help="Replace a pack that is there already.")
@@ -42,6 +48,7 @@ def command(
     data: Path | None,
     chosen: tuple[str, ...],
     light: Path | None,
+    most: float | None,
     size: int,
     workers: int | None,
     overwrite: bool,
@@ -61,8 +68,10 @@ def command(
 
         if chosen:
             raise UsageError("--light copies a pack that is there: leave out --set")
-        click.echo(f"{out}: {lighten(light, out, overwrite=overwrite)} crops")
+        click.echo(f"{out}: {lighten(light, out, most=most, overwrite=overwrite)} crops")
         return
+    if most:
+        raise UsageError("--most goes with --light: a pack of photos holds them all")
     places = _named(chosen) if chosen else _below(data)
     _check_test_photos(places)
     sets = {kind: records.read(kind, place) for kind, place in places.items()}

@@ -71,6 +71,7 @@ def test_more_of_utkface_is_found_below_the_data_folder_without_near_copies_of_p
         (("--set", "celebA=."), DataError, "did you mean 'celeba'"),
         (("--set", "celeba=/nowhere"), DataError, "no such folder"),
         (("--set", "utkface_more=/nowhere"), UsageError, "needs utkface beside it"),
+        (("--most", "35"), UsageError, "--most goes with --light"),
         (("--light", "/nowhere"), DataError, "no training pack"),
         (("--light", "/nowhere", "--set", "csv=x"), UsageError, "leave out --set"),
     ],
