@@ -89,16 +89,29 @@ class Rounds:
             begin, pool = state, [*pool, *self._judges(state)]
         return count
 
+    def export(self, number: int, shown: str) -> Path:
+        """Write the generator of a round that is not finished; returns its path.
+
+        Raises
+        ------
+        DataError
+            If that round has made no step yet.
+        """
+        return self._run(number, None, []).export(shown)[0]
+
+    def _run(self, number: int, begin: Path | None, pool: list[Judge]) -> Run:
+        folder = self.out / f"round-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe = round_recipe(self.recipe, number)
+        return Run(self.variant, folder, recipe, self.material, self.accelerator, begin, pool=pool, restart=True)
+
     def _round(
         self, number: int, begin: Path | None, pool: list[Judge], minutes: float, say: Callable[[str], None], shown: str
     ) -> bool:
         """Train one round, or go on with it; returns whether it is finished."""
-        folder = self.out / f"round-{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe = round_recipe(self.recipe, number)
-        run = Run(self.variant, folder, recipe, self.material, self.accelerator, begin, pool=pool, restart=True)
+        run = self._run(number, begin, pool)
         run.train(minutes, lambda line: say(f"round {number}  {line}"), shown=shown)
-        if run.trainer.step < recipe.steps:
+        if run.trainer.step < self.recipe.steps:
             return False
         if self.accelerator.is_main_process:
             self._finish(number, run, say, shown)
