@@ -39,8 +39,8 @@ class Recipe:
     w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness, w_colour : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
         w_alike both 0 no matcher takes part; with w_cycle 0 there is no way back; with w_mirror 0 no mirrored face.
-    w_gender, w_years : float
-        Weights of gender, and of age in ranks, against the others within G's attribute losses.
+    w_gender, w_race, w_years : float
+        Weights of gender, race, and age in ranks within G's attribute losses.
     ordered : bool
         Judges see age in ranks of a year, and G is asked for years; else in the three groups, as in the paper.
     cycle_every, mirror_every : int
@@ -49,6 +49,8 @@ class Recipe:
     conditional : bool
         Whether the critic is told the labels that a face has, or was to get: it then asks for a face like those of that
         label, and not for any face.
+    scales : bool
+        Whether further critics look at patches, and at the face shrunk to a quarter.
     critic_every, penalty_every : int
         Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
     judges_every, judges_batch : int
@@ -87,6 +89,7 @@ class Recipe:
     w_attribute: float = 0.3
     w_judges: float = 2.0
     w_gender: float = 4.0
+    w_race: float = 1.0
     w_years: float = 0.8
     ordered: bool = True
     w_identity: float = 14.0
@@ -99,6 +102,7 @@ class Recipe:
     cycle_every: int = 6
     mirror_every: int = 3
     conditional: bool = True
+    scales: bool = True
     critic_every: int = 2
     penalty_every: int = 4
     judges_every: int = 1
@@ -156,6 +160,7 @@ PAPER = replace(
     w_roughness=0.0,
     w_colour=0.0,
     conditional=False,
+    scales=False,
     cycle_every=1,
     critic_every=1,
     penalty_every=1,

@@ -148,10 +148,20 @@ class Discriminator(nn.Module):
     With `conditional` the critic also asks whether a face looks like photos of its label: a projection of the label on
     the trunk's features (Miyato and Koyama, ICLR 2018, equation 3) is added to its value. Labels count against the mean
     of their batch.
+
+    With `scales` two more critics look at the face: one at patches of 22 pixels, for marks and tinted eyes that the
+    whole face drowns, and one at the face shrunk to a quarter, for shading and blotches of colour.
     """
 
     def __init__(
-        self, size: int = 112, base: int = 32, depth: int = 5, schema: Schema = ATTRIBUTES, *, conditional: bool = False
+        self,
+        size: int = 112,
+        base: int = 32,
+        depth: int = 5,
+        schema: Schema = ATTRIBUTES,
+        *,
+        conditional: bool = False,
+        scales: bool = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -167,17 +177,27 @@ class Discriminator(nn.Module):
         self.project = nn.Linear(label_width(schema), inside, bias=False) if conditional else None
         if self.project:
             nn.init.zeros_(self.project.weight)
+        self.patches = _patch_critic(base) if scales else None
+        self.small = nn.Sequential(nn.AvgPool2d(4), _patch_critic(base)) if scales else None
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, 3, S, S) and (N, V) -> critic values (N, h, w), higher = more like a photo; class logits by attribute."""
-        h = self.trunk(2 * x - 1)
+        """(N, 3, S, S) and (N, V) -> critic values (N, critics), higher = more like a photo; logits by attribute."""
+        x = 2 * x - 1
+        h = self.trunk(x)
         logits = {name: head(h).mean(dim=(2, 3)) for name, head in self.attributes.items()}
-        value = self.source(h).squeeze(1)
+        value = self.source(h).mean(dim=(1, 2, 3))
         if self.project:
             # About the batch's mean: else it could tell real from changed by which labels are common among them, which
             # asks nothing of the image, so that no gradient penalty bounds it.
-            value = value + (self.project(v - v.mean(0)) * h.mean(dim=(2, 3))).sum(1)[:, None, None]
-        return value, logits
+            value = value + (self.project(v - v.mean(0)) * h.mean(dim=(2, 3))).sum(1)
+        more = [critic(x).mean(dim=(1, 2, 3)) for critic in (self.patches, self.small) if critic]
+        return torch.stack([value, *more], 1), logits
+
+
+def _patch_critic(base: int) -> nn.Sequential:
+    """Return a critic of three layers: each of its values sees 22 pixels."""
+    first, second = nn.Conv2d(3, base, 4, 2, 1), nn.Conv2d(base, 2 * base, 4, 2, 1)
+    return nn.Sequential(first, nn.LeakyReLU(0.01), second, nn.LeakyReLU(0.01), nn.Conv2d(2 * base, 1, 4, 1, 1))
 
 
 def _norm(channels: int, labels: int) -> nn.Module:

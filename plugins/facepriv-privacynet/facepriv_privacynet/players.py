@@ -101,7 +101,9 @@ class Players:
         )
 
         self.g: Generator = built(Generator(recipe.generator))
-        self.d: Discriminator = built(Discriminator(recipe.generator.size, conditional=recipe.conditional))
+        self.d: Discriminator = built(
+            Discriminator(recipe.generator.size, conditional=recipe.conditional, scales=recipe.scales)
+        )
         # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
         self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []
         self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
@@ -139,7 +141,7 @@ class Players:
             grey=recipe.matcher_light,
             noise=0,
         )
-        self.weights = {"gender": recipe.w_gender, losses.YEARS: recipe.w_years}
+        self.weights = {"gender": recipe.w_gender, "race": recipe.w_race, losses.YEARS: recipe.w_years}
         self.step = 0
 
     def generator_step(self, work: Work) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -192,7 +194,7 @@ class Players:
         if (self.step // r.critic_every) % r.penalty_every == 0:
             # The double backward runs in float32 and outside any compiled graph.
             def score(mixed: Tensor, share: Tensor) -> Tensor:
-                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(dim=(1, 2))
+                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(1)
 
             parts["penalty"] = losses.gradient_penalty(score, x, y)
             total = total + 10 * r.penalty_every * parts["penalty"]
