@@ -36,9 +36,11 @@ class Recipe:
         when the originals do not.
     rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
-    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness, w_colour : float
+    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness : float
+    w_colour, w_outside : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
-        w_alike both 0 no matcher takes part; with w_cycle 0 there is no way back; with w_mirror 0 no mirrored face.
+        w_alike both 0 no matcher takes part; with w_cycle, w_mirror or w_outside 0 no way back, no mirrored face, no
+        outline of the head.
     w_gender, w_race, w_years : float
         Weights of gender, race, and age in ranks within G's attribute losses.
     ordered : bool
@@ -95,10 +97,11 @@ class Recipe:
     w_identity: float = 14.0
     w_alike: float = 100.0
     w_cycle: float = 1.0
-    w_mirror: float = 6.0
+    w_mirror: float = 40.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
     w_colour: float = 80.0
+    w_outside: float = 80.0
     cycle_every: int = 6
     mirror_every: int = 3
     conditional: bool = True
@@ -159,6 +162,7 @@ PAPER = replace(
     w_kept=0.0,
     w_roughness=0.0,
     w_colour=0.0,
+    w_outside=0.0,
     conditional=False,
     scales=False,
     cycle_every=1,

@@ -83,6 +83,12 @@ def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = Non
     return (each * own).sum() / torch.where(count > 0, count, 1)
 
 
+def outside(image: Tensor, changed: Tensor, outline: Tensor) -> Tensor:
+    """Ours: mean absolute change outside of each head's own outline, (N, 1, s, s), 1 within it."""
+    within = F.interpolate(outline, size=image.shape[-2:], mode="bilinear", align_corners=False)
+    return ((1 - within) * (image - changed).abs()).mean()
+
+
 def colour(image: Tensor, changed: Tensor) -> Tensor:
     """Ours: mean square of the change of chroma (colour less luminance), against blotches of red and blue."""
     delta = changed - image

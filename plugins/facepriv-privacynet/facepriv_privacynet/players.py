@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from facepriv.training import losses as common
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
-from facepriv.training.faces import Faces, Labels
+from facepriv.training.faces import OUTLINE, Faces, Labels
 from facepriv.training.judges import Judge, JudgeShape
 from facepriv.training.steps import descend, frozen_precision, matched
 from facepriv_privacynet import losses
@@ -164,6 +164,8 @@ class Players:
             parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
             parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
+            if OUTLINE in work.own:
+                parts["outside"] = losses.outside(x, y, work.own[OUTLINE])
             if r.w_cycle and self.step % r.cycle_every == 0:
                 parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own)))
             if r.w_mirror and self.step % r.mirror_every == r.mirror_every - 1:

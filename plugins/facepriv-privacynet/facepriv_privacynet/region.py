@@ -1,9 +1,10 @@
-"""Where the generator may paint: a fixed outline of the head in the aligned crop.
+"""Where the generator may paint: a fixed outline of the head in the aligned crop, and in training each face's own.
 
 Alignment puts eyes and nose of every face at the same place, so that one outline serves all of them. Its measures come
 from the jaws (dlib's 68 landmarks) of 785 validation faces. At the height of the eyes the head's edge lies 0.30 of the
 crop's side from the middle (median), and 0.23 on the near side of a head that is turned (10 % of faces). The chin
-lies at 0.84 (0.80 to 0.90).
+lies at 0.84 (0.80 to 0.90). Beside a head that is turned the fixed outline leaves room for marks. The outlines of the
+training faces, from their own landmarks, teach the generator to leave it alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor
 
 # All in shares of the crop's side. The top of a head lies beyond the crop.
 _MIDDLE, _HALF_WIDTH = 0.4975, 0.31
@@ -20,6 +24,12 @@ _TOP, _WIDEST, _CHIN = -0.02, 0.42, 0.87
 _POWER = 2.3
 #: Share of the way from the middle to the edge over which the mask falls from 1 to 0.
 _FADE = 0.3
+#: Side of a face's own outline, in pixels: a head has no finer detail.
+OUTLINE_SIDE = 28
+# Height of the head above the ears, as a share of the distance from there to the chin.
+_ABOVE = 0.75
+# By how much an outline is enlarged, since landmarks err.
+_MARGIN = 1.04
 
 
 @cache
@@ -33,3 +43,34 @@ def head_mask(size: int) -> NDArray[np.float32]:
     mask = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
     mask.setflags(write=False)
     return mask
+
+
+def outline(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """Return the outline (`OUTLINE_SIDE`, `OUTLINE_SIDE`) uint8 of one head, 255 within it.
+
+    Parameters
+    ----------
+    landmarks : ndarray
+        (68, 2) float32 in pixels of the crop: the jaw from ear to ear is drawn, and an arc above it.
+    size : int
+        Side of the crop; a multiple of `OUTLINE_SIDE`.
+    """
+    jaw = landmarks[:17].astype(np.float64) + 0.5
+    middle = (jaw[0] + jaw[16]) / 2
+    across, up = (jaw[16] - jaw[0]) / 2, (middle - jaw[8]) * _ABOVE
+    angles = np.linspace(0, np.pi, 14)[1:-1, None]
+    points = np.concatenate([jaw, middle + np.cos(angles) * across + np.sin(angles) * up])
+    centre = points.mean(0)
+    points = centre + (points - centre) * _MARGIN
+    image = Image.new("L", (size, size))
+    ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in points], fill=255)
+    return np.asarray(image.reduce(size // OUTLINE_SIDE))
+
+
+def outlines_of(crops: Tensor) -> Tensor:
+    """Return the outlines (N, 1, s, s) uint8 of aligned crops (N, 3, S, S) uint8, from landmarks found in each."""
+    from facepriv.faces.detect import landmarks_of_crop
+
+    size = crops.shape[-1]
+    found = [outline(landmarks_of_crop(crop.permute(1, 2, 0).contiguous().numpy()), size) for crop in crops.cpu()]
+    return torch.from_numpy(np.stack(found))[:, None].to(crops.device)

@@ -19,7 +19,7 @@ from facepriv.errors import DataError, UsageError
 from facepriv.fingerprints import digest
 from facepriv.images import atomic_write
 from facepriv.registry import registry
-from facepriv.training.faces import Faces
+from facepriv.training.faces import OUTLINE, Faces
 from facepriv.training.judges import Judge
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
@@ -27,6 +27,7 @@ from facepriv.training.steps import mixed_precision
 from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant
 from facepriv_privacynet.players import Execution
+from facepriv_privacynet.region import outlines_of
 from facepriv_privacynet.state import fill, judge_shapes, save_state
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
@@ -65,6 +66,19 @@ def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
     atomic_write(kept, save(labels, {"of": of}))
 
 
+def fill_outlines(faces: Faces, kept: Path) -> None:
+    """Trace the faces' outlines, and keep them in the file `kept`: it takes a minute or two."""
+    of = digest([str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
+    found = None
+    if kept.is_file():
+        with safe_open(kept, "pt") as file:
+            found = file.get_tensor(OUTLINE) if (file.metadata() or {}).get("of") == of else None
+    if found is None:
+        found = outlines_of(faces.crops).cpu()
+        atomic_write(kept, save({OUTLINE: found}, {"of": of}))
+    faces.outlines = found.to(faces.crops.device)
+
+
 @dataclass
 class Material:
     """What trainings on one pack share.
@@ -98,8 +112,10 @@ class Material:
         return [self.estimator if recipe.ordered else self.grouped]
 
 
-def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int) -> Material:
-    """Read a pack and the networks; filled labels are kept in the folder `kept`.
+def read_material(
+    pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int, outlines: bool = False
+) -> Material:
+    """Read a pack and the networks; filled labels, and `outlines` where wanted, are kept in the folder `kept`.
 
     Raises
     ------
@@ -115,6 +131,8 @@ def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Acc
     with accelerator.main_process_first():  # the others read what the first has filled
         for part, faces in (("validation", validation), ("train", training)):
             fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
+        if outlines:
+            fill_outlines(training, kept / "outlines-train.safetensors")
     sets = ", ".join(sorted(set(opened.columns["set"])))
     subjects = opened.columns["subject"][opened.where(part="validation")].tolist()
     return Material(training, validation, sets, estimator, grouped, matching and matching.to(device), subjects)
@@ -128,7 +146,8 @@ def opened(
         torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     accelerator = Accelerator(mixed_precision=mixed_precision(precision))
-    return read_material(pack, matcher, out, accelerator, size=recipe.generator.size), accelerator
+    size, outlines = recipe.generator.size, recipe.w_outside > 0
+    return read_material(pack, matcher, out, accelerator, size=size, outlines=outlines), accelerator
 
 
 class Run:
