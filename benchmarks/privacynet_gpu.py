@@ -1,11 +1,11 @@
 """One run for a GPU that is at hand for a few minutes: time PrivacyNet there, then train it in rounds.
 
 It stops by itself after --minutes and leaves a few small files in OUT: `speed.json`, the curve of the rounds, the
-generator and the file of all networks of the last round, both in half precision. On CUDA networks are compiled and
+generator and the opponents of the last round, both in half precision. On CUDA networks are compiled and
 multiply in bfloat16. Make the pack small enough to carry first:
 
     facepriv pack --light PACK --most 33 -o LIGHT
-    python benchmarks/privacynet_gpu.py LIGHT --matcher mobilefacenet.onnx --start TRAINING -o OUT --minutes 9
+    python benchmarks/privacynet_gpu.py LIGHT --matcher mobilefacenet.onnx --start WEIGHTS -o OUT --minutes 9
 
 `--tiny --device cpu` goes through all of it with small networks and two portraits, without PACK and FILE.
 """
@@ -50,15 +50,16 @@ PHOTOS = (8, 72)
 @click.argument("pack", type=click.Path(path_type=Path), required=False)
 @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder for the files to bring back.")
 @click.option("--matcher", type=click.Path(path_type=Path), help="MobileFaceNet ONNX file.")
-@click.option("--start", type=click.Path(path_type=Path), help="Weights, or a file of all networks, to begin with.")
+@click.option("--start", type=click.Path(path_type=Path), help="Weights to begin with.")
+@click.option("--opponents", type=click.Path(path_type=Path), help="File of opponents to begin with.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), default=9.0, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Steps of a round.")
 @click.option("--batch", type=click.IntRange(1), default=48, show_default=True, help="Faces a step.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True)
 @click.option("--tiny", is_flag=True, help="Small networks and two portraits, to see that the command works.")
 def main(
-    pack: Path | None, out: Path, matcher: Path | None, start: Path | None, minutes: float, steps: int, batch: int,
-    device: str, tiny: bool,
+    pack: Path | None, out: Path, matcher: Path | None, start: Path | None, opponents: Path | None, minutes: float,
+    steps: int, batch: int, device: str, tiny: bool,
 ) -> None:  # fmt: skip
     deadline = time.monotonic() + 60 * minutes
     if device == "cuda" and not torch.cuda.is_available():
@@ -66,7 +67,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "speed.json", speed(device, tiny))
     with tempfile.TemporaryDirectory() as folder:
-        rounds = training(Path(folder), pack, matcher, start, steps, batch, device, tiny)
+        rounds = training(Path(folder), pack, matcher, steps, batch, device, tiny)
+        rounds.start, rounds.opponents = start, opponents
         done = rounds.train(1000, (deadline - time.monotonic()) / 60, note, shown=f"benchmarks/{Path(__file__).name}")
         collect(rounds, done, out)
 
@@ -121,9 +123,8 @@ def apply_speed(device: str, photos: tuple[int, int]) -> float:
 
 
 def training(
-    folder: Path, pack: Path | None, matcher: Path | None, start: Path | None, steps: int, batch: int, device: str,
-    tiny: bool,
-) -> Rounds:  # fmt: skip
+    folder: Path, pack: Path | None, matcher: Path | None, steps: int, batch: int, device: str, tiny: bool
+) -> Rounds:
     """Return the rounds, with what they need read."""
     if tiny:
         place = accelerator("no", cpu=device == "cpu")
@@ -135,7 +136,7 @@ def training(
     # More faces a step than on a CPU, so that the GPU is busy; the judges see as many.
     recipe = replace(OURS, steps=steps, batch=batch, judges_batch=batch, warm_up=200, decay=0.5)
     material, place = opened(pack, folder, recipe, matcher, "bf16", None)
-    return Rounds(PRIVACYNET, folder, recipe, material, place, start)
+    return Rounds(PRIVACYNET, folder, recipe, material, place)
 
 
 def collect(rounds: Rounds, done: int, out: Path) -> None:

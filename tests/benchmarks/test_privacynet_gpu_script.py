@@ -34,11 +34,11 @@ def test_a_run_leaves_speed_curve_and_networks_in_half_precision_and_stops(quick
     done = call(quick, tmp_path / "out", "--steps", "2", "--minutes", "0.5")
     assert done.exit_code == 0, done.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"speed.json", "curve.jsonl", "privacynet.safetensors", "privacynet-training.safetensors"} <= names
+    assert {"speed.json", "curve.jsonl", "privacynet.safetensors", "privacynet-opponents.safetensors"} <= names
     rows = [json.loads(line) for line in (tmp_path / "out" / "curve.jsonl").read_text().splitlines()]
     assert rows and rows[-1]["round"] >= 1
-    state = load_weights(tmp_path / "out" / "privacynet-training.safetensors", framework="torch")
-    assert any(name.startswith("d/") for name in state.tensors)
+    opponents = load_weights(tmp_path / "out" / "privacynet-opponents.safetensors", framework="torch")
+    assert any(name.startswith("d/") for name in opponents.tensors)
 
 
 def test_a_round_without_an_end_leaves_the_generator_so_far(quick, tmp_path):
@@ -64,4 +64,4 @@ def test_without_a_gpu_the_command_says_how_to_try_it(privacynet_gpu, tmp_path, 
 
 def test_a_pack_and_a_matcher_are_asked_for(privacynet_gpu, tmp_path):
     with pytest.raises(UsageError, match="name the pack"):
-        privacynet_gpu.training(tmp_path, None, None, None, 1, 1, "cpu", False)
+        privacynet_gpu.training(tmp_path, None, None, 1, 1, "cpu", False)

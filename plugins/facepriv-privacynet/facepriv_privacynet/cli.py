@@ -30,8 +30,13 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
     @click.option("--matcher", type=click.Path(path_type=Path), required=matched, help=matching)
     @click.option("--start", type=click.Path(path_type=Path),
-                  help="Begin with this weights file, with the file of all networks that a round leaves, or with the "
-                  "folder of another run, at its step, from which the learning rate follows.")  # fmt: skip
+                  help="Begin with this weights file, or with the folder of another run, at its step, from which "
+                  "the learning rate follows.")  # fmt: skip
+    @click.option(
+        "--opponents",
+        type=click.Path(path_type=Path),
+        help="Begin with D, judges and copies of this file, which a round leaves beside its weights.",
+    )
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
     @click.option("--rounds", type=click.IntRange(1),
@@ -46,8 +51,8 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
                   help="With --export: multiply what the generator changes.")  # fmt: skip
     @click.option("--curve", is_flag=True, help="Train nothing; print validation figures at several gains.")
     def command(
-        pack: Path, out: Path, matcher: Path | None, start: Path | None, preset: str, steps: int | None,
-        rounds: int | None, batch: int | None,
+        pack: Path, out: Path, matcher: Path | None, start: Path | None, opponents: Path | None, preset: str,
+        steps: int | None, rounds: int | None, batch: int | None,
         minutes: float | None, precision: str | None, changes: tuple[str, ...], threads: int | None,
         export: bool, gain: float, curve: bool,
     ) -> None:  # fmt: skip
@@ -60,20 +65,30 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
             raise UsageError("--gain goes with --export: training knows no gain")
         if rounds and (export or curve):
             raise UsageError("--rounds trains: export and look at the curve in the folder of one round")
+        if start and start.is_dir() and (rounds or opponents):
+            raise UsageError(f"--start {start}: --rounds and --opponents need a weights file here; --export makes one")
         variant = load()
         recipe = runs.recipe(variant, preset, steps=steps, batch=batch, changes=changes)
         if rounds:
             material, accelerator = runs.opened(pack, out, recipe, matcher, precision, threads)
-            shown = _shown(variant, preset, recipe, changes, start.resolve().name if start else "", rounds)
-            done = Rounds(variant, out, recipe, material, accelerator, start).train(
+            shown = _shown(variant, preset, recipe, changes, start.resolve().name if start else "", rounds, opponents)
+            done = Rounds(variant, out, recipe, material, accelerator, start, opponents).train(
                 rounds, minutes, lambda line: click.echo(line, err=True), shown=shown
             )
             click.echo(f"{out}: {done} of {rounds} rounds finished")
             return
         run = runs.Run.open(
-            variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
+            variant,
+            out,
+            pack,
+            recipe,
+            matcher=matcher,
+            precision=precision,
+            threads=threads,
+            start=start,
+            opponents=opponents,
         )
-        shown = _shown(variant, preset, recipe, changes, run.trainer.start)
+        shown = _shown(variant, preset, recipe, changes, run.trainer.start, opponents=opponents)
         if curve:
             for line in run.curve():
                 click.echo(line)
@@ -103,10 +118,18 @@ def export_command(load: Load, name: str) -> click.Command:
 
 
 def _shown(
-    variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: str, rounds: int | None = None
+    variant: Variant,
+    preset: str,
+    recipe: Recipe,
+    changes: tuple[str, ...],
+    start: str,
+    rounds: int | None = None,
+    opponents: Path | None = None,
 ) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
-    extra = (f" --rounds {rounds}" if rounds else "") + (f" --start {start}" if start else "")
+    extra = f" --rounds {rounds}" if rounds else ""
+    extra += f" --start {start}" if start else ""
+    extra += f" --opponents {opponents.name}" if opponents else ""
     extra += "".join(f" --set {change}" for change in changes)
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"

@@ -53,6 +53,8 @@ class Recipe:
         label, and not for any face.
     scales : bool
         Whether further critics look at patches, and at the face shrunk to a quarter.
+    critic_widest : int
+        Most channels of the critic's trunk.
     critic_every, penalty_every : int
         Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
     judges_every, judges_batch : int
@@ -106,6 +108,7 @@ class Recipe:
     mirror_every: int = 3
     conditional: bool = True
     scales: bool = True
+    critic_widest: int = 256
     critic_every: int = 2
     penalty_every: int = 4
     judges_every: int = 1
@@ -165,6 +168,7 @@ PAPER = replace(
     w_outside=0.0,
     conditional=False,
     scales=False,
+    critic_widest=512,
     cycle_every=1,
     critic_every=1,
     penalty_every=1,
@@ -203,9 +207,9 @@ class Variant:
         return f"{self.name}-generator"
 
     @property
-    def training_architecture(self) -> str:
-        """What a file with all networks of its training names as its architecture."""
-        return f"{self.name}-training"
+    def opponents_architecture(self) -> str:
+        """What a file with the opponents of its training names as its architecture."""
+        return f"{self.name}-opponents"
 
 
 PRIVACYNET = Variant("privacynet", __version__, "facepriv_privacynet.weights", {"ours": OURS, "paper": PAPER})

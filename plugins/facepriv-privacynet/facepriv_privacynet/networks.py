@@ -150,7 +150,8 @@ class Discriminator(nn.Module):
     of their batch.
 
     With `scales` two more critics look at the face: one at patches of 22 pixels, for marks and tinted eyes that the
-    whole face drowns, and one at the face shrunk to a quarter, for shading and blotches of colour.
+    whole face drowns, and one at the face shrunk to a quarter, for shading and blotches of colour. `widest` is the most
+    channels of the trunk.
     """
 
     def __init__(
@@ -162,12 +163,13 @@ class Discriminator(nn.Module):
         *,
         conditional: bool = False,
         scales: bool = False,
+        widest: int = 512,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inside = 3
         for i in range(depth):
-            outside = min(base << i, 512)
+            outside = min(base << i, widest)
             layers += [nn.Conv2d(inside, outside, 4, 2, 1), nn.LeakyReLU(0.01)]
             inside = outside
         self.trunk = nn.Sequential(*layers)

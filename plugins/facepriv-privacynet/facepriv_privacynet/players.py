@@ -102,7 +102,9 @@ class Players:
 
         self.g: Generator = built(Generator(recipe.generator))
         self.d: Discriminator = built(
-            Discriminator(recipe.generator.size, conditional=recipe.conditional, scales=recipe.scales)
+            Discriminator(
+                recipe.generator.size, conditional=recipe.conditional, scales=recipe.scales, widest=recipe.critic_widest
+            )
         )
         # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
         self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []

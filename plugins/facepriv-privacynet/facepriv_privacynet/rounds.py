@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from accelerate import Accelerator
 from facepriv.images import atomic_write
 from facepriv.training.judges import Judge, JudgeShape
 from facepriv_privacynet.config import Recipe, Variant
+from facepriv_privacynet.opponents import judges_of, read_opponents
 from facepriv_privacynet.runs import Material, Run, in_words
-from facepriv_privacynet.state import load_judges
 
 #: Where each round's curve is written, a line of JSON a gain.
 CURVE = "curve.jsonl"
@@ -35,16 +35,20 @@ _SMALLEST_WINDOW, _GREY = 0.7, 0.3
 def draw_judges(count: int, *seeds: int) -> tuple[JudgeShape, ...]:
     """Draw shapes of judges: of different sizes as far as there are so many, wide and narrow, grey and colour."""
     rng = np.random.default_rng(seeds)
-    sides = np.concatenate([rng.permutation(_SIDES) for _ in range(-(-count // len(_SIDES)))])[:count]
+
+    def dealt(values: Sequence[int]) -> list[int]:
+        rounds = -(-count // len(values))
+        return np.concatenate([rng.permutation(values) for _ in range(rounds)])[:count].tolist()
+
     return tuple(
         JudgeShape(
-            int(side),
-            base=int(rng.choice(_CHANNELS)),
+            side,
+            base=base,
             grey=bool(rng.random() < _GREY),
             window=round(float(rng.uniform(_SMALLEST_WINDOW, 1)), 2),
             residual=bool(rng.random() < 0.5),
         )
-        for side in sides
+        for side, base in zip(dealt(_SIDES), dealt(_CHANNELS), strict=True)
     )
 
 
@@ -61,8 +65,8 @@ class Rounds:
     ----------
     recipe : Recipe
         Of each round; its steps are those of one round.
-    start : Path or None
-        A weights file, or a file of `facepriv_privacynet.state.save_state`, whose judges are the first of the pool.
+    start, opponents : Path or None
+        A weights file, and a file of `facepriv_privacynet.opponents`, whose judges are the first of the pool.
     """
 
     variant: Variant
@@ -71,22 +75,30 @@ class Rounds:
     material: Material
     accelerator: Accelerator
     start: Path | None = None
+    opponents: Path | None = None
 
     def train(self, count: int, minutes: float | None, say: Callable[[str], None], *, shown: str = "") -> int:
         """Train until `count` rounds are finished or the time is up; returns how many are.
 
-        A round that is finished leaves ``NAME.safetensors``, the generator, and ``NAME-training.safetensors``, all
-        networks, both in half precision. Its curve is added to ``curve.jsonl``.
+        A round that is finished leaves ``NAME.safetensors``, the generator, and ``NAME-opponents.safetensors``, both in
+        half precision. Its curve is added to ``curve.jsonl``.
         """
         deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
-        begin, pool = self.start, self._judges(self.start)
+        start, opponents, pool = self.start, self.opponents, self._judges(self.opponents)
         for number in range(1, count + 1):
-            state = self.out / f"round-{number}" / f"{self.variant.training_architecture}.safetensors"
-            if not state.is_file():
-                left = (deadline - time.monotonic()) / 60
-                if left <= 0 or not self._round(number, begin, pool, left, say, shown):
+            folder = self.out / f"round-{number}"
+            left_behind = folder / f"{self.variant.opponents_architecture}.safetensors"
+            if not left_behind.is_file():
+                minutes_left = (deadline - time.monotonic()) / 60
+                if minutes_left <= 0:
                     return number - 1
-            begin, pool = state, [*pool, *self._judges(state)]
+                run = self._run(number, start, opponents, pool)
+                run.train(minutes_left, lambda line, number=number: say(f"round {number}  {line}"), shown=shown)
+                if run.trainer.step < self.recipe.steps:
+                    return number - 1
+                self._finish(number, run, say, shown)
+            start, opponents = folder / f"{self.variant.name}.safetensors", left_behind
+            pool = [*pool, *self._judges(opponents)]
         return count
 
     def export(self, number: int, shown: str) -> Path:
@@ -97,34 +109,27 @@ class Rounds:
         DataError
             If that round has made no step yet.
         """
-        return self._run(number, None, []).export(shown)[0]
+        return self._run(number, None, None, []).export(shown)[0]
 
-    def _run(self, number: int, begin: Path | None, pool: list[Judge]) -> Run:
+    def _run(self, number: int, start: Path | None, opponents: Path | None, pool: list[Judge]) -> Run:
         folder = self.out / f"round-{number}"
         folder.mkdir(parents=True, exist_ok=True)
         recipe = round_recipe(self.recipe, number)
-        return Run(self.variant, folder, recipe, self.material, self.accelerator, begin, pool=pool, restart=True)
-
-    def _round(
-        self, number: int, begin: Path | None, pool: list[Judge], minutes: float, say: Callable[[str], None], shown: str
-    ) -> bool:
-        """Train one round, or go on with it; returns whether it is finished."""
-        run = self._run(number, begin, pool)
-        run.train(minutes, lambda line: say(f"round {number}  {line}"), shown=shown)
-        if run.trainer.step < self.recipe.steps:
-            return False
-        if self.accelerator.is_main_process:
-            self._finish(number, run, say, shown)
-        self.accelerator.wait_for_everyone()
-        return True
+        place = self.material, self.accelerator
+        return Run(self.variant, folder, recipe, *place, start, pool=pool, opponents=opponents, restart=True)
 
     def _finish(self, number: int, run: Run, say: Callable[[str], None], shown: str) -> None:
+        if self.accelerator.is_main_process:
+            self._write(number, run, say, shown)
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, number: int, run: Run, say: Callable[[str], None], shown: str) -> None:
         run.export(shown)
         points = dict(run.points(GAINS))
         for gain, found in points.items():
             say(f"round {number}  gain {gain:.2f}  {in_words(found)}")
         self._add_curve(number, points)
-        run.save_state(shown)  # last: it marks the round as finished
+        run.save_opponents(shown)  # last: it marks the round as finished
 
     def _add_curve(self, number: int, points: Mapping[float, Mapping[str, float]]) -> None:
         """Add the curve of a round to the file, in place of one that an interrupted end of this round has left."""
@@ -135,5 +140,4 @@ class Rounds:
         atomic_write(path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def _judges(self, path: Path | None) -> list[Judge]:
-        state = Run.state_in(path, self.variant)
-        return load_judges(state) if state else []
+        return judges_of(read_opponents(path, self.variant)) if path else []

@@ -24,11 +24,11 @@ from facepriv.training.judges import Judge
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.recipes import with_numbers
 from facepriv.training.steps import mixed_precision
-from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_weights, save_weights
+from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant
+from facepriv_privacynet.opponents import fill, judge_shapes, read_opponents, save_opponents
 from facepriv_privacynet.players import Execution
 from facepriv_privacynet.region import outlines_of
-from facepriv_privacynet.state import fill, judge_shapes, save_state
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
@@ -153,15 +153,18 @@ def opened(
 class Run:
     """The training of one method in the folder `out`, which goes on where there is a checkpoint.
 
-    Where there is none, it begins with `start`: a weights file for the generator, a file of `save_state` for all
-    networks, or the folder of another run of this family, for all networks and its step.
+    Where there is none, it begins with `start`: a weights file for the generator, or the folder of another run of this
+    family, with all its networks and at its step.
 
     Parameters
     ----------
     pool : sequence of Judge
         Judges of earlier rounds, which teach.
+    opponents : Path or None
+        A file of D, judges, copies and probe to begin with, see `facepriv_privacynet.opponents`; the recipe's judges
+        become those of the file.
     restart : bool
-        Of a file of `save_state`, take the generator and the probe alone: all others begin again.
+        Of these, take the probe alone: all others begin again.
     """
 
     def __init__(
@@ -174,15 +177,16 @@ class Run:
         start: Path | None = None,
         *,
         pool: Sequence[Judge] = (),
+        opponents: Path | None = None,
         restart: bool = False,
     ) -> None:
         if recipe.matched and material.matcher is None:
             raise UsageError(f"--matcher: {variant.name} learns against a matcher; give MobileFaceNet's ONNX file")
-        state = self.state_in(start, variant)
-        if state and not restart:
-            recipe = replace(recipe, judges=judge_shapes(state))
+        given = read_opponents(opponents, variant) if opponents else None
+        if given and not restart:
+            recipe = replace(recipe, judges=judge_shapes(given))
         self.variant, self.out, self.recipe = variant, out, recipe
-        self.material, self.accelerator, self.restart = material, accelerator, restart
+        self.material, self.accelerator = material, accelerator
         on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
             torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not used
@@ -200,10 +204,17 @@ class Run:
         self.trainer.trained_on = own
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
-        elif start:
+            return
+        if start:
             before = self._begin_with(start)
             self.trainer.start, self.trainer.began = start.resolve().name, self.trainer.step
             self.trainer.trained_on = own if before in ("", own) else f"{own}; begun with networks of: {before}"
+        if given:
+            try:
+                fill(self.trainer, given, ("probe",) if restart else None)
+            except DataError as error:
+                raise DataError(f"{opponents}: {error}") from error
+            self.trainer.saw(given.metadata.provenance.seen)
 
     @classmethod
     def open(
@@ -217,22 +228,19 @@ class Run:
         precision: str | None = None,
         threads: int | None = None,
         start: Path | None = None,
+        opponents: Path | None = None,
     ) -> Run:
         """Begin a run, or go on with it, from a pack and, where it learns against one, a matcher's ONNX file."""
         material, accelerator = opened(pack, out, recipe, matcher, precision, threads)
-        return cls(variant, out, recipe, material, accelerator, start)
+        return cls(variant, out, recipe, material, accelerator, start, opponents=opponents)
 
     def _begin_with(self, start: Path) -> str:
         """Take the networks of a weights file or of another run; returns what those were trained on."""
         trainer = self.trainer
         if not start.is_dir():
-            state = self.state_in(start, self.variant)
-            weights = state or load_weights(start, framework="torch", architecture=self.variant.architecture)
+            weights = load_weights(start, framework="torch", architecture=self.variant.architecture)
             try:
-                if state:
-                    fill(trainer, state, ("g", "average", "probe") if self.restart else None)
-                else:
-                    trainer.start_from(weights.tensors)
+                trainer.start_from(weights.tensors)
             except DataError as error:
                 raise DataError(f"{start}: {error}") from error
             trainer.saw(weights.metadata.provenance.seen)
@@ -243,14 +251,6 @@ class Run:
             raise UsageError(f"--steps: {start} stands at step {trainer.step}; ask for more than that")
         trainer.command = ""
         return trainer.trained_on
-
-    @staticmethod
-    def state_in(start: Path | None, variant: Variant) -> Weights | None:
-        """Return the content of a file of `save_state`; None where `start` is something else."""
-        if not start or not start.is_file():
-            return None
-        weights = load_weights(start, framework="torch")
-        return weights if weights.metadata.architecture == variant.training_architecture else None
 
     def train(
         self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400, *, shown: str = ""
@@ -323,11 +323,11 @@ class Run:
         save_weights(path, tensors, WeightsMetadata(self.variant.architecture, provenance, config))
         return path, measured
 
-    def save_state(self, shown: str) -> Path:
-        """Write all networks to ``NAME-training.safetensors``, to go on from; returns its path."""
+    def save_opponents(self, shown: str) -> Path:
+        """Write D, judges, copies and probe to ``NAME-opponents.safetensors``, to go on from; returns its path."""
         self._check_trained()
-        path = self.out / f"{self.variant.training_architecture}.safetensors"
-        save_state(path, self.variant, self.trainer, self._provenance(self.trainer.command or shown))
+        path = self.out / f"{self.variant.opponents_architecture}.safetensors"
+        save_opponents(path, self.variant, self.trainer, self._provenance(self.trainer.command or shown))
         return path
 
     def _provenance(self, command: str) -> Provenance:

@@ -7,14 +7,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 from click.testing import CliRunner
-from facepriv_privacynet import rounds, runs
+from facepriv_privacynet import opponents, rounds, runs
 from facepriv_privacynet.cli import command
 from facepriv_privacynet.config import OURS, PRIVACYNET
-from facepriv_privacynet.networks import GeneratorShape
+from facepriv_privacynet.networks import Discriminator, GeneratorShape
+from facepriv_privacynet.opponents import judges_of, read_opponents
+from facepriv_privacynet.players import PROBE
 from facepriv_privacynet.rounds import Rounds, draw_judges, round_recipe
-from facepriv_privacynet.state import load_judges
 
-from facepriv.errors import DataError, UsageError
+from facepriv.errors import DataError, UsageError, WeightsError
 from facepriv.training.judges import Judge, JudgeShape
 from facepriv.weights import load_weights
 
@@ -39,13 +40,16 @@ def small(monkeypatch):
     monkeypatch.setattr(rounds, "GAINS", (1.0,))
 
 
-def training(out, material, start=None, **changes):
-    recipe = replace(RECIPE, **changes)
-    return Rounds(PRIVACYNET, out, recipe, material, Accelerator(cpu=True, mixed_precision="no"), start)
+def training(out, material, start=None, opponents=None):
+    return Rounds(PRIVACYNET, out, RECIPE, material, Accelerator(cpu=True, mixed_precision="no"), start, opponents)
 
 
-def state_of(out, number):
-    return out / f"round-{number}" / "privacynet-training.safetensors"
+def generator_of(out, number):
+    return out / f"round-{number}" / "privacynet.safetensors"
+
+
+def opponents_of(out, number):
+    return out / f"round-{number}" / "privacynet-opponents.safetensors"
 
 
 def quiet(line):
@@ -102,7 +106,7 @@ def test_rounds_start_opponents_again_and_go_on_with_the_generator_and_the_probe
 
 def test_judges_of_the_pool_teach_and_stay_as_they_are(tmp_path, material):
     training(tmp_path, material).train(1, None, quiet)
-    pool = load_judges(load_weights(state_of(tmp_path, 1), framework="torch"))
+    pool = judges_of(read_opponents(opponents_of(tmp_path, 1), PRIVACYNET))
     run = runs.Run(PRIVACYNET, tmp_path / "own", RECIPE, material, Accelerator(cpu=True), pool=pool)
     before, asked = [weights(judge) for judge in pool], []
     for judge in run.trainer.pool:
@@ -131,35 +135,40 @@ def test_a_round_leaves_the_generator_all_networks_and_its_curve(tmp_path, mater
             tmp_path / f"round-{number}" / "privacynet.safetensors", architecture="privacynet-generator"
         )
         assert released.metadata.provenance.command == "facepriv train privacynet --rounds 2"
-        assert "mobilefacenet" in load_weights(state_of(tmp_path, number)).metadata.provenance.seen
-    assert state_of(tmp_path, 1).stat().st_size < 0.3 * (tmp_path / "round-1" / "checkpoint.pt").stat().st_size
+        assert "mobilefacenet" in load_weights(opponents_of(tmp_path, number)).metadata.provenance.seen
+    assert opponents_of(tmp_path, 1).stat().st_size < 0.3 * (tmp_path / "round-1" / "checkpoint.pt").stat().st_size
 
 
 def test_rounds_stop_in_time_and_the_same_command_goes_on(tmp_path, material):
     assert training(tmp_path, material).train(2, 1e-6, quiet) == 0
-    assert not state_of(tmp_path, 1).exists()
+    assert not opponents_of(tmp_path, 1).exists()
     assert training(tmp_path, material).train(1, None, quiet) == 1
-    first = state_of(tmp_path, 1).read_bytes()
+    first = opponents_of(tmp_path, 1).read_bytes()
     assert training(tmp_path, material).train(2, None, quiet) == 2
-    assert state_of(tmp_path, 1).read_bytes() == first and state_of(tmp_path, 2).is_file()
+    assert opponents_of(tmp_path, 1).read_bytes() == first and opponents_of(tmp_path, 2).is_file()
     whole = tmp_path / "whole"
     training(whole, material).train(2, None, quiet)
-    one, other = (load_weights(state_of(out, 2), framework="torch").tensors for out in (tmp_path, whole))
-    assert all(torch.allclose(one[name], value, atol=2e-3) for name, value in other.items())
+    for path in (generator_of, opponents_of):
+        one, other = (load_weights(path(out, 2), framework="torch").tensors for out in (tmp_path, whole))
+        assert all(torch.allclose(one[name], value, atol=2e-3) for name, value in other.items())
 
 
 def test_a_round_that_ended_midway_through_its_curve_is_listed_once(tmp_path, material):
     training(tmp_path, material).train(1, None, quiet)
-    state_of(tmp_path, 1).unlink()
+    opponents_of(tmp_path, 1).unlink()
     training(tmp_path, material).train(1, None, quiet)
     assert len((tmp_path / "curve.jsonl").read_text().splitlines()) == 1
 
 
-def test_a_run_begins_with_all_networks_of_the_file_that_a_round_leaves(tmp_path, material):
+def test_a_run_begins_with_the_opponents_that_a_round_leaves(tmp_path, material):
     training(tmp_path, material).train(1, None, quiet)
-    start = state_of(tmp_path, 1)
     accelerator = Accelerator(cpu=True)
-    run = runs.Run(PRIVACYNET, tmp_path / "further", RECIPE, material, accelerator, start)
+
+    def begun():
+        files = {"start": generator_of(tmp_path, 1), "opponents": opponents_of(tmp_path, 1)}
+        return runs.Run(PRIVACYNET, tmp_path / "further", RECIPE, material, accelerator, **files)
+
+    run = begun()
     before = runs.Run(PRIVACYNET, tmp_path / "round-1", round_recipe(RECIPE, 1), material, accelerator).trainer
     assert run.recipe.judges == round_recipe(RECIPE, 1).judges  # those of the file, whatever the preset names
     assert run.trainer.step == 0 and "mobilefacenet" in run.trainer.seen
@@ -168,24 +177,55 @@ def test_a_run_begins_with_all_networks_of_the_file_that_a_round_leaves(tmp_path
         assert torch.allclose(weights(net), weights(source), atol=1e-3, rtol=1e-3), name
     (tmp_path / "further").mkdir()
     run.train(None, quiet)
-    again = runs.Run(PRIVACYNET, tmp_path / "further", RECIPE, material, accelerator, start)
-    assert again.trainer.step == RECIPE.steps
+    assert begun().trainer.step == RECIPE.steps
 
 
-def test_rounds_that_begin_with_such_a_file_have_its_judges_in_their_pool(tmp_path, material):
+def test_rounds_that_begin_with_opponents_have_their_judges_in_the_pool(tmp_path, material, monkeypatch):
     training(tmp_path, material).train(1, None, quiet)
-    further = training(tmp_path / "further", material, state_of(tmp_path, 1))
-    assert further.train(1, None, quiet) == 1
-    assert len(further._judges(state_of(tmp_path, 1))) == 2
-    words = load_weights(state_of(tmp_path / "further", 1)).metadata.provenance.trained_on
-    assert "made up" in words
+    pools = []
+    monkeypatch.setattr(runs.Run, "train", lambda run, *_, **__: pools.append(run.trainer.pool))
+    further = training(tmp_path / "further", material, generator_of(tmp_path, 1), opponents_of(tmp_path, 1))
+    assert further.train(1, None, quiet) == 0
+    wanted = judges_of(read_opponents(opponents_of(tmp_path, 1), PRIVACYNET))
+    assert [judge.shape for judge in pools[0]] == [judge.shape for judge in wanted]
 
 
-def test_a_file_of_networks_of_another_shape_is_refused_by_name(tmp_path, material):
+def test_opponents_of_another_shape_and_other_files_are_refused_by_name(tmp_path, material):
     training(tmp_path, material).train(1, None, quiet)
-    other = replace(RECIPE, generator=GeneratorShape(32, 16, 1))
-    with pytest.raises(DataError, match=r"privacynet-training\.safetensors: its network 'g' has another shape"):
-        runs.Run(PRIVACYNET, tmp_path / "other", other, material, Accelerator(cpu=True), state_of(tmp_path, 1))
+    other = replace(RECIPE, scales=False)
+    place = material, Accelerator(cpu=True)
+    with pytest.raises(DataError, match=r"privacynet-opponents\.safetensors: its network 'd' has another shape"):
+        runs.Run(PRIVACYNET, tmp_path / "other", other, *place, opponents=opponents_of(tmp_path, 1))
+    with pytest.raises(WeightsError, match="privacynet-opponents"):
+        runs.Run(PRIVACYNET, tmp_path / "other", RECIPE, *place, opponents=generator_of(tmp_path, 1))
+
+
+def test_judges_that_a_file_has_no_room_for_are_left_out(tmp_path, material, monkeypatch):
+    run = runs.Run(PRIVACYNET, tmp_path, RECIPE, material, Accelerator(cpu=True))
+    run.trainer.step = 1
+    whole = run.save_opponents("command").stat().st_size
+    monkeypatch.setattr(opponents, "LIMIT", whole - 20_000)
+    path = run.save_opponents("command")
+    assert path.stat().st_size < whole
+    (judge,) = judges_of(read_opponents(path, PRIVACYNET))
+    assert torch.allclose(weights(judge), weights(run.trainer.judges[0]), atol=1e-3, rtol=1e-3)
+    further = runs.Run(PRIVACYNET, tmp_path / "further", RECIPE, material, Accelerator(cpu=True), opponents=path)
+    assert len(further.trainer.judges) == 1 and "judges" in further.trainer.train_step()
+
+
+def test_a_file_of_opponents_is_at_most_twelve_megabytes():
+    from facepriv_estimators.families import load_family
+
+    d = Discriminator(OURS.generator.size, conditional=OURS.conditional, scales=OURS.scales, widest=OURS.critic_widest)
+    others = sum(opponents._bytes(net) for net in (d, Judge(PROBE), load_family("a")[0]))
+    assert opponents.LIMIT < 12e6 and others + 2 * opponents._bytes(Judge(JudgeShape(96, 32))) < opponents.LIMIT
+
+
+def test_rounds_begin_with_a_weights_file_not_with_a_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    call = ["pack", "--matcher", "m", "-o", str(tmp_path / "out"), "--rounds", "2", "--start", str(tmp_path / "run")]
+    result = CliRunner().invoke(command, call)
+    assert isinstance(result.exception, UsageError) and "need a weights file" in str(result.exception)
 
 
 @pytest.mark.parametrize("option", ["--export", "--curve"])
