@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,17 @@ PHOTOS = (8, 72)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True)
 @click.option("--tiny", is_flag=True, help="Small networks and two portraits, to see that the command works.")
 def main(
-    pack: Path | None, out: Path, matcher: Path | None, start: Path | None, opponents: Path | None, minutes: float,
-    steps: int, batch: int, device: str, tiny: bool,
-) -> None:  # fmt: skip
+    pack: Path | None,
+    out: Path,
+    matcher: Path | None,
+    start: Path | None,
+    opponents: Path | None,
+    minutes: float,
+    steps: int,
+    batch: int,
+    device: str,
+    tiny: bool,
+) -> None:
     deadline = time.monotonic() + 60 * minutes
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no GPU here; --tiny --device cpu tries the command on the CPU")
@@ -97,8 +104,11 @@ def generator_speed(generator: nn.Module, batch: int, device: str, dtype: torch.
     with torch.inference_mode(), torch.autocast(device, dtype):
         with FlopCounterMode(display=False) as counter:
             generator.forward(x, v)  # not the compiled call, whose operations are hidden
-        job: Callable[[], Any] = lambda: generator(x, v)  # noqa: E731
-        for _ in range(3):
+
+        def job() -> None:
+            generator(x, v)
+
+        for _ in range(3):  # compiles, and warms up
             job()
         seconds = statistics.median(synchronised(job, device) for _ in range(10))
     return batch / seconds, counter.get_total_flops() / batch

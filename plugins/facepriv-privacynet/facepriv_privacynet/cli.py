@@ -39,8 +39,11 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     )
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
-    @click.option("--rounds", type=click.IntRange(1),
-                  help="Train so many rounds of --steps each, below RUN; each meets new opponents.")  # fmt: skip
+    @click.option(
+        "--rounds",
+        type=click.IntRange(1),
+        help="Train so many rounds of --steps each, below RUN; each meets new opponents.",
+    )
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
     @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
     @click.option("--precision", type=click.Choice(["bf16", "no"]), help="[default: bf16 where the processor has it]")

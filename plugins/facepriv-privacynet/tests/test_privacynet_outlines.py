@@ -83,9 +83,16 @@ def test_change_costs_outside_of_the_outline_alone():
 
 def test_a_step_counts_change_outside_where_there_are_outlines(faces):
     recipe = replace(
-        OURS, generator=GeneratorShape(112, 8, 1), judges=(JudgeShape(16, 8),), judges_each_step=1, batch=2,
-        judges_batch=2, w_identity=0.0, w_alike=0.0, w_cycle=0.0,
-    )  # fmt: skip
+        OURS,
+        generator=GeneratorShape(112, 8, 1),
+        judges=(JudgeShape(16, 8),),
+        judges_each_step=1,
+        batch=2,
+        judges_batch=2,
+        w_identity=0.0,
+        w_alike=0.0,
+        w_cycle=0.0,
+    )
     trainer = Trainer(recipe, faces, [], Accelerator(cpu=True))
     assert "outside" not in trainer.train_step()
     faces.outlines = outlines_of(faces.crops)
