@@ -73,7 +73,7 @@ class Recipe:
     """
 
     generator: GeneratorShape = field(
-        default_factory=lambda: GeneratorShape(base=24, blocks=4, region="head", chroma=0.5)
+        default_factory=lambda: GeneratorShape(base=24, blocks=4, region="outline", chroma=0.5)
     )
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3

@@ -49,9 +49,10 @@ class GeneratorShape:
         ``residual``: a bounded change, added under the paste mask. ``image``: the paper's, a new image through tanh.
     limit : float
         Largest change of a value, for ``residual``.
-    region : {"crop", "head"}
-        Where a ``residual`` may change the photo: in the whole crop, or on the head alone. Weights that do not say it
-        were trained on the whole crop.
+    region : {"crop", "head", "outline"}
+        Where a ``residual`` may change the photo: in the whole crop, or within the fixed outline of a head. With
+        ``outline`` the method also keeps it within each head's own outline, from its landmarks, which the network
+        itself does not know. Weights that do not say it were trained on the whole crop.
     chroma : float
         Share of the change of colour that a ``residual`` keeps; its change of luminance stays. 1 keeps all, and weights
         that do not say it keep all.
@@ -120,7 +121,7 @@ class Generator(nn.Module):
             nn.init.zeros_(self.leave.bias)
             # Computed here: a compiled forward cannot call NumPy.
             mask = feather_mask(shape.size)
-            if shape.region == "head":
+            if shape.region != "crop":
                 mask = mask * head_mask(shape.size)
             self.register_buffer("mask", torch.tensor(mask), persistent=False)
 

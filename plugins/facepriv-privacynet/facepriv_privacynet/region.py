@@ -1,10 +1,10 @@
-"""Where the generator may paint: a fixed outline of the head in the aligned crop, and in training each face's own.
+"""Where the generator may paint: a fixed outline of the head in the aligned crop, and each face's own.
 
 Alignment puts eyes and nose of every face at the same place, so that one outline serves all of them. Its measures come
 from the jaws (dlib's 68 landmarks) of 785 validation faces. At the height of the eyes the head's edge lies 0.30 of the
 crop's side from the middle (median), and 0.23 on the near side of a head that is turned (10 % of faces). The chin
-lies at 0.84 (0.80 to 0.90). Beside a head that is turned the fixed outline leaves room for marks. The outlines of the
-training faces, from their own landmarks, teach the generator to leave it alone.
+lies at 0.84 (0.80 to 0.90). Beside a head that is turned the fixed outline leaves room for marks. Each face's own
+outline, from its landmarks, teaches the generator to leave it alone, and is laid on its change when it runs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _POWER = 2.3
 _FADE = 0.3
 #: Side of a face's own outline, in pixels: a head has no finer detail.
 OUTLINE_SIDE = 28
+# It is drawn larger, so that its edge is smooth.
+_DRAWN = 4 * OUTLINE_SIDE
 # Height of the head above the ears, as a share of the distance from there to the chin.
 _ABOVE = 0.75
 # By how much an outline is enlarged, since landmarks err.
@@ -53,18 +55,24 @@ def outline(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     landmarks : ndarray
         (68, 2) float32 in pixels of the crop: the jaw from ear to ear is drawn, and an arc above it.
     size : int
-        Side of the crop; a multiple of `OUTLINE_SIDE`.
+        Side of the crop.
     """
-    jaw = landmarks[:17].astype(np.float64) + 0.5
+    jaw = (landmarks[:17].astype(np.float64) + 0.5) * (_DRAWN / size)
     middle = (jaw[0] + jaw[16]) / 2
     across, up = (jaw[16] - jaw[0]) / 2, (middle - jaw[8]) * _ABOVE
     angles = np.linspace(0, np.pi, 14)[1:-1, None]
     points = np.concatenate([jaw, middle + np.cos(angles) * across + np.sin(angles) * up])
     centre = points.mean(0)
     points = centre + (points - centre) * _MARGIN
-    image = Image.new("L", (size, size))
+    image = Image.new("L", (_DRAWN, _DRAWN))
     ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in points], fill=255)
-    return np.asarray(image.reduce(size // OUTLINE_SIDE))
+    return np.asarray(image.reduce(_DRAWN // OUTLINE_SIDE))
+
+
+def outline_mask(landmarks: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Return the mask (size, size) float32 of one head, 1 within its own outline; `landmarks` as for `outline`."""
+    small = Image.fromarray(outline(landmarks, size))
+    return np.asarray(small.resize((size, size), Image.Resampling.BILINEAR), dtype=np.float32) / np.float32(255)
 
 
 def outlines_of(crops: Tensor) -> Tensor:
