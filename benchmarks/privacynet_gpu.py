@@ -159,7 +159,7 @@ def collect(rounds: Rounds, done: int, out: Path) -> None:
     unfinished = rounds.out / f"round-{done + 1}"
     if unfinished.is_dir():
         try:
-            path = rounds.export(done + 1, f"benchmarks/{Path(__file__).name}")
+            path, _ = rounds.run(done + 1).export(f"benchmarks/{Path(__file__).name}")
         except DataError:  # not a step was made
             note(f"round {done + 1} had no time")
         else:

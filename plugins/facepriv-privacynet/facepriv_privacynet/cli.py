@@ -42,7 +42,8 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     @click.option(
         "--rounds",
         type=click.IntRange(1),
-        help="Train so many rounds of --steps each, below RUN; each meets new opponents.",
+        metavar="N",
+        help="Train N rounds of --steps each, each with new opponents. With --export or --curve: of round N.",
     )
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
     @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
@@ -66,32 +67,23 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
             raise UsageError("--export and --curve exclude each other: look at the curve, then export at a --gain")
         if gain != 1 and not export:
             raise UsageError("--gain goes with --export: training knows no gain")
-        if rounds and (export or curve):
-            raise UsageError("--rounds trains: export and look at the curve in the folder of one round")
         if start and start.is_dir() and (rounds or opponents):
             raise UsageError(f"--start {start}: --rounds and --opponents need a weights file here; --export makes one")
         variant = load()
         recipe = runs.recipe(variant, preset, steps=steps, batch=batch, changes=changes)
+        material, accelerator = runs.opened(pack, out, recipe, matcher, precision, threads)
+        began = start.resolve().name if start else ""
         if rounds:
-            material, accelerator = runs.opened(pack, out, recipe, matcher, precision, threads)
-            shown = _shown(variant, preset, recipe, changes, start.resolve().name if start else "", rounds, opponents)
-            done = Rounds(variant, out, recipe, material, accelerator, start, opponents).train(
-                rounds, minutes, lambda line: click.echo(line, err=True), shown=shown
-            )
-            click.echo(f"{out}: {done} of {rounds} rounds finished")
-            return
-        run = runs.Run.open(
-            variant,
-            out,
-            pack,
-            recipe,
-            matcher=matcher,
-            precision=precision,
-            threads=threads,
-            start=start,
-            opponents=opponents,
-        )
-        shown = _shown(variant, preset, recipe, changes, run.trainer.start, opponents=opponents)
+            several = Rounds(variant, out, recipe, material, accelerator, start, opponents)
+            shown = _shown(variant, preset, recipe, changes, began, rounds, opponents)
+            if not (export or curve):
+                done = several.train(rounds, minutes, lambda line: click.echo(line, err=True), shown=shown)
+                click.echo(f"{out}: {done} of {rounds} rounds finished")
+                return
+            run = several.run(rounds)
+        else:
+            run = runs.Run(variant, out, recipe, material, accelerator, start, opponents=opponents)
+            shown = _shown(variant, preset, recipe, changes, run.trainer.start, opponents=opponents)
         if curve:
             for line in run.curve():
                 click.echo(line)

@@ -92,7 +92,8 @@ class Rounds:
                 minutes_left = (deadline - time.monotonic()) / 60
                 if minutes_left <= 0:
                     return number - 1
-                run = self._run(number, start, opponents, pool)
+                folder.mkdir(parents=True, exist_ok=True)
+                run = self.run(number, start, opponents, pool)
                 run.train(minutes_left, lambda line, number=number: say(f"round {number}  {line}"), shown=shown)
                 if run.trainer.step < self.recipe.steps:
                     return number - 1
@@ -101,20 +102,15 @@ class Rounds:
             pool = [*pool, *self._judges(opponents)]
         return count
 
-    def export(self, number: int, shown: str) -> Path:
-        """Write the generator of a round that is not finished; returns its path.
-
-        Raises
-        ------
-        DataError
-            If that round has made no step yet.
-        """
-        return self._run(number, None, None, []).export(shown)[0]
-
-    def _run(self, number: int, start: Path | None, opponents: Path | None, pool: list[Judge]) -> Run:
-        folder = self.out / f"round-{number}"
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe = round_recipe(self.recipe, number)
+    def run(
+        self,
+        number: int,
+        start: Path | None = None,
+        opponents: Path | None = None,
+        pool: Sequence[Judge] = (),
+    ) -> Run:
+        """Return the run of one round, as far as it has come; it begins with what is given where it has not begun."""
+        folder, recipe = self.out / f"round-{number}", round_recipe(self.recipe, number)
         place = self.material, self.accelerator
         return Run(self.variant, folder, recipe, *place, start, pool=pool, opponents=opponents, restart=True)
 

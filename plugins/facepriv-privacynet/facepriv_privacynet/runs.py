@@ -216,24 +216,6 @@ class Run:
                 raise DataError(f"{opponents}: {error}") from error
             self.trainer.saw(given.metadata.provenance.seen)
 
-    @classmethod
-    def open(
-        cls,
-        variant: Variant,
-        out: Path,
-        pack: Path,
-        recipe: Recipe,
-        *,
-        matcher: Path | None = None,
-        precision: str | None = None,
-        threads: int | None = None,
-        start: Path | None = None,
-        opponents: Path | None = None,
-    ) -> Run:
-        """Begin a run, or go on with it, from a pack and, where it learns against one, a matcher's ONNX file."""
-        material, accelerator = opened(pack, out, recipe, matcher, precision, threads)
-        return cls(variant, out, recipe, material, accelerator, start, opponents=opponents)
-
     def _begin_with(self, start: Path) -> str:
         """Take the networks of a weights file or of another run; returns what those were trained on."""
         trainer = self.trainer

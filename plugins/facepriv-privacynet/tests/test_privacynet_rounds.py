@@ -228,10 +228,17 @@ def test_rounds_begin_with_a_weights_file_not_with_a_folder(tmp_path):
     assert isinstance(result.exception, UsageError) and "need a weights file" in str(result.exception)
 
 
-@pytest.mark.parametrize("option", ["--export", "--curve"])
-def test_rounds_go_with_training_alone(tmp_path, option):
-    result = CliRunner().invoke(
-        command, ["pack", "--matcher", "m", "-o", str(tmp_path / "run"), "--rounds", "2", option]
-    )
-    assert isinstance(result.exception, UsageError) and "--rounds" in str(result.exception)
-    assert not (tmp_path / "run").exists()
+def test_the_generator_of_one_round_is_exported_at_a_gain_and_its_curve_printed(tmp_path, material, monkeypatch):
+    rounds_in = tmp_path / "run"
+    training(rounds_in, material).train(1, None, quiet)
+    whole = load_weights(generator_of(rounds_in, 1)).metadata.config["generator"]["limit"]
+    monkeypatch.setattr(runs, "opened", lambda *_: (material, Accelerator(cpu=True)))
+    monkeypatch.setattr(runs, "recipe", lambda *_, **__: RECIPE)
+    call = ["pack", "--matcher", "m", "-o", str(rounds_in), "--rounds"]
+    done = CliRunner().invoke(command, [*call, "1", "--export", "--gain", "0.5"], catch_exceptions=False)
+    assert done.exit_code == 0 and str(generator_of(rounds_in, 1)) in done.stdout
+    assert load_weights(generator_of(rounds_in, 1)).metadata.config["generator"]["limit"] == pytest.approx(whole / 2)
+    done = CliRunner().invoke(command, [*call, "1", "--curve"], catch_exceptions=False)
+    assert done.stdout.startswith("gain 0.55")
+    none = CliRunner().invoke(command, [*call, "2", "--export"])
+    assert isinstance(none.exception, DataError) and "train first" in str(none.exception)
