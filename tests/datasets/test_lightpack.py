@@ -32,6 +32,21 @@ def test_adults_of_the_training_and_validation_parts_are_kept_with_their_labels(
     assert size < whole.crops[:2].nbytes / 4
 
 
+def test_of_a_copy_with_a_limit_as_many_faces_are_kept_as_fit_the_same_each_time(packed, tmp_path):
+    lightpack.lighten(packed, tmp_path / "all")
+    sizes = [len(data) + 4 for data in lightpack._pieces((tmp_path / "all" / lightpack.CROPS).read_bytes())]
+    one = max(sizes) / 2**20
+    assert lightpack.lighten(packed, tmp_path / "one", most=one) == 1
+    assert lightpack.lighten(packed, tmp_path / "both", most=sum(sizes) / 2**20) == 2
+    assert (tmp_path / "one" / lightpack.CROPS).stat().st_size <= max(sizes)
+    names = pack.open_pack(tmp_path / "one").columns["name"].tolist()
+    lightpack.lighten(packed, tmp_path / "again", most=one)
+    assert names == pack.open_pack(tmp_path / "again").columns["name"].tolist()
+    with pytest.raises(DataError, match="not one face fits"):
+        lightpack.lighten(packed, tmp_path / "none", most=1e-6)
+    assert not (tmp_path / "none").exists()
+
+
 def test_only_a_pack_is_replaced_and_only_where_that_is_asked_for(packed, tmp_path):
     there = tmp_path / "there"
     there.mkdir()
