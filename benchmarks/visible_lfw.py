@@ -145,13 +145,12 @@ def main(
         raise UsageError("--own-labels sets every target itself: leave out --policy")
     known = configured(registry() if weights is None else with_weights(registry(), methods, weights), settings, methods)
     setting = Setting(known, methods, request, true_labels, workers or os.cpu_count() or 1)
-    place = cache_folder(work, "visible-lfw")
-
     for name in (*judges, *seen_judges):  # an unknown one is said now, not when all photos are protected
         known.find("estimator", name)
     known.find("matcher", matcher)
     who, fooled = Judges(known, judges, (matcher,)), Judges(known, seen_judges)
     described = refuse_seen(known, methods, (*judges, matcher))
+    place = cache_folder(work, "visible-lfw")
     protected = protect(photos, setting, place)
     paths = [record.path for record in photos]
     note(f"judging {len(paths)} originals, then as many protected photos")

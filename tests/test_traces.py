@@ -24,6 +24,8 @@ from PIL import Image
 from facepriv.cli import COMMANDS
 from facepriv.testing.packs import little_pack
 
+#: What facepriv may keep at home: its cache, and the receipts of runs.
+OURS = (".cache/facepriv/", ".local/state/facepriv/receipts/")
 #: Only calls that say where to: a system call that is not listed costs next to nothing.
 STRACE = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-e", "signal=none"]
 _ADDRESS = re.compile(
@@ -126,7 +128,7 @@ def _left(folder):
     """Return what is in a folder: files, and folders that are empty; facepriv's part of the cache aside."""
     found = [path for path in folder.rglob("*") if not path.is_dir() or not any(path.iterdir())]
     names = [str(path.relative_to(folder)) for path in found]
-    return [name for name in names if not name.startswith(".cache/facepriv/")]
+    return [name for name in names if not name.startswith(OURS)]
 
 
 @pytest.fixture(scope="module")

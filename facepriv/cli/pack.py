@@ -10,7 +10,7 @@ import click
 from facepriv.errors import UsageError
 
 #: What is looked for below the data folder: LFW is not, for it is for evaluation only.
-_FOUND_BELOW = ("celeba", "utkface")
+_FOUND_BELOW = ("celeba", "utkface", "utkface_more")
 
 
 @click.command("pack")
@@ -26,13 +26,19 @@ _FOUND_BELOW = ("celeba", "utkface")
     "chosen",
     multiple=True,
     metavar="KIND=DIR",
-    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, morph, csv.",
+    help="One data set and its place, instead of --data; repeatable. Kinds: celeba, utkface, utkface_more, morph, csv.",
 )
 @click.option(
     "--light",
     type=click.Path(path_type=Path),
     metavar="PACK",
     help="Instead: a small copy of PACK to carry to another machine, JPEG crops without test faces and children.",
+)
+@click.option(
+    "--most",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MIB",
+    help="With --light: as many faces, drawn by chance, as fit into so many MiB.",
 )
 @click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of a crop in pixels.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
@@ -42,6 +48,7 @@ def command(
     data: Path | None,
     chosen: tuple[str, ...],
     light: Path | None,
+    most: float | None,
     size: int,
     workers: int | None,
     overwrite: bool,
@@ -61,9 +68,12 @@ def command(
 
         if chosen:
             raise UsageError("--light copies a pack that is there: leave out --set")
-        click.echo(f"{out}: {lighten(light, out, overwrite=overwrite)} crops")
+        click.echo(f"{out}: {lighten(light, out, most=most, overwrite=overwrite)} crops")
         return
+    if most:
+        raise UsageError("--most goes with --light: a pack of photos holds them all")
     places = _named(chosen) if chosen else _below(data)
+    _check_test_photos(places)
     sets = {kind: readers.read(kind, place) for kind, place in places.items()}
     total = sum(map(len, sets.values()))
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -78,7 +88,12 @@ def command(
             progress=lambda done, of: bar.update(task, completed=done, total=of),
         )
     listed = ", ".join(f"{kind} {len(found)}" for kind, found in sets.items())
-    left = (("no_face", "without a face"), ("duplicates", "copies"), ("unreadable", "unreadable"))
+    left = (
+        ("no_face", "without a face"),
+        ("duplicates", "copies"),
+        ("near_copies", "near copies"),
+        ("unreadable", "unreadable"),
+    )
     left_out = ", ".join(f"{counts[key]} {words}" for key, words in left)
     click.echo(f"{out}: {counts['crops']} crops of {counts['photos']} photos ({listed}); left out: {left_out}")
 
@@ -98,6 +113,12 @@ def _named(chosen: tuple[str, ...]) -> dict[str, Path]:
             raise UsageError(f"--set {text}: '{kind}' was given already")
         places[kind] = Path(place)
     return places
+
+
+def _check_test_photos(places: dict[str, Path]) -> None:
+    """Parts 2 and 3 of UTKFace repeat photos of part 1's test part, which only a pack of both can leave out."""
+    if "utkface_more" in places and "utkface" not in places:
+        raise UsageError("utkface_more needs utkface beside it, to leave out near copies of its test photos")
 
 
 def _below(data: Path | None) -> dict[str, Path]:

@@ -18,6 +18,8 @@ _HELD_OUT = {TEST: 0, VALIDATION: 1, TRAIN: 2}
 #: Two crops are near copies where their thumbnails correlate at least so much; different photos of one person do not.
 NEAR = 0.98
 _THUMBNAIL = 16
+# Suspects compared with all others in one matrix product.
+_AT_ONCE = 256
 
 
 def without_copies(records: Sequence[Record]) -> list[int]:
@@ -38,21 +40,22 @@ def without_copies(records: Sequence[Record]) -> list[int]:
     return sorted(kept.values())
 
 
-def near_copies(crops: NDArray[np.uint8], held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N,) which held-out crops have a near copy among those that are not held out.
+def near_copies(crops: NDArray[np.uint8], suspects: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (N,) which suspect crops have a near copy among the crops that are not suspect.
 
     Parameters
     ----------
     crops : ndarray
         (N, S, S, 3) uint8 aligned crops, S at least 16; may be memory-mapped.
-    held_out : ndarray
-        (N,) bool.
+    suspects : ndarray
+        (N,) bool, for example the crops of a test part.
     """
     thumbnails = np.stack([_thumbnail(crop) for crop in crops])
-    known = thumbnails[~held_out]
+    known = thumbnails[~suspects]
     found = np.zeros(len(crops), dtype=bool)
     if len(known):
-        found[held_out] = [bool((known @ own >= NEAR).any()) for own in thumbnails[held_out]]
+        chunks = np.array_split(thumbnails[suspects], 1 + suspects.sum() // _AT_ONCE)
+        found[suspects] = np.concatenate([(chunk @ known.T >= NEAR).any(1) for chunk in chunks])
     return found
 
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 CROPS = "crops.jpegs"
-
-
+# Stands before each JPEG.
 _LENGTH = struct.Struct("<I")
 
 
@@ -35,7 +34,8 @@ def _pieces(data: bytes) -> Iterator[bytes]:
         yield data[at - length : at]
 
 
-def _encode(crop: NDArray[np.uint8], quality: int) -> bytes:
+def piece(crop: NDArray[np.uint8], quality: int) -> bytes:
+    """Return a crop (S, S, 3) uint8 as JPEG, with its length before it."""
     buffer = io.BytesIO()
     Image.fromarray(crop).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    return _LENGTH.pack(buffer.tell()) + buffer.getvalue()

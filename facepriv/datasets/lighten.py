@@ -12,35 +12,60 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from facepriv.datasets.jpegs import _LENGTH, CROPS, _encode
+from facepriv.datasets.jpegs import CROPS, piece
+from facepriv.datasets.pack import FORMAT, INFO, ROWS, new_pack, open_pack
 from facepriv.errors import DataError
 from facepriv.files import atomic_write
 from facepriv.schema import ADULT
 
 
-def lighten(pack: Path, out: Path, quality: int = 75, *, overwrite: bool = False) -> int:
+def lighten(pack: Path, out: Path, quality: int = 75, *, most: float | None = None, overwrite: bool = False) -> int:
     """Write the light copy of `pack` to `out`, which appears when it is whole; returns how many faces it holds.
+
+    Parameters
+    ----------
+    pack, out : Path
+    quality : int
+        Of the JPEGs.
+    most : float or None
+        MiB that the crops may take: as many faces as fit, drawn by chance, the same ones each time. None: all.
 
     Raises
     ------
     DataError
-        If `pack` is none or holds nobody to keep, or `out` exists (unless `overwrite`, and it is a pack).
+        If `pack` is none or holds nobody to keep, `most` is too little for a single face, or `out` exists (unless
+        `overwrite`, and it is a pack).
     """
-    from facepriv.datasets.pack import FORMAT, INFO, ROWS, new_pack, open_pack
-
     opened = open_pack(pack)
     kept = np.flatnonzero((opened.columns["part"] != "test") & ~(opened.years < ADULT))
     if not len(kept):
         raise DataError(f"{pack}: holds no face of {ADULT} and over outside of its test part")
+    pieces = _fitting(opened.crops, kept, quality, float("inf") if most is None else most * 2**20)
+    if not pieces:
+        raise DataError(f"{pack}: not one face fits into {most:g} MiB")
+    kept = np.array(sorted(pieces))
     info = {"format": FORMAT, "size": opened.crops.shape[1], "crops": len(kept), "quality": quality}
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(opened.columns)
     writer.writerows(zip(*(values[kept] for values in opened.columns.values()), strict=True))
     with new_pack(out, overwrite=overwrite) as partial:
-        jpegs = [_encode(opened.crops[row], quality) for row in kept]
-        atomic_write(partial / CROPS, b"".join(_LENGTH.pack(len(data)) + data for data in jpegs))
+        atomic_write(partial / CROPS, b"".join(pieces[row] for row in kept))
         atomic_write(partial / ROWS, text.getvalue().encode())
         atomic_write(partial / INFO, (json.dumps(info, indent=1) + "\n").encode())
     return len(kept)
+
+
+def _fitting(crops: NDArray[np.uint8], rows: NDArray[np.int64], quality: int, most: float) -> dict[int, bytes]:
+    """Return row -> its JPEG with the length before it, for as many `rows` as `most` bytes hold."""
+    pieces: dict[int, bytes] = {}
+    size = 0
+    for row in np.random.default_rng(0).permutation(rows).tolist():
+        data = piece(crops[row], quality)
+        size += len(data)
+        if size > most:
+            break
+        pieces[row] = data
+    return pieces

@@ -1,8 +1,9 @@
 """A training pack: aligned crops of one or more data sets with their labels, cached on disk.
 
 A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
-in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. A light copy
-(`facepriv.datasets.jpegs`) holds JPEGs instead.
+in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. Of a set without
+a test part, near copies of the other sets' photos are left out as well: a test photo must not be trained on. A light
+copy (`facepriv.datasets.jpegs`) holds JPEGs instead.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.datasets import jpegs
-from facepriv.datasets.copies import without_copies
+from facepriv.datasets.copies import near_copies, without_copies
 from facepriv.datasets.record import EVALUATION_ONLY, Record
-from facepriv.datasets.splits import halves
+from facepriv.datasets.splits import TEST, halves
 from facepriv.errors import DataError
 from facepriv.faces.subject import crop_subjects
 from facepriv.files import parse
@@ -116,7 +117,8 @@ def build_pack(
     Returns
     -------
     dict
-        The counts that ``pack.json`` holds: ``photos``, ``crops``, ``duplicates``, ``no_face``, ``unreadable``.
+        The counts that ``pack.json`` holds: ``photos``, ``crops``, ``duplicates``, ``near_copies``, ``no_face``,
+        ``unreadable``.
 
     Raises
     ------
@@ -131,10 +133,12 @@ def build_pack(
     with new_pack(out, overwrite=overwrite) as partial:
         jobs = [photos[i] for i in without_copies([record for _, record in photos])]
         _check_room(partial, len(jobs), size)
-        counts = {"photos": len(photos), "crops": 0, "duplicates": len(photos) - len(jobs), "no_face": 0}
+        counts = {"photos": len(photos), "crops": 0, "duplicates": len(photos) - len(jobs)}
         counts |= _fill(partial, jobs, size, workers, progress)
         if not counts["crops"]:
             raise DataError(f"no face was found in any of {len(photos)} photos ({counts['unreadable']} unreadable)")
+        counts["near_copies"] = _leave_out_near_copies(partial, _without_test_part(sets))
+        counts["crops"] -= counts["near_copies"]
         info = {"format": FORMAT, "size": size, **counts}
         (partial / INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
     return counts
@@ -184,6 +188,33 @@ def _fill(
             if progress:
                 progress(i + 1, len(jobs))
     return counts
+
+
+def _without_test_part(sets: dict[str, list[Record]]) -> list[str]:
+    return [name for name, records in sets.items() if all(record.part != TEST for record in records)]
+
+
+def _leave_out_near_copies(folder: Path, names: list[str]) -> int:
+    """Remove the rows and crops of the sets `names` that are near copies of other sets' crops; returns how many."""
+    with (folder / ROWS).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    suspects = np.array([row["set"] in names for row in rows])
+    if not suspects.any() or suspects.all():
+        return 0
+    crops = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
+    copies = near_copies(crops, suspects)
+    if copies.any():
+        kept = np.flatnonzero(~copies)
+        with CropWriter(folder / "kept.npy", crops.shape[1]) as writer:
+            for i in kept:
+                writer.append(crops[i])
+        del crops  # Windows replaces no file that is mapped
+        os.replace(folder / "kept.npy", folder / CROPS)
+        with (folder / ROWS).open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, _COLUMNS)
+            table.writeheader()
+            table.writerows(rows[i] for i in kept)
+    return int(copies.sum())
 
 
 def _row(name: str, record: Record) -> dict[str, str]:

@@ -15,18 +15,22 @@ from facepriv.training.ordinal import YEARS, years_from
 from facepriv.training.sampling import balanced_weights
 
 Labels = dict[str, Tensor]
+#: Name of the outlines among the labels of faces that are taken: (N, 1, s, s) float32, 1 within the head.
+OUTLINE = "outline"
 
 
 @dataclass
 class Faces:
     """Crops (N, 3, S, S) uint8 and labels on one device, with sampling weights (N,).
 
-    Labels are attribute -> (N,) int64, -1 unknown, and ``years`` -> (N,) float32, NaN unknown.
+    Labels are attribute -> (N,) int64, -1 unknown, and ``years`` -> (N,) float32, NaN unknown. Outlines, where somebody
+    has set them, are (N, 1, s, s) uint8, 255 within the head; s divides S.
     """
 
     crops: Tensor
     labels: Labels
     weights: Tensor
+    outlines: Tensor | None = None
 
     @classmethod
     def from_pack(cls, pack: Pack, part: str, size: int, device: torch.device) -> Faces:
@@ -54,7 +58,11 @@ class Faces:
         x = self.crops[rows].float().div_(255)
         mirrored = torch.rand(len(rows), 1, 1, 1, device=x.device) < 0.5
         x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=self.layout)
-        return x, {name: values[rows] for name, values in self.labels.items()}
+        labels = {name: values[rows] for name, values in self.labels.items()}
+        if self.outlines is not None:
+            outlines = self.outlines[rows].float().div_(255)
+            labels[OUTLINE] = torch.where(mirrored, outlines.flip(3), outlines)
+        return x, labels
 
     def draw(self, count: int) -> tuple[Tensor, Labels]:
         """Return `count` random faces, balanced by the sampling weights."""

@@ -88,6 +88,11 @@ def bench_train(monkeypatch):
 
 
 @pytest.fixture
+def privacynet_gpu(monkeypatch):
+    return load("privacynet_gpu", monkeypatch)
+
+
+@pytest.fixture
 def processes(monkeypatch):
     return load("processes", monkeypatch)
 

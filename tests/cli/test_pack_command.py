@@ -29,7 +29,10 @@ def call(*arguments, data=None):
 def test_a_labelled_folder_becomes_a_pack(tmp_path, photos):
     result = call("-o", tmp_path / "pack", "--set", f"csv={photos}", "--size", 48, "--workers", 1)
     assert result.exit_code == 0, result.output
-    assert "1 crops of 1 photos (csv 1); left out: 0 without a face, 0 copies, 0 unreadable" in result.stdout
+    assert (
+        "1 crops of 1 photos (csv 1); left out: 0 without a face, 0 copies, 0 near copies, 0 unreadable"
+        in result.stdout
+    )
     assert open_pack(tmp_path / "pack").crops.shape == (1, 48, 48, 3)
 
 
@@ -44,6 +47,20 @@ def test_sets_are_found_below_the_data_folder_and_lfw_is_not_among_them(tmp_path
     assert open_pack(tmp_path / "pack").columns["set"].tolist() == ["utkface"]
 
 
+def test_more_of_utkface_is_found_below_the_data_folder_without_near_copies_of_part_one(tmp_path, photos):
+    from PIL import Image
+
+    # Four photos of part one: one of them is tested. Another quality makes another file of the same photo.
+    for n, folder in enumerate(["utkface"] * 4 + ["utkface_more"]):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        place = tmp_path / folder / f"30_1_0_{n}.jpg.chip.jpg"
+        Image.open(photos / "astronaut.png").crop((96, 0, 352, 256)).save(place, quality=90 - n)
+    result = call("-o", tmp_path / "pack", "--workers", 1, data=tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "(utkface 4, utkface_more 1); left out: 0 without a face, 0 copies, 1 near copies" in result.stdout
+    assert set(open_pack(tmp_path / "pack").columns["set"].tolist()) == {"utkface"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
@@ -53,6 +70,8 @@ def test_sets_are_found_below_the_data_folder_and_lfw_is_not_among_them(tmp_path
         (("--set", "csv=x", "--set", "csv=y"), UsageError, "given already"),
         (("--set", "celebA=."), DataError, "did you mean 'celeba'"),
         (("--set", "celeba=/nowhere"), DataError, "no such folder"),
+        (("--set", "utkface_more=/nowhere"), UsageError, "needs utkface beside it"),
+        (("--most", "35"), UsageError, "--most goes with --light"),
         (("--light", "/nowhere"), DataError, "no training pack"),
         (("--light", "/nowhere", "--set", "csv=x"), UsageError, "leave out --set"),
     ],

@@ -33,7 +33,7 @@ def test_a_pack_holds_the_crops_and_labels_and_counts_the_rest(celeba, tmp_path,
         size=64,
         progress=lambda n, total: steps.append((n, total)),
     )
-    assert counts == {"photos": 6, "crops": 3, "duplicates": 0, "no_face": 2, "unreadable": 1}
+    assert counts == {"photos": 6, "crops": 3, "duplicates": 0, "near_copies": 0, "no_face": 2, "unreadable": 1}
     assert steps == [(n, 6) for n in range(1, 7)]
     opened = pack.open_pack(tmp_path / "pack")
     assert opened.crops.shape == (3, 64, 64, 3) and opened.crops.dtype == np.uint8
@@ -73,7 +73,25 @@ def test_copies_are_counted_and_stay_out_of_the_pack(celeba, tmp_path):
     folder = celeba / "img_align_celeba"
     (folder / "000003.jpg").write_bytes((folder / "000001.jpg").read_bytes())
     counts = pack.build_pack({"celeba": readers.read("celeba", celeba)}, tmp_path / "pack", size=32)
-    assert counts == {"photos": 5, "crops": 3, "duplicates": 1, "no_face": 1, "unreadable": 0}
+    assert counts == {"photos": 5, "crops": 3, "duplicates": 1, "near_copies": 0, "no_face": 1, "unreadable": 0}
+
+
+def test_near_copies_of_other_sets_stay_out_of_a_set_without_a_test_part(tmp_path, portraits):
+    def named(name, part, person):
+        path = tmp_path / f"{name}.jpg"
+        portraits[person].save(path, quality=40 + len(name))
+        return job(path, part, gender="female" if person == "astronaut" else "male")
+
+    tested = [named("tested", "test", "astronaut"), named("its copy", "train", "astronaut")]
+    extra = [named("a further copy", "train", "astronaut"), named("one more", "validation", "hopper")]
+    counts = pack.build_pack({"utkface": tested, "more": extra}, tmp_path / "pack", size=64)
+    assert (counts["near_copies"], counts["crops"]) == (1, 3)
+    opened = pack.open_pack(tmp_path / "pack")
+    # Sets with a test part keep their own copies: evaluation leaves out the test photos concerned.
+    assert opened.columns["name"].tolist() == ["tested.jpg", "its copy.jpg", "one more.jpg"]
+    assert opened.labels["gender"].tolist() == [1, 1, 0]
+    assert np.array_equal(opened.crops[2], crop_subject(extra[1].path, 64))
+    assert {path.name for path in (tmp_path / "pack").iterdir()} == {"crops.npy", "rows.csv", "pack.json"}
 
 
 def test_lfw_is_refused_in_a_training_pack(tmp_path, save):

@@ -99,6 +99,13 @@ def test_a_third_of_the_black_faces_are_tested_and_every_file_is_in_one_part(tmp
     assert len({r.name for r in found}) == len(found)
 
 
+def test_more_of_utkface_has_training_and_validation_but_no_test_photo(tmp_path):
+    root = utk_tree(tmp_path / "utkface_more")
+    parts = Counter(r.part for r in readers.read("utkface_more", root))
+    assert set(parts) == {TRAIN, VALIDATION} and parts[VALIDATION] / parts.total() == pytest.approx(0.1, abs=0.02)
+    assert [r.labels for r in readers.read("utkface_more", root)] == [r.labels for r in readers.read("utkface", root)]
+
+
 def lfw_tree(root, people):
     for person, photos in people.items():
         (root / person).mkdir(parents=True)

@@ -203,10 +203,17 @@ def _accelerate(arguments: Words, whole: bool) -> None:
     _facepriv([word for word in arguments[3:] if word != "..."], whole)
 
 
-def _ray(arguments: Words, whole: bool) -> None:
-    from ray.scripts.scripts import cli
+_PARSE_RAY = (
+    "import sys, page_calls, ray.scripts.scripts as r; page_calls.parse(r.cli, 'ray', sys.argv[2:], sys.argv[1] == '1')"
+)
 
-    parse(cli, "ray", arguments, whole)
+
+def _ray(arguments: Words, whole: bool) -> None:
+    # In a process of its own: Ray reads some of its settings once, when it is imported, and tests of clusters set them.
+    command = [sys.executable, "-c", _PARSE_RAY, str(int(whole)), *arguments]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    if done.returncode:
+        raise WrongLine(done.stderr.strip().splitlines()[-1].partition("WrongLine: ")[2] or done.stderr)
 
 
 def _ci(arguments: Words, whole: bool) -> None:

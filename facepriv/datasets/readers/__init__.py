@@ -17,6 +17,7 @@ def readers() -> dict[str, Callable[[Path], list[Record]]]:
     return {
         "celeba": celeba.read,
         "utkface": utkface.read,
+        "utkface_more": utkface.read_more,
         "lfw": lfw.read,
         "morph": morph.read,
         "muct": muct.read,

@@ -2,7 +2,7 @@
 
 Gender 0 male, 1 female; race 0 White, 1 Black, 2 Asian, 3 Indian, 4 Other (which has no race label here). Names that
 lack a field are skipped. There is no identity: the split is by file, stratified by gender, age group and race, with a
-third of the Black faces in test because there are few.
+third of the Black faces of part 1 in test because there are few. Parts 2 and 3 serve training and validation only.
 """
 
 from __future__ import annotations
@@ -29,14 +29,23 @@ def parse(name: str) -> tuple[int, int, int] | None:
 
 
 def read(root: Path) -> list[Record]:
-    """Return the records of UTKFace under `root`."""
+    """Return the records of UTKFace part 1 under `root`, in training, validation and test."""
+    return _records(root, test=0.15, black_test=_BLACK_TEST_SHARE)
+
+
+def read_more(root: Path) -> list[Record]:
+    """Return the records of UTKFace parts 2 and 3 under `root`, in training and validation: no test photo."""
+    return _records(root, test=0.0, black_test=0.0)
+
+
+def _records(root: Path, test: float, black_test: float) -> list[Record]:
     found = [(path, parse(path.name)) for path in sorted(root.glob("*.jpg"))]
     rows = [(path, parsed) for path, parsed in found if parsed is not None]
     groups = AGE.bin(np.array([parsed[0] for _, parsed in rows], dtype=float))
     # Faces under 15 are a stratum of their own, since the bars speak of 15 and over.
     strata = [(p[1], int(g) if p[0] >= 15 else -1, p[2]) for (_, p), g in zip(rows, groups, strict=True)]
-    black = {stratum: _BLACK_TEST_SHARE for stratum in strata if stratum[2] == _BLACK}
-    parts = by_file([path.name for path, _ in rows], strata, test_share=black)
+    black = {stratum: black_test for stratum in strata if stratum[2] == _BLACK}
+    parts = by_file([path.name for path, _ in rows], strata, test=test, test_share=black)
     records = []
     for (path, (years, gender, race)), group, part in zip(rows, groups, parts, strict=True):
         labels = {"gender": GENDER.classes[gender], "age": AGE.classes[group]}

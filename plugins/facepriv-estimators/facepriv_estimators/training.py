@@ -70,12 +70,6 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, smooth
     return F.cross_entropy(logits[known], labels[known], weight, label_smoothing=smoothing)
 
 
-def sampling_weights(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weights (N,) of `facepriv.training.sampling.balanced_weights`, children at less than half."""
-    weights = balanced_weights(pack, rows) * np.where(pack.years[rows] < ADULT, 0.4, 1.0)
-    return weights / weights.sum()
-
-
 def train(
     net: nn.Module, pack: Pack, half: str, recipe: Recipe, log: Callable[[str], None] = print
 ) -> tuple[nn.Module, dict[str, float]]:
@@ -85,7 +79,7 @@ def train(
     crops = torch.from_numpy(np.ascontiguousarray(pack.crops[rows])).permute(0, 3, 1, 2)
     gender, race = (torch.from_numpy(pack.labels[name][rows]) for name in ("gender", "race"))
     years = torch.from_numpy(pack.years[rows])
-    weights = torch.from_numpy(sampling_weights(pack, rows))
+    weights = torch.from_numpy(balanced_weights(pack, rows))
     drawn = torch.zeros(len(RACE.classes), dtype=torch.float64)
     drawn.scatter_add_(0, race.clamp(min=0), weights * (race >= 0))
     # A race that the pack lacks weighs nothing, instead of infinitely much.

@@ -8,12 +8,13 @@ import torch
 from facepriv_estimators.chips import arcface_chips
 from facepriv_estimators.networks import FAMILIES, mirrored
 from facepriv_estimators.torch_models import ArcFaceWindow, Window
-from facepriv_estimators.training import RECIPES, losses, sampling_weights, train
+from facepriv_estimators.training import RECIPES, losses, train
 
 from facepriv.contracts import resize_images
 from facepriv.datasets.pack import Pack
 from facepriv.schema import ATTRIBUTES
 from facepriv.training.ordinal import AGE_RANKS
+from facepriv.training.sampling import CHILDREN, balanced_weights
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -98,6 +99,6 @@ def test_training_learns_what_is_easy_to_see():
 def test_sampling_weights_sum_to_one_and_give_children_less():
     pack = toy_pack()
     pack.columns["years"][:2] = ["5", "5"]
-    weights = sampling_weights(pack, np.arange(len(pack)))
+    weights = balanced_weights(pack, np.arange(len(pack)))
     assert weights.sum() == pytest.approx(1)
-    assert weights[0] == pytest.approx(0.4 * weights[2])
+    assert weights[0] == pytest.approx(CHILDREN * weights[2])

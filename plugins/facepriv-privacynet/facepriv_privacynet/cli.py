@@ -38,8 +38,19 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         help="Begin with this weights file, or with the folder of another run, at its step, from which "
         "the learning rate follows.",
     )
+    @click.option(
+        "--opponents",
+        type=click.Path(path_type=Path),
+        help="Begin with D, judges and copies of this file, which a round leaves beside its weights.",
+    )
     @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
     @click.option("--steps", type=click.IntRange(1), help="Steps of the generator, instead of the preset's.")
+    @click.option(
+        "--rounds",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Train N rounds of --steps each, each with new opponents. With --export or --curve: of round N.",
+    )
     @click.option("--batch", type=click.IntRange(1), help="Faces a step and process, instead of the preset's.")
     @click.option("--minutes", type=float, help="Stop, saved, after so many minutes; the same command goes on.")
     @click.option("--precision", type=click.Choice(["bf16", "no"]), help="[default: bf16 where the processor has it]")
@@ -59,8 +70,10 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         out: Path,
         matcher: Path | None,
         start: Path | None,
+        opponents: Path | None,
         preset: str,
         steps: int | None,
+        rounds: int | None,
         batch: int | None,
         minutes: float | None,
         precision: str | None,
@@ -71,17 +84,29 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         curve: bool,
     ) -> None:
         from facepriv_privacynet import runs
+        from facepriv_privacynet.rounds import Rounds
 
         if export and curve:
             raise UsageError("--export and --curve exclude each other: look at the curve, then export at a --gain")
         if gain != 1 and not export:
             raise UsageError("--gain goes with --export: training knows no gain")
+        if start and start.is_dir() and (rounds or opponents):
+            raise UsageError(f"--start {start}: --rounds and --opponents need a weights file here; --export makes one")
         variant = load()
         recipe = runs.recipe(variant, preset, steps=steps, batch=batch, changes=changes)
-        run = runs.Run.open(
-            variant, out, pack, recipe, matcher=matcher, precision=precision, threads=threads, start=start
-        )
-        shown = _shown(variant, preset, recipe, changes, run.trainer.start)
+        material, accelerator = runs.opened(pack, out, recipe, matcher, precision, threads)
+        began = start.resolve().name if start else ""
+        if rounds:
+            several = Rounds(variant, out, recipe, material, accelerator, start, opponents)
+            shown = _shown(variant, preset, recipe, changes, began, rounds, opponents)
+            if not (export or curve):
+                done = several.train(rounds, minutes, lambda line: click.echo(line, err=True), shown=shown)
+                click.echo(f"{out}: {done} of {rounds} rounds finished")
+                return
+            run = several.run(rounds)
+        else:
+            run = runs.Run(variant, out, recipe, material, accelerator, start, opponents=opponents)
+            shown = _shown(variant, preset, recipe, changes, run.trainer.start, opponents=opponents)
         if curve:
             for line in run.curve():
                 click.echo(line)
@@ -110,9 +135,19 @@ def export_command(load: Load, name: str) -> click.Command:
     return command
 
 
-def _shown(variant: Variant, preset: str, recipe: Recipe, changes: tuple[str, ...], start: str) -> str:
+def _shown(
+    variant: Variant,
+    preset: str,
+    recipe: Recipe,
+    changes: tuple[str, ...],
+    start: str,
+    rounds: int | None = None,
+    opponents: Path | None = None,
+) -> str:
     matcher = " --matcher MOBILEFACENET" if recipe.matched else ""
-    extra = f" --start {start}" if start else ""
+    extra = f" --rounds {rounds}" if rounds else ""
+    extra += f" --start {start}" if start else ""
+    extra += f" --opponents {opponents.name}" if opponents else ""
     extra += "".join(f" --set {change}" for change in changes)
     return (
         f"facepriv train {variant.name} PACK{matcher} --preset {preset}"

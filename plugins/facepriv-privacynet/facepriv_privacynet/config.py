@@ -24,9 +24,9 @@ class Recipe:
     generator : GeneratorShape
     judges : tuple of JudgeShape
         Judges that go on learning; none in the paper's preset.
-    judges_each_step, fixed_every : int
-        How many of them, drawn by chance, teach G at each step; at every how many steps the trained classifiers do too
-        (0: none takes part, and no copy of one).
+    judges_each_step, pool_each_step, fixed_every : int
+        How many of them, and how many judges of earlier rounds, drawn by chance, teach G at each step; at every how
+        many steps the trained classifiers do too (0: none takes part, and no copy of one).
     warm_up, warm_batch : int
         Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
@@ -36,18 +36,25 @@ class Recipe:
         when the originals do not.
     rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
-    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_kept, w_roughness, w_colour : float
+    w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness : float
+    w_colour, w_outside : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
-        w_alike both 0 no matcher takes part; with w_cycle 0 there is no way back.
-    w_gender, w_years : float
-        Weights of gender, and of age in ranks, against the others within G's attribute losses.
+        w_alike both 0 no matcher takes part; with w_cycle, w_mirror or w_outside 0 no way back, no mirrored face, no
+        outline of the head.
+    w_gender, w_race, w_years : float
+        Weights of gender, race, and age in ranks within G's attribute losses.
     ordered : bool
         Judges see age in ranks of a year, and G is asked for years; else in the three groups, as in the paper.
-    cycle_every : int
-        The cycle costs as much as the rest of G's step; its weight applies each time.
+    cycle_every, mirror_every : int
+        At every how many steps the cycle and the mirrored face take part: each is one more pass through G. Their
+        weights apply each time.
     conditional : bool
         Whether the critic is told the labels that a face has, or was to get: it then asks for a face like those of that
         label, and not for any face.
+    scales : bool
+        Whether further critics look at patches, and at the face shrunk to a quarter.
+    critic_widest : int
+        Most channels of the critic's trunk.
     critic_every, penalty_every : int
         Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
     judges_every, judges_batch : int
@@ -65,9 +72,12 @@ class Recipe:
         Between G and its judges.
     """
 
-    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4))
+    generator: GeneratorShape = field(
+        default_factory=lambda: GeneratorShape(base=24, blocks=4, region="outline", chroma=0.5)
+    )
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
+    pool_each_step: int = 1
     fixed_every: int = 2
     warm_up: int = 1000
     warm_batch: int = 64
@@ -83,16 +93,22 @@ class Recipe:
     w_attribute: float = 0.3
     w_judges: float = 2.0
     w_gender: float = 4.0
+    w_race: float = 1.0
     w_years: float = 0.8
     ordered: bool = True
     w_identity: float = 14.0
     w_alike: float = 100.0
     w_cycle: float = 1.0
+    w_mirror: float = 40.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
     w_colour: float = 80.0
+    w_outside: float = 80.0
     cycle_every: int = 6
+    mirror_every: int = 3
     conditional: bool = True
+    scales: bool = True
+    critic_widest: int = 256
     critic_every: int = 2
     penalty_every: int = 4
     judges_every: int = 1
@@ -143,12 +159,16 @@ PAPER = replace(
     w_judges=0.0,
     w_identity=4.0,
     w_cycle=4.0,
+    w_mirror=0.0,
     w_alike=0.0,
     ordered=False,
     w_kept=0.0,
     w_roughness=0.0,
     w_colour=0.0,
+    w_outside=0.0,
     conditional=False,
+    scales=False,
+    critic_widest=512,
     cycle_every=1,
     critic_every=1,
     penalty_every=1,
@@ -185,6 +205,11 @@ class Variant:
     def architecture(self) -> str:
         """What its weights files name as their architecture, so that no method runs with another's."""
         return f"{self.name}-generator"
+
+    @property
+    def opponents_architecture(self) -> str:
+        """What a file with the opponents of its training names as its architecture."""
+        return f"{self.name}-opponents"
 
 
 PRIVACYNET = Variant("privacynet", __version__, "facepriv_privacynet.weights", {"ours": OURS, "paper": PAPER})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,8 +31,8 @@ class Work:
         (N,) bool, the faces whose targets are all their own.
     kept_count : Tensor
         How many these are, on average over the processes.
-    judges : list of int
-        Which judges teach G.
+    judges, pool : list of int
+        Which judges, and which judges of earlier rounds, teach G.
     real : tuple of Tensor and dict, or None
         Other faces and their classes, for the judges; None where there are none.
     """
@@ -44,6 +44,7 @@ class Work:
     kept_count: Tensor
     judges: list[int]
     real: tuple[Tensor, Labels] | None
+    pool: list[int] = field(default_factory=list)
 
 
 def seed_step(*parts: int) -> None:
@@ -65,15 +66,17 @@ def draw_faces(faces: Faces, count: int, process: int = 0, processes: int = 1) -
     return x[mine], _rows(own, mine)
 
 
-def draw_work(faces: Faces, recipe: Recipe, process: int = 0, processes: int = 1) -> Work:
-    """Draw one step's faces, targets and judges; see `draw_faces`."""
+def draw_work(faces: Faces, recipe: Recipe, process: int = 0, processes: int = 1, *, pool: int = 0) -> Work:
+    """Draw one step's faces, targets and judges, also out of `pool` earlier ones; see `draw_faces`."""
     r = recipe
     x, own = faces.draw(r.batch * processes)
     targets, kept = draw_targets(own, r.hide, r.own)
     judges = torch.randperm(len(r.judges))[: r.judges_each_step].tolist()
     real = draw_faces(faces, r.judges_batch, process, processes) if r.judges else None
+    earlier = torch.randperm(pool)[: r.pool_each_step].tolist()
     mine = slice(process * r.batch, (process + 1) * r.batch)
-    return Work(x[mine], _rows(own, mine), _rows(targets, mine), kept[mine], kept.sum() / processes, judges, real)
+    mean_kept = kept.sum() / processes
+    return Work(x[mine], _rows(own, mine), _rows(targets, mine), kept[mine], mean_kept, judges, real, earlier)
 
 
 def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = ATTRIBUTES) -> tuple[Labels, Tensor]:

@@ -64,6 +64,14 @@ def cycle(image: Tensor, restored: Tensor) -> Tensor:
     return (image - restored).abs().mean()
 
 
+def mirror(changed: Tensor, of_mirrored: Tensor) -> Tensor:
+    """Ours: L1 distance of the mirror image of G(x) and G of the mirror image of x, so that left and right count alike.
+
+    It adapts both: neither side of the face is the right one.
+    """
+    return (changed.flip(3) - of_mirrored).abs().mean()
+
+
 def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = None) -> Tensor:
     """Ours: L1 change of the faces whose target is their own class in everything; `own` is (N,) bool.
 
@@ -73,6 +81,12 @@ def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = Non
     count = own.sum() if count is None else count
     each = (image - changed).abs().mean(dim=(1, 2, 3))
     return (each * own).sum() / torch.where(count > 0, count, 1)
+
+
+def outside(image: Tensor, changed: Tensor, outline: Tensor) -> Tensor:
+    """Ours: mean absolute change outside of each head's own outline, (N, 1, s, s), 1 within it."""
+    within = F.interpolate(outline, size=image.shape[-2:], mode="bilinear", align_corners=False)
+    return ((1 - within) * (image - changed).abs()).mean()
 
 
 def colour(image: Tensor, changed: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.inference import for_one_face
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
+from facepriv_privacynet.region import outline_mask
 
 
 @cache
@@ -48,7 +49,6 @@ class PrivacyNet(Perturber):
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
-    needs: ClassVar[frozenset[str]] = frozenset({"labels"})
     #: Whose weights it runs.
     variant: ClassVar[Variant] = PRIVACYNET
 
@@ -56,6 +56,11 @@ class PrivacyNet(Perturber):
         self.weights = weights
         self.precision = precision
         self.device = "cpu"
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]  # the weights say it
+        """The faces' own classes, and their landmarks where the change keeps to each head's own outline."""
+        return frozenset({"labels", "landmarks"}) if self._outlined() else frozenset({"labels"})
 
     @property
     def crop_size(self) -> int:  # type: ignore[override]  # the weights say it
@@ -80,6 +85,9 @@ class PrivacyNet(Perturber):
 
     def _loaded(self) -> tuple[Generator, Weights]:
         return load_generator(self.weights_path(), self.device, self.variant.architecture)
+
+    def _outlined(self) -> bool:
+        return self._loaded()[1].metadata.config["generator"].get("region") == "outline"
 
     def _short(self) -> bool:
         return self.precision == "fastest" and multiplies_bfloat16(torch.device(self.device).type)
@@ -110,7 +118,12 @@ class PrivacyNet(Perturber):
                 x = torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2).to(self.device)
                 changed = generator(x, wanted[n : n + 1].to(self.device))
                 out[n] = changed[0].permute(1, 2, 0).cpu().numpy()
-        return faces.images + np.float32(strength) * (out - faces.images)
+        change = out - faces.images
+        if self._outlined():
+            size = faces.images.shape[1]
+            masks = [outline_mask(points, size) for points in faces.landmarks]  # type: ignore[union-attr]  # see `needs`
+            change *= np.stack(masks)[..., None]
+        return faces.images + np.float32(strength) * change
 
 
 def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from facepriv.faces.paste import feather_mask
 from facepriv.schema import ATTRIBUTES, Schema
+from facepriv.training.augment import luminance
+from facepriv_privacynet.region import head_mask
 
 
 def label_width(schema: Schema = ATTRIBUTES) -> int:
@@ -47,6 +49,13 @@ class GeneratorShape:
         ``residual``: a bounded change, added under the paste mask. ``image``: the paper's, a new image through tanh.
     limit : float
         Largest change of a value, for ``residual``.
+    region : {"crop", "head", "outline"}
+        Where a ``residual`` may change the photo: in the whole crop, or within the fixed outline of a head. With
+        ``outline`` the method also keeps it within each head's own outline, from its landmarks, which the network
+        itself does not know. Weights that do not say it were trained on the whole crop.
+    chroma : float
+        Share of the change of colour that a ``residual`` keeps; its change of luminance stays. 1 keeps all, and weights
+        that do not say it keep all.
     """
 
     size: int = 112
@@ -55,6 +64,8 @@ class GeneratorShape:
     conditioning: str = "norm"
     output: str = "residual"
     limit: float = 0.8
+    region: str = "crop"
+    chroma: float = 1.0
 
 
 class ConditionalNorm(nn.Module):
@@ -109,7 +120,10 @@ class Generator(nn.Module):
             nn.init.normal_(self.leave.weight, std=0.002)
             nn.init.zeros_(self.leave.bias)
             # Computed here: a compiled forward cannot call NumPy.
-            self.register_buffer("mask", torch.tensor(feather_mask(shape.size)), persistent=False)
+            mask = feather_mask(shape.size)
+            if shape.region != "crop":
+                mask = mask * head_mask(shape.size)
+            self.register_buffer("mask", torch.tensor(mask), persistent=False)
 
     def forward(self, x: Tensor, v: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range."""
@@ -123,6 +137,9 @@ class Generator(nn.Module):
         out = torch.tanh(self.leave(self.up(h)).float())
         if self.shape.output == "image":
             return (out + 1) / 2
+        if self.shape.chroma != 1:
+            grey = luminance(out)
+            out = grey + self.shape.chroma * (out - grey)
         return (x.float() + self.mask * self.shape.limit * out).clamp(0, 1)
 
 
@@ -132,16 +149,28 @@ class Discriminator(nn.Module):
     With `conditional` the critic also asks whether a face looks like photos of its label: a projection of the label on
     the trunk's features (Miyato and Koyama, ICLR 2018, equation 3) is added to its value. Labels count against the mean
     of their batch.
+
+    With `scales` two more critics look at the face: one at patches of 22 pixels, for marks and tinted eyes that the
+    whole face drowns, and one at the face shrunk to a quarter, for shading and blotches of colour. `widest` is the most
+    channels of the trunk.
     """
 
     def __init__(
-        self, size: int = 112, base: int = 32, depth: int = 5, schema: Schema = ATTRIBUTES, *, conditional: bool = False
+        self,
+        size: int = 112,
+        base: int = 32,
+        depth: int = 5,
+        schema: Schema = ATTRIBUTES,
+        *,
+        conditional: bool = False,
+        scales: bool = False,
+        widest: int = 512,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inside = 3
         for i in range(depth):
-            outside = min(base << i, 512)
+            outside = min(base << i, widest)
             layers += [nn.Conv2d(inside, outside, 4, 2, 1), nn.LeakyReLU(0.01)]
             inside = outside
         self.trunk = nn.Sequential(*layers)
@@ -151,17 +180,27 @@ class Discriminator(nn.Module):
         self.project = nn.Linear(label_width(schema), inside, bias=False) if conditional else None
         if self.project:
             nn.init.zeros_(self.project.weight)
+        self.patches = _patch_critic(base) if scales else None
+        self.small = nn.Sequential(nn.AvgPool2d(4), _patch_critic(base)) if scales else None
 
     def forward(self, x: Tensor, v: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, 3, S, S) and (N, V) -> critic values (N, h, w), higher = more like a photo; class logits by attribute."""
-        h = self.trunk(2 * x - 1)
+        """(N, 3, S, S) and (N, V) -> critic values (N, critics), higher = more like a photo; logits by attribute."""
+        x = 2 * x - 1
+        h = self.trunk(x)
         logits = {name: head(h).mean(dim=(2, 3)) for name, head in self.attributes.items()}
-        value = self.source(h).squeeze(1)
+        value = self.source(h).mean(dim=(1, 2, 3))
         if self.project:
             # About the batch's mean: else it could tell real from changed by which labels are common among them, which
             # asks nothing of the image, so that no gradient penalty bounds it.
-            value = value + (self.project(v - v.mean(0)) * h.mean(dim=(2, 3))).sum(1)[:, None, None]
-        return value, logits
+            value = value + (self.project(v - v.mean(0)) * h.mean(dim=(2, 3))).sum(1)
+        more = [critic(x).mean(dim=(1, 2, 3)) for critic in (self.patches, self.small) if critic]
+        return torch.stack([value, *more], 1), logits
+
+
+def _patch_critic(base: int) -> nn.Sequential:
+    """Return a critic of three layers: each of its values sees 22 pixels."""
+    first, second = nn.Conv2d(3, base, 4, 2, 1), nn.Conv2d(base, 2 * base, 4, 2, 1)
+    return nn.Sequential(first, nn.LeakyReLU(0.01), second, nn.LeakyReLU(0.01), nn.Conv2d(2 * base, 1, 4, 1, 1))
 
 
 def _norm(channels: int, labels: int) -> nn.Module:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from facepriv.training import losses as common
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
-from facepriv.training.faces import Faces, Labels
+from facepriv.training.faces import OUTLINE, Faces, Labels
 from facepriv.training.judges import Judge, JudgeShape
 from facepriv.training.steps import descend, frozen_precision, matched
 from facepriv_privacynet import losses
@@ -69,6 +69,8 @@ class Players:
     accelerator : Accelerator
         Device, precision, and the other processes where there are several. These draw the same faces and targets as
         one process with all of them would, each takes its share, and gradients are averaged.
+    pool : sequence of Judge
+        Judges of earlier rounds: they teach, and learn nothing more.
     execution : Execution
     """
 
@@ -80,6 +82,7 @@ class Players:
         accelerator: Accelerator,
         fixed: Sequence[nn.Module] = (),
         *,
+        pool: Sequence[Judge] = (),
         execution: Execution = Execution(),
     ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
@@ -92,13 +95,17 @@ class Players:
         def built(net: nn.Module) -> Any:
             return net.to(device, memory_format=self.layout)
 
-        self.matchers, self.fixed = (
-            [built(net).eval().requires_grad_(False) for net in nets]
-            for nets in (matchers if recipe.matched else (), fixed if recipe.judges and recipe.fixed_every else ())
+        frozen = matchers if recipe.matched else (), fixed if recipe.judges and recipe.fixed_every else (), pool
+        self.matchers, self.fixed, self.pool = (
+            [built(net).eval().requires_grad_(False) for net in nets] for nets in frozen
         )
 
         self.g: Generator = built(Generator(recipe.generator))
-        self.d: Discriminator = built(Discriminator(recipe.generator.size, conditional=recipe.conditional))
+        self.d: Discriminator = built(
+            Discriminator(
+                recipe.generator.size, conditional=recipe.conditional, scales=recipe.scales, widest=recipe.critic_widest
+            )
+        )
         # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
         self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []
         self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
@@ -107,7 +114,16 @@ class Players:
         if backend:
             # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
             # compiled code cannot give, and goes round by `forward`.
-            for net in (self.g, self.d, *self.judges, *self.copies, self.probe, *self.matchers, *self.fixed):
+            for net in (
+                self.g,
+                self.d,
+                *self.judges,
+                *self.copies,
+                self.probe,
+                *self.matchers,
+                *self.fixed,
+                *self.pool,
+            ):
                 net.compile(backend=backend)
         self.average = MovingAverage(self.g, recipe.ema)
         fused = execution.fused and device.type in ("cuda", "cpu")
@@ -127,7 +143,7 @@ class Players:
             grey=recipe.matcher_light,
             noise=0,
         )
-        self.weights = {"gender": recipe.w_gender, losses.YEARS: recipe.w_years}
+        self.weights = {"gender": recipe.w_gender, "race": recipe.w_race, losses.YEARS: recipe.w_years}
         self.step = 0
 
     def generator_step(self, work: Work) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -150,17 +166,22 @@ class Players:
             parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
             parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
+            if OUTLINE in work.own:
+                parts["outside"] = losses.outside(x, y, work.own[OUTLINE])
             if r.w_cycle and self.step % r.cycle_every == 0:
                 parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own)))
+            if r.w_mirror and self.step % r.mirror_every == r.mirror_every - 1:
+                parts["mirror"] = losses.mirror(y, self.g(x.flip(3), wanted))
         total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
         descend(self.accelerator, self.opt_g, total, self.g.parameters())
         self.average.update(self.g)
         return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
 
     def teachers(self, work: Work) -> list[nn.Module]:
-        """Return who teaches G at this step: some judges; trained classifiers and their copies in turns."""
+        """Return what teaches G at this step: some judges of all rounds; trained classifiers, their copies in turns."""
         every = self.recipe.fixed_every
-        return [self.judges[i] for i in work.judges] + (self.fixed if every and self.step % every == 0 else self.copies)
+        judges = [*(self.judges[i] for i in work.judges), *(self.pool[i] for i in work.pool)]
+        return judges + (self.fixed if every and self.step % every == 0 else self.copies)
 
     def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """Update D once: critic, gradient penalty (not at every step), attributes on real faces.
@@ -177,7 +198,7 @@ class Players:
         if (self.step // r.critic_every) % r.penalty_every == 0:
             # The double backward runs in float32 and outside any compiled graph.
             def score(mixed: Tensor, share: Tensor) -> Tensor:
-                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(dim=(1, 2))
+                return self.d.forward(mixed, share * given + (1 - share) * wanted)[0].mean(1)
 
             parts["penalty"] = losses.gradient_penalty(score, x, y)
             total = total + 10 * r.penalty_every * parts["penalty"]

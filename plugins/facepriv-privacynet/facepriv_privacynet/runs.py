@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from facepriv.errors import DataError, UsageError
 from facepriv.files import atomic_write, digest
 from facepriv.registry import registry
 from facepriv.settings import with_numbers
-from facepriv.training.faces import Faces
+from facepriv.training.faces import OUTLINE, Faces
+from facepriv.training.judges import Judge
 from facepriv.training.loop import CHECKPOINT, RunLog
 from facepriv.training.steps import mixed_precision
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant
+from facepriv_privacynet.opponents import fill, judge_shapes, read_opponents, save_opponents
 from facepriv_privacynet.players import Execution
+from facepriv_privacynet.region import outlines_of
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
@@ -41,6 +44,11 @@ def recipe(variant: Variant, preset: str, *, steps: int | None, batch: int | Non
     return replace(chosen, **given)
 
 
+def in_words(found: Mapping[str, float]) -> str:
+    """Return figures as a line of text."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+
+
 def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
     """Fill in missing labels, and keep them in the file `kept`: estimating them anew takes minutes on a CPU.
 
@@ -55,6 +63,19 @@ def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
     faces.fill_unknown(estimator)
     labels = {name: values.cpu().contiguous() for name, values in faces.labels.items()}
     atomic_write(kept, save(labels, {"of": of}))
+
+
+def fill_outlines(faces: Faces, kept: Path) -> None:
+    """Trace the faces' outlines, and keep them in the file `kept`: it takes a minute or two."""
+    of = digest([str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
+    found = None
+    if kept.is_file():
+        with safe_open(kept, "pt") as file:
+            found = file.get_tensor(OUTLINE) if (file.metadata() or {}).get("of") == of else None
+    if found is None:
+        found = outlines_of(faces.crops).cpu()
+        atomic_write(kept, save({OUTLINE: found}, {"of": of}))
+    faces.outlines = found.to(faces.crops.device)
 
 
 @dataclass
@@ -90,8 +111,10 @@ class Material:
         return [self.estimator if recipe.ordered else self.grouped]
 
 
-def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int) -> Material:
-    """Read a pack and the networks; filled labels are kept in the folder `kept`.
+def read_material(
+    pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int, outlines: bool = False
+) -> Material:
+    """Read a pack and the networks; filled labels, and `outlines` where wanted, are kept in the folder `kept`.
 
     Raises
     ------
@@ -107,9 +130,23 @@ def read_material(pack: Path, matcher: Path | None, kept: Path, accelerator: Acc
     with accelerator.main_process_first():  # the others read what the first has filled
         for part, faces in (("validation", validation), ("train", training)):
             fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
+        if outlines:
+            fill_outlines(training, kept / "outlines-train.safetensors")
     sets = ", ".join(sorted(set(opened.columns["set"])))
     subjects = opened.columns["subject"][opened.where(part="validation")].tolist()
     return Material(training, validation, sets, estimator, grouped, matching and matching.to(device), subjects)
+
+
+def opened(
+    pack: Path, out: Path, recipe: Recipe, matcher: Path | None, precision: str | None, threads: int | None
+) -> tuple[Material, Accelerator]:
+    """Make the folder `out`, and read what a training in it needs."""
+    if threads:
+        torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    accelerator = Accelerator(mixed_precision=mixed_precision(precision))
+    size, outlines = recipe.generator.size, recipe.w_outside > 0
+    return read_material(pack, matcher, out, accelerator, size=size, outlines=outlines), accelerator
 
 
 class Run:
@@ -117,6 +154,16 @@ class Run:
 
     Where there is none, it begins with `start`: a weights file for the generator, or the folder of another run of this
     family, with all its networks and at its step.
+
+    Parameters
+    ----------
+    pool : sequence of Judge
+        Judges of earlier rounds, which teach.
+    opponents : Path or None
+        A file of D, judges, copies and probe to begin with, see `facepriv_privacynet.opponents`; the recipe's judges
+        become those of the file.
+    restart : bool
+        Of these, take the probe alone: all others begin again.
     """
 
     def __init__(
@@ -127,9 +174,16 @@ class Run:
         material: Material,
         accelerator: Accelerator,
         start: Path | None = None,
+        *,
+        pool: Sequence[Judge] = (),
+        opponents: Path | None = None,
+        restart: bool = False,
     ) -> None:
         if recipe.matched and material.matcher is None:
             raise UsageError(f"--matcher: {variant.name} learns against a matcher; give MobileFaceNet's ONNX file")
+        given = read_opponents(opponents, variant) if opponents else None
+        if given and not restart:
+            recipe = replace(recipe, judges=judge_shapes(given))
         self.variant, self.out, self.recipe = variant, out, recipe
         self.material, self.accelerator = material, accelerator
         on_gpu = accelerator.device.type == "cuda"
@@ -142,37 +196,24 @@ class Run:
             [material.matcher] if material.matcher else [],
             accelerator,
             material.classifiers(recipe),
+            pool=pool,
             execution=Execution(backend="inductor" if on_gpu else None),
         )
         own = f"training part of {material.sets}; missing labels by family A"
         self.trainer.trained_on = own
         if (out / CHECKPOINT).is_file():
             self.trainer.load(out / CHECKPOINT)
-        elif start:
+            return
+        if start:
             before = self._begin_with(start)
             self.trainer.start, self.trainer.began = start.resolve().name, self.trainer.step
             self.trainer.trained_on = own if before in ("", own) else f"{own}; begun with networks of: {before}"
-
-    @classmethod
-    def open(
-        cls,
-        variant: Variant,
-        out: Path,
-        pack: Path,
-        recipe: Recipe,
-        *,
-        matcher: Path | None = None,
-        precision: str | None = None,
-        threads: int | None = None,
-        start: Path | None = None,
-    ) -> Run:
-        """Begin a run, or go on with it, from a pack and, where it learns against one, a matcher's ONNX file."""
-        if threads:
-            torch.set_num_threads(threads)
-        out.mkdir(parents=True, exist_ok=True)
-        accelerator = Accelerator(mixed_precision=mixed_precision(precision))
-        material = read_material(pack, matcher, out, accelerator, size=recipe.generator.size)
-        return cls(variant, out, recipe, material, accelerator, start)
+        if given:
+            try:
+                fill(self.trainer, given, ("probe",) if restart else None)
+            except DataError as error:
+                raise DataError(f"{opponents}: {error}") from error
+            self.trainer.saw(given.metadata.provenance.seen)
 
     def _begin_with(self, start: Path) -> str:
         """Take the networks of a weights file or of another run; returns what those were trained on."""
@@ -226,13 +267,20 @@ class Run:
 
     def curve(self) -> Iterator[str]:
         """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        for gain, found in self.points(GAINS, self.material.estimator):
+            yield f"gain {gain:.2f}  {in_words(found)}"
+
+    def points(
+        self, gains: Sequence[float], looks: nn.Module | None = None
+    ) -> Iterator[tuple[float, dict[str, float]]]:
+        """Yield each gain and its figures of `measure`, with those of recognition where people are named."""
         self._check_trained()
         recognition = self._recognition()
-        for gain in GAINS:
-            found = self.measure(gain, self.material.estimator)
+        for gain in gains:
+            found = self.measure(gain, looks)
             if recognition:
                 found |= recognition(Gain(self.trainer.average.net, gain))
-            yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+            yield gain, found
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
         """Write the averaged generator as ``NAME.safetensors``; returns its path and validation figures.
@@ -245,12 +293,7 @@ class Run:
         if gain != 1 and shape.output != "residual":
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
         measured = self.measure(gain)
-        provenance = Provenance(
-            trained_on=self.trainer.trained_on,
-            command=(self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""),
-            date=datetime.date.today().isoformat(),
-            seen=self.trainer.seen,
-        )
+        provenance = self._provenance((self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""))
         config = {
             "generator": asdict(replace(shape, limit=shape.limit * gain)),
             "step": self.trainer.step,
@@ -260,6 +303,17 @@ class Run:
         tensors = half(self.trainer.average.net.state_dict())
         save_weights(path, tensors, WeightsMetadata(self.variant.architecture, provenance, config))
         return path, measured
+
+    def save_opponents(self, shown: str) -> Path:
+        """Write D, judges, copies and probe to ``NAME-opponents.safetensors``, to go on from; returns its path."""
+        self._check_trained()
+        path = self.out / f"{self.variant.opponents_architecture}.safetensors"
+        save_opponents(path, self.variant, self.trainer, self._provenance(self.trainer.command or shown))
+        return path
+
+    def _provenance(self, command: str) -> Provenance:
+        today = datetime.date.today().isoformat()
+        return Provenance(self.trainer.trained_on, command, today, seen=self.trainer.seen)
 
     def _recognition(self) -> Recognition | None:
         """Return what measures recognition of the named validation faces; None where nobody there can be matched."""

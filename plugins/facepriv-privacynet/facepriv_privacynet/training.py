@@ -55,7 +55,7 @@ class Trainer(Players):
         self._set_rates()
         process, processes = self._place()
         self._seed(_WORK, self.step)
-        work = draw_work(self.faces, r, process, processes)
+        work = draw_work(self.faces, r, process, processes, pool=len(self.pool))
         self._seed(_GENERATING, self.step, process)
         y, wanted, parts = self.generator_step(work)
         # Anew: whether a matcher took part must not change what D and judges see.

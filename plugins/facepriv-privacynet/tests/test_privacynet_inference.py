@@ -11,6 +11,7 @@ from facepriv.inference.onednn import can_fuse
 
 SHAPES = [
     GeneratorShape(32, 8, 2),
+    GeneratorShape(32, 8, 1, region="head", chroma=0.5),
     GeneratorShape(32, 8, 1, "channels", "image"),
     GeneratorShape(32, 8, 1, "channels", "residual"),
     GeneratorShape(36, 8, 1, "norm", "image"),

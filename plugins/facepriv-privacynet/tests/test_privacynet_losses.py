@@ -80,6 +80,15 @@ def test_kept_faces_of_several_processes_average_to_the_mean_over_all():
     assert sum(parts) / 2 == pytest.approx(whole.item()) == pytest.approx(8 / 3)
 
 
+def test_mirror_is_zero_where_left_and_right_count_alike_and_moves_both_faces():
+    y = torch.rand(2, 3, 4, 4, requires_grad=True)
+    assert losses.mirror(y, y.flip(3)).item() == 0
+    other = torch.rand(2, 3, 4, 4, requires_grad=True)
+    losses.mirror(y, other).backward()
+    assert losses.mirror(y, other).item() == pytest.approx((y.flip(3) - other).abs().mean().item())
+    assert y.grad.abs().sum() > 0 and other.grad.abs().sum() > 0
+
+
 def test_colour_ignores_changes_of_light_and_sees_changes_of_hue():
     x = torch.full((1, 3, 4, 4), 0.5)
     assert losses.colour(x, x + 0.2).item() == pytest.approx(0, abs=1e-9)

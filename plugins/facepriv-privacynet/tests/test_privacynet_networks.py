@@ -75,6 +75,21 @@ def test_discriminator_gives_a_critic_map_and_class_logits_and_stays_small():
     assert sum(p.numel() for p in d.parameters()) < 6e6
 
 
+def test_further_critics_see_patches_and_the_shrunk_face():
+    torch.manual_seed(0)
+    d = Discriminator(112, base=8, scales=True)
+    x = torch.rand(2, 3, 112, 112, requires_grad=True)
+    values, _ = d(x, encode(labels(2)))
+    assert values.shape == (2, 3) and Discriminator(112, base=8)(x, encode(labels(2)))[0].shape == (2, 1)
+    # What one value of the patches' map sees, and that the last critic minds no detail within four pixels.
+    (seen,) = torch.autograd.grad(d.patches(x)[0, 0, 10, 10], x)
+    touched = seen[0].abs().sum(0)
+    assert (touched.sum(0) > 0).sum() == (touched.sum(1) > 0).sum() == 22
+    detail = torch.tensor([[0.1, -0.1], [-0.1, 0.1]]).repeat(56, 56)
+    assert torch.allclose(d.small(x), d.small(x + detail), atol=1e-5)
+    assert not torch.allclose(d.patches(x), d.patches(x + detail), atol=1e-5)
+
+
 def test_only_a_conditional_critic_minds_the_label():
     x = torch.rand(2, 3, 112, 112)
     one, other = (encode({**labels(2), "gender": torch.tensor(genders)}) for genders in ([0, 1], [1, 0]))

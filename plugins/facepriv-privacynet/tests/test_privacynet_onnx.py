@@ -79,6 +79,22 @@ def test_weights_say_at_which_size_they_run(tmp_path, size):
     assert method.crop_size == size
 
 
+def test_where_it_paints_and_in_which_colours_is_exported(tmp_path, crops):
+    import torch
+
+    shape = GeneratorShape(112, 8, 1, region="head", chroma=0.4)
+    path = weights_of(tmp_path / "head.safetensors", shape)
+    export_onnx(PRIVACYNET, tmp_path / "head.onnx", path)
+    session = onnxruntime.InferenceSession(str(tmp_path / "head.onnx"), providers=["CPUExecutionProvider"])
+    x = np.ascontiguousarray(crops[:3].transpose(0, 3, 1, 2))
+    labels = np.eye(9, dtype=np.float32)[:3]
+    with torch.inference_mode():
+        wanted = load_generator(path, "cpu", PRIVACYNET.architecture)[0](*map(torch.from_numpy, (x, labels))).numpy()
+    (changed,) = session.run(None, {"images": x, "labels": labels})
+    assert np.abs(changed - wanted).max() < 1e-3
+    assert np.array_equal(changed[..., :20], x[..., :20]) and not np.array_equal(changed[..., 40:60], x[..., 40:60])
+
+
 def test_the_papers_form_is_exported_too(tmp_path):
     shape = GeneratorShape(32, 8, 1, "channels", "image")
     export_onnx(PRIVACYNET, tmp_path / "paper.onnx", weights_of(tmp_path / "paper.safetensors", shape))

@@ -10,33 +10,17 @@ from facepriv_privacynet import runs
 from facepriv_privacynet.cli import command
 from facepriv_privacynet.config import OURS, PAPER, PRIVACYNET
 from facepriv_privacynet.networks import GeneratorShape
-from torch import nn
 
 from facepriv.errors import DataError, UsageError
-from facepriv.training.faces import Faces
-from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.judges import JudgeShape
 from facepriv.weights import load_weights
 
 SHAPE = GeneratorShape(32, 8, 1)
 
 
-class Unit(nn.Module):
-    """A stand-in matcher: the face at 4x4 pixels as a unit vector."""
-
-    def forward(self, x):
-        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1), dim=1)
-
-
 @pytest.fixture
-def run(tmp_path):
-    """A run over four made-up faces, without the pack and the estimators that it would read them with."""
-    torch.manual_seed(0)
-    classes = {"gender": [0, 1, 0, 1], "race": [0, 1, 2, 3], "age": [0, 1, 2, 0]}
-    labels = {name: torch.tensor(values) for name, values in classes.items()}
-    labels["years"] = torch.tensor([20.0, 40, 60, 20])
-    faces = Faces(torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), labels, torch.ones(4, dtype=torch.float64))
-    classifier = Judge(JudgeShape(16, 8))
-    material = runs.Material(faces, faces, "made up", classifier, classifier, Unit())
+def run(tmp_path, material):
+    """A run over four made-up faces."""
     recipe = replace(OURS, generator=SHAPE, judges=(JudgeShape(16, 8),), warm_up=1, steps=1, batch=4)
     return runs.Run(PRIVACYNET, tmp_path, recipe, material, Accelerator(cpu=True, mixed_precision="no"))
 

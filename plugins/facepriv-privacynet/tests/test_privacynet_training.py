@@ -180,6 +180,13 @@ def test_terms_without_weight_are_left_out(faces):
     assert {"identity", "alike", "cycle"} <= set(trainer(faces).train_step())
 
 
+def test_the_mirrored_face_takes_part_at_every_so_many_steps(faces):
+    t = trainer(faces, replace(TINY, mirror_every=2))
+    assert ["mirror" in t.train_step() for _ in range(4)] == [False, True, False, True]
+    off = trainer(faces, replace(TINY, mirror_every=1, w_mirror=0.0))
+    assert "mirror" not in off.train_step()
+
+
 def test_a_run_stops_and_goes_on_where_it_was(faces, tmp_path):
     first = trainer(faces, replace(TINY, steps=2))
     first.run(tmp_path, log=quiet, log_every=1)

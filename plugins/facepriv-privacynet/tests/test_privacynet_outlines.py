@@ -1,0 +1,115 @@
+"""Each training face's own outline, and the change beside it that costs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from facepriv_privacynet import losses, region, runs
+from facepriv_privacynet.config import OURS, PAPER
+from facepriv_privacynet.networks import GeneratorShape
+from facepriv_privacynet.region import OUTLINE_SIDE, outline, outlines_of
+from facepriv_privacynet.training import Trainer
+
+from facepriv.faces import crop_face, find_faces
+from facepriv.faces.detect import landmarks_of_crop
+from facepriv.image import read_image
+from facepriv.samples import portraits
+from facepriv.training.faces import OUTLINE, Faces
+from facepriv.training.judges import JudgeShape
+
+
+@pytest.fixture(scope="module")
+def crops():
+    """The crops (2, 3, 112, 112) uint8 of two real faces."""
+    found = []
+    for portrait in portraits():
+        rgb = read_image(portrait.path).rgb8()
+        found.append(np.rint(crop_face(rgb, find_faces(rgb)[0], 112) * 255).astype(np.uint8))
+    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
+
+
+@pytest.fixture
+def faces(crops):
+    labels = {"gender": [1, 0], "race": [0, 0], "age": [1, 2]}
+    return Faces(
+        crops,
+        {**{name: torch.tensor(values) for name, values in labels.items()}, "years": torch.tensor([40.0, 60.0])},
+        torch.full((2,), 0.5, dtype=torch.float64),
+    )
+
+
+def test_an_outline_holds_the_face_and_leaves_out_what_is_beside_it(crops):
+    outlines = outlines_of(crops)
+    assert outlines.shape == (2, 1, OUTLINE_SIDE, OUTLINE_SIDE) and outlines.dtype == torch.uint8
+    for crop, found in zip(crops, outlines[:, 0].numpy(), strict=True):
+        landmarks = landmarks_of_crop(crop.permute(1, 2, 0).contiguous().numpy())
+        for x, y in landmarks[17:] / 4:  # brows, nose, eyes, mouth
+            assert found[int(y), int(x)] == 255
+        assert found[:, 0].max() == found[:, -1].max() == found[-1].max() == 0
+        below = int(landmarks[8, 1] / 4) + 3
+        assert not found[below:].any() and 0.25 < (found > 127).mean() < 0.6
+
+
+def test_an_outline_turns_with_the_head(crops):
+    landmarks = landmarks_of_crop(crops[0].permute(1, 2, 0).contiguous().numpy())
+    mirrored = landmarks.copy()
+    mirrored[:, 0] = 111 - mirrored[:, 0]
+    mirrored[:17] = mirrored[16::-1]
+    assert np.abs(outline(mirrored, 112).astype(int) - outline(landmarks, 112)[:, ::-1]).mean() < 8
+
+
+def test_outlines_are_mirrored_with_their_faces(faces):
+    faces.outlines = outlines_of(faces.crops)
+    rows = torch.tensor([0] * 16)
+    x, labels = faces.take(rows)
+    mirrored = [torch.equal(face, faces.crops[0].flip(2).float() / 255) for face in x]
+    assert 0 < sum(mirrored) < 16
+    for turned, found in zip(mirrored, labels[OUTLINE], strict=True):
+        wanted = faces.outlines[0].float() / 255
+        assert torch.equal(found, wanted.flip(2) if turned else wanted)
+
+
+def test_change_costs_outside_of_the_outline_alone():
+    x = torch.zeros(1, 3, 8, 8)
+    within = torch.zeros(1, 1, 4, 4)
+    within[..., :2] = 1
+    left, right = x.clone(), x.clone()
+    left[..., 0], right[..., 7] = 0.5, 0.5
+    assert losses.outside(x, left, within) == 0
+    assert losses.outside(x, right, within).item() == pytest.approx(0.5 / 8)
+
+
+def test_a_step_counts_change_outside_where_there_are_outlines(faces):
+    recipe = replace(
+        OURS,
+        generator=GeneratorShape(112, 8, 1),
+        judges=(JudgeShape(16, 8),),
+        judges_each_step=1,
+        batch=2,
+        judges_batch=2,
+        w_identity=0.0,
+        w_alike=0.0,
+        w_cycle=0.0,
+    )
+    trainer = Trainer(recipe, faces, [], Accelerator(cpu=True))
+    assert "outside" not in trainer.train_step()
+    faces.outlines = outlines_of(faces.crops)
+    assert trainer.train_step()["outside"] > 0
+    assert PAPER.w_outside == 0 < OURS.w_outside
+
+
+def test_outlines_are_kept_and_read_again_for_the_same_faces_alone(faces, tmp_path, monkeypatch):
+    runs.fill_outlines(faces, tmp_path / "outlines")
+    again, other = replace(faces, outlines=None), replace(faces, outlines=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "outlines_of", None)  # nobody is traced
+        runs.fill_outlines(again, tmp_path / "outlines")
+    assert torch.equal(again.outlines, faces.outlines)
+    other.labels = {**faces.labels, "gender": 1 - faces.labels["gender"]}
+    other.crops = faces.crops.flip(0)
+    runs.fill_outlines(other, tmp_path / "outlines")
+    assert torch.equal(other.outlines, region.outlines_of(other.crops)) and not torch.equal(
+        other.outlines, again.outlines
+    )
