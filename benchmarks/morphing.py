@@ -18,10 +18,10 @@ from typing import Any
 
 import click
 import numpy as np
-from facepriv_face_mixing import morph
 from shared import Benchmark, json_option, write_json
 
 from facepriv.cli.console import table
+from facepriv.faces import morph
 from facepriv.testing import specimens
 
 FACES_A_SECOND, TIMES_AS_FAST = 20, 3

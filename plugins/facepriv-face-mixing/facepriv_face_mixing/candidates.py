@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
+from facepriv.faces import morph
 from facepriv.schema import ATTRIBUTES, attribute
-from facepriv_face_mixing import morph
 from facepriv_face_mixing.gallery import Gallery
 from facepriv_face_mixing.mixing import mean_colour
 

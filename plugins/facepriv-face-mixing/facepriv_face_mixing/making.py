@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from facepriv.datasets.pack import Pack
 from facepriv.errors import DataError
+from facepriv.faces import morph
 from facepriv.faces.align import TEMPLATE
 from facepriv.faces.detect import locate
 from facepriv.schema import ATTRIBUTES
-from facepriv_face_mixing import morph
 from facepriv_face_mixing.gallery import Gallery
 
 #: An average of fewer people than this might still resemble one of them.

@@ -3,7 +3,7 @@
     shape    p = (1 - a) p_face + a p_other
     texture  x = (1 - b w) W(face -> p) + b w W(other -> p)
 
-W is the piecewise-affine warp of `facepriv_face_mixing.morph`; w is 1 within the face and falls to 0 at its hull, so
+W is the piecewise-affine warp of `facepriv.faces.morph`; w is 1 within the face and falls to 0 at its hull, so
 that hair, ears and background are the photo's own. A ring of fixed points around the face ends the warp: beyond it no
 pixel moves.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv_face_mixing import morph
+from facepriv.faces import morph
 
 Image = NDArray[np.float32]
 Points = NDArray[np.floating]

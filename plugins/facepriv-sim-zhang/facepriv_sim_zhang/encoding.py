@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from facepriv_face_mixing import morph
 from numpy.typing import NDArray
 
 from facepriv.contracts import resize_images
-from facepriv.faces import feather_mask
+from facepriv.faces import feather_mask, morph
 
 Float = NDArray[np.float32]
 

@@ -44,7 +44,7 @@ def test_mean_shape_needs_no_warp(face, encoding):
 
 def test_shape_is_taken_out_of_the_appearance(face, encoding):
     """The same face in two shapes gives nearly the same appearance."""
-    from facepriv_face_mixing import morph
+    from facepriv.faces import morph
 
     image, points = face
     other = (points + (encoding.mean_shape - points) * 0.7).astype(np.float32)
