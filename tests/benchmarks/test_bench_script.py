@@ -34,15 +34,8 @@ def told(bench, tmp_path):
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(
-    ("units", "bar"),
-    [
-        ("AMX", "at least 4: FALLS SHORT"),
-        ("AVX512_BF16", "at least 2: holds"),
-        ("", "no bar on this processor"),
-    ],
-)
-def test_the_generator_is_compared_with_three_others_in_turns(bench, told, monkeypatch, units, bar):
+@pytest.mark.parametrize("units", ["AMX", "AVX512_BF16", ""])
+def test_the_generator_is_compared_with_three_others_in_turns(bench, told, monkeypatch, units):
     monkeypatch.setattr(bench.bench_generator, "bfloat16_units", lambda kind: units)
     ran = []
 
@@ -63,7 +56,7 @@ def test_the_generator_is_compared_with_three_others_in_turns(bench, told, monke
     assert (found["differs"] > 1e-4) is bool(units)
     assert found["times_stargan"]["median"] == pytest.approx(12.5)
     assert "12.5 (12.5 to 12.5) times the faces/s of StarGAN; at least 10: holds" in output
-    assert f"3.0 (3.0 to 3.0) times the faces/s of its own eager float32; {bar}" in output
+    assert "3.0 (3.0 to 3.0) times the faces/s of its own eager float32; at least 4: FALLS SHORT" in output
     assert "2.5 (2.5 to 2.5) times the seconds of its convolutions; at most 2: FALLS SHORT" in output
 
 
