@@ -35,7 +35,7 @@ BACKENDS = ("opencv", "onnxrt")
 LOOK_EVERY = 0.2
 
 
-def apply(photos: Path, out: Path, workers: int, *, progress: bool = False) -> tuple[float, float | None]:
+def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tuple[float, float | None]:
     """Run ``facepriv apply`` as a user does; returns seconds, start-up included, and MiB at most where it is watched.
 
     Raises
@@ -48,7 +48,7 @@ def apply(photos: Path, out: Path, workers: int, *, progress: bool = False) -> t
     begun, peak = time.perf_counter(), None
     command = [sys.executable, "-m", "facepriv", *map(str, words)]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_bound(workers))
-    while progress and run.poll() is None:
+    while watch and run.poll() is None:
         used = memory(run.pid)
         peak = max(filter(None, (peak, used)), default=None)
         time.sleep(LOOK_EVERY)
@@ -152,7 +152,7 @@ def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
     for count in counts:
         folder = place / f"small-{count}"
         make_small(folder, count)
-        seconds, peak = apply(folder, place / "out", workers, progress=True)
+        seconds, peak = apply(folder, place / "out", workers, watch=True)
         runs.append({"files": count, "seconds": seconds, "memory_mib": peak})
         shutil.rmtree(folder)
         note(f"growth: {count} files")
