@@ -1,4 +1,4 @@
-"""Small pieces that our torch evaluators share: windows of the aligned crop, normalisation, inference face by face."""
+"""Helpers of our torch evaluators: windows of the aligned crop, normalisation, inference face by face."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Window(nn.Module):
 
 
 class ArcFaceWindow(Window):
-    """The square in which ArcFace-style matchers expect a face."""
+    """The square that ArcFace-style matchers expect."""
 
     def __init__(self) -> None:
         left, top, right, _ = arcface_window()
