@@ -62,7 +62,7 @@ def dlib_chips(images: Images, padding: float, size: int) -> NDArray[np.float32]
 
 
 def arcface_chips(images: Images, size: int = ARCFACE_SIZE) -> NDArray[np.float32]:
-    """Cut ArcFace's square out of aligned crops (N, S, S, 3); returns (N, size, size, 3) float32 in [0, 1]."""
+    """Cut ArcFace's square out of aligned crops (N, S, S, 3); return (N, size, size, 3) float32 in [0, 1]."""
     return cut(images, arcface_window(), size)
 
 

@@ -206,7 +206,7 @@ def _session(path: Path, written: int, threads: int) -> Any:
 
 
 def _fitting_input(session: Any, settings: OnnxSettings, model: object) -> tuple[str, Any]:
-    """Return the input's name and dtype; raises where the graph and the settings disagree."""
+    """Return the input's name and dtype; raise if the graph and the settings disagree."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise UsageError(f"{model}: takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}), expected one")

@@ -50,7 +50,7 @@ class Normalise(nn.Module):
 
 
 def run_each(module: nn.Module, images: Images, width: int) -> NDArray[np.float32]:
-    """Run `module` face by face, so that a face's result never depends on its batch; returns (N, width) float32."""
+    """Run `module` face by face, so that a face's result never depends on its batch; return (N, width) float32."""
     out = np.zeros((len(images), width), dtype=np.float32)
     device = next(module.buffers()).device
     with torch.inference_mode():

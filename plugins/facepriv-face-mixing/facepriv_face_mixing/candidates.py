@@ -31,9 +31,9 @@ def matching(gallery: Gallery, own: Classes, wanted: Classes) -> NDArray[np.intp
     ----------
     gallery : Gallery
     own, wanted : mapping
-        Attribute -> class of one face, -1 unknown. Where they differ, the gallery's face must be of the wanted class,
-        or an average of all classes if it has the wanted class of another such attribute. Its gender must always be the
-        wanted one.
+        Attribute -> class of one face, -1 unknown. Where they differ, the gallery's face must be of the wanted class.
+        It may be an average of all classes if another such attribute has the wanted class. Its gender must always be
+        the wanted one.
 
     Raises
     ------

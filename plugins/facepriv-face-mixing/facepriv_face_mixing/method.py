@@ -42,7 +42,7 @@ class FaceMixing(Perturber):
         If an alpha or the candidate policy is invalid.
     """
 
-    #: In tests, averages of another race or age hardly changed the classifiers' output for these: see the README.
+    #: In experiments, averages of another race or age hardly changed the classifiers' output for these: see the README.
     attributes: ClassVar[tuple[str, ...]] = ("gender",)
     crop_size: ClassVar[int] = 448
     needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "labels"})

@@ -4,8 +4,8 @@
     texture  x = (1 - b w) W(face -> p) + b w W(other -> p)
 
 W is the piecewise-affine warp of `facepriv.faces.morph`; w is 1 within the face and falls to 0 at its hull, so
-that hair, ears and background are the photo's own. A ring of fixed points around the face ends the warp: beyond it no
-pixel moves.
+that hair, ears and background are the photo's own. A ring of fixed points around the face ends the warp: no pixel
+beyond it moves.
 """
 
 from __future__ import annotations

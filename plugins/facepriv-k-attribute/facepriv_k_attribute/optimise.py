@@ -3,10 +3,10 @@
     minimise |d|   so that   z_t(v(x + d)) - max_k z_k(v(x + d)) >= m   for every attribute,   |d| <= budget
 
 z are a classifier's logits, t is the wanted class of a hidden attribute or the predicted one of a kept one, m the
-margin, and v small random views (shift, scale, rotation, blur, light), so that the result survives pasting, rounding,
-and repeated detection and alignment. Every demand is a hinge, which is 0 if met. A step follows their sum's gradient
-down to where its linearisation is 0 (Polyak's step, with one demand DeepFool's). No rate needs tuning, and the change
-stays close to the smallest one.
+margin, and v small random views (shift, scale, rotation, blur, light). With views the result survives pasting,
+rounding, and repeated detection and alignment. Every demand is a hinge, which is 0 if met. A step follows their sum's
+gradient down to where its linearisation is 0 (Polyak's step, with one demand DeepFool's). No rate needs tuning, and the
+change stays close to the smallest one.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Work:
     judges, pool : list of int
         Indices of the judges, and of the judges of earlier rounds, that teach G.
     real : tuple of Tensor and dict, or None
-        Other faces and their classes, for the judges; None where there are none.
+        Other faces and their classes, for the judges; None if there are none.
     """
 
     faces: Tensor

@@ -152,7 +152,7 @@ def opened(
 class Run:
     """The training of one method in the folder `out`, resumed from a checkpoint if there is one.
 
-    Otherwise it begins with `start`: a weights file for the generator, or the folder of another run of this family,
+    Otherwise it starts from `start`: a weights file for the generator, or the folder of another run of this family,
     with all its networks and at its step.
 
     Parameters

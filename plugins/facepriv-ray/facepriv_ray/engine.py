@@ -80,7 +80,7 @@ class RayEngine(Engine):
         self._ours.close()
 
     def start(self) -> dict[str, Any]:
-        """Connect, and build the pipeline once on some node; returns its description.
+        """Connect, and build the pipeline once on some node; return its description.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class _Supervisor:
 
 
 def _describe(setup: WorkerSetup) -> dict[str, Any] | FaceprivError:
-    """Build the pipeline on a node for its description; an error comes as a value."""
+    """Build the pipeline on a node for its description; return an error as a value."""
 
     def describe() -> Iterator[dict[str, Any]]:
         with LocalEngine(setup, 1) as engine:

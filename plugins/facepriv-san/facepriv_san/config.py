@@ -100,8 +100,8 @@ MEMBERS = {"san": 1, "ensemble-san": 3, "flow-san": 3}
 def member(recipe: Recipe, method: str, number: int, members: int) -> Recipe:
     """Return the recipe of network `number`, from 0.
 
-    The networks of an ensemble differ in judges (every judge teaches one of them), in these judges' training faces, in
-    prototypes (by gender for the first, by age group and race for the others) and in seed. Those of a flow use all
+    The networks of an ensemble differ in seed, in judges (every judge teaches one of them) and in these judges'
+    training faces. The first uses prototypes by gender, the others by age group and race. Those of a flow use all
     judges, which have already learnt on the networks before.
     """
     if method == "ensemble-san":

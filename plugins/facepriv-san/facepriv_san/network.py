@@ -76,7 +76,7 @@ class San(nn.Module):
         combined = torch.block_diag(*[features.flatten(1)] * 4)[:, :, None, None]
         y = F.conv2d(F.leaky_relu(y, _SLOPE, inplace=True), combined)
         height, width = x.shape[2:]
-        # An odd output's window begins one pixel later than an even one's.
+        # An odd output's window starts one pixel after an even one's.
         phases = [y[:, 2 * a + b, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)]
         return F.pixel_shuffle(torch.stack(phases, 1), 2)
 
