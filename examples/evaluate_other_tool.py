@@ -1,4 +1,4 @@
-"""Evaluates a tool that knows nothing of facepriv: here Pillow's Gaussian blur, into a second folder.
+"""Evaluates a tool that is independent of facepriv: here Pillow's Gaussian blur, into a second folder.
 
     python examples/evaluate_other_tool.py photos blurred --labels labels.csv --radius 3
 

@@ -1,10 +1,10 @@
-"""Judges with a face matcher of your own: an ONNX file in the manner of ArcFace (112 x 112 in, an embedding out).
+"""Evaluates with your own face matcher: an ONNX file like ArcFace (112 x 112 input, an embedding as output).
 
     python examples/own_matcher.py arcface.onnx "trained on WebFace600K" photos protected --labels labels.csv
 
-Writes what facepriv must know of the file beside it (unless that stands there), and lets it judge under the name
-`mine`; on the command line that is `--matcher mine=onnx --set mine.model=arcface.onnx`. An estimator goes alike:
-`--estimator`, with the settings that the page of facepriv-estimators lists.
+Writes the model's settings file beside it (unless it exists), and evaluates with the model under the name `mine`; on
+the command line that is `--matcher mine=onnx --set mine.model=arcface.onnx`. For an estimator use `--estimator`, with
+the settings listed on the page of facepriv-estimators.
 """
 
 import subprocess

@@ -3,9 +3,9 @@
     python examples/run_onnx.py privacynet.onnx crop.png -o changed.png --want gender=male,race=white,age=young
     python examples/run_onnx.py privacynet.onnx photo.jpg -o changed.png --want ... --points 255,104,237,105,...
 
-Without --points the picture is an aligned crop. With them (five points as the file's metadata `alignment` lists them,
+Without --points the picture is an aligned crop. With them (five points in the order of the file's metadata `alignment`,
 x,y,x,y,... in pixels) it is a photo: the face is cut out, changed, and the change is added to the photo, enlarged.
-Name a class for every attribute: the face's own where nothing is to change.
+Name a class for every attribute: the face's own if it is not to change.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from PIL import Image
 
 
 def label_vector(schema, wanted):
-    """One-hot blocks (1, V) float32 in the schema's order; an attribute that is not named is unknown, zeros."""
+    """One-hot blocks (1, V) float32 in the schema's order; a missing attribute is unknown, all zeros."""
     classes = {attribute["name"]: attribute["classes"] for attribute in schema}
     for name, value in wanted.items():
         if value not in classes.get(name, ()):
@@ -29,7 +29,7 @@ def label_vector(schema, wanted):
 
 
 def similarity(source, destination):
-    """Rotation, scale and shift (2, 3) that takes `source` (K, 2) nearest to `destination`."""
+    """Rotation, scale and shift (2, 3) that best maps `source` (K, 2) to `destination`."""
     a, b = source @ (1, 1j), destination @ (1, 1j)
     centred = a - a.mean()
     m = np.vdot(centred, b - b.mean()) / np.vdot(centred, centred)
@@ -58,7 +58,7 @@ def add(photo, change, matrix):
 
 
 def main():
-    """Read the call, change one face, write the picture."""
+    """Parse the arguments, change one face, write the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("picture")

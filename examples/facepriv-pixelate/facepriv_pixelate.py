@@ -5,7 +5,7 @@ import numpy as np
 from facepriv.contracts import Perturber
 from facepriv.hookspecs import Descriptor, hookimpl
 
-FACEPRIV_CONTRACT = 2  # the version of facepriv's contract that this plugin is written for
+FACEPRIV_CONTRACT = 2  # the version of facepriv's plugin contract
 CELLS = 8  # cells along a side of the crop at full strength
 
 
@@ -30,7 +30,7 @@ class Pixelate(Perturber):
 
     def _perturb(self, faces, source, target, strength, rngs):
         size = faces.images.shape[1]
-        # The number of cells falls from one a pixel to CELLS, by the same factor for each step of strength.
+        # The number of cells falls from one per pixel to CELLS, by the same factor for each step of strength.
         cells = max(1, round(size * (min(CELLS, size) / size) ** strength))
         edges = np.linspace(0, size, cells + 1).round().astype(int)
         sides = np.diff(edges)

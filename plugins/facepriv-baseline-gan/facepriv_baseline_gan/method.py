@@ -18,12 +18,12 @@ BASELINE = Variant(
 
 
 class BaselineGan(PrivacyNet):
-    """Hides gender, race or age from classifiers, and does not ask whether a matcher still knows the face.
+    """Hides gender, race or age from classifiers, without preserving the match with the original face.
 
     Parameters
     ----------
     weights : path-like or None
-        A generator's weights file; None: the one that the package ships.
+        A generator's weights file; None: the packaged one.
     precision : {"fastest", "float32"}
         See `PrivacyNet`.
     """

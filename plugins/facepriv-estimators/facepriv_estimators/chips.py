@@ -1,4 +1,4 @@
-"""What other people's models want to see of a face, cut out of our aligned crop: dlib's chip, or ArcFace's square."""
+"""The face regions that third-party models expect, cut out of our aligned crop: dlib's chip, or ArcFace's square."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from facepriv.faces.align import TEMPLATE, chip_window
 
 #: Side of the square in which ArcFace-style matchers align a face, in pixels.
 ARCFACE_SIZE = 112
-# Where that alignment puts the two eye centres, in pixels whose centres are whole numbers (insightface's template):
-# the eye on the left of the picture, the one on the right.
+# The two eye centres in that alignment, in pixels with centres at whole numbers (insightface's template): the eye on
+# the left of the picture, then the one on the right.
 _ARCFACE_EYES = np.array([(38.2946, 51.6963), (73.5318, 51.5014)])
 # TEMPLATE: outer and inner corner of the eye on the right, the same on the left, nose base.
 _OUR_EYES = np.array([TEMPLATE[2:4].mean(axis=0), TEMPLATE[0:2].mean(axis=0)])
@@ -24,9 +24,9 @@ def arcface_window() -> Window:
     """Return (left, top, right, bottom) of ArcFace's square in our crop, as shares of the crop's side.
 
     ArcFace fits five points (eye centres, nose tip, mouth corners) in every face. Our crop is already upright and
-    scaled by eye corners and nose base, so that here one fixed window serves all faces: the one whose eye centres,
-    on average, lie where ArcFace wants them. What is lost is the single face's own nose and mouth. The top of the
-    square, 2 to 3 of its 112 rows, lies above our crop and repeats its border.
+    scaled by eye corners and nose base, so one fixed window serves all faces. It places the average eye centres at
+    ArcFace's positions, and ignores each face's nose and mouth. The top of the square, 2 to 3 of its 112 rows, lies
+    above our crop and repeats its border.
     """
     eyes = (_ARCFACE_EYES + 0.5) / ARCFACE_SIZE
     side = (_OUR_EYES[1, 0] - _OUR_EYES[0, 0]) / (eyes[1, 0] - eyes[0, 0])
@@ -53,8 +53,8 @@ def dlib_chips(images: Images, padding: float, size: int) -> NDArray[np.float32]
     """
     check_images(images)
     start, stop = chip_window(padding)
-    # dlib lays the chip's outermost samples onto the window's first and last pixel centres, so that the chip reaches
-    # half a sample less one half pixel beyond the window: 2 % of a chip of 32 pixels, which its networks do see.
+    # dlib places the chip's outermost samples on the window's first and last pixel centres. The chip thus extends half
+    # a sample less half a pixel beyond the window: 2 % of a chip of 32 pixels, which affects its networks.
     pixels = (stop - start) * images.shape[1]
     over = (stop - start) * ((1 - 1 / pixels) * size / (size - 1) - 1) / 2
     start, stop = max(0.0, start - over), min(1.0, stop + over)
@@ -62,14 +62,14 @@ def dlib_chips(images: Images, padding: float, size: int) -> NDArray[np.float32]
 
 
 def arcface_chips(images: Images, size: int = ARCFACE_SIZE) -> NDArray[np.float32]:
-    """Cut ArcFace's square out of aligned crops (N, S, S, 3); returns (N, size, size, 3) float32 in [0, 1]."""
+    """Cut ArcFace's square out of aligned crops (N, S, S, 3); return (N, size, size, 3) float32 in [0, 1]."""
     return cut(images, arcface_window(), size)
 
 
 def cut(images: Images, window: Window, size: int) -> NDArray[np.float32]:
     """Cut a square window (shares of the crop's side) and resize it; beyond the crop its border repeats.
 
-    Shrinking averages over what each sample covers, much as dlib's image pyramid does; enlarging is bicubic.
+    Shrinking averages over the area of each sample, much like dlib's image pyramid; enlarging is bicubic.
     """
     check_images(images)
     side = images.shape[1]
@@ -83,5 +83,5 @@ def cut(images: Images, window: Window, size: int) -> NDArray[np.float32]:
         for c in range(3):
             plane = Image.fromarray(np.ascontiguousarray(framed[:, :, c]))
             out[n, :, :, c] = np.asarray(plane.resize((size, size), method, box=box))
-    # Bicubic rings beyond the range at hard edges.
+    # Bicubic interpolation overshoots the range at hard edges.
     return np.clip(out, 0, 1, out=out)

@@ -1,4 +1,4 @@
-"""dlib's face descriptor (King, 2017) as a matcher: a residual network of 29 layers, 128 numbers a face."""
+"""dlib's face descriptor (King, 2017) as a matcher: a residual network of 29 layers, 128 numbers per face."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from facepriv_estimators.chips import dlib_chips
 if TYPE_CHECKING:
     from facepriv_estimators.dlib_network import DlibResNet
 
-#: dlib's padding of the chip that the network was trained on.
+#: dlib's padding of the training chips.
 CHIP_PADDING = 0.25
-#: The score of two faces at dlib's own threshold, a distance of 0.6: at or above it, dlib calls them one person.
+#: The score at dlib's own threshold, a distance of 0.6: at or above it, dlib treats two faces as one person.
 SAME_PERSON = 0.4
 
 
 class DlibMatcher(FaceMatcher):
     """dlib's 128-d face descriptor; the score is one minus the Euclidean distance, higher = same person.
 
-    It is the network that the package ``face_recognition`` uses, and nothing in facepriv is trained against it.
+    The package ``face_recognition`` uses the same network. No part of facepriv is trained against it.
     """
 
     trained_on: ClassVar[str] = (

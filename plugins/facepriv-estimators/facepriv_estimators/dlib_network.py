@@ -1,6 +1,6 @@
 """dlib's face descriptor network as a torch module, with the weights of dlib's own file.
 
-dlib runs it in about a tenth of a second a face on one CPU thread, torch about nine times as fast, with the same
+dlib takes about a tenth of a second per face on one CPU thread; torch is about nine times as fast, with the same
 descriptors to six digits. The architecture is that of dlib's ``dnn_face_recognition_ex``: 29 convolutions, each
 followed by a scale and a shift, which are folded into it here.
 """
@@ -22,7 +22,7 @@ from facepriv.errors import WeightsError
 CHIP_SIZE = 150
 #: Width of the descriptor.
 WIDTH = 128
-# The mean of each colour that dlib subtracts from bytes before it divides by 256.
+# The mean of each colour; dlib subtracts it from bytes, then divides by 256.
 _MEAN = (122.782, 117.001, 104.298)
 # (channels, halves the resolution first) of each residual block.
 _BLOCKS = (
@@ -35,7 +35,7 @@ _BLOCKS = (
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around a shortcut; what is smaller is filled up with zeros, as dlib's ``add_prev`` does."""
+    """Two 3x3 convolutions around a shortcut; the smaller operand is padded with zeros, as in dlib's ``add_prev``."""
 
     def __init__(self, inside: int, outside: int, halves: bool) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def load(path: Path) -> DlibResNet:
         If the file does not hold this network.
     """
     data = path.read_bytes()
-    # The random weights that it starts from must not move the caller's generator.
+    # The random initial weights must not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
         net = DlibResNet()
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
@@ -114,7 +114,7 @@ def _fold(module: nn.Conv2d, kernel: NDArray[np.float32], scale: NDArray[np.floa
 def _tensors(data: bytes, layer: bytes, numbers_before: int = 0) -> Iterator[NDArray[np.float32]]:
     """Yield the parameters of every layer of a kind, in the order of the network.
 
-    dlib writes a layer as its name, some numbers of it, then its parameters: a version, four sizes, the values.
+    dlib stores a layer as its name, some numbers, then its parameters: a version, four sizes, the values.
     """
     name = bytes([len(layer)]) + layer
     at = data.find(name)

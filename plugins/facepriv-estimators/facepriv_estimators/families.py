@@ -1,4 +1,4 @@
-"""The families as estimators: weights from the package, one attribute each, loaded once a process."""
+"""The families as estimators: weights from the package, one attribute each, loaded once per process."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from facepriv_estimators.networks import FAMILIES, FamilyA, mirrored
 from facepriv_estimators.torch_models import run_each
 
 PACKAGE = "facepriv_estimators.weights"
-#: Side of the crops that the families were trained on.
+#: Side of the families' training crops.
 TRAINED_SIZE = 112
-#: Distance, in probability of the two likeliest classes and in years from a border between groups, above which
-#: bfloat16 settles a class; benchmarks/estimators.py counts the classes that come out otherwise.
+#: Margins above which the bfloat16 result is final: between the probabilities of the two likeliest classes, and in
+#: years from a border between groups. benchmarks/estimators.py counts the classes that still differ.
 SURE, SURE_YEARS = 0.1, 1.0
 
 
 def architecture(family: str) -> str:
-    """Return the name that a family's weights file carries."""
+    """Return the name in a family's weights file."""
     return f"estimators-family-{family}"
 
 
 @cache
 def load_family(family: str) -> tuple[nn.Module, Weights]:
-    """Return a family's network, ready for inference, and the weights file it came from."""
+    """Return a family's network, ready for inference, and its weights file."""
     path = packaged_weights(PACKAGE, f"family_{family}")
     weights = load_weights(path, framework="torch", architecture=architecture(family))
-    # Building a network draws first weights; the caller's random state must not move.
+    # Initialising a network draws random weights; the caller's random state must not change.
     with torch.random.fork_rng(devices=[]):
         net = FAMILIES[family]()
     net.load_state_dict(weights.tensors)
@@ -48,7 +48,7 @@ def load_family(family: str) -> tuple[nn.Module, Weights]:
 
 @cache
 def _columns(family: str, short: bool) -> Columns:
-    """Return a family's network as predictions run it, its trunk in bfloat16 where it is to be `short`."""
+    """Return a family's network for predictions, its trunk in bfloat16 if `short`."""
     net = load_family(family)[0]
     if isinstance(net, FamilyA) and can_fuse():
         net = copy.deepcopy(net)
@@ -70,7 +70,7 @@ class Columns(nn.Module):
 
 
 class GroupLogits(nn.Module):
-    """A family's output as class logits by attribute, age in its groups: what a generator is trained against."""
+    """A family's output as class logits by attribute, age in its groups: used to train generators."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class GroupLogits(nn.Module):
 
 
 class RankLogits(nn.Module):
-    """A family's output with age as it was learnt, in ranks: for training that treats age as ordered."""
+    """A family's output with age in ranks, as in its own training: for training that treats age as ordered."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class RankLogits(nn.Module):
 
 
 class OneAttribute(nn.Module):
-    """One attribute's logits out of a module that gives a dict of them."""
+    """One attribute's logits from a module that returns a dict of them."""
 
     def __init__(self, joint: nn.Module, attribute: str) -> None:
         super().__init__()
@@ -114,15 +114,15 @@ _COLUMNS = {GENDER.name: slice(0, 2), RACE.name: slice(2, 6), AGE.name: slice(6,
 
 
 class FamilyEstimator(AttributeEstimator):
-    """One attribute as seen by family A or B.
+    """One attribute, estimated by family A or B.
 
     Parameters
     ----------
     family : {"a", "b"}
-        A: MobileFaceNet's trunk, may serve training. B: a small residual network from random weights, only ever an
+        A: MobileFaceNet's trunk, may be used in training. B: a small residual network from random weights, always an
         unseen evaluator.
     attribute : {"gender", "race", "age"}
-        What it estimates; age in years, by CORAL.
+        The estimated attribute; age in years, by CORAL.
     """
 
     def __init__(self, family: str, attribute: str) -> None:
@@ -131,13 +131,13 @@ class FamilyEstimator(AttributeEstimator):
         self.output = "years" if ATTRIBUTES[attribute].thresholds else "probabilities"  # type: ignore[misc]
 
     def info(self) -> dict[str, Any]:
-        """Return the weights' hash and what they were trained on."""
+        """Return the weights' hash and their training data."""
         weights = load_family(self.family)[1]
         return {"weights": weights.sha256, "trained_on": weights.metadata.provenance.trained_on}
 
     @property
-    def trained_on(self) -> str:  # type: ignore[override]  # the file knows
-        """Data sets and half, as the weights file says."""
+    def trained_on(self) -> str:  # type: ignore[override]  # read from the file
+        """Data sets and half, from the weights file."""
         return load_family(self.family)[1].metadata.provenance.trained_on
 
     def torch_module(self) -> nn.Module:
@@ -145,7 +145,7 @@ class FamilyEstimator(AttributeEstimator):
         return OneAttribute(self.joint_module(), self.attribute)
 
     def joint_module(self) -> nn.Module:
-        """Return the differentiable module of all attributes at the price of one: crops to a dict of class logits."""
+        """Return the differentiable module of all attributes in one pass: crops to a dict of class logits."""
         return GroupLogits(load_family(self.family)[0])
 
     def ranked_module(self) -> nn.Module:
@@ -157,10 +157,10 @@ class FamilyEstimator(AttributeEstimator):
         return self._predict(images, short=False)
 
     def classes(self, images: Images) -> NDArray[np.int64]:
-        """Return the classes of what `predict` says, (N,) int64; see `AttributeEstimator.classes`.
+        """Return the classes of `predict`'s result, (N,) int64; see `AttributeEstimator.classes`.
 
-        Family A reads most of them off bfloat16, where the processor multiplies it, which is quicker: only what lies
-        so near a border between classes that rounding could change the answer is asked in float32.
+        On processors with bfloat16 multiplication, family A first predicts in bfloat16, which is faster. Only faces
+        near a border between classes, where rounding could change the result, are predicted again in float32.
         """
         if not (self.family == "a" and can_fuse() and multiplies_bfloat16("cpu")):
             return super().classes(images)
@@ -178,14 +178,14 @@ class FamilyEstimator(AttributeEstimator):
     def _predict(self, images: Images, *, short: bool) -> NDArray[np.float32]:
         width = sum(len(attribute(name).classes) for name in ("gender", "race")) + 1
         if images.shape[1] != TRAINED_SIZE:
-            # The windows interpolate between four pixels: a finer crop would alias, and look sharper than any learnt.
+            # The windows interpolate between four pixels: a finer crop would alias, and look sharper than in training.
             images = np.clip(resize_images(images, TRAINED_SIZE), 0, 1)
         columns = _run(self.family, images, width, short)[:, _COLUMNS[self.attribute]]
         return columns[:, 0] if self.output == "years" else columns
 
 
 def _run(family: str, images: Images, width: int, short: bool) -> NDArray[np.float32]:
-    """Run a family once for all three attributes that are asked of the same crops in a row."""
+    """Run a family once for successive requests of its three attributes on the same crops."""
     key, last = (family, images.shape, images.tobytes()), _last[short]
     if last.get("key") != key:
         last.update(key=key, columns=run_each(_columns(family, short), images, width))

@@ -1,6 +1,6 @@
 """MobileFaceNet's trunk for prediction on a CPU: convolution, bias and activation in one pass of oneDNN.
 
-Where a build of torch lacks the operators, the plain trunk runs.
+If a build of torch lacks the operators, the plain trunk runs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Block:
 
 
 class Trunk(nn.Module):
-    """What `MobileFaceNet.features` computes, but for rounding, and without gradients.
+    """`MobileFaceNet.features` without gradients; the result differs only by rounding.
 
-    It is given always as many images, a face and its mirror image: the weights are laid out for the first ones' shape.
-    Only itself is a module of torch: its many small layers would spend much of the time on being called.
+    Its input is always two images, a face and its mirror image: the weights are arranged for the first input's shape.
+    Its layers are no torch modules, because module calls would take much of the time of many small layers.
     """
 
     def __init__(self, plain: MobileFaceNet) -> None:

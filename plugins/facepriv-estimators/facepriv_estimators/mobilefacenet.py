@@ -1,6 +1,6 @@
 """MobileFaceNet (Chen et al., CCBR 2018) as a torch module, with the weights of a published ONNX file.
 
-The file has its batch norms folded into the convolutions, so the network here is convolutions with biases.
+The file has its batch norms folded into the convolutions, so this network has convolutions with biases only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _conv(
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise, project; with a shortcut where shapes allow."""
+    """Expand, depthwise, project; with a shortcut if the shapes allow it."""
 
     def __init__(self, inside: int, outside: int, expansion: int, stride: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class MobileFaceNetMatcher(FaceMatcher):
     Parameters
     ----------
     path : path-like
-        The ONNX file. It is not shipped: it serves training, as the matcher that a generator sees.
+        The ONNX file. It is not shipped: it is the matcher used to train generators.
     """
 
     trained_on: ClassVar[str] = "MS-Celeb-1M (published weights, Apache-2.0)"

@@ -1,6 +1,6 @@
 """The two families of attribute networks: different architectures, one output form.
 
-A network takes aligned crops (N, 3, S, S) in [0, 1] and gives a dict: ``gender`` (N, 2) and ``race`` (N, 4) logits,
+A network takes aligned crops (N, 3, S, S) in [0, 1] and returns a dict: ``gender`` (N, 2) and ``race`` (N, 4) logits,
 ``age`` (N, `facepriv.training.ordinal.AGE_RANKS`) logits of "older than r years".
 """
 
@@ -17,7 +17,7 @@ from facepriv_estimators.torch_models import Normalise, Window
 
 
 def mirrored(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """What a network says of faces (N, 3, S, S) and their mirror images, on average.
+    """Average a network's predictions on faces (N, 3, S, S) and their mirror images.
 
     Returns ``gender`` (N, 2) and ``race`` (N, 4) probabilities, and ``years`` (N,).
     """

@@ -15,13 +15,13 @@ from facepriv.schema import ATTRIBUTES
 from facepriv_estimators.chips import arcface_chips, dlib_chips
 from facepriv_estimators.onnx_settings import EstimatorSettings, OnnxSettings, read_settings
 
-#: The oldest age that an estimator gives, in years.
+#: The highest age that an estimator returns, in years.
 OLDEST = 120.0
 _DTYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class _OnnxFile:
-    """What estimator and matcher share: where the model lies, and its settings."""
+    """Base class of estimator and matcher: the model's path and its settings."""
 
     _kind: ClassVar[type[OnnxSettings]] = OnnxSettings
 
@@ -32,12 +32,12 @@ class _OnnxFile:
 
     @cached_property
     def told(self) -> Any:
-        """The checked settings: `OnnxSettings`, or of an estimator `EstimatorSettings`."""
+        """The checked settings: `OnnxSettings`, or `EstimatorSettings` for an estimator."""
         return read_settings(self._kind, self.model, self.settings, self.fields)
 
     @property
     def trained_on(self) -> str:
-        """What the settings say that it was trained on."""
+        """The training data given in the settings."""
         return self.told.trained_on
 
 
@@ -49,27 +49,26 @@ class OnnxEstimator(_OnnxFile, AttributeEstimator):
     model : path-like
         The ONNX file: one input, a batch of any size or of one.
     settings : path-like, optional
-        Its TOML or JSON settings file; by default the one beside it.
+        Its TOML or JSON settings file; by default the one beside the model.
     **fields
-        Fields of `EstimatorSettings`; they win over the file's.
+        Fields of `EstimatorSettings`; they override the file's.
 
     Notes
     -----
-    Nothing is read before the first use. Faces go through the model one by one, so that an answer never depends on the
-    batch. Errors are raised on first use: `UsageError` for a wrong setting, `WeightsError` for a model that cannot be
-    read.
+    No file is read before the first use. The model processes faces one by one, so a result never depends on the batch.
+    Errors are raised on first use: `UsageError` for a wrong setting, `WeightsError` for an unreadable model.
     """
 
     _kind = EstimatorSettings
 
     @property
     def attribute(self) -> str:  # type: ignore[override]
-        """The attribute that it estimates."""
+        """The estimated attribute."""
         return self.told.attribute
 
     @property
     def output(self) -> Literal["probabilities", "years"]:  # type: ignore[override]
-        """What `predict` returns."""
+        """The form of `predict`'s result."""
         return "years" if self.told.gives_years else "probabilities"
 
     def predict(self, images: Images) -> NDArray[np.float32]:
@@ -85,18 +84,18 @@ class OnnxMatcher(_OnnxFile, FaceMatcher):
     model, settings
         As for `OnnxEstimator`.
     **fields
-        Fields of `OnnxSettings`; they win over the file's.
+        Fields of `OnnxSettings`; they override the file's.
     """
 
     def embed(self, images: Images) -> NDArray[np.float32]:
-        """Return (N, D) float32 as the model gives them; a row that is not finite becomes all NaN, not acquired."""
+        """Return the model's output (N, D) float32; a row that is not finite becomes all NaN, not acquired."""
         out = run(self.model, self.told, images)
         out[~np.isfinite(out).all(axis=1)] = np.nan
         return out
 
 
 def model_input(images: Images, settings: OnnxSettings) -> NDArray[np.float32]:
-    """Turn aligned crops (N, S, S, 3) into what the model takes: (N, 3, size, size) or (N, size, size, 3)."""
+    """Turn aligned crops (N, S, S, 3) into the model's input: (N, 3, size, size) or (N, size, size, 3)."""
     if settings.align == "arcface":
         chips = arcface_chips(images, settings.size)
     else:
@@ -109,7 +108,7 @@ def model_input(images: Images, settings: OnnxSettings) -> NDArray[np.float32]:
 
 
 def run(model: str | Path, settings: OnnxSettings, images: Images) -> NDArray[np.float32]:
-    """Run a model face by face and return the numbers that count, (N, D) float32.
+    """Run a model face by face and return the selected output numbers, (N, D) float32.
 
     Raises
     ------
@@ -119,7 +118,7 @@ def run(model: str | Path, settings: OnnxSettings, images: Images) -> NDArray[np
         If the model cannot be read or run.
     """
     if not len(images):
-        # How many numbers a model gives is known for certain only from what it gives.
+        # The size of a model's output is certain only after a run.
         return run(model, settings, np.zeros((1, settings.size, settings.size, 3), dtype=np.float32))[:0]
     session = _session(*_identity(Path(model)), settings.threads)
     entry, dtype = _fitting_input(session, settings, model)
@@ -153,13 +152,13 @@ def interpret(numbers: NDArray[np.float32], settings: EstimatorSettings, model: 
     if settings.ages:
         return (shares @ np.asarray(settings.ages)).astype(np.float32)
     ours = ATTRIBUTES[settings.attribute].classes
-    # The tiny term decides for equal chances where all that the model says falls into columns left out.
+    # The tiny term gives equal probabilities if all of the model's output is in columns left out.
     summed = np.stack([shares[:, [m == c for m in meanings]].sum(axis=1) for c in ours], axis=1) + 1e-12
     return (summed / summed.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _shares(values: NDArray[np.float64], kind: str, model: object) -> NDArray[np.float64]:
-    """Probabilities (N, D) that sum to 1; one single column becomes two, the second its own."""
+    """Probabilities (N, D) that sum to 1; a single column becomes two, with its value in the second."""
     if kind == "logits":
         if values.shape[1] == 1:
             values = np.hstack([np.zeros_like(values), values])
@@ -183,7 +182,7 @@ def _columns(row: NDArray[np.float32], settings: OnnxSettings, model: object) ->
 
 
 def _identity(path: Path) -> tuple[Path, int]:
-    """Return what tells one model from another: its path, and when it was written."""
+    """Return a model's cache key: its path and its time of modification."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give an ONNX model")
     return path.absolute(), path.stat().st_mtime_ns
@@ -191,7 +190,7 @@ def _identity(path: Path) -> tuple[Path, int]:
 
 @lru_cache(maxsize=16)
 def _session(path: Path, written: int, threads: int) -> Any:
-    """Load a model; once a process, unless it is written anew."""
+    """Load a model once per process, and again if its file changes."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # Windows' own; on other systems the variable in facepriv/__init__.py counts
@@ -207,7 +206,7 @@ def _session(path: Path, written: int, threads: int) -> Any:
 
 
 def _fitting_input(session: Any, settings: OnnxSettings, model: object) -> tuple[str, Any]:
-    """Return the input's name and dtype; raises where the graph and the settings disagree."""
+    """Return the input's name and dtype; raise if the graph and the settings disagree."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise UsageError(f"{model}: takes {len(inputs)} inputs ({', '.join(i.name for i in inputs)}), expected one")
@@ -216,7 +215,7 @@ def _fitting_input(session: Any, settings: OnnxSettings, model: object) -> tuple
         raise UsageError(f"{model}: takes {entry.type}, expected one of {', '.join(_DTYPES)}")
     size = settings.size
     wanted = (1, 3, size, size) if settings.layout == "nchw" else (1, size, size, 3)
-    # A dimension of the graph that is no number may be anything.
+    # A dimension of the graph that is not a number may have any size.
     fits = len(entry.shape) == 4 and all(
         not isinstance(have, int) or have == want for have, want in zip(entry.shape, wanted, strict=True)
     )

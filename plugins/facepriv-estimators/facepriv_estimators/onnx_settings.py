@@ -1,7 +1,7 @@
-"""What facepriv must be told of an ONNX model: how it wants its faces, and what its numbers mean.
+"""The settings of an ONNX model: the form of its input, and the meaning of its output.
 
-The settings stand in a TOML or JSON file beside the model (``arcface.onnx``, ``arcface.toml``), or are given as
-keywords; keywords win. Every field is checked, and an error names the file, the field and what it may be.
+The settings are in a TOML or JSON file beside the model (``arcface.onnx``, ``arcface.toml``), or are given as keywords,
+which take precedence. Every field is checked, and an error names the file, the field and its allowed values.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SUFFIXES = (".toml", ".json")
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxSettings:
-    """The input of a model, and which of its numbers count; all that a matcher needs.
+    """The input of a model, and the part of its output to use; sufficient for a matcher.
 
     Parameters
     ----------
     size : int
         Side of the square input in pixels.
     trained_on : str
-        On what it was trained, in words: whether it may judge a method as an unseen model hangs on this.
+        Description of its training data. Whether it counts as an unseen model for a method depends on this.
     align : {"dlib", "arcface"}
         dlib's face chip with `padding`, or the square of ArcFace's five-point alignment (`arcface_window`).
     padding : float
@@ -43,14 +43,14 @@ class OnnxSettings:
     white : float
         The value of white before normalisation: 1 or 255.
     mean, std : tuple of 3 float
-        The input is (pixel - mean) / std, a channel each in the input's own order; one number stands for three.
+        The input is (pixel - mean) / std, one value per channel in the input's own order; one number stands for three.
     output : str
-        Name of the model's output; may be left out where there is only one.
+        Name of the model's output; optional if there is only one.
     columns : tuple of int or None
-        [start, stop) of the output's numbers that count; all by default. FairFace: race [0, 7], gender [7, 9],
+        [start, stop) of the output's numbers to use; all by default. FairFace: race [0, 7], gender [7, 9],
         age [9, 18].
     threads : int
-        Threads within one operator; more than one may change the last bits from machine to machine.
+        Threads within one operator; with more than one the last bits may differ between machines.
     """
 
     size: int
@@ -69,21 +69,21 @@ class OnnxSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatorSettings(OnnxSettings):
-    """What an estimator's numbers mean.
+    """The meaning of an estimator's output.
 
     Parameters
     ----------
     attribute : str
         gender, race or age.
     kind : {"probabilities", "logits", "years"}
-        ``logits`` go through a softmax. One single column of either stands for the second of two classes (a sigmoid
-        then). ``years``: one column holds the age.
+        A softmax is applied to ``logits``. A single column of either is the second of two classes (with a sigmoid for
+        logits). ``years``: one column holds the age.
     classes : tuple of str
-        The attribute's class for each column. A class may stand more than once (its probabilities are added); ``""``
-        leaves a column out, and the others are scaled to sum to 1.
+        The attribute's class for each column. A class may occur more than once (its probabilities are added); ``""``
+        omits a column, and the others are scaled to sum to 1.
     ages : tuple of float
-        Instead of `classes`, where the columns are ages or age groups: the years that each stands for. The estimate
-        is then their mean, weighted by the probabilities.
+        Instead of `classes`, if the columns are ages or age groups: the years of each column. The estimate is then
+        their mean, weighted by the probabilities.
     scale : float
         Years in one unit of a ``years`` output, for models that give an age in [0, 1].
     """
@@ -96,7 +96,7 @@ class EstimatorSettings(OnnxSettings):
 
     @property
     def gives_years(self) -> bool:
-        """Whether the estimate is an age in years, and not probabilities."""
+        """Whether the estimate is an age in years instead of probabilities."""
         return self.kind == "years" or bool(self.ages)
 
 
@@ -115,12 +115,12 @@ def read_settings(kind: type[S], model: str | Path, sidecar: str | Path | None, 
     sidecar : path-like or None
         Its settings file; None: the model's name with the suffix .toml or .json, if there is one.
     given : mapping
-        Settings that win over the file's.
+        Settings that override the file's.
 
     Raises
     ------
     UsageError
-        If the file cannot be read, or a field is unknown, missing or wrong; the text says what it may be.
+        If the file cannot be read, or a field is unknown, missing or wrong; the message lists the allowed values.
     """
     path = _find(Path(model), sidecar)
     told = {name: (value, path) for name, value in _load(path).items()} if path else {}
@@ -159,7 +159,7 @@ def _load(path: Path) -> dict[str, Any]:
         values = tomllib.loads(text) if path.suffix == ".toml" else parse(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:  # of either language, and of bytes that are no text
+    except ValueError as error:  # from either format, and from bytes that are not text
         raise UsageError(f"{path}: no valid {path.suffix[1:].upper()} ({error})") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected fields with values, got a {type(values).__name__}")
@@ -260,7 +260,7 @@ def _class_name(value: Any) -> str:
 
 _finite = _number(lambda v: abs(v) < float("inf"))
 _positive = _number(lambda v: 0 < v < float("inf"))
-# For each field, what checks it and what the error says that it may be.
+# For each field, its check and the error message's text on allowed values.
 _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "size": (_whole(2, 1024), "a whole number of pixels, 2 to 1024"),
     "trained_on": (_text, "a text that says what it was trained on"),

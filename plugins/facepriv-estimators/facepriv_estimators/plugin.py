@@ -1,4 +1,4 @@
-"""What this distribution brings; light, so that listing it imports no model library."""
+"""The plugin's entry point; imports no model library, so that listing plugins is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small pieces that our torch evaluators share: windows of the aligned crop, normalisation, inference face by face."""
+"""Helpers of our torch evaluators: windows of the aligned crop, normalisation, inference face by face."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Window(nn.Module):
 
 
 class ArcFaceWindow(Window):
-    """The square in which ArcFace-style matchers expect a face."""
+    """The square that ArcFace-style matchers expect."""
 
     def __init__(self) -> None:
         left, top, right, _ = arcface_window()
@@ -50,7 +50,7 @@ class Normalise(nn.Module):
 
 
 def run_each(module: nn.Module, images: Images, width: int) -> NDArray[np.float32]:
-    """Run `module` face by face, so that a face's result never depends on its batch; returns (N, width) float32."""
+    """Run `module` face by face, so that a face's result never depends on its batch; return (N, width) float32."""
     out = np.zeros((len(images), width), dtype=np.float32)
     device = next(module.buffers()).device
     with torch.inference_mode():

@@ -1,7 +1,7 @@
 """Trains one family of estimators on its own half of the training data.
 
-The halves are disjoint (`facepriv.datasets.splits.halves`), the architectures differ, and nothing is loaded from one
-family into the other: a change that fools one by chance has no reason to fool the other.
+The halves are disjoint (`facepriv.datasets.splits.halves`), the architectures differ, and the families share no
+weights. A change that fools one family by chance is therefore unlikely to fool the other.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Recipe:
 
 
 RECIPES = {
-    # The trunk knows faces already: it moves a third as fast as the new heads.
+    # The trunk is pretrained on faces: its learning rate is a third of that of the new heads.
     "a": Recipe(epochs=5, rate=1.5e-3, trunk_rate=0.33),
     "b": Recipe(epochs=45, rate=4e-3, decay=0.05),
 }
 
 
 def losses(out: dict[str, Tensor], gender: Tensor, race: Tensor, years: Tensor, race_weight: Tensor) -> Tensor:
-    """Sum of the attributes' losses over the faces whose label is known.
+    """Sum of the attributes' losses over the faces with known labels.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weight: Tensor | None, smooth
 def train(
     net: nn.Module, pack: Pack, half: str, recipe: Recipe, log: Callable[[str], None] = print
 ) -> tuple[nn.Module, dict[str, float]]:
-    """Train `net` on one half of the pack's training part; returns its moving average and validation figures."""
+    """Train `net` on one half of the pack's training part; return its moving average and validation figures."""
     torch.manual_seed(recipe.seed)
     rows = pack.where(part="train", half=half)
     crops = torch.from_numpy(np.ascontiguousarray(pack.crops[rows])).permute(0, 3, 1, 2)
@@ -82,7 +82,7 @@ def train(
     weights = torch.from_numpy(balanced_weights(pack, rows))
     drawn = torch.zeros(len(RACE.classes), dtype=torch.float64)
     drawn.scatter_add_(0, race.clamp(min=0), weights * (race >= 0))
-    # A race that the pack lacks weighs nothing, instead of infinitely much.
+    # A race missing from the pack gets weight zero instead of infinity.
     race_weight = torch.where(drawn > 0, (1 / drawn.clamp(min=1e-9)).sqrt(), 0.0).float()
     race_weight /= race_weight.mean().clamp(min=1e-9)
     net = net.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Which face of a gallery a face is mixed with."""
+"""Selection of the gallery face to mix with."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from facepriv_face_mixing.mixing import mean_colour
 
 Policy = Literal["shape", "tone", "prototype", "random"]
 
-# What it costs to miss a class; a face that stands for every class costs half of it. Race before age: a face of another
-# race changes more than one of another age.
+# Cost of a class that does not match; an average of all classes costs half of it. Race outweighs age: a face of another
+# race changes the result more than one of another age.
 _PRICE = {"gender": 4.0, "race": 2.0, "age": 1.0}
 
 Classes = Mapping[str, int]
 
 
 def matching(gallery: Gallery, own: Classes, wanted: Classes) -> NDArray[np.intp]:
-    """Return the faces that are of every class that is to change, or as near to it as the gallery has them.
+    """Return the gallery's faces that match all classes to change, or the best partial matches.
 
     Parameters
     ----------
     gallery : Gallery
     own, wanted : mapping
-        Attribute -> class of one face, -1 unknown. Where they differ, the gallery's face must be of the wanted class,
-        or an average of all classes where it is of the wanted class of another such attribute. Its gender must be the
-        wanted one always.
+        Attribute -> class of one face, -1 unknown. Where they differ, the gallery's face must be of the wanted class.
+        It may be an average of all classes if another such attribute has the wanted class. Its gender must always be
+        the wanted one.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def matching(gallery: Gallery, own: Classes, wanted: Classes) -> NDArray[np.intp
 
 
 def closest(gallery: Gallery, found: NDArray[np.intp], wanted: Classes) -> NDArray[np.intp]:
-    """Return those of `found` that miss the wanted classes least, kept ones included."""
+    """Return those of `found` that best match the wanted classes, including the unchanged ones."""
     cost = np.zeros(len(found))
     for name, price in _PRICE.items():
         label, has = wanted.get(name, -1), gallery.labels[name][found]
@@ -66,14 +66,14 @@ def closest(gallery: Gallery, found: NDArray[np.intp], wanted: Classes) -> NDArr
 
 
 def nearest_shape(gallery: Gallery, found: NDArray[np.intp], points: NDArray[np.floating]) -> int:
-    """Return the one of `found` whose landmarks lie nearest to `points`, (68, 2) in the crop of side 1."""
+    """Return the one of `found` with the landmarks nearest to `points`, (68, 2) in the crop of side 1."""
     return int(found[((gallery.points[found] - points) ** 2).sum(axis=(1, 2)).argmin()])
 
 
 def nearest_tone(
     gallery: Gallery, found: NDArray[np.intp], image: NDArray[np.float32], points: NDArray[np.floating]
 ) -> int:
-    """Return the one of `found` whose mean colour is nearest, in CIE Lab, to that of a face with `points` in pixels."""
+    """Return the one of `found` with the mean colour nearest, in CIE Lab, to that of a face; `points` in pixels."""
     from skimage.color import rgb2lab
 
     own = rgb2lab(mean_colour(image, points))  # type: ignore[no-untyped-call]
@@ -81,7 +81,7 @@ def nearest_tone(
 
 
 def prototype(gallery: Gallery, found: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return the mean of all `found`, by people, in their mean shape: picture, and landmarks in the crop of side 1."""
+    """Return the mean of all `found`, weighted by people: picture in mean shape, landmarks in the crop of side 1."""
     return _prototype(gallery, tuple(int(n) for n in found))
 
 
@@ -96,5 +96,5 @@ def _prototype(gallery: Gallery, found: tuple[int, ...]) -> tuple[NDArray[np.flo
     image = np.zeros((size, size, 3), np.float32)
     for part, n in zip(share.astype(np.float32), found, strict=True):
         image += part * morph.warp(gallery.picture(n), gallery.in_window(gallery.points[n]), target, mesh, size)
-    image.setflags(write=False)  # it is handed out again
+    image.setflags(write=False)  # the cache returns it again
     return image, points

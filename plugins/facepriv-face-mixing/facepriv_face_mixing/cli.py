@@ -1,4 +1,4 @@
-"""``facepriv train face-mixing``: averages the faces of a pack into the gallery that the method ships."""
+"""``facepriv train face-mixing``: averages the faces of a pack into the packaged gallery."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ import click
 def command(pack: Path, out: Path, people: int, most: int, size: int) -> None:
     """Average the adults of the training part of PACK (see `facepriv pack`) by gender, race and age.
 
-    Every average is of different people, one photo each. Only labels of the pack itself are used.
+    Every average uses different people, one photo each. Only labels of the pack itself are used.
     """
     from datetime import date
 

@@ -1,7 +1,7 @@
-"""The faces that a face can be mixed with: pictures, landmarks, classes; averages of many people, or a user's photos.
+"""The faces available for mixing: pictures, landmarks, classes; averages of many people, or a user's photos.
 
-Positions are in the aligned crop of side 1, so that pictures of any size and crops of any size go together. A picture
-may show only a window of the crop: what lies outside the face is never mixed.
+Positions are in the aligned crop of side 1, so that pictures and crops of any sizes can be combined. A picture may show
+only a window of the crop: pixels outside the face are never mixed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PACKAGE = "facepriv_face_mixing.averages"
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Faces to mix with; the same as itself only, so that what was worked out for one can be kept.
+    """Faces to mix with. Galleries compare by identity, so that results for one can be cached.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class Gallery:
     points : ndarray
         (N, 68, 2) float32 landmarks in the aligned crop of side 1 (the whole crop, not the window).
     labels : mapping
-        Attribute -> (N,) int64 class, -1 where the face stands for all classes, or nobody knows.
+        Attribute -> (N,) int64 class, -1 if the face is an average of all classes, or the class is unknown.
     people : ndarray
-        (N,) int64, how many people a picture is the average of.
+        (N,) int64, number of people averaged in a picture.
     window : tuple of float
         Start and stop of the window along both axes of the crop.
     """
@@ -66,7 +66,7 @@ class Gallery:
 
 
 def save(path: Path, gallery: Gallery, provenance: Provenance) -> str:
-    """Write a gallery as a weights file; returns its SHA-256."""
+    """Write a gallery as a weights file; return its SHA-256."""
     tensors = {
         "images": gallery.images,
         "points": gallery.points,
@@ -79,7 +79,7 @@ def save(path: Path, gallery: Gallery, provenance: Provenance) -> str:
 
 @cache
 def load(path: Path) -> Gallery:
-    """Read a gallery; raises `WeightsError` where the file is missing, damaged or something else."""
+    """Read a gallery; raise `WeightsError` if the file is missing, damaged or of another kind."""
     weights = load_weights(path, architecture=ARCHITECTURE)
     try:
         tensors = weights.tensors
@@ -91,5 +91,5 @@ def load(path: Path) -> Gallery:
 
 
 def shipped() -> Path:
-    """Return the path of the averages that the package ships."""
+    """Return the path of the packaged averages."""
     return packaged_weights(PACKAGE, "averages")

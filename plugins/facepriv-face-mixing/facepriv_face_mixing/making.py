@@ -18,20 +18,20 @@ from facepriv_face_mixing.gallery import Gallery
 
 #: An average of fewer people than this might still resemble one of them.
 FEWEST_PEOPLE = 50
-#: More people make an average no clearer.
+#: More people do not improve an average.
 MOST_PEOPLE = 400
-#: Faces of fewer years are left out: a child's face hardly tells its gender, and would blur the averages of adults.
+#: Younger faces are left out: a child's face hardly shows gender, and would blur the averages of adults.
 YOUNGEST = 18
-#: What an average shows of the crop: the face, and the ring around it that ends the warp.
+#: The part of the crop in an average: the face, and the ring around it that ends the warp.
 WINDOW = (0.13, 0.87)
 
-# What a group is told by; gender alone is for faces whose race and age nobody knows.
+# The attributes that define groups; gender alone is for faces of unknown race and age.
 _GROUPS = (("gender",), ("gender", "race"), ("gender", "age"), ("gender", "race", "age"))
-# Where dlib's detector sees the face in an aligned crop: the median of 60 detections. Landmarks are found within it.
+# The box of dlib's detector in an aligned crop, as the median of 60 detections. Landmarks are found within it.
 _BOX = (0.214, 0.223, 0.786, 0.786)
 # Eye corners and nose base among the 68 points, in the order of the alignment's five.
 _FIVE = (45, 42, 36, 39, 33)
-# A face whose landmarks miss the alignment's by more than this share of the crop was not understood.
+# Faces are left out if their landmarks differ from the alignment's by more than this share of the crop.
 _MISSED = 0.03
 
 
@@ -49,13 +49,13 @@ def average(
     ----------
     pack : Pack
     people : int
-        A group of fewer gives no average.
+        Smaller groups get no average.
     most : int
-        Of a larger group so many are taken, evenly spread.
+        Larger groups are subsampled evenly to this number.
     size : int
         Side of the pictures, which show `WINDOW` of the crop.
     progress : callable, optional
-        Told how many photos of how many are done.
+        Called with the numbers of finished and of all photos.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def average(
 
 
 def _one_photo_a_person(pack: Pack) -> NDArray[np.int64]:
-    """Return adults' training rows, the first of each person; a photo of nobody known is a person of its own."""
+    """Return adults' training rows, the first of each person; each unidentified photo counts as its own person."""
     rows = pack.where(part="train")
     rows = rows[~(pack.years[rows] < YOUNGEST)]  # unknown ages stay
     names = [f"{pack.columns['set'][n]}/{pack.columns['subject'][n] or pack.columns['name'][n]}" for n in rows]
@@ -118,7 +118,7 @@ def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
 
 
 def _landmarks(pack: Pack, rows: NDArray[np.int64], advance: Callable[[], None]) -> dict[int, NDArray[np.float64]]:
-    """Return row -> landmarks (68, 2) in the crop of side 1, of those faces where they agree with the alignment."""
+    """Return row -> landmarks (68, 2) in the crop of side 1, for faces whose landmarks agree with the alignment."""
     size, found = pack.crops.shape[1], {}
     left, top, right, bottom = (size * edge for edge in _BOX)
     for n in rows:

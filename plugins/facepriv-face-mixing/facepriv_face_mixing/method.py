@@ -1,4 +1,4 @@
-"""Face mixing as a method: choose a face of the wanted class, morph with it, put it back."""
+"""Face mixing as a method: choose a face of the wanted class, morph with it, paste the result."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class FaceMixing(Perturber):
     Parameters
     ----------
     shape, texture : float
-        How much of the other face's shape and texture is taken at full strength, 0 to 1; the paper's alphas.
+        Share of the other face's shape and texture at full strength, 0 to 1; the paper's alphas.
     candidate : {"prototype", "shape", "tone", "random"}
-        Which face of the gallery: the mean of all of the wanted class; of those that fit best, the nearest in shape or
-        in skin tone; or any of the wanted class, drawn for each face.
+        The gallery face to use: the mean of all of the wanted class; the nearest in shape or in skin tone among the
+        best matches; or any of the wanted class, drawn for each face.
     match_tone : bool
-        Whether the other face is given the photo's mean colour and contrast first.
+        Whether the other face is first adjusted to the photo's mean colour and contrast.
     gallery : path-like or None
-        A folder of photos to mix with, instead of the averages that the package ships.
+        A folder of photos to mix with, instead of the packaged averages.
     weights : path-like or None
-        A file of averages, see ``facepriv train face-mixing``; None: the one that the package ships.
+        A file of averages, see ``facepriv train face-mixing``; None: the packaged one.
 
     Raises
     ------
     UsageError
-        If an alpha or the candidate policy is none.
+        If an alpha or the candidate policy is invalid.
     """
 
-    #: Averages of another race or age were tried, and hardly change what classifiers say of these: see the README.
+    #: In experiments, averages of another race or age hardly changed the classifiers' output for these: see the README.
     attributes: ClassVar[tuple[str, ...]] = ("gender",)
     crop_size: ClassVar[int] = 448
     needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "labels"})
@@ -73,15 +73,15 @@ class FaceMixing(Perturber):
         return self.candidate == "random"
 
     def to(self, device: str) -> FaceMixing:
-        """Read or analyse the faces to mix with, so that what is wrong with them is told first; returns self.
+        """Read or analyse the faces to mix with, so that errors in them are raised first; return self.
 
-        The work is done on the CPU whatever `device` is.
+        The method always runs on the CPU, whatever `device` is.
         """
         self.faces_to_mix_with()
         return self
 
     def info(self) -> dict[str, Any]:
-        """Return version, a hash of the faces to mix with, and the evaluators that the defaults were chosen by."""
+        """Return the version, a hash of the faces to mix with, and the evaluators used to choose the defaults."""
         from facepriv_face_mixing import __version__
 
         if self.gallery is None:
@@ -132,7 +132,7 @@ class FaceMixing(Perturber):
         """Mix one face."""
         from facepriv_face_mixing.mixing import mix
 
-        assert face.landmarks is not None  # the core has seen to it
+        assert face.landmarks is not None  # the core ensures it
         image, points = face.images[0], face.landmarks[0]
         other, other_points = self._candidate(gallery, image, points, own, wanted, rng)
         return mix(

@@ -1,6 +1,6 @@
 """A gallery of the user's own photos: a folder, analysed once and kept in the user's cache.
 
-Whoever is shown by these photos lends their face to others: they should know, and agree.
+The faces in these photos are mixed into other people's photos. The people shown should know this and agree.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from facepriv.schema import ATTRIBUTES
 from facepriv.weights import Provenance
 from facepriv_face_mixing.gallery import Gallery, load, save
 
-#: Side of the crops that are kept.
+#: Side of the cached crops.
 SIZE = 224
-# Counts up when an analysis would give something else for the same photos.
+# Increased when an analysis would give other results for the same photos.
 _FORMAT = "2"
 
 _log = logging.getLogger("facepriv.face-mixing")
 
 
 def gallery_key(folder: Path) -> str:
-    """Return a hash of all that decides a gallery: the photos' bytes and names, and their table of labels.
+    """Return a hash of all inputs of a gallery: the photos' bytes and names, and their table of labels.
 
     Raises
     ------
@@ -52,16 +52,16 @@ def gallery_key(folder: Path) -> str:
 
 @cache
 def analysed(folder: Path) -> Gallery:
-    """Return the gallery of a folder: from the cache if these very photos were analysed before.
+    """Return the gallery of a folder: from the cache if the same photos were analysed before.
 
-    Every photo gives its largest face. Classes stand in ``labels.csv`` (see `facepriv.datasets.readers.csvfolder`);
-    those that do not are estimated as ``facepriv apply`` estimates a face's own. A photo without a face is left out
-    and named.
+    Every photo contributes its largest face. Classes are read from ``labels.csv`` (see
+    `facepriv.datasets.readers.csvfolder`); missing ones are estimated as in ``facepriv apply``. A photo without a face
+    is left out and named.
 
     Raises
     ------
     DataError
-        If the folder is missing, or no photo in it shows a face.
+        If the folder is missing, or no photo in it contains a face.
     """
     kept = cache_folder() / f"{gallery_key(folder)}.safetensors"
     lock = kept.with_suffix(".lock")
@@ -80,7 +80,7 @@ def analysed(folder: Path) -> Gallery:
 
 
 def cache_folder() -> Path:
-    """Return where analysed galleries are kept."""
+    """Return the cache folder of analysed galleries."""
     return files.cache_folder("face-mixing")
 
 
@@ -114,7 +114,7 @@ def _analyse(folder: Path) -> Gallery:
             continue
         crops.append(crop_face(rgb, faces[0], SIZE))
         dense = faces[0].landmarks_in_crop(SIZE)
-        assert dense is not None  # asked for above
+        assert dense is not None  # requested above
         points.append((dense + 0.5) / SIZE)
         labels.append(known.get(path.resolve(), {}))
     if not crops:
@@ -129,7 +129,7 @@ def _analyse(folder: Path) -> Gallery:
 
 
 def _classes(name: str, images: NDArray[np.float32], labels: list[dict[str, str]]) -> NDArray[np.int64]:
-    """Return the class of every face: the one that its table names, else an estimated one."""
+    """Return the class of every face: from the table, or else estimated."""
     spec = ATTRIBUTES[name]
     found = np.array([spec.index(row[name]) if name in row else -1 for row in labels], dtype=np.int64)
     open_ = np.flatnonzero(found < 0)
@@ -143,7 +143,7 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
     """Wait until no other process analyses the same gallery."""
     try:
         import fcntl
-    except ImportError:  # Windows: several workers may then do the same work, each writing a whole file
+    except ImportError:  # Windows: several workers may then repeat the work, each writing a whole file
         yield
         return
     with lock.open("w") as file:

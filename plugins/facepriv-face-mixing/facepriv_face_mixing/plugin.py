@@ -1,4 +1,4 @@
-"""What this distribution brings; imports nothing heavy."""
+"""The plugin's entry point; imports no heavy package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classifiers that a perturbation is made with: found by name, loaded once, one pass where they share a network."""
+"""The classifiers used to compute a perturbation: found by name, loaded once, one pass per shared network."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from facepriv.schema import ATTRIBUTES
 
 @dataclass(frozen=True)
 class Classifier:
-    """One network and the attributes that count of it.
+    """One network and its attributes in use.
 
     Parameters
     ----------
     name : str
-        The estimators that it stands for, for messages.
+        The estimators that it represents, for messages.
     attributes : tuple of str
     logits : callable
         (N, 3, S, S) in [0, 1] -> attribute -> (N, classes) logits, with gradients.
@@ -37,7 +37,7 @@ class Classifier:
 
 
 def changeable(against: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the attributes that `against` can tell, in the schema's order; raises `UsageError` for an unknown name."""
+    """Return the attributes of `against`, in the schema's order; raise `UsageError` for an unknown name."""
     try:
         told = {attribute for name in against for attribute in registry().find("estimator", name).attributes}
     except UsageError as error:
@@ -47,7 +47,7 @@ def changeable(against: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def seen(against: tuple[str, ...]) -> list[str]:
-    """Return all installed estimators that share a network with one of `against`: none of them is unseen."""
+    """Return all installed estimators that share a network with one of `against`; these are not unseen."""
     known = registry().descriptors("estimator")
     networks = {_network(registry().find("estimator", name)) for name in against}
     return [name for name, descriptor in known.items() if _network(descriptor) in networks]
@@ -60,7 +60,7 @@ def load_classifiers(against: tuple[str, ...]) -> tuple[Classifier, ...]:
     Raises
     ------
     UsageError
-        If a name is unknown, or an estimator offers no torch module to make a perturbation with.
+        If a name is unknown, or an estimator offers no torch module.
     """
     groups: dict[tuple[object, ...], list[str]] = {}
     for name in dict.fromkeys(against):
@@ -75,7 +75,7 @@ def load_matcher(name: str, file: Path | None) -> nn.Module:
     Raises
     ------
     UsageError
-        If the name is unknown, the matcher needs a file that is not named, or it offers no torch module.
+        If the name is unknown, the matcher needs a file that is not given, or it offers no torch module.
     """
     descriptor = registry().find("matcher", name)
     path = signature(load_target(descriptor)).parameters.get("path")
@@ -88,13 +88,13 @@ def load_matcher(name: str, file: Path | None) -> nn.Module:
 
 
 def _network(descriptor: Descriptor) -> tuple[object, ...]:
-    """Return what tells one network from another: estimators that differ in their attribute alone share theirs."""
+    """Return a key that identifies a network: estimators that differ only in their attribute share one."""
     options = sorted((key, repr(value)) for key, value in descriptor.options.items() if key != "attribute")
     return descriptor.target, *options
 
 
 def _load_group(names: list[str]) -> list[Classifier]:
-    """Load estimators that share a network: as one, where they offer the joint module, else each its own."""
+    """Load estimators that share a network: jointly if they offer the joint module, otherwise each separately."""
     estimators = {name: registry().create("estimator", name) for name in names}
     told = tuple(estimator.attribute for estimator in estimators.values())
     first = estimators[names[0]]
@@ -121,7 +121,7 @@ def _single(name: str, estimator: Any) -> Callable[[Tensor], Mapping[str, Tensor
 
 
 def _frozen(module: Any, name: str) -> nn.Module:
-    """Return a copy of a module that learns nothing; raises `UsageError` where there is none."""
+    """Return a copy of a module with fixed weights; raise `UsageError` if there is none."""
     if not isinstance(module, nn.Module):
         raise UsageError(f"k-attribute: '{name}' offers no torch module, so nothing can be made with it; name another")
     return deepcopy(module).eval().requires_grad_(False)

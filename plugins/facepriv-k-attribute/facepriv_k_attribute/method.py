@@ -18,39 +18,39 @@ from facepriv.faces.paste import feather_mask
 from facepriv_k_attribute.classifiers import Classifier, changeable, load_classifiers, load_matcher, seen
 from facepriv_k_attribute.optimise import demands, perturb
 
-#: Weight of the matcher's shortfall (cosine) against the classifiers' (logits).
+#: Weight of the matcher's shortfall (cosine) relative to the classifiers' (logits).
 IDENTITY = 20.0
 
 
 class KAttribute(Perturber):
-    """Fools the classifiers that it is given, photo by photo; for comparison, it is no protection from others.
+    """Fools the given classifiers, photo by photo. For comparison only: it does not protect against others.
 
     Parameters
     ----------
     against : tuple of str
-        Estimators that the perturbation is made with; each must offer a torch module. What they tell can be hidden.
+        Estimators used to compute the perturbation; each must offer a torch module. Their attributes can be hidden.
     budget : float
         Largest root mean square of the change over pixels and channels, in units of the full range (0.01 is 2.55 of
         255 levels); times ``sqrt(3 * 112 * 112)`` it is the L2 norm on the crop.
     steps : int
-        Gradient steps at most, each on a view of its own.
+        Largest number of gradient steps, each on a different view.
     margin : float
-        By how many logits the wanted class shall lead.
+        Required lead of the wanted class, in logits.
     views : int
-        How many random views (shift, scale, rotation, blur, light) in a row must show what is wanted.
+        How many successive random views (shift, scale, rotation, blur, light) must show the wanted classes.
     keep : float
-        Weight of holding the predictions of attributes that are not hidden; 0 lets them go.
+        Weight of keeping the predictions of attributes that are not hidden; 0 ignores them.
     matcher : str or None
-        A matcher with a torch module whose similarity is held, too.
+        A matcher with a torch module whose similarity is also kept.
     matcher_file : path or None
-        Its option ``path``, where it has one.
+        Its option ``path``, if it has one.
     similarity : float
-        Least cosine of the matcher's descriptors before and after.
+        Lowest allowed cosine of the matcher's descriptors before and after.
 
     Raises
     ------
     UsageError
-        If a number is out of its range, or no estimator of that name is installed.
+        If a number is out of range, or no estimator of that name is installed.
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
@@ -80,19 +80,19 @@ class KAttribute(Perturber):
         self.against, self.matcher, self.matcher_file = tuple(against), matcher, matcher_file
         self.budget, self.steps, self.views = budget, steps, views
         self.margin, self.keep, self.similarity = margin, keep, similarity
-        self.attributes = changeable(self.against)  # type: ignore[misc]  # what the chosen classifiers can tell
+        self.attributes = changeable(self.against)  # type: ignore[misc]  # those of the chosen classifiers
 
     def to(self, device: str) -> KAttribute:
-        """Load the classifiers, so that one that cannot serve is told before any photo is read; returns self.
+        """Load the classifiers, so that errors in them are raised before any photo is read; return self.
 
-        The work is done on the CPU whatever `device` is: on a GPU the gradient of resampling adds up in no fixed order,
-        and a photo would not give the same bytes twice.
+        The method always runs on the CPU, whatever `device` is: on a GPU the gradient of resampling has no fixed order
+        of summation, so output bytes could differ between runs.
         """
         self._load()
         return self
 
     def info(self) -> dict[str, Any]:
-        """Return the version, and as seen every estimator whose network the perturbations are made with."""
+        """Return the version, and as seen every estimator that shares a network with those in use."""
         from facepriv_k_attribute import __version__
 
         matchers = [self.matcher] if self.matcher else []
@@ -108,7 +108,7 @@ class KAttribute(Perturber):
     ) -> NDArray[np.float32]:
         mask = torch.from_numpy(feather_mask(faces.images.shape[1]).copy())
         out = np.empty_like(faces.images)
-        # Face by face: a convolution's rounding depends on the size of its batch, a protected photo must not.
+        # One face at a time: a convolution's rounding depends on the batch size, a protected photo must not.
         for n, image in enumerate(faces.images):
             hidden = {
                 name: int(target[name][n])
@@ -127,7 +127,7 @@ class KAttribute(Perturber):
         return load_classifiers(self.against), matcher
 
     def _shortfall(self, x: Tensor, hidden: dict[str, int]) -> Callable[[Tensor], Tensor]:
-        """Return how far a view (1, 3, S, S) of face `x` falls short of all that is asked, a scalar."""
+        """Return the total shortfall of a view (1, 3, S, S) of face `x` from all demands, a scalar."""
         classifiers, matcher = self._load()
         asked = demands(x, classifiers, hidden, self.margin, self.keep)
         with torch.no_grad():
@@ -146,6 +146,6 @@ class KAttribute(Perturber):
 
 
 def _check(name: str, value: object, holds: bool, expected: str) -> None:
-    """Raise `UsageError` unless `holds`, which is False for NaN, too."""
+    """Raise `UsageError` unless `holds`; comparisons with NaN are False as well."""
     if not holds:
         raise UsageError(f"k-attribute.{name}: expected {expected}, got {value!r}")

@@ -3,10 +3,10 @@
     minimise |d|   so that   z_t(v(x + d)) - max_k z_k(v(x + d)) >= m   for every attribute,   |d| <= budget
 
 z are a classifier's logits, t is the wanted class of a hidden attribute or the predicted one of a kept one, m the
-margin, and v small random views (shift, scale, rotation, blur, light), so that the result survives being pasted,
-rounded, found and aligned anew. Every demand is a hinge, which is 0 where it is met; a step goes down their sum's
-gradient as far as a straight line would have to go to 0 (Polyak's step, with one demand DeepFool's), so that no rate is
-to be tuned and the change stays close to the smallest one.
+margin, and v small random views (shift, scale, rotation, blur, light). With views the result survives pasting,
+rounding, and repeated detection and alignment. Every demand is a hinge, which is 0 if met. A step follows their sum's
+gradient down to where its linearisation is 0 (Polyak's step, with one demand DeepFool's). No rate needs tuning, and the
+change stays close to the smallest one.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from torch.nn import functional as F
 from facepriv.training.augment import Augmentation
 from facepriv_k_attribute.classifiers import Classifier
 
-#: What a pasted photo goes through until a classifier looks at it, and a little more.
+#: Slightly more than the variation of a pasted photo at a classifier's input.
 VIEWS = Augmentation(
     rotate=3, shift=0.015, scale=0.04, flip=True, light=0.08, colour=0.04, smallest=0.5, noise=0.005, grey=0
 )
-#: Every face gets the same draws of views, so that nothing depends on what was done before it.
+#: Every face gets the same draws of views, so that results do not depend on earlier faces.
 SEED = 0
-#: How far beyond that point a step goes, so that the next view, which is another one, is met sooner.
+#: Factor on Polyak's step, so that the next view, which differs, meets the demands sooner.
 BEYOND = 1.25
-#: Longest step, as a share of the budget: where a gradient vanishes, Polyak's step is no guide.
+#: Longest step, as a share of the budget: Polyak's step diverges where a gradient vanishes.
 LONGEST = 0.5
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What is asked of one attribute: class `wanted`, `margin` logits ahead of every other; `weight` in the sum."""
+    """The demand on one attribute: class `wanted`, `margin` logits ahead of every other; `weight` in the sum."""
 
     wanted: int
     margin: float
     weight: float = 1.0
 
     def shortfall(self, logits: Tensor) -> Tensor:
-        """How far logits (1, classes) fall short, a scalar; 0 where the demand is met."""
+        """Shortfall of logits (1, classes), a scalar; 0 if the demand is met."""
         return self.weight * F.relu(self.margin - lead(logits, self.wanted))
 
 
@@ -50,7 +50,7 @@ Demands = Sequence[Mapping[str, Demand]]
 
 
 def lead(logits: Tensor, wanted: int) -> Tensor:
-    """By how much class `wanted` leads every other, a scalar, of logits (1, classes); negative where it does not."""
+    """Lead of class `wanted` over every other in logits (1, classes), a scalar; negative if it does not lead."""
     row = logits[0]
     return row[wanted] - torch.cat([row[:wanted], row[wanted + 1 :]]).amax()
 
@@ -59,18 +59,18 @@ def lead(logits: Tensor, wanted: int) -> Tensor:
 def demands(
     x: Tensor, classifiers: Sequence[Classifier], hidden: Mapping[str, int], margin: float, keep: float
 ) -> Demands:
-    """Return what is asked of each classifier, attribute by attribute.
+    """Return the demands on each classifier, attribute by attribute.
 
     Parameters
     ----------
     x : Tensor
         (1, 3, S, S) in [0, 1], one face.
     hidden : mapping
-        Attribute -> wanted class. The others keep the class that the classifier sees now, with half of its lead.
+        Attribute -> wanted class. The others keep the class predicted now, with half of its lead.
     margin : float
         Wanted lead in logits.
     keep : float
-        Weight of a kept attribute against a hidden one's 1; 0: it may go where it likes.
+        Weight of a kept attribute, relative to 1 for a hidden one; 0: no demand.
     """
     found = []
     for classifier in classifiers:
@@ -101,15 +101,15 @@ def perturb(
     x : Tensor
         (1, 3, S, S) in [0, 1].
     mask : Tensor
-        (S, S), what is left of a change when it is pasted.
+        (S, S), the share of a change that remains after pasting.
     shortfall : callable
-        (1, 3, S, S) in [0, 1] -> scalar, 0 where all demands are met.
+        (1, 3, S, S) in [0, 1] -> scalar, 0 if all demands are met.
     budget : float
         Largest root mean square of the perturbation over pixels and channels, in units of the full range.
     steps : int
-        Gradient steps at most.
+        Largest number of gradient steps.
     views : int
-        How many random views in a row must meet all demands before a face is done.
+        How many successive random views must meet all demands before a face is done.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""``facepriv train privacynet`` and ``facepriv export privacynet``; other methods of the family make theirs from these.
+"""``facepriv train privacynet`` and ``facepriv export privacynet``; other methods of the family reuse them.
 
 Nothing heavy is imported before a command runs.
 """
@@ -16,12 +16,12 @@ from facepriv.errors import UsageError
 if TYPE_CHECKING:
     from facepriv_privacynet.config import Recipe, Variant
 
-#: Imports the variant when a command runs: its recipes need torch.
+#: Import the variant only when a command runs: its recipes need torch.
 Load = Callable[[], "Variant"]
 
 
 def train_command(load: Load, name: str, title: str, *, matched: bool = True) -> click.Command:
-    """Return the command that trains the method `name`; `matched`: whether it needs a matcher to learn against."""
+    """Return the command that trains the method `name`; `matched`: whether training needs a matcher."""
     matching = "MobileFaceNet ONNX file" + ("." if matched else "; teaches nothing, only measures.")
 
     @click.command(

@@ -1,4 +1,4 @@
-"""Hyperparameters: the paper's preset and ours, side by side; and what tells the methods of this family apart."""
+"""Hyperparameters: the paper's preset and ours, and the settings that distinguish the methods of this family."""
 
 from __future__ import annotations
 
@@ -10,66 +10,66 @@ from facepriv.training.judges import JUDGES, JudgeShape
 from facepriv_privacynet import __version__
 from facepriv_privacynet.networks import GeneratorShape
 
-#: The matcher that teaches, and the estimators: they fill missing labels, and judge in turn with the learning judges.
+#: The matcher used in training, and the estimators. These fill missing labels and alternate with the learning judges.
 MATCHER = "mobilefacenet"
 FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a training run needs besides data.
+    """All settings of a training run, without the data.
 
     Parameters
     ----------
     generator : GeneratorShape
     judges : tuple of JudgeShape
-        Judges that go on learning; none in the paper's preset.
+        Judges that keep learning; none in the paper's preset.
     judges_each_step, pool_each_step, fixed_every : int
-        How many of them, and how many judges of earlier rounds, drawn by chance, teach G at each step; at every how
-        many steps the trained classifiers do too (0: none takes part, and no copy of one).
+        Numbers of judges, and of judges of earlier rounds, drawn at random to teach G at each step. The trained
+        classifiers also teach every `fixed_every` steps (0: neither they nor copies take part).
     warm_up, warm_batch : int
-        Steps, and faces a step, in which judges and D's attribute head learn on real faces before G starts.
+        Steps, and faces per step, in which judges and D's attribute head learn on real faces before G starts.
     steps, batch : int
-        Steps of G, and faces a step and process.
+        Steps of G, and faces per step and process.
     copies : bool
-        Whether copies of the trained classifiers, too, go on learning, at every second step of the judges; they teach G
+        Whether copies of the trained classifiers also keep learning, at every second step of the judges. They teach G
         when the originals do not.
     rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
     w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness : float
     w_colour, w_outside : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
-        w_alike both 0 no matcher takes part; with w_cycle, w_mirror or w_outside 0 no way back, no mirrored face, no
-        outline of the head.
+        w_alike both 0 no matcher is used. A w_cycle, w_mirror or w_outside of 0 disables the cycle, the mirrored face
+        or the head outline.
     w_gender, w_race, w_years : float
         Weights of gender, race, and age in ranks within G's attribute losses.
     ordered : bool
-        Judges see age in ranks of a year, and G is asked for years; else in the three groups, as in the paper.
+        Whether judges and G use age in ranks of one year; otherwise in the three groups, as in the paper.
     cycle_every, mirror_every : int
-        At every how many steps the cycle and the mirrored face take part: each is one more pass through G. Their
-        weights apply each time.
+        Steps between uses of the cycle and of the mirrored face; each use is one more pass through G. Their weights
+        apply each time.
     conditional : bool
-        Whether the critic is told the labels that a face has, or was to get: it then asks for a face like those of that
-        label, and not for any face.
+        Whether the critic also receives a face's own or target labels. It then scores likeness to faces with those
+        labels instead of to any face.
     scales : bool
-        Whether further critics look at patches, and at the face shrunk to a quarter.
+        Whether further critics score patches, and the face shrunk to a quarter.
     critic_widest : int
-        Most channels of the critic's trunk.
+        Largest number of channels in the critic's trunk.
     critic_every, penalty_every : int
-        Steps of G for one of D; steps of D for one gradient penalty (its weight grows to match).
+        Steps of G per step of D; steps of D per gradient penalty (its weight is scaled to match).
     judges_every, judges_batch : int
-        Steps of G for one step of the judges on real and changed faces, both with their true labels; real ones a step.
+        Steps of G per step of the judges on real and changed faces with their true labels; real faces per judges' step.
     hide : float
         Probability with which a training target hides an attribute.
     own : float
-        Share of faces whose targets are their own classes in everything.
+        Share of faces whose targets are all their own classes.
     matcher_shift, matcher_smallest, matcher_light : float
-        Alignment jitter before the matcher, and the smallest side that it is shown, as shares of the crop; how much
-        light, colour and share of grey faces change before it. Without jitter (0) nothing of it is done.
+        Alignment jitter before the matcher and the smallest side of its input, as shares of the crop; strength of the
+        changes of light, colour and grey faces before it. A jitter of 0 disables all of these.
     ema : float
         Decay of the released average.
     augment : Augmentation or None
-        Between G and its judges.
+        Applied between G and its judges.
     """
 
     generator: GeneratorShape = field(
@@ -129,18 +129,18 @@ class Recipe:
 
     @property
     def teachers(self) -> tuple[str, ...]:
-        """Names of the evaluators that teach: no unseen evidence for what comes out."""
+        """Names of the evaluators used in training; they are not unseen for the resulting generator."""
         return ((MATCHER,) if self.matched else ()) + FAMILY
 
     def unmatched(self) -> Recipe:
-        """Return the same recipe without the matcher's two terms."""
+        """Return the recipe without the matcher's two loss terms."""
         return replace(self, w_identity=0.0, w_alike=0.0)
 
 
 OURS = Recipe()
 
 #: The paper's (section 4.2): lambda_attr 4, lambda_m 4, lambda_rec 4, batch 16, 200,000 iterations, 128 pixels, labels
-#: as input channels, no judge but D's own head, nothing between G and it.
+#: as input channels, no judge except D's own head, no augmentation between G and D.
 PAPER = replace(
     OURS,
     generator=GeneratorShape(size=128, conditioning="channels", output="image"),
@@ -182,14 +182,14 @@ PAPER = replace(
 
 @dataclass(frozen=True)
 class Variant:
-    """One method of the family: its names and its recipes. Nothing else may differ, so that methods can be compared.
+    """One method of the family: its names and recipes. Methods differ in nothing else, so they can be compared.
 
     Parameters
     ----------
     name : str
-        Of the method, its trainer and its weights file.
+        Name of the method, its trainer and its weights file.
     version : str
-        Of the distribution that brings it.
+        Version of its distribution.
     package : str
         Dotted name of the package that holds the shipped weights.
     presets : mapping of str to Recipe
@@ -203,12 +203,12 @@ class Variant:
 
     @property
     def architecture(self) -> str:
-        """What its weights files name as their architecture, so that no method runs with another's."""
+        """The architecture name in its weights files; it prevents use with another method."""
         return f"{self.name}-generator"
 
     @property
     def opponents_architecture(self) -> str:
-        """What a file with the opponents of its training names as its architecture."""
+        """The architecture name in a file of its training opponents."""
         return f"{self.name}-opponents"
 
 

@@ -1,4 +1,4 @@
-"""What each step asks the generator to do with the faces."""
+"""The faces and targets of each training step."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from facepriv.training.faces import Faces, Labels
 from facepriv.training.ordinal import YEARS
 from facepriv_privacynet.config import Recipe
 
-#: What "young", "middle" and "old" ask for in years: well inside each group, so that the border is left behind.
+#: Target ages of "young", "middle" and "old" in years: well inside each group, away from its borders.
 TYPICAL_YEARS = (22.0, 38.0, 62.0)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one step of training is about: one process's share of it.
+    """One process's share of the data of a training step.
 
     Parameters
     ----------
     faces : Tensor
         (N, 3, S, S) float32 in [0, 1].
     own, targets : dict
-        Their classes, and what G shall make of them: see `draw_targets`.
+        Their classes, and the targets for G: see `draw_targets`.
     kept : Tensor
         (N,) bool, the faces whose targets are all their own.
     kept_count : Tensor
-        How many these are, on average over the processes.
+        Their number, averaged over the processes.
     judges, pool : list of int
-        Which judges, and which judges of earlier rounds, teach G.
+        Indices of the judges, and of the judges of earlier rounds, that teach G.
     real : tuple of Tensor and dict, or None
-        Other faces and their classes, for the judges; None where there are none.
+        Other faces and their classes, for the judges; None if there are none.
     """
 
     faces: Tensor
@@ -48,18 +48,18 @@ class Work:
 
 
 def seed_step(*parts: int) -> None:
-    """Set torch's chance from whole numbers >= 0: the recipe's seed, the step, and who draws what.
+    """Seed torch from integers >= 0: the recipe's seed, the step, and the kind of draw.
 
-    A run that goes on so draws what it would have drawn, and two recipes or numbers of processes can be compared.
+    A resumed run thus makes the same draws, and recipes or numbers of processes can be compared.
     """
     state = np.random.SeedSequence(parts).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0]) >> 1)
 
 
 def draw_faces(faces: Faces, count: int, process: int = 0, processes: int = 1) -> tuple[Tensor, Labels]:
-    """Draw `count` faces a process; returns those of this one.
+    """Draw `count` faces per process; return those of this one.
 
-    Every process draws all of them, from the same chance, so that several see what one with all of them would see.
+    Every process draws all of them with the same seed, so several processes see what a single one would.
     """
     x, own = faces.draw(count * processes)
     mine = slice(process * count, (process + 1) * count)
@@ -67,7 +67,7 @@ def draw_faces(faces: Faces, count: int, process: int = 0, processes: int = 1) -
 
 
 def draw_work(faces: Faces, recipe: Recipe, process: int = 0, processes: int = 1, *, pool: int = 0) -> Work:
-    """Draw one step's faces, targets and judges, also out of `pool` earlier ones; see `draw_faces`."""
+    """Draw one step's faces, targets and judges, and some of `pool` earlier judges; see `draw_faces`."""
     r = recipe
     x, own = faces.draw(r.batch * processes)
     targets, kept = draw_targets(own, r.hide, r.own)
@@ -80,7 +80,7 @@ def draw_work(faces: Faces, recipe: Recipe, process: int = 0, processes: int = 1
 
 
 def draw_targets(own: Labels, hide: float, untouched: float, schema: Schema = ATTRIBUTES) -> tuple[Labels, Tensor]:
-    """Draw what G shall make of each face.
+    """Draw the targets of each face.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The generator as the method runs it on a CPU: one face at a time, channels last, in the number format that is fast.
+"""The generator for inference on a CPU: one face at a time, channels last, in the fastest number format.
 
-Nothing is learnt or approximated here: apart from rounding, the copy computes what the generator computes.
+Apart from rounding, the copy computes what the generator computes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _SPLIT = ((slice(0, 1), slice(1, 3)), (slice(0, 2), slice(2, 3)))
 
 
 class _OneFace(nn.Module):
-    """Instance normalisation of a single image: with a batch of one it is what batch normalisation computes.
+    """Instance normalisation of a single image, computed as batch normalisation with a batch of one.
 
-    That one reads channels last in one go, and takes scale and shift along, in float32 whatever the image is.
+    Batch normalisation reads channels last in one pass and includes scale and shift, in float32 for any image dtype.
     """
 
     def __init__(self, norm: nn.InstanceNorm2d) -> None:
@@ -35,7 +35,7 @@ class _OneFace(nn.Module):
 
 
 class _OneLabelledFace(ConditionalNorm):
-    """A `ConditionalNorm` of a single image, by the same means; what a label comes to is kept, for there are few."""
+    """A `ConditionalNorm` of a single image, by the same means; the results per label are cached."""
 
     def __init__(self, norm: ConditionalNorm) -> None:
         nn.Module.__init__(self)
@@ -52,7 +52,7 @@ class _OneLabelledFace(ConditionalNorm):
 
 
 class LaidOut(nn.Module):
-    """A convolution whose weights are laid out for oneDNN once, not for every face."""
+    """A convolution that arranges its weights for oneDNN once, not for every face."""
 
     def __init__(self, plain: nn.Conv2d) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class LaidOut(nn.Module):
 
 
 class _Positive(nn.Module):
-    """ReLU in place. The numbers below zero are those with a sign bit: bfloat16 is quicker compared as integers."""
+    """ReLU in place. Negative bfloat16 numbers have the sign bit set, so comparing them as integers is faster."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(1, C, H, W) -> the same tensor."""
@@ -95,19 +95,19 @@ class _Block(nn.Module):
 
 
 class _Doubled(nn.Module):
-    """Every pixel repeated twice in each direction, then a 3x3 convolution, without computing anything twice.
+    """Double each direction by repeating pixels, then convolve 3x3, without redundant computation.
 
-    Each output pixel sees only 2x2 pixels of the input, through one of four sums of the kernel's weights, according to
-    its place. The four are one convolution of 2x2 with four times the channels; their results are put side by side.
+    Each output pixel depends on only 2x2 input pixels, through one of four sums of the kernel's weights, chosen by its
+    position. The four form one 2x2 convolution with four times the channels; their results are interleaved.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.channels = convolution.out_channels
-        # Without initial values: drawing them would move the caller's random state.
+        # Skip the initial values: drawing them would change the caller's random state.
         self.four = skip_init(nn.Conv2d, convolution.in_channels, 4 * self.channels, 2, padding=1, bias=False)
         kernel = convolution.weight.data
-        # Rows of the kernel that fall on the first and on the second input row, for an upper and a lower output row.
+        # Kernel rows that meet the first and the second input row, for an upper and a lower output row.
         rows = [torch.stack([kernel[:, :, part].sum(2) for part in parts], 2) for parts in _SPLIT]
         kernels = [torch.stack([k[..., part].sum(3) for part in parts], 3) for k in rows for parts in _SPLIT]
         self.four.weight = nn.Parameter(torch.cat(kernels), requires_grad=False)
@@ -124,14 +124,14 @@ class _Doubled(nn.Module):
 
 
 def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
-    """Return a copy of a generator that is quick on a CPU, and takes one face at a time.
+    """Return a copy of a generator that is fast on a CPU and takes one face at a time.
 
     Parameters
     ----------
     generator : Generator
         Ready for inference.
     dtype : torch.dtype
-        In which convolutions multiply. Statistics, labels and the sum with the photo stay float32.
+        The dtype of the convolutions. Statistics, labels and the sum with the photo stay float32.
     """
     quick = copy.deepcopy(generator)
     for parent in list(quick.modules()):
@@ -143,7 +143,7 @@ def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
             elif isinstance(layer, nn.ReLU):
                 setattr(parent, name, _Positive())
     quick.blocks = nn.ModuleList(_Block(block) for block in quick.blocks)
-    # A convolution that follows an enlargement takes it in.
+    # Merge an enlargement into the convolution that follows it.
     pairs = list(zip([None, *quick.up], quick.up, strict=False))
     up = [_Doubled(layer) if isinstance(before, nn.Upsample) else layer for before, layer in pairs]
     quick.up = nn.Sequential(*(layer for layer in up if not isinstance(layer, nn.Upsample)))

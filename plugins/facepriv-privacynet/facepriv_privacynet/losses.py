@@ -2,8 +2,8 @@
 
 Each is a mean over the batch; equation 7, L_m, is `facepriv.training.losses.identity`.
 G minimises `adversarial` + w_attr `attributes` + w_m `identity` + w_rec `cycle`
-(equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). Where the paper writes log D in
-equations 3 and 4 but speaks of Wasserstein in the text, this is WGAN with a gradient penalty.
+(equation 2); D minimises `critic` + w `attributes` on real faces (equation 1). The paper writes log D in equations 3
+and 4 but names Wasserstein in its text; this is WGAN with a gradient penalty.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def critic(real: Tensor, changed: Tensor) -> Tensor:
 
 
 def adversarial(changed: Tensor) -> Tensor:
-    """L_G,src (equation 4), Wasserstein form: G wants high critic values."""
+    """L_G,src (equation 4), Wasserstein form: G maximises the critic values."""
     return -changed.float().mean()
 
 
 def gradient_penalty(score: Callable[[Tensor, Tensor], Tensor], real: Tensor, changed: Tensor) -> Tensor:
     """WGAN-GP: (|d score / d x| - 1)^2 on random mixtures of real and changed faces (N, 3, S, S).
 
-    `score` is given the mixtures and the share of the real face in each, (N, 1).
+    `score` receives the mixtures and the share of the real face in each, (N, 1).
     """
     share = torch.rand(len(real), 1, 1, 1, device=real.device)
     mixed = (share * real + (1 - share) * changed).detach().requires_grad_(True)
@@ -42,10 +42,10 @@ def gradient_penalty(score: Callable[[Tensor, Tensor], Tensor], real: Tensor, ch
 
 
 def attributes(logits: Logits, labels: Mapping[str, Tensor], weights: Mapping[str, float] | None = None) -> Tensor:
-    """L_attr (equations 5 and 6): cross-entropy per attribute, summed; faces of unknown label (-1) do not count.
+    """L_attr (equations 5 and 6): cross-entropy per attribute, summed; unknown labels (-1) are ignored.
 
-    For D, `labels` are the faces' own; for G, the targets. ``years`` is age as ranks instead of groups, where a model
-    gives it. `weights` multiply single attributes (1 where it names none).
+    For D, `labels` are the faces' own; for G, the targets. ``years`` is age as ranks instead of groups, if a model
+    returns it. `weights` multiply single attributes (default 1).
     """
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for name, scores in logits.items():
@@ -65,18 +65,17 @@ def cycle(image: Tensor, restored: Tensor) -> Tensor:
 
 
 def mirror(changed: Tensor, of_mirrored: Tensor) -> Tensor:
-    """Ours: L1 distance of the mirror image of G(x) and G of the mirror image of x, so that left and right count alike.
+    """Ours: L1 distance of the mirror image of G(x) and G of the mirror image of x, for left-right symmetry.
 
-    It adapts both: neither side of the face is the right one.
+    Gradients flow through both: neither is the reference.
     """
     return (changed.flip(3) - of_mirrored).abs().mean()
 
 
 def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = None) -> Tensor:
-    """Ours: L1 change of the faces whose target is their own class in everything; `own` is (N,) bool.
+    """Ours: L1 change of the faces whose targets are all their own classes; `own` is (N,) bool.
 
-    `count` is over how many such faces the mean is taken, if not those of this batch: one process of several has its
-    share of all processes' faces.
+    The mean is over `count` such faces, by default those of this batch. One process of several holds a share of all.
     """
     count = own.sum() if count is None else count
     each = (image - changed).abs().mean(dim=(1, 2, 3))
@@ -84,12 +83,12 @@ def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = Non
 
 
 def outside(image: Tensor, changed: Tensor, outline: Tensor) -> Tensor:
-    """Ours: mean absolute change outside of each head's own outline, (N, 1, s, s), 1 within it."""
+    """Ours: mean absolute change outside each head's own outline, (N, 1, s, s), 1 within it."""
     within = F.interpolate(outline, size=image.shape[-2:], mode="bilinear", align_corners=False)
     return ((1 - within) * (image - changed).abs()).mean()
 
 
 def colour(image: Tensor, changed: Tensor) -> Tensor:
-    """Ours: mean square of the change of chroma (colour less luminance), against blotches of red and blue."""
+    """Ours: mean square of the change of chroma (colour minus luminance), to avoid red and blue blotches."""
     delta = changed - image
     return ((delta - luminance(delta)) ** 2).mean()

@@ -26,7 +26,7 @@ def load_generator(path: Path, device: str, architecture: str) -> tuple[Generato
     """Return the generator of a weights file on `device`, ready for inference, and the file's content."""
     weights = load_weights(path, framework="torch", architecture=architecture)
     shape = GeneratorShape(**weights.metadata.config["generator"])
-    with torch.random.fork_rng(devices=[]):  # a new network draws initial values, which are the caller's to draw
+    with torch.random.fork_rng(devices=[]):  # initialising a network must not change the caller's random state
         generator = Generator(shape, weights.metadata.schema)
     generator.load_state_dict(weights.tensors)
     return generator.eval().requires_grad_(False).to(device), weights
@@ -38,18 +38,18 @@ def _quick(path: Path, architecture: str, dtype: torch.dtype) -> Generator:
 
 
 class PrivacyNet(Perturber):
-    """Hides gender, race or age from classifiers that it never saw, and keeps the face recognisable.
+    """Hides gender, race or age from classifiers unseen in training, and keeps the face recognisable.
 
     Parameters
     ----------
     weights : path-like or None
-        A generator's weights file; None: the one that the package ships.
+        A generator's weights file; None: the packaged one.
     precision : {"fastest", "float32"}
-        ``fastest``: bfloat16 where the device multiplies it in hardware; the plugin's page says what that changes.
+        ``fastest``: bfloat16 where the device supports it in hardware; the plugin's page describes the effect.
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
-    #: Whose weights it runs.
+    #: The variant whose weights it runs.
     variant: ClassVar[Variant] = PRIVACYNET
 
     def __init__(self, weights: str | Path | None = None, precision: Literal["fastest", "float32"] = "fastest") -> None:
@@ -58,22 +58,22 @@ class PrivacyNet(Perturber):
         self.device = "cpu"
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]  # the weights say it
-        """The faces' own classes, and their landmarks where the change keeps to each head's own outline."""
+    def needs(self) -> frozenset[str]:  # type: ignore[override]  # read from the weights
+        """The faces' own classes, and their landmarks if the change is limited to each head's own outline."""
         return frozenset({"labels", "landmarks"}) if self._outlined() else frozenset({"labels"})
 
     @property
-    def crop_size(self) -> int:  # type: ignore[override]  # the weights say it
-        """Side of the crops that the weights were trained on."""
+    def crop_size(self) -> int:  # type: ignore[override]  # read from the weights
+        """Side of the crops used in training."""
         return int(self._loaded()[1].metadata.config["generator"]["size"])
 
     def to(self, device: str) -> PrivacyNet:
-        """Run on `device` from now on; returns self."""
+        """Move to `device`; return self."""
         self.device = device
         return self
 
     def info(self) -> dict[str, Any]:
-        """Return version, the weights' hash, the evaluators that they were trained against, and the number format."""
+        """Return the version, the weights' hash, the evaluators used in training, and the number format."""
         weights = self._loaded()[1]
         seen = list(weights.metadata.provenance.seen)
         dtype = "bfloat16" if self._short() else "float32"
@@ -93,7 +93,7 @@ class PrivacyNet(Perturber):
         return self.precision == "fastest" and multiplies_bfloat16(torch.device(self.device).type)
 
     def _runner(self) -> tuple[Generator, AbstractContextManager[Any]]:
-        """Return the network that runs on this device, and the context to run it in."""
+        """Return the network for this device, and the context to run it in."""
         kind = torch.device(self.device).type
         if kind == "cpu":
             dtype = torch.bfloat16 if self._short() else torch.float32
@@ -113,7 +113,7 @@ class PrivacyNet(Perturber):
         out = np.empty_like(faces.images)
         generator, precision = self._runner()
         with torch.inference_mode(), precision:
-            # Face by face: a convolution's rounding depends on the size of its batch, a protected photo must not.
+            # One face at a time: a convolution's rounding depends on the batch size, a protected photo must not.
             for n, image in enumerate(faces.images):
                 x = torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2).to(self.device)
                 changed = generator(x, wanted[n : n + 1].to(self.device))
@@ -127,6 +127,6 @@ class PrivacyNet(Perturber):
 
 
 def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Targets as tensors, attribute -> (N,); an attribute that the request does not name is unknown."""
+    """Targets as tensors, attribute -> (N,); attributes missing from the request are unknown."""
     unknown = np.full(count, -1, dtype=np.int64)
     return {name: torch.from_numpy(np.asarray(target.get(name, unknown))) for name in schema}

@@ -34,28 +34,28 @@ def encode(labels: dict[str, Tensor], schema: Schema = ATTRIBUTES) -> Tensor:
 
 @dataclass(frozen=True)
 class GeneratorShape:
-    """What must be known to build a generator; it is stored with the weights.
+    """The settings needed to build a generator; stored with the weights.
 
     Parameters
     ----------
     size : int
-        Side of the crops that it is trained on.
+        Side of the training crops.
     base, blocks : int
         Channels after the first convolution (doubled twice), and residual blocks.
     conditioning : {"norm", "channels"}
         ``norm``: labels scale and shift the features after every normalisation of a residual block. ``channels``: the
-        paper's, labels as constant input channels, which InstanceNorm erases but for the zero-padded border.
+        paper's, labels as constant input channels, which InstanceNorm erases except at the zero-padded border.
     output : {"residual", "image"}
         ``residual``: a bounded change, added under the paste mask. ``image``: the paper's, a new image through tanh.
     limit : float
         Largest change of a value, for ``residual``.
     region : {"crop", "head", "outline"}
         Where a ``residual`` may change the photo: in the whole crop, or within the fixed outline of a head. With
-        ``outline`` the method also keeps it within each head's own outline, from its landmarks, which the network
-        itself does not know. Weights that do not say it were trained on the whole crop.
+        ``outline`` the method also limits it to each head's own outline, from landmarks that are no input of the
+        network. Weights without this entry were trained on the whole crop.
     chroma : float
-        Share of the change of colour that a ``residual`` keeps; its change of luminance stays. 1 keeps all, and weights
-        that do not say it keep all.
+        Share of the change of colour that a ``residual`` keeps; its change of luminance stays. 1, the value for weights
+        without this entry, keeps all.
     """
 
     size: int = 112
@@ -69,7 +69,7 @@ class GeneratorShape:
 
 
 class ConditionalNorm(nn.Module):
-    """Instance normalisation, then a scale and a shift that depend on the labels. Keeps no running statistics."""
+    """Instance normalisation, then a label-dependent scale and shift. Keeps no running statistics."""
 
     def __init__(self, channels: int, labels: int) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class Generator(nn.Module):
         self.enter = nn.Sequential(nn.Conv2d(inside, c, 7, 1, 3, bias=False), _norm(c, 0), nn.ReLU())
         self.down = nn.Sequential(*(layer for i in range(2) for layer in _halve(c << i)))
         self.blocks = nn.ModuleList(ResidualBlock(c * 4, conditioned) for _ in range(shape.blocks))
-        # Transposed convolutions leave a checkerboard; our preset enlarges first.
+        # Transposed convolutions leave checkerboard artefacts; our preset enlarges first.
         double = _enlarge if shape.output == "residual" else _transpose
         self.up = nn.Sequential(*(layer for i in (2, 1) for layer in double(c << i)))
         self.leave = nn.Conv2d(c, 3, 7, 1, 3)
@@ -146,13 +146,12 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """D of the paper: a shared trunk of strided convolutions, one head for real or changed, one for the attributes.
 
-    With `conditional` the critic also asks whether a face looks like photos of its label: a projection of the label on
-    the trunk's features (Miyato and Koyama, ICLR 2018, equation 3) is added to its value. Labels count against the mean
-    of their batch.
+    With `conditional` the critic also scores how well a face fits its label. It adds a projection of the label on the
+    trunk's features (Miyato and Koyama, ICLR 2018, equation 3). Labels are centred on the mean of their batch.
 
-    With `scales` two more critics look at the face: one at patches of 22 pixels, for marks and tinted eyes that the
-    whole face drowns, and one at the face shrunk to a quarter, for shading and blotches of colour. `widest` is the most
-    channels of the trunk.
+    With `scales` there are two more critics. One scores patches of 22 pixels, for marks and tinted eyes that a score of
+    the whole face misses. One scores the face shrunk to a quarter, for shading and blotches of colour. `widest` is the
+    largest number of channels in the trunk.
     """
 
     def __init__(
@@ -190,26 +189,26 @@ class Discriminator(nn.Module):
         logits = {name: head(h).mean(dim=(2, 3)) for name, head in self.attributes.items()}
         value = self.source(h).mean(dim=(1, 2, 3))
         if self.project:
-            # About the batch's mean: else it could tell real from changed by which labels are common among them, which
-            # asks nothing of the image, so that no gradient penalty bounds it.
+            # Centre on the batch's mean. Otherwise label frequencies alone could separate real from changed faces,
+            # independently of the image, so no gradient penalty would bound that.
             value = value + (self.project(v - v.mean(0)) * h.mean(dim=(2, 3))).sum(1)
         more = [critic(x).mean(dim=(1, 2, 3)) for critic in (self.patches, self.small) if critic]
         return torch.stack([value, *more], 1), logits
 
 
 def _patch_critic(base: int) -> nn.Sequential:
-    """Return a critic of three layers: each of its values sees 22 pixels."""
+    """Return a critic of three layers with a receptive field of 22 pixels."""
     first, second = nn.Conv2d(3, base, 4, 2, 1), nn.Conv2d(base, 2 * base, 4, 2, 1)
     return nn.Sequential(first, nn.LeakyReLU(0.01), second, nn.LeakyReLU(0.01), nn.Conv2d(2 * base, 1, 4, 1, 1))
 
 
 def _norm(channels: int, labels: int) -> nn.Module:
-    # The paper's InstanceNorm has learnt scale and shift; running statistics would make one face depend on others.
+    # The paper's InstanceNorm learns scale and shift; running statistics would make one face depend on others.
     return ConditionalNorm(channels, labels) if labels else nn.InstanceNorm2d(channels, affine=True)
 
 
 def normed(norm: nn.Module, x: Tensor, v: Tensor) -> Tensor:
-    """Normalise, by the labels where the layer takes any."""
+    """Normalise, with the labels if the layer takes any."""
     return norm(x, v) if isinstance(norm, ConditionalNorm) else norm(x)
 
 

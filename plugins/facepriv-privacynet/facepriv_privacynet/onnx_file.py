@@ -1,4 +1,4 @@
-"""The generator as an ONNX file, which says of itself what a program needs that has nothing else of ours."""
+"""The generator as an ONNX file, with metadata for use by programs without facepriv."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ IMAGES, LABELS, CHANGED = "images", "labels", "changed"
 
 
 def export_onnx(variant: Variant, out: Path, weights: Path | None = None, *, overwrite: bool = False) -> str:
-    """Write a method's generator as an ONNX file, atomically; returns a line that says what it is.
+    """Write a method's generator as an ONNX file, atomically; return a line that describes it.
 
     The graph takes ``images`` (N, 3, S, S) float32 RGB in [0, 1] and ``labels`` (N, V) float32, a one-hot block for
-    each attribute, and gives ``changed``, of the shape of ``images``; N is free. Its metadata hold the keys of
+    each attribute, and returns ``changed``, with the shape of ``images``; N is free. Its metadata hold the keys of
     `metadata`.
 
     Raises
@@ -39,7 +39,7 @@ def export_onnx(variant: Variant, out: Path, weights: Path | None = None, *, ove
     UsageError
         If `out` exists (unless `overwrite`) or does not end in ``.onnx``.
     WeightsError
-        If the weights are missing, damaged, or another method's.
+        If the weights are missing, damaged, or those of another method.
     PluginError
         If onnx is not installed.
     """
@@ -63,10 +63,10 @@ def export_onnx(variant: Variant, out: Path, weights: Path | None = None, *, ove
 
 
 def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
-    """Return what the file says of itself: texts by key, numbers and lists as JSON.
+    """Return the file's metadata: texts by key, numbers and lists as JSON.
 
-    ``method``, ``version``, ``weights_sha256``, ``licence``, ``trained_on``, ``seen`` (evaluators that are no unseen
-    evidence), ``size`` (pixels), ``schema`` (attributes and classes, in the order of the label blocks), ``inputs``,
+    ``method``, ``version``, ``weights_sha256``, ``licence``, ``trained_on``, ``seen`` (evaluators used in training),
+    ``size`` (pixels), ``schema`` (attributes and classes, in the order of the label blocks), ``inputs``,
     ``alignment`` and ``template`` (five points in a crop of side 1, origin top left), ``paste``.
     """
     origin, schema = weights.metadata.provenance, weights.metadata.schema
@@ -92,15 +92,15 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
 
 
 def _traced(generator: torch.nn.Module, width: int) -> ModelProto:
-    """Return the graph. Tracing, and no exporter that needs further packages, does for a net without branches."""
+    """Return the graph. The network has no branches, so tracing suffices and needs no further packages."""
     import onnx
 
     size: int = generator.shape.size  # type: ignore[assignment,union-attr]
-    # Two faces: with one, a batch of one could be traced into the graph.
+    # Trace with two faces: with one, the trace could fix the batch size at one.
     example: tuple[Any, ...] = (torch.rand(2, 3, size, size), torch.zeros(2, width))
     free = {name: {0: "N"} for name in (IMAGES, LABELS, CHANGED)}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the exporter is the old one, and that InstanceNorm has no statistics
+        warnings.simplefilter("ignore")  # about the old exporter, and about InstanceNorm without statistics
         path = str(Path(folder) / "generator.onnx")
         torch.onnx.export(
             generator,

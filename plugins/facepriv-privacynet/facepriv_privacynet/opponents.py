@@ -1,6 +1,6 @@
 """The opponents of a training in one file of half precision, small enough to publish beside the generator's weights.
 
-With both files others go on from there. A checkpoint is for going on with the same run: it holds optimisers and full
+Both files together let others continue the training. A checkpoint resumes the same run: it holds optimisers and full
 precision, and is eight times as large.
 """
 
@@ -18,12 +18,12 @@ from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_we
 from facepriv_privacynet.config import Variant
 from facepriv_privacynet.training import Trainer
 
-#: Most bytes of the networks in a file, so that it can lie in a repository.
+#: Largest size of the networks in a file, in bytes; small enough for a repository.
 LIMIT = 11_900_000
 
 
 def save_opponents(path: Path, variant: Variant, trainer: Trainer, provenance: Provenance) -> None:
-    """Write D, copies, probe, and as many judges as `LIMIT` has room for; the same networks give the same file."""
+    """Write D, copies, probe, and as many judges as `LIMIT` allows; the same networks give the same file."""
     copies = {f"copy{i}": net for i, net in enumerate(trainer.copies)}
     kept: dict[str, nn.Module] = {"d": trainer.d, "probe": trainer.probe, **copies}
     room = LIMIT - sum(map(_bytes, kept.values()))
@@ -40,12 +40,12 @@ def save_opponents(path: Path, variant: Variant, trainer: Trainer, provenance: P
 
 
 def _bytes(net: nn.Module) -> int:
-    """Return what a network takes in half precision."""
+    """Return the bytes of a network in half precision."""
     return 2 * sum(value.numel() for value in net.state_dict().values())
 
 
 def read_opponents(path: Path, variant: Variant) -> Weights:
-    """Return the content of a file of `save_opponents`; raises `WeightsError` where it is none."""
+    """Return the content of a file of `save_opponents`; raise `WeightsError` for any other file."""
     return load_weights(path, framework="torch", architecture=variant.opponents_architecture)
 
 
@@ -63,14 +63,14 @@ def judges_of(opponents: Weights) -> list[Judge]:
 
 
 def fill(trainer: Trainer, opponents: Weights, names: Iterable[str] | None = None) -> None:
-    """Give opponents in a trainer (all of them, unless `names` are given) the weights in a file's content.
+    """Load the weights in a file's content into a trainer's opponents: all of them, or those of `names`.
 
-    A network that the file lacks begins again.
+    Networks missing from the file are initialised again.
 
     Raises
     ------
     DataError
-        If one belongs to a network of another shape.
+        If the weights belong to a network of another shape.
     """
     for name, net in trainer.nets().items():
         state = _of(opponents, name)

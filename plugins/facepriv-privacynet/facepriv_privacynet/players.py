@@ -1,7 +1,7 @@
-"""The networks that play against each other, and one update of each.
+"""The networks that train against each other, and one update of each.
 
-Judges that stand still are fooled by invisible noise that no other classifier minds. Judges that learn on what G makes
-force it to changes that mean something, and those carry over to classifiers that took no part.
+Invisible noise fools fixed judges, but no other classifiers. Judges that learn on G's output force it to make
+meaningful changes, and these transfer to unseen classifiers.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ PROBE = JudgeShape(72, window=0.85, residual=True)
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training is carried out, whatever it computes.
+    """Execution options of a training, independent of what it computes.
 
     Parameters
     ----------
     channels_last : bool
-        Keep each pixel's channels side by side, as convolutions read them.
+        Use the channels-last memory format, as convolutions read it.
     fused : bool
         Update all parameters of an optimiser in one kernel.
     backend : str or None
-        Compile all networks with torch.compile and this backend; worth it on a GPU.
+        Compile all networks with torch.compile and this backend; useful on a GPU.
     """
 
     channels_last: bool = True
@@ -54,7 +54,7 @@ class Execution:
 
 
 class Players:
-    """Generator, discriminator, judges, copies of trained classifiers, and the optimisers of all.
+    """Generator, discriminator, judges, copies of trained classifiers, and their optimisers.
 
     Parameters
     ----------
@@ -62,15 +62,15 @@ class Players:
     faces : Faces
         Training faces on the accelerator's device.
     matchers : sequence of Module
-        Differentiable matchers, crops in [0, 1] to descriptors; their weights stay as they are. None are needed where
-        the recipe is not `matched`.
+        Differentiable matchers, crops in [0, 1] to descriptors; their weights stay fixed. None are needed if the recipe
+        is not `matched`.
     fixed : sequence of Module
-        Trained classifiers, crops to class logits by attribute, that judge in turn with the learning ones.
+        Trained classifiers, crops to class logits by attribute, that alternate with the learning judges.
     accelerator : Accelerator
-        Device, precision, and the other processes where there are several. These draw the same faces and targets as
-        one process with all of them would, each takes its share, and gradients are averaged.
+        Device, precision, and other processes, if any. All processes draw the same faces and targets as a single one
+        would, each takes its share, and gradients are averaged.
     pool : sequence of Judge
-        Judges of earlier rounds: they teach, and learn nothing more.
+        Judges of earlier rounds: they teach, but no longer learn.
     execution : Execution
     """
 
@@ -86,7 +86,7 @@ class Players:
         execution: Execution = Execution(),
     ) -> None:
         self.recipe, self.faces, self.accelerator = recipe, faces, accelerator
-        #: Names of the evaluators that have taught these networks, in this run or before.
+        #: Names of the evaluators used to train these networks, in this run or before.
         self.seen = recipe.teachers
         self.layout = execution.layout
         device, backend = accelerator.device, execution.backend
@@ -106,14 +106,14 @@ class Players:
                 recipe.generator.size, conditional=recipe.conditional, scales=recipe.scales, widest=recipe.critic_widest
             )
         )
-        # The same classifiers once more, which go on learning: a strong judge that stands still is fooled by noise.
+        # Copies of the same classifiers that keep learning: noise fools even a strong judge if it is fixed.
         self.copies = [copy.deepcopy(net).requires_grad_(True) for net in self.fixed] if recipe.copies else []
         self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
-        # Learns on real faces only and teaches nobody: what it says of G's faces is what strangers will say.
+        # Learns on real faces only and teaches no network: its figures on G's faces are those of an unseen classifier.
         self.probe: Judge = built(Judge(PROBE))
         if backend:
-            # In place: parameters and their names stay. D's gradient penalty asks for a second derivative, which
-            # compiled code cannot give, and goes round by `forward`.
+            # In place: parameters keep their names. D's gradient penalty needs a second derivative, which compiled
+            # code cannot compute, so it calls `forward` directly.
             for net in (
                 self.g,
                 self.d,
@@ -147,7 +147,7 @@ class Players:
         self.step = 0
 
     def generator_step(self, work: Work) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Update G once; returns the changed faces, detached, the labels that it was given, the parts of its loss."""
+        """Update G once; return the changed faces, detached, the labels given to G, and the parts of its loss."""
         r, x, targets = self.recipe, work.faces, work.targets
         wanted = encode(targets)
         with self.accelerator.autocast():
@@ -178,7 +178,7 @@ class Players:
         return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
 
     def teachers(self, work: Work) -> list[nn.Module]:
-        """Return what teaches G at this step: some judges of all rounds; trained classifiers, their copies in turns."""
+        """Return the teachers of G at this step: judges of all rounds; trained classifiers and copies in turn."""
         every = self.recipe.fixed_every
         judges = [*(self.judges[i] for i in work.judges), *(self.pool[i] for i in work.pool)]
         return judges + (self.fixed if every and self.step % every == 0 else self.copies)
@@ -186,7 +186,7 @@ class Players:
     def discriminator_step(self, x: Tensor, own: Labels, y: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """Update D once: critic, gradient penalty (not at every step), attributes on real faces.
 
-        `y` are changed faces, `wanted` (N, V) the labels that G was given for them.
+        `y` are changed faces, `wanted` (N, V) the labels given to G for them.
         """
         r = self.recipe
         given = encode(own)
@@ -207,7 +207,7 @@ class Players:
 
     def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
         """Update every judge on real and changed faces, all with their true labels; the probe on real ones alone."""
-        # One view for all judges, and one batch: augmentation and calls are not repeated for each.
+        # All judges share one augmented batch, which saves augmentation and calls.
         x, own = self._augmented(real[0]), real[1]
         views = x if changed is None else torch.cat([x, self._augmented(changed[0])])
         parts: dict[str, list[Tensor]] = {"judges_real": [], "judges_changed": []}
@@ -235,13 +235,13 @@ class Players:
         return {"copies": value.detach()}
 
     def nets(self) -> dict[str, nn.Module]:
-        """Return all networks that learn, by the names that a checkpoint gives them."""
+        """Return all learning networks by their names in a checkpoint."""
         judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
         copies = {f"copy{i}": net for i, net in enumerate(self.copies)}
         return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges, **copies}
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return the optimisers, by the names that a checkpoint gives them."""
+        """Return the optimisers by their names in a checkpoint."""
         copies = {"copies": self.opt_c} if self.opt_c else {}
         return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j, **copies}
 

@@ -1,10 +1,10 @@
-"""Where the generator may paint: a fixed outline of the head in the aligned crop, and each face's own.
+"""The regions that the generator may change: a fixed head outline in the aligned crop, and each face's own.
 
-Alignment puts eyes and nose of every face at the same place, so that one outline serves all of them. Its measures come
-from the jaws (dlib's 68 landmarks) of 785 validation faces. At the height of the eyes the head's edge lies 0.30 of the
-crop's side from the middle (median), and 0.23 on the near side of a head that is turned (10 % of faces). The chin
-lies at 0.84 (0.80 to 0.90). Beside a head that is turned the fixed outline leaves room for marks. Each face's own
-outline, from its landmarks, teaches the generator to leave it alone, and is laid on its change when it runs.
+Alignment places the eyes and nose of every face alike, so one outline serves all faces. Its measures come from the
+jaws (dlib's 68 landmarks) of 785 validation faces. At eye height the head's edge lies 0.30 of the crop's side from the
+middle (median), and 0.23 on the near side of a turned head (10 % of faces). The chin lies at 0.84 (0.80 to 0.90).
+Beside a turned head the fixed outline leaves room for marks. Each face's own outline, from its landmarks, penalises
+such marks in training and masks the change at inference.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _TOP, _WIDEST, _CHIN = -0.02, 0.42, 0.87
 _POWER = 2.3
 #: Share of the way from the middle to the edge over which the mask falls from 1 to 0.
 _FADE = 0.3
-#: Side of a face's own outline, in pixels: a head has no finer detail.
+#: Side of a face's own outline, in pixels; enough for the shape of a head.
 OUTLINE_SIDE = 28
-# It is drawn larger, so that its edge is smooth.
+# It is drawn larger for a smooth edge.
 _DRAWN = 4 * OUTLINE_SIDE
 # Height of the head above the ears, as a share of the distance from there to the chin.
 _ABOVE = 0.75
-# By how much an outline is enlarged, since landmarks err.
+# Enlargement of an outline, to allow for landmark errors.
 _MARGIN = 1.04
 
 
@@ -53,7 +53,7 @@ def outline(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     landmarks : ndarray
-        (68, 2) float32 in pixels of the crop: the jaw from ear to ear is drawn, and an arc above it.
+        (68, 2) float32 in pixels of the crop. The outline is the jaw from ear to ear and an arc above it.
     size : int
         Side of the crop.
     """

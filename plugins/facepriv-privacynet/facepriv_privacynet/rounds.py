@@ -1,8 +1,8 @@
-"""Training in rounds: G meets new opponents in each.
+"""Training in rounds, with new opponents for G in each.
 
-G adapts to the opponents that it knows, and what it learns last fools no others. A round starts judges, copies of
-trained classifiers and D again, the judges in other shapes. Judges of earlier rounds join a pool that teaches as well,
-so that G keeps fooling them. Each round is a `Run` in a folder of its own, which goes on where it was.
+G adapts to its current opponents, and changes learnt late fool no others. Each round initialises judges, copies of
+trained classifiers and D again, with judges of other shapes. Judges of earlier rounds join a pool that also teaches, so
+that G still fools them. Each round is a `Run` in its own folder and can be resumed.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.opponents import judges_of, read_opponents
 from facepriv_privacynet.runs import Material, Run, in_words
 
-#: Where each round's curve is written, a line of JSON a gain.
+#: File for the curves of all rounds, one line of JSON per gain.
 CURVE = "curve.jsonl"
 #: Gains at which a round is measured.
 GAINS = (0.8, 1.0)
-# What judges are drawn from. From 64 pixels on the first convolution halves the side: 112 cost no more than 56.
+# The choices for judges. From 64 pixels on the first convolution halves the side: 112 cost no more than 56.
 _SIDES = (32, 40, 48, 56, 64, 80, 96, 112)
 _CHANNELS = (16, 24, 32)
 _SMALLEST_WINDOW, _GREY = 0.7, 0.3
 
 
 def draw_judges(count: int, *seeds: int) -> tuple[JudgeShape, ...]:
-    """Draw shapes of judges: of different sizes as far as there are so many, wide and narrow, grey and colour."""
+    """Draw shapes of judges: different sizes where possible, wide and narrow, grey and colour."""
     rng = np.random.default_rng(seeds)
 
     def dealt(values: Sequence[int]) -> list[int]:
@@ -53,7 +53,7 @@ def draw_judges(count: int, *seeds: int) -> tuple[JudgeShape, ...]:
 
 
 def round_recipe(recipe: Recipe, number: int) -> Recipe:
-    """Return the recipe of round `number`, counted from 1: with a seed and judges of its own."""
+    """Return the recipe of round `number`, counted from 1, with its own seed and judges."""
     return replace(recipe, seed=recipe.seed + number, judges=draw_judges(len(recipe.judges), recipe.seed, number))
 
 
@@ -64,9 +64,9 @@ class Rounds:
     Parameters
     ----------
     recipe : Recipe
-        Of each round; its steps are those of one round.
+        The recipe of each round; its steps are those of one round.
     start, opponents : Path or None
-        A weights file, and a file of `facepriv_privacynet.opponents`, whose judges are the first of the pool.
+        Initial weights, and a file of `facepriv_privacynet.opponents` whose judges start the pool.
     """
 
     variant: Variant
@@ -78,10 +78,10 @@ class Rounds:
     opponents: Path | None = None
 
     def train(self, count: int, minutes: float | None, say: Callable[[str], None], *, shown: str = "") -> int:
-        """Train until `count` rounds are finished or the time is up; returns how many are.
+        """Train until `count` rounds are finished or the time is up; return the number of finished rounds.
 
-        A round that is finished leaves ``NAME.safetensors``, the generator, and ``NAME-opponents.safetensors``, both in
-        half precision. Its curve is added to ``curve.jsonl``.
+        A finished round leaves ``NAME.safetensors``, the generator, and ``NAME-opponents.safetensors``, both in half
+        precision. Its curve is added to ``curve.jsonl``.
         """
         deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
         start, opponents, pool = self.start, self.opponents, self._judges(self.opponents)
@@ -109,7 +109,7 @@ class Rounds:
         opponents: Path | None = None,
         pool: Sequence[Judge] = (),
     ) -> Run:
-        """Return the run of one round, as far as it has come; it begins with what is given where it has not begun."""
+        """Return the run of one round: resumed from its checkpoint, or started from the given networks."""
         folder, recipe = self.out / f"round-{number}", round_recipe(self.recipe, number)
         place = self.material, self.accelerator
         return Run(self.variant, folder, recipe, *place, start, pool=pool, opponents=opponents, restart=True)
@@ -128,7 +128,7 @@ class Rounds:
         run.save_opponents(shown)  # last: it marks the round as finished
 
     def _add_curve(self, number: int, points: Mapping[float, Mapping[str, float]]) -> None:
-        """Add the curve of a round to the file, in place of one that an interrupted end of this round has left."""
+        """Add the curve of a round to the file; replace one left by an interrupted end of this round."""
         path = self.out / CURVE
         rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
         kept = [row for row in rows if row["round"] != number]

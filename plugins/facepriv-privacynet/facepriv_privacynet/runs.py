@@ -1,4 +1,4 @@
-"""A training run on disk: its recipe, checkpoint, log, sample grids, and the weights file that comes out."""
+"""A training run on disk: its recipe, checkpoint, log, sample grids and final weights file."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from facepriv_privacynet.region import outlines_of
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
-#: Points of the curve of what is hidden against what a matcher pays.
+#: Gains at which the trade-off curve (attribute hiding against matcher similarity) is measured.
 GAINS = (0.55, 0.7, 0.85, 1.0)
 _VALIDATION_FACES = 384
 _SAMPLE_FACES = 10
 
 
 def recipe(variant: Variant, preset: str, *, steps: int | None, batch: int | None, changes: Sequence[str]) -> Recipe:
-    """Return a preset with some numbers changed (``NAME=NUMBER``); raises `UsageError` naming what is wrong."""
+    """Return a preset with some numbers changed (``NAME=NUMBER``); raise `UsageError` for wrong input."""
     chosen = with_numbers(variant.presets[preset], changes)
     given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
     return replace(chosen, **given)
@@ -50,9 +50,9 @@ def in_words(found: Mapping[str, float]) -> str:
 
 
 def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
-    """Fill in missing labels, and keep them in the file `kept`: estimating them anew takes minutes on a CPU.
+    """Fill in missing labels, and cache them in the file `kept`: estimating them takes minutes on a CPU.
 
-    What is kept counts for faces with the same labels alone, which another pack does not have.
+    The cache is valid only for faces with the same labels; another pack has others.
     """
     of = digest(str(values.cpu().tolist()) for values in faces.labels.values())
     if kept.is_file():
@@ -66,7 +66,7 @@ def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
 
 
 def fill_outlines(faces: Faces, kept: Path) -> None:
-    """Trace the faces' outlines, and keep them in the file `kept`: it takes a minute or two."""
+    """Trace the faces' outlines (one or two minutes), and cache them in the file `kept`."""
     of = digest([str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
     found = None
     if kept.is_file():
@@ -80,7 +80,7 @@ def fill_outlines(faces: Faces, kept: Path) -> None:
 
 @dataclass
 class Material:
-    """What trainings on one pack share.
+    """Data and networks shared by trainings on one pack.
 
     Parameters
     ----------
@@ -89,13 +89,13 @@ class Material:
     sets : str
         Names of the data sets.
     estimator : Module
-        Family A, age in ranks; it filled the labels, and measures where it did not judge.
+        Family A, age in ranks. It fills the labels, and measures if it is not a judge.
     grouped : Module
         The same, age in groups.
     matcher : Module or None
-        MobileFaceNet: teaches where the recipe is matched, and measures.
+        MobileFaceNet: teaches if the recipe is matched, and measures.
     subjects : sequence of str
-        Who the validation faces are, "" where the set does not say.
+        Identities of the validation faces, "" where unknown.
     """
 
     training: Faces
@@ -107,14 +107,14 @@ class Material:
     subjects: Sequence[str] = ()
 
     def classifiers(self, recipe: Recipe) -> list[nn.Module]:
-        """Return the trained classifiers that judge, with age as the recipe wants it."""
+        """Return the trained classifiers used as judges, with age in the recipe's form."""
         return [self.estimator if recipe.ordered else self.grouped]
 
 
 def read_material(
     pack: Path, matcher: Path | None, kept: Path, accelerator: Accelerator, *, size: int, outlines: bool = False
 ) -> Material:
-    """Read a pack and the networks; filled labels, and `outlines` where wanted, are kept in the folder `kept`.
+    """Read a pack and the networks; cache filled labels and, if wanted, `outlines` in the folder `kept`.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def read_material(
     estimator, grouped = (module.to(device) for module in (family.ranked_module(), family.joint_module()))
     matching = None if matcher is None else registry().create("matcher", MATCHER, path=matcher).torch_module()
     validation, training = (Faces.from_pack(opened, part, size, device) for part in ("validation", "train"))
-    with accelerator.main_process_first():  # the others read what the first has filled
+    with accelerator.main_process_first():  # the others read the labels that the first has filled
         for part, faces in (("validation", validation), ("train", training)):
             fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
         if outlines:
@@ -140,7 +140,7 @@ def read_material(
 def opened(
     pack: Path, out: Path, recipe: Recipe, matcher: Path | None, precision: str | None, threads: int | None
 ) -> tuple[Material, Accelerator]:
-    """Make the folder `out`, and read what a training in it needs."""
+    """Create the folder `out`, and read the material for a training in it."""
     if threads:
         torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
@@ -150,20 +150,20 @@ def opened(
 
 
 class Run:
-    """The training of one method in the folder `out`, which goes on where there is a checkpoint.
+    """The training of one method in the folder `out`, resumed from a checkpoint if there is one.
 
-    Where there is none, it begins with `start`: a weights file for the generator, or the folder of another run of this
-    family, with all its networks and at its step.
+    Otherwise it starts from `start`: a weights file for the generator, or the folder of another run of this family,
+    with all its networks and at its step.
 
     Parameters
     ----------
     pool : sequence of Judge
-        Judges of earlier rounds, which teach.
+        Judges of earlier rounds, which also teach.
     opponents : Path or None
-        A file of D, judges, copies and probe to begin with, see `facepriv_privacynet.opponents`; the recipe's judges
-        become those of the file.
+        A file of initial D, judges, copies and probe, see `facepriv_privacynet.opponents`. Its judges replace those of
+        the recipe.
     restart : bool
-        Of these, take the probe alone: all others begin again.
+        Load only the probe from it; initialise the others again.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class Run:
             self.trainer.saw(given.metadata.provenance.seen)
 
     def _begin_with(self, start: Path) -> str:
-        """Take the networks of a weights file or of another run; returns what those were trained on."""
+        """Load the networks of a weights file or of another run; return what they were trained on."""
         trainer = self.trainer
         if not start.is_dir():
             weights = load_weights(start, framework="torch", architecture=self.variant.architecture)
@@ -236,9 +236,9 @@ class Run:
     def train(
         self, minutes: float | None, say: Callable[[str], None], sample_every: int = 400, *, shown: str = ""
     ) -> None:
-        """Train, or go on training, for at most `minutes`; logs to ``log.jsonl`` and TensorBoard's files.
+        """Start or resume training for at most `minutes`; log to ``log.jsonl`` and TensorBoard's files.
 
-        `shown` is the command, which the weights will name, after those that made the steps before.
+        `shown` is the command. The weights file lists it after the commands of earlier steps.
         """
         if self.trainer.step < self.recipe.steps:
             self.trainer.commanded(shown)
@@ -256,8 +256,8 @@ class Run:
     def measure(self, gain: float = 1.0, estimator: nn.Module | None = None) -> dict[str, float]:
         """Measure the averaged generator, its change multiplied by `gain`, on some validation faces.
 
-        `estimator` judges. By default it is the probe, which learns on real faces alone. Without learning judges
-        nothing taught the probe: then it is family A, which in that case taught no generator.
+        The default `estimator` is the probe, which learns on real faces only. Without learning judges the probe is
+        untrained; the default is then family A, which in that case did not teach the generator.
         """
         faces = self.material.validation
         rows = torch.linspace(0, len(faces) - 1, min(_VALIDATION_FACES, len(faces))).long()
@@ -266,14 +266,14 @@ class Run:
         return figures(generator, faces, rows, estimator or default, self.material.matcher)
 
     def curve(self) -> Iterator[str]:
-        """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        """Yield a line per gain: the gender EER of family A, one of the judges, and the matcher's figures."""
         for gain, found in self.points(GAINS, self.material.estimator):
             yield f"gain {gain:.2f}  {in_words(found)}"
 
     def points(
         self, gains: Sequence[float], looks: nn.Module | None = None
     ) -> Iterator[tuple[float, dict[str, float]]]:
-        """Yield each gain and its figures of `measure`, with those of recognition where people are named."""
+        """Yield each gain and its figures of `measure`, with recognition figures if identities are known."""
         self._check_trained()
         recognition = self._recognition()
         for gain in gains:
@@ -283,10 +283,10 @@ class Run:
             yield gain, found
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
-        """Write the averaged generator as ``NAME.safetensors``; returns its path and validation figures.
+        """Write the averaged generator as ``NAME.safetensors``; return its path and validation figures.
 
-        With `gain` below 1 it changes less: the limit of its residual is multiplied. The file names the command that
-        trained it, or `shown` where the checkpoint does not say.
+        `gain` multiplies the limit of its residual; below 1 it changes less. The file names the training command, or
+        `shown` if the checkpoint has none.
         """
         self._check_trained()
         shape = self.recipe.generator
@@ -305,7 +305,7 @@ class Run:
         return path, measured
 
     def save_opponents(self, shown: str) -> Path:
-        """Write D, judges, copies and probe to ``NAME-opponents.safetensors``, to go on from; returns its path."""
+        """Write D, judges, copies and probe to ``NAME-opponents.safetensors`` for further training; return its path."""
         self._check_trained()
         path = self.out / f"{self.variant.opponents_architecture}.safetensors"
         save_opponents(path, self.variant, self.trainer, self._provenance(self.trainer.command or shown))
@@ -316,7 +316,7 @@ class Run:
         return Provenance(self.trainer.trained_on, command, today, seen=self.trainer.seen)
 
     def _recognition(self) -> Recognition | None:
-        """Return what measures recognition of the named validation faces; None where nobody there can be matched."""
+        """Return the recognition measure for identified validation faces; None if no faces can be matched."""
         named = [(row, subject) for row, subject in enumerate(self.material.subjects) if subject]
         if not named or self.material.matcher is None:
             return None

@@ -1,4 +1,4 @@
-"""The training loop: whose turn it is, what chance decides, how a run stops and goes on."""
+"""The training loop: the order of updates, random seeds, and how a run stops and resumes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from facepriv_privacynet.data import draw_faces, draw_work, seed_step
 from facepriv_privacynet.networks import encode
 from facepriv_privacynet.players import Players
 
-# What a seed decides; after it stand the step and, where each process draws its own, the process.
+# Purposes of a seed; the step follows and, for draws of one process, the process.
 _WARM_FACES, _WARMING, _WORK, _GENERATING, _LEARNING = range(5)
 
-#: Between the commands of a run that went on with others.
+#: Separates the commands of a resumed run.
 _THEN = "; then "
 
 
 class Trainer(Players):
-    """One training run; takes what `Players` takes.
+    """One training run; takes the parameters of `Players`.
 
-    Chance is seeded anew at each step: a run that goes on draws what it would have drawn, and so do two recipes of one
-    seed, or several processes and one with all of their faces.
+    Each step sets the seed again. A resumed run, two recipes with one seed, and several processes or a single one with
+    all of their faces therefore make the same draws.
     """
 
     warmed = 0
-    #: The commands that made the steps, and what these networks were trained on, in words.
+    #: The commands of all steps, and a description of the training data.
     command, trained_on = "", ""
-    #: Name of the file or run that it began with, and at which step; "" and 0: with nothing.
+    #: Name and step of the file or run that it started from; "" and 0 if none.
     start, began = "", 0
 
     def warm_up(self) -> dict[str, Tensor]:
@@ -50,7 +50,7 @@ class Trainer(Players):
         return {"d_attribute": value.detach(), **self.judges_step((x, own), None)}
 
     def train_step(self) -> dict[str, Tensor]:
-        """Do one step of G and what is due of the others; returns the parts of all losses."""
+        """Do one step of G and the due updates of the others; return the parts of all losses."""
         r = self.recipe
         self._set_rates()
         process, processes = self._place()
@@ -58,7 +58,7 @@ class Trainer(Players):
         work = draw_work(self.faces, r, process, processes, pool=len(self.pool))
         self._seed(_GENERATING, self.step, process)
         y, wanted, parts = self.generator_step(work)
-        # Anew: whether a matcher took part must not change what D and judges see.
+        # Seed again: the use of a matcher must not change the input of D and judges.
         self._seed(_LEARNING, self.step, process)
         if self.step % r.critic_every == 0:
             parts |= self.discriminator_step(work.faces, work.own, y, wanted)
@@ -79,7 +79,7 @@ class Trainer(Players):
         save_every: int = 200,
         sample: Callable[[Trainer], None] | None = None,
     ) -> None:
-        """Train until the recipe's steps or until `deadline` (of `time.monotonic`), saving so that it can go on."""
+        """Train to the recipe's steps or until `deadline` (of `time.monotonic`); save so that it can resume."""
 
         def save() -> None:
             self.save(out / CHECKPOINT)
@@ -113,27 +113,27 @@ class Trainer(Players):
         save_checkpoint(path, self.nets(), self.optimisers(), numbers)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
+        """Resume from a checkpoint; raise `DataError` if its networks differ from the recipe's."""
         state = load_checkpoint(path, self.nets(), self.optimisers(), self.accelerator.device)
         self.step, self.warmed, self.average.updates = state["step"], state["warmed"], state["updates"]
-        # A checkpoint that does not say may have seen everybody who can teach.
+        # Without this entry, assume that the checkpoint has seen all possible teachers.
         self.saw(state.get("seen", (MATCHER, *FAMILY)))
         self.command = state.get("command", "")
         self.trained_on = state.get("trained_on", self.trained_on)
         self.start, self.began = state.get("start", ""), state.get("began", 0)
 
     def commanded(self, command: str) -> None:
-        """Note a command that is about to make steps."""
+        """Record a command before its first step."""
         commands = self.command.split(_THEN) if self.command else []
         if command and command not in commands[-1:]:
             self.command = _THEN.join([*commands, command])
 
     def saw(self, names: Iterable[str]) -> None:
-        """Note evaluators that have taught these networks before."""
+        """Record evaluators that were used to train these networks before."""
         self.seen = tuple(dict.fromkeys((*self.seen, *names)))
 
     def start_from(self, tensors: Mapping[str, Tensor]) -> None:
-        """Let G begin with released weights; raises `DataError` if they belong to another shape."""
+        """Initialise G with released weights; raise `DataError` if they belong to another shape."""
         try:
             for net in (self.g, self.average.net):
                 net.load_state_dict({name: value.float() for name, value in tensors.items()})
@@ -141,7 +141,7 @@ class Trainer(Players):
             raise DataError("these weights belong to a generator of another shape than the recipe's") from error
 
     def _place(self) -> tuple[int, int]:
-        """Which process this is, and of how many."""
+        """Index of this process, and the number of processes."""
         return self.accelerator.process_index, self.accelerator.num_processes
 
     def _seed(self, *parts: int) -> None:

@@ -1,7 +1,7 @@
-"""What a training run looks at: figures on the validation part, and a grid of samples for the eye.
+"""Validation during training: figures on the validation part, and a grid of samples for visual inspection.
 
-The estimator here is a probe that learns on real faces only and teaches the generator nothing. Test sets and the
-evaluators that count are not looked at during training.
+The estimator here is a probe that learns on real faces only and does not train the generator. Training never uses test
+sets or the evaluators of the final evaluation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CLASSES = ("gender", "race")
 
 
 class Gain(nn.Module):
-    """A generator whose change is multiplied by `gain`: less of it hides less and costs a matcher less."""
+    """A generator with its change multiplied by `gain`: a smaller gain hides less and affects a matcher less."""
 
     def __init__(self, generator: nn.Module, gain: float) -> None:
         super().__init__()
@@ -67,17 +67,17 @@ def figures(
         Crops and label vectors to crops.
     faces : Faces
     rows : Tensor
-        Which faces; gender must be known.
+        Indices of the faces; gender must be known.
     estimator : Module
-        Crops to ``gender`` and ``race`` logits and ``years`` ranks; not one that the generator trains against.
+        Crops to ``gender`` and ``race`` logits and ``years`` ranks; not used to train the generator.
     matcher : Module or None
-        Crops to unit descriptors; higher cosine = same person. None: its two figures are left out.
+        Crops to unit descriptors; higher cosine = same person. None: omit its two figures.
 
     Returns
     -------
     dict
         ``eer_gender`` hidden by flipping, ``eer_original``, ``eer_own`` (own labels given), ``race_kept`` (share whose
-        estimated race did not change while gender was hidden), ``race_hidden`` (share whose did when it was to),
+        estimated race did not change while gender was hidden), ``race_hidden`` (share that changed when hidden),
         ``years_young`` and so on (mean shift of the estimated age towards that group, in years, over faces outside
         it), ``years_kept`` (mean absolute shift while gender was hidden), ``cosine`` of original and changed face,
         ``alike`` (mean rise of the cosine between different faces), ``change`` (mean absolute difference).
@@ -123,7 +123,7 @@ def figures(
 
 
 def _matched(matcher: nn.Module, x: Tensor, images: Tensor) -> dict[str, float]:
-    """Return what a matcher says of faces and changed faces: ``cosine`` and ``alike`` of `figures`."""
+    """Return a matcher's figures on faces and changed faces: ``cosine`` and ``alike`` of `figures`."""
     descriptors = [_batched(matcher, part) for part in (x, images)]
     original, protected = (d @ d.T for d in descriptors)
     others = ~torch.eye(len(x), dtype=torch.bool)
@@ -134,26 +134,26 @@ def _matched(matcher: nn.Module, x: Tensor, images: Tensor) -> dict[str, float]:
 
 
 class Recognition:
-    """Verification of named faces whose gender is flipped, each with each: the pairing (X1', X2').
+    """Verification of identified faces with flipped gender, all pairs: the pairing (X1', X2').
 
-    The originals are looked at and compared once, however many generators follow.
+    The originals are compared once for any number of generators.
 
     Parameters
     ----------
     faces : Faces
     rows : Tensor
-        (N,) which faces; gender must be known.
+        (N,) indices of the faces; gender must be known.
     subjects : sequence of str
-        (N,) who they are.
+        (N,) their identities.
     matcher : Module
         Crops to unit descriptors; higher cosine = same person.
     fmr : float
-        At which false match rate.
+        The false match rate.
 
     Raises
     ------
     DataError
-        If nobody has two photos, or everybody is one person.
+        If no person has two photos, or all photos show one person.
     """
 
     def __init__(
@@ -163,12 +163,12 @@ class Recognition:
         own = {name: values[rows].cpu() for name, values in faces.labels.items()}
         self.wanted = encode(flipped(own, ("gender",))).to(self.x.device)
         self.matcher, self.fmr = matcher, fmr
-        # No interval is given, and one resample is the least.
+        # No interval is needed, and one resample is the minimum.
         self.matching = Matching(self._descriptors(self.x), subjects, _cosines, fmrs=(fmr,), replicates=1)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """Return ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and
-        ``fmr_fixed`` at the originals'. Empty where the pairs are too few for the rate.
+        ``fmr_fixed`` at the originals'. Empty if there are too few pairs for the rate.
         """
         after = self._descriptors(_batched(generator, self.x, self.wanted))
         rates = self.matching.measure(self.matching.compare(after)[PROTECTED])
@@ -187,7 +187,7 @@ def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) -> None:
-    """Write a picture: a row a face, its crop, the crop with its own labels, then every selection of attributes."""
+    """Write a picture with a row per face: its crop, the crop with its own labels, then every attribute selection."""
     x = faces.crops[rows].float().div(255)
     own = {name: values[rows].cpu() for name, values in faces.labels.items()}
     wanted = [own, *(flipped(own, chosen) for chosen in selections())]

@@ -1,4 +1,4 @@
-"""Reaching a Ray cluster, or starting one, without Ray's lines on the terminal, its telemetry, or its tracebacks."""
+"""Connect to a Ray cluster or start one, without Ray's terminal output, telemetry or tracebacks."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from typing import Any
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.pool import environment
 
-#: What a program without Ray is told.
+#: The error message if Ray is not installed.
 MISSING = "--engine ray needs Ray: pip install facepriv-ray"
-#: What to do about nodes that differ.
+#: The remedy for nodes that differ.
 SAME = "all nodes need the same packages installed"
-#: Seconds for a cluster to answer; Ray itself would try for over a minute.
+#: Timeout for a cluster to answer, in seconds; Ray itself would try for over a minute.
 _REACH = 5.0
-#: No telemetry; no lines of Ray's among ours.
+#: Disables telemetry and Ray's own output.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what the cluster says of dead processes, on stdout
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # messages about dead processes, on stdout
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-#: For a cluster of ours. Its workers do the work: they are not to stand behind other programs, as Ray would have it.
-#: Telemetry or not, Ray's head asks the cloud's metadata servers where it runs, and tells its makers that it is to tell
-#: nothing: both end at a port of this machine.
+#: For a local cluster. Its workers do the work, so they get normal priority instead of Ray's lower one. Even without
+#: telemetry, Ray's head queries cloud metadata servers and reports to its makers that telemetry is off. The proxies
+#: redirect both to a port of this machine.
 OWN = {"RAY_worker_niceness": "0", **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")}
 OWN["no_proxy"] = "127.0.0.1,127.0.0.2,localhost"
-#: Bytes for Ray's objects there: paths and outcomes, never photos.
+#: Size of Ray's object store there, in bytes: it holds paths and outcomes, never photos.
 _OBJECTS = 100_000_000
-# What a Ray head speaks is HTTP/2, whose server answers a client's first bytes with its settings. Whatever else is at a
-# port would keep Ray itself asking for ever.
+# A Ray head uses HTTP/2. Its server answers a client's first bytes with its settings. With any other server at the
+# port, Ray itself would retry for ever.
 _SETTINGS = b"\x04"
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + b"\0\0\0\0\0"
-# A socket's path has 107 bytes at most, and Ray's own part of it is some 75.
+# A socket's path is limited to 107 bytes, and Ray's own part takes about 75.
 _LONG_BASE = 30
 
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Be connected to a cluster; gives Ray's module.
+    """Connect to a cluster for the duration of a ``with`` block; yield Ray's module.
 
     Parameters
     ----------
     address : str
-        ``auto`` or ``HOST:PORT``; empty: a cluster of this machine alone, which goes with the connection. A connection
-        that the caller has made already is used as it is, and left open.
+        ``auto`` or ``HOST:PORT``; empty: a cluster of this machine alone, which ends with the connection. An existing
+        connection of the caller is used as it is, and stays open.
 
     Raises
     ------
     PluginError
         If Ray is not installed.
     UsageError
-        If no cluster answers there, or it cannot be joined.
+        If no cluster answers there, or joining it fails.
     """
     with ExitStack() as ours:
         ours.enter_context(environment(QUIET, "RAY_"))
@@ -81,7 +81,7 @@ def connected(address: str) -> Iterator[Any]:
 
 @contextmanager
 def ray_errors() -> Iterator[None]:
-    """Turn Ray's errors, which hold whole tracebacks, into one line."""
+    """Shorten Ray's errors, which contain whole tracebacks, to one line."""
     import ray.exceptions
 
     try:
@@ -94,7 +94,7 @@ def ray_errors() -> Iterator[None]:
 
 
 def _existing(address: str) -> dict[str, Any]:
-    """Return how to connect to the user's cluster; raises `UsageError` if it does not answer at once."""
+    """Return the connection settings of the user's cluster; raise `UsageError` if it does not answer in time."""
     try:
         with socket.create_connection(_host_and_port(address), timeout=_REACH) as server:
             server.sendall(_GREETING)
@@ -110,9 +110,9 @@ def _existing(address: str) -> dict[str, Any]:
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    """Return where a cluster should answer; raises `ValueError` or `ConnectionError`."""
+    """Return a cluster's host and port; raise `ValueError` or `ConnectionError`."""
     if address == "auto":
-        from ray._private import services  # it knows where the last cluster was started, not whether that lives
+        from ray._private import services  # it knows the last cluster's address, not whether it still runs
 
         address = services.get_ray_address_from_environment("auto", None)
     host, colon, port = address.rpartition(":")
@@ -122,12 +122,12 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _new(ours: ExitStack) -> dict[str, Any]:
-    """Return how to start a cluster of this machine alone: on loopback, with a password, and leaving nothing."""
+    """Return the settings of a cluster of this machine alone: on loopback, with a password, removed afterwards."""
     ours.enter_context(environment(OWN, "RAY_"))
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    # For 127.0.0.1 Ray would take this machine's outside address, and at any other its servers listen to everybody.
-    # The variable says so to the processes that Ray starts; in this one Ray has read it already.
+    # Ray would replace 127.0.0.1 by this machine's external address, and on any other address its servers accept all
+    # hosts. The variable prevents this in the processes that Ray starts; in this one Ray has read it already.
     from ray._private import ray_constants
 
     os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
@@ -143,14 +143,14 @@ def _new(ours: ExitStack) -> dict[str, Any]:
 
 
 def _base() -> str:
-    """Return the folder for temporary files, or another where sockets below it would have too long a path."""
+    """Return the folder for temporary files, or another one if sockets below it would exceed the path limit."""
     base = gettempdir()
     return "/tmp" if len(base) > _LONG_BASE and os.name == "posix" else base
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep off stderr what Ray's core writes there past Python."""
+    """Suppress what Ray's core writes to stderr outside Python."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

@@ -1,9 +1,9 @@
-"""The machines of a Ray cluster, through Ray Data: the tasks are a dataset, mapped over a pool of actors.
+"""An engine on a Ray cluster, through Ray Data: the tasks are a dataset, mapped over a pool of actors.
 
-An actor is a supervisor around a `LocalEngine` of one worker process: what befalls a file that kills or hangs its
-worker is the same as on one machine, and so are the bytes. An actor writes under names that nobody else has, and the
-caller gives a result the name that the task wants; so a task that Ray runs again, because its node died or was thought
-dead, has one result and never two writers on a file.
+An actor supervises a `LocalEngine` with one worker process. A file that kills or hangs its worker is therefore handled
+as on one machine, and the output bytes are the same. An actor writes under unique names, and the caller renames each
+result to the name in its task. If Ray runs a task again, because its node died or seemed dead, the task still has one
+result and never two writers on a file.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from facepriv_ray.cluster import SAME, connected, ray_errors
 
 _T = TypeVar("_T")
 
-#: Files of one dataset block, at most: what is done again when a node dies, and known only when all of them are done.
+#: Most files in a dataset block. A block runs again when a node dies, and its results arrive together at its end.
 _BLOCK_FILES = 32
-# Blocks an actor has to do at least, where there are files enough: none waits long for the last.
+# Least number of blocks per actor, if there are enough files: no actor then waits long for the last one.
 _BLOCKS_AN_ACTOR = 4
-#: Actors that share a GPU: finding faces, reading and writing are the work of CPUs there, too.
+#: Actors that share a GPU: finding faces, reading and writing run on CPUs there, too.
 _A_GPU = 4
-#: How often a block, and then each file of it alone, may take its actor or node with it; Ray itself never gives up.
+#: Attempts at a block, and then at each of its files alone, that may crash an actor or node; Ray has no limit itself.
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A task's outcome, and the file that was made for it under a name of its own."""
+    """A task's outcome, and the file written for it under a unique name."""
 
     outcome: Outcome
     file: Path
@@ -53,17 +53,17 @@ def make_engine(setup: WorkerSetup, *, files: int, workers: int | None, address:
 
 
 class RayEngine(Engine):
-    """Runs tasks on a Ray cluster, one model an actor.
+    """Runs tasks on a Ray cluster, with one model per actor.
 
     Parameters
     ----------
     setup : WorkerSetup
-        Travels to the nodes, and the run's key with it.
+        Sent to the nodes, including the run's key.
     workers : int, optional
-        Actors, at most; otherwise one a CPU, or with the device ``cuda`` a few a GPU.
+        Largest number of actors; by default one per CPU, or with the device ``cuda`` a few per GPU.
     address : str
-        Of a cluster that this machine is a node of, see `facepriv_ray.cluster.connected`; empty: what
-        ``RAY_ADDRESS`` says, and else a cluster of this machine alone.
+        Address of a cluster with this machine as a node, see `facepriv_ray.cluster.connected`; empty: that in
+        ``RAY_ADDRESS``, or else a cluster of this machine alone.
     """
 
     name = "ray"
@@ -76,17 +76,17 @@ class RayEngine(Engine):
         self._ours = ExitStack()
 
     def close(self) -> None:
-        """Leave the cluster, which ends all actors; what they had not finished is lost. May be called again."""
+        """Leave the cluster, which ends all actors; unfinished work is lost. Further calls do nothing."""
         self._ours.close()
 
     def start(self) -> dict[str, Any]:
-        """Connect, and build the pipeline once on some node; returns its description.
+        """Connect, and build the pipeline once on some node; return its description.
 
         Raises
         ------
         FaceprivError
-            What `build_pipeline` raises; `PluginError` without Ray; `UsageError` if there is no such cluster, or
-            nothing in it that could do the work.
+            As `build_pipeline`; `PluginError` without Ray; `UsageError` if there is no such cluster, or it lacks the
+            resources for the work.
         """
         if self.setup.device.startswith("cuda:"):
             raise UsageError(f"--device {self.setup.device}: Ray hands the GPUs out; say --device cuda")
@@ -100,12 +100,12 @@ class RayEngine(Engine):
         return described
 
     def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
-        """Yield the outcome of every task, a photo or a shard, once, whatever nodes die.
+        """Yield the outcome of every task, a photo or a shard, exactly once, even if nodes die.
 
         Raises
         ------
         FaceprivError
-            If no file can be done: see `ChunkWorker.process`; or a node has other packages, or other folders.
+            If no file can be processed: see `ChunkWorker.process`; or a node has other packages or folders.
         """
         missing = {task.number: task for task in tasks}
         for most in (_BLOCK_FILES, 1):
@@ -113,7 +113,7 @@ class RayEngine(Engine):
                 if isinstance(answer, FaceprivError):
                     raise answer
                 task = missing.pop(answer.outcome.number, None)
-                if task is None:  # Ray ran its block twice
+                if task is None:  # Ray ran the block twice
                     answer.file.unlink(missing_ok=True)
                 else:
                     yield _named(answer, task)
@@ -123,7 +123,7 @@ class RayEngine(Engine):
 
     @property
     def _needs(self) -> dict[str, float]:
-        """What an actor takes of its node."""
+        """The resources that an actor needs of its node."""
         return {"num_cpus": 1, "num_gpus": 1 / _A_GPU if self._gpu else 0}
 
     def _actors(self, cluster: Mapping[str, float]) -> int:
@@ -135,7 +135,7 @@ class RayEngine(Engine):
         return min(count, self.workers or count)
 
     def _all_answers(self, tasks: Sequence[FileTask], most: int) -> Iterator[_Made | FaceprivError]:
-        """Map photos, at most so many to a block, then shards, each of which is a block."""
+        """Map photos, with a limit per block, then shards, one per block."""
         photos, shards = ([task for task in tasks if is_shard(task.source) is kind] for kind in (False, True))
         if photos:
             yield from self._answers(photos, most)
@@ -143,7 +143,7 @@ class RayEngine(Engine):
             yield from self._answers(shards, 1)
 
     def _answers(self, tasks: Sequence[FileTask], most: int) -> Iterator[_Made | FaceprivError]:
-        """Map all tasks over the pool, at most so many to a block; yields as blocks are done."""
+        """Map all tasks over the pool, with a limit per block; yield results as blocks finish."""
         import ray.data
 
         blocks = -(-len(tasks) // max(1, min(most, len(tasks) // (_BLOCKS_AN_ACTOR * self._count))))
@@ -160,13 +160,13 @@ class RayEngine(Engine):
             context = data.context
             context.enable_progress_bars = False
             context.print_on_execution_start = False
-            context.execution_no_progress_timeout_s = -1  # a shard may take hours; what hangs ends in the actor
+            context.execution_no_progress_timeout_s = -1  # a shard may take hours; the actor ends workers that hang
             for batch in data.iter_batches(batch_size=None, batch_format="numpy"):
                 yield from batch["answer"]
 
 
 class _Supervisor:
-    """An actor's part: works on blocks of tasks with a worker process of its own, and answers errors as values."""
+    """The actor: processes blocks of tasks with its own worker process, and returns errors as values."""
 
     def __init__(self, setup: WorkerSetup, version: str, described: Mapping[str, Any]) -> None:
         self.setup = setup
@@ -182,11 +182,11 @@ class _Supervisor:
         return {"answer": column}
 
     def _guarded(self, tasks: Sequence[FileTask]) -> Iterator[_Made]:
-        """Work on tasks, or do nothing where that killed the actor too often."""
+        """Process tasks, or skip them if they killed the actor too often."""
         for folders in {task.staged.parent for task in tasks}, {task.source.parent for task in tasks}:
             if not any(folder.is_dir() for folder in folders):
                 raise UsageError(f"{min(folders)}: not there; all nodes must see the folders of inputs and outputs")
-        # As many bytes as attempts were begun; it goes with the block's end.
+        # One byte per attempt; the file is removed at the block's end.
         begun = tasks[0].staged.with_suffix(".begun")
         with begun.open("ab") as file:
             file.write(b".")
@@ -210,7 +210,7 @@ class _Supervisor:
 
 
 def _describe(setup: WorkerSetup) -> dict[str, Any] | FaceprivError:
-    """Build the pipeline on a node for its description; an error comes as a value."""
+    """Build the pipeline on a node for its description; return an error as a value."""
 
     def describe() -> Iterator[dict[str, Any]]:
         with LocalEngine(setup, 1) as engine:
@@ -220,7 +220,7 @@ def _describe(setup: WorkerSetup) -> dict[str, Any] | FaceprivError:
 
 
 def _errors_as_values(work: Iterator[_T]) -> Iterator[_T | FaceprivError]:
-    """Yield what `work` does, and the error that ends it, with the node: Ray would wrap it in tracebacks."""
+    """Yield the items of `work` and the error that ends it, with the node: Ray would wrap it in tracebacks."""
     try:
         yield from work
     except Exception as error:
@@ -236,17 +236,17 @@ def _node() -> str:
 
 
 def _anywhere(task: FileTask) -> FileTask:
-    """Return a task that other machines understand."""
+    """Return a task that is valid on other machines."""
     return replace(task, source=Path(os.path.abspath(task.source)), staged=Path(os.path.abspath(task.staged)))
 
 
 def _another(staged: Path) -> Path:
-    """Return a name beside `staged`, of the same kind, that no other attempt has."""
+    """Return a path beside `staged`, with the same suffix, unique to this attempt."""
     return staged.with_name(f"{staged.stem}-{secrets.token_hex(8)}{staged.suffix}")
 
 
 def _named(made: _Made, task: FileTask) -> Outcome:
-    """Give what an actor made its task's name."""
+    """Rename an actor's file to the name in its task."""
     if made.outcome.sha256:
         try:
             os.replace(made.file, task.staged)

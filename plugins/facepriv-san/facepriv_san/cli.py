@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 
 
 def _trainer(method: str, about: str, members: int | None) -> click.Command:
-    """Return the command that trains one method; `members`, how many networks it has unless told."""
+    """Return the command that trains one method; `members` is the default number of networks."""
 
     def callback(**given: Any) -> None:
         _train(method, given.pop("members", 1), **given)
@@ -122,9 +122,9 @@ flow_san = _trainer("flow-san", "Train networks in sequence on PACK, each on the
 @click.argument("pack", type=_PATH)
 @click.option("--out", "-o", type=_PATH, required=True, help="Folder for prototypes.safetensors.")
 def prototypes(pack: Path, out: Path) -> None:
-    """Average the aligned training faces of PACK by gender, age group and race: what the SAN family shows a face.
+    """Average the aligned training faces of PACK by gender, age group and race: the prototypes of the SAN family.
 
-    Groups of fewer than 50 people have no average, and a coarser group stands in for them.
+    Groups of fewer than 50 people have no average; a coarser group replaces them.
     """
     import datetime
 

@@ -1,4 +1,4 @@
-"""Numbers of a training."""
+"""Settings of a training."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from facepriv.training.augment import Augmentation
 from facepriv.training.judges import JUDGES, JudgeShape
 from facepriv_san.family import Form
 
-#: Judges that learn on real faces only and teach nobody: what they say is what strangers will say.
+#: Judges that learn on real faces only and teach no network: their figures are those of unseen classifiers.
 PROBES = (JudgeShape(36, window=0.75), JudgeShape(72, window=0.85, residual=True))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that the training of one network needs besides data.
+    """All settings for the training of one network, without the data.
 
     Parameters
     ----------
     size : int
         Side of the crops.
     caricature : float
-        How strongly prototypes are drawn, see `facepriv_san.family.Form`.
+        How strongly prototypes are exaggerated, see `facepriv_san.family.Form`.
     judges : tuple of int
-        Which of `facepriv.training.judges.JUDGES`.
+        Indices in `facepriv.training.judges.JUDGES`.
     diverse : bool
-        Whether the network is shown prototypes by age group and race.
+        Whether the network gets prototypes by age group and race.
     judges_each_step, judges_every : int
-        How many judges, drawn by chance, teach at each step; with them, by turns, the trained classifier and a copy of
-        it. At every how many steps those that taught, and the copy, learn on what they saw.
+        Number of judges drawn at random to teach at each step; the trained classifier and a copy of it teach in turn
+        with them. Number of steps after which these judges and the copy learn on the same faces.
     share : float
-        Share of the training faces that a judge learns on: each has its own.
+        Share of the training faces that a judge learns on, different for each judge.
     warm_up, warm_batch : int
-        Steps, and faces a step, in which the judges learn on real faces before anything is changed.
+        Steps, and faces per step, in which the judges learn on real faces before the network changes any.
     rebuild : int
         Steps of the first phase: reconstruction.
     towards : float
-        How much of what the shown prototype differs in from the own the first phase adds, so that the network begins by
-        making use of it.
+        Share of the difference between shown and own prototype that the first phase adds to its target, so that the
+        network learns to use prototypes from the start.
     steps, batch, matched : int
-        Steps of the second phase, with classifiers and matcher; faces a step, and how many of these the matcher sees.
+        Steps of the second phase, with classifiers and matcher; faces per step, and how many of these the matcher gets.
     rate_rebuild, rate, rate_judges, rate_copy : float
         Adam's learning rates; the second phase's fall linearly to zero over the last `decay` share of its steps.
     w_judges, w_identity, w_alike, w_same, w_change, w_faded, w_roughness : float
-        Weights of the losses: classifiers; distance of a matcher's descriptors; different faces growing alike; change
-        of the face that is shown its own prototype; change of any; edges that fade; total variation of the change.
+        Weights of the losses: classifiers; distance of a matcher's descriptors; rising similarity of different faces;
+        change of a face shown its own prototype; change of any; faded edges; total variation of the change.
     same : float
-        Share of the faces that are shown their own prototype, the other classifiers' half of the published loss.
+        Share of the faces shown their own prototype, the other classifiers' half of the published loss.
     matcher_shift, matcher_smallest, matcher_light : float
-        Alignment jitter before the matcher, the smallest side that it is shown (shares of the crop), and how much light
-        and colour change before it.
+        Alignment jitter before the matcher, the smallest side of its input (shares of the crop), and strength of light
+        and colour changes before it.
     ema : float
-        Decay of the average that is released.
+        Decay of the released average.
     """
 
     size: int = 112
@@ -89,20 +89,20 @@ class Recipe:
     seed: int = 0
 
     def form(self, gain: float = 1.0) -> Form:
-        """Return how the network's drawings are used."""
+        """Return how the network's output is used."""
         return Form(self.size, gain=gain, caricature=self.caricature)
 
 
-#: How many networks `ensemble-san` and `flow-san` have unless told.
+#: Default number of networks of `ensemble-san` and `flow-san`.
 MEMBERS = {"san": 1, "ensemble-san": 3, "flow-san": 3}
 
 
 def member(recipe: Recipe, method: str, number: int, members: int) -> Recipe:
     """Return the recipe of network `number`, from 0.
 
-    The networks of an ensemble differ in judges (every judge teaches one of them), in the faces that these learnt on,
-    in prototypes (by gender for the first, by age group and race for the others) and in seed. Those of a flow see all
-    judges, which by then know the networks before.
+    The networks of an ensemble differ in seed, in judges (every judge teaches one of them) and in these judges'
+    training faces. The first uses prototypes by gender, the others by age group and race. Those of a flow use all
+    judges, which have already learnt on the networks before.
     """
     if method == "ensemble-san":
         judges = recipe.judges[number::members]

@@ -10,7 +10,7 @@ import click
 
 from facepriv.errors import WeightsError
 
-#: The names and shapes of the authors' state dict.
+#: Names and shapes in the authors' state dict.
 _SHAPES = {
     "autoencoder.0": (8, 4, 3, 3),
     "autoencoder.3": (12, 8, 3, 3),
@@ -18,7 +18,7 @@ _SHAPES = {
     "autoencoder.9": (128, 256, 3, 3),
     "protocombiner.0": (1, 131, 1, 1),
 }
-#: Side of the pictures that the authors trained on.
+#: Side of the authors' training images.
 _SIZE = 224
 
 
@@ -28,7 +28,7 @@ _SIZE = 224
 def command(file: Path, out: Path) -> None:
     """Turn FILE, the SAN authors' conv-autoencoder (a pickled state dict), into a weights file for --method san.
 
-    Only tensors are read: a pickle that holds anything else is refused, and nothing in it is run.
+    Only tensors are read: a pickle with anything else is rejected, and none of its code runs.
     """
     from facepriv.weights import Provenance
     from facepriv_san import family
@@ -42,7 +42,7 @@ def command(file: Path, out: Path) -> None:
         licence="MIT",
     )
     form = family.Form(size=_SIZE, output="face")
-    # As they are: they are a reference, so nothing is rounded.
+    # Unrounded: these weights are a reference.
     named = {f"0.{name}": tensor for name, tensor in tensors.items()}
     sha256 = family.save(out, named, [False], form, provenance, {})
     click.echo(f"{out}  {sha256}")
@@ -54,7 +54,7 @@ def read(file: Path) -> dict[str, Any]:
     Raises
     ------
     WeightsError
-        If the file is missing, is no pickle of tensors alone, or holds another network.
+        If the file is missing, is not a pickle of tensors alone, or holds another network.
     """
     import pickle
     import warnings
@@ -63,7 +63,7 @@ def read(file: Path) -> dict[str, Any]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a pickle is unusual: it is about to be refused, or it is not
+            warnings.simplefilter("ignore")  # about an unusual pickle: the loader accepts or rejects it
             content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"{file}: {error.strerror or error}") from error

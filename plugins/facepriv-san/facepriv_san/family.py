@@ -1,4 +1,4 @@
-"""What a weights file of this family holds: one or more networks, and how their drawings become photos again."""
+"""The content of this family's weights files: one or more networks, and how their output becomes a photo."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from facepriv_san.prototypes import Prototypes
 from facepriv_san.prototypes import load as load_prototypes
 
 ARCHITECTURE = "san"
-#: Kernels of so many values and more are kept in 8 bits.
+#: Kernels of at least this many values are stored in 8 bits.
 _LARGE = 10_000
 _SCALE = ".scale"
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a network's drawing is used.
+    """How a network's output is used.
 
     Parameters
     ----------
     size : int
-        Side of the crops that it works on, a multiple of four.
+        Side of the input crops, a multiple of four.
     output : {"detail", "face"}
-        ``detail``: the network draws at half of its input's size, so its drawing and the face are compared at that
-        size, and the difference is added, smoothly enlarged, under the paste mask: the face keeps its fine detail. The
-        difference has no mean, so that nobody is hidden by being in the dark.
-        ``face``: as published, the drawing takes the place of the grey face.
+        ``detail``: the difference of output and face, at half of the input's size, is smoothly enlarged and added under
+        the paste mask. The face keeps its fine detail. The difference has zero mean, so that no face is hidden merely
+        by darkening it.
+        ``face``: as published, the output replaces the grey face.
     gain : float
         Multiplies the difference.
     caricature : float
-        How many times a network is shown what a prototype differs in from the neutral one; 1 shows it as it is.
+        Factor on a prototype's difference from the neutral one; 1 leaves the prototype unchanged.
     """
 
     size: int = 112
@@ -54,14 +54,14 @@ class Form:
 
 
 def redrawn(net: San, x: Tensor, own: Tensor, shown: Tensor, form: Form) -> Tensor:
-    """Change the light of faces as a network draws them, colours (less luminance) kept.
+    """Change the luminance of faces by a network's output; keep their chroma.
 
     Parameters
     ----------
     x : Tensor
         (N, 3, S, S) RGB in [0, 1].
     own, shown : Tensor
-        (N, 3, S, S), the prototypes of the own class and of the one that shall show.
+        (N, 3, S, S), the prototypes of the own class and of the wanted one.
 
     Returns
     -------
@@ -78,34 +78,34 @@ def redrawn(net: San, x: Tensor, own: Tensor, shown: Tensor, form: Form) -> Tens
     return (x + form.gain * change).clamp(0, 1)
 
 
-#: For each network, the prototypes of the own class and of the one that shall show.
+#: For each network, the prototypes of the own class and of the wanted one.
 Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 def in_sequence(nets: Sequence[San], x: Tensor, pairs: Pairs, form: Form) -> Tensor:
-    """Return faces as the networks leave them, each given what the one before has made; see `redrawn`."""
+    """Return faces after all networks in sequence, each applied to the output of the one before; see `redrawn`."""
     for net, pair in zip(nets, pairs, strict=True):
         x = redrawn(net, x, *pair, form)
     return x
 
 
 def averaged(nets: Sequence[San], x: Tensor, pairs: Pairs, form: Form) -> Tensor:
-    """Return the mean of what the networks make of the same faces; see `redrawn`."""
+    """Return the mean output of the networks for the same faces; see `redrawn`."""
     return torch.stack([redrawn(net, x, *pair, form) for net, pair in zip(nets, pairs, strict=True)]).mean(0)
 
 
 class Family:
-    """Networks ready to draw, and the prototypes that they are shown.
+    """Networks ready for inference, and their prototypes.
 
     Parameters
     ----------
     nets : sequence of San
     diverse : sequence of bool
-        Whether each net is shown prototypes by age group and race, else by gender alone.
+        Whether each net gets prototypes by age group and race, or by gender alone.
     form : Form
     prototypes : Prototypes
     weights : Weights or None
-        The file that they come from.
+        The file of the networks.
     """
 
     def __init__(
@@ -118,19 +118,19 @@ class Family:
     ) -> None:
         self.nets, self.form, self.weights = list(nets), form, weights
         sets = [prototypes.sets(diverse=flag) for flag in diverse]
-        #: For each net (K, 3, SIZE, SIZE, 3), to choose from; and the same as (K, 3, 3, S, S) to be shown.
+        #: For each net (K, 3, SIZE, SIZE, 3), to choose from; and the same as (K, 3, 3, S, S), as network input.
         self.sets = sets
         self.pictures = [pictures(each, form) for each in sets]
 
     def to(self, device: str) -> Family:
-        """Move to `device`; returns self."""
+        """Move to `device`; return self."""
         self.nets = [net.to(device) for net in self.nets]
         self.pictures = [shown.to(device) for shown in self.pictures]
         return self
 
 
 def pictures(sets: NDArray[np.float32], form: Form) -> Tensor:
-    """Turn prototypes (K, 3, SIZE, SIZE, 3), the last of three neutral, into what is shown, (K, 3, 3, S, S)."""
+    """Turn prototypes (K, 3, SIZE, SIZE, 3), the last of three neutral, into network input, (K, 3, 3, S, S)."""
     drawn = sets[:, -1:] + form.caricature * (sets - sets[:, -1:])
     flat = torch.from_numpy(drawn).float().flatten(0, 1).permute(0, 3, 1, 2)
     size = (form.size, form.size)
@@ -158,7 +158,7 @@ def small(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def large(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `small`, but for what rounding took; other tensors stay as they are."""
+    """Undo `small`, except for rounding; other tensors stay unchanged."""
     scales = {name: tensor for name, tensor in tensors.items() if name.endswith(_SCALE)}
     return {
         name: tensor.float() * scales[name + _SCALE] if name + _SCALE in scales else tensor
@@ -187,7 +187,7 @@ def load(path: Path, prototypes: Path, device: str) -> Family:
     Raises
     ------
     WeightsError
-        If a file is missing, damaged or for something else, or the networks were trained with other prototypes.
+        If a file is missing, damaged or of another kind, or the networks were trained with other prototypes.
     """
     weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
     config = weights.metadata.config
@@ -196,7 +196,7 @@ def load(path: Path, prototypes: Path, device: str) -> Family:
         raise WeightsError(
             f"{path}: was trained with other prototypes than {prototypes}; name its own (prototypes=FILE)"
         )
-    with torch.random.fork_rng(devices=[]):  # a new network draws initial values, which are the caller's to draw
+    with torch.random.fork_rng(devices=[]):  # initialising a network must not change the caller's random state
         nets = torch.nn.ModuleList(San() for _ in config["diverse"])
     try:
         nets.load_state_dict(large(weights.tensors))

@@ -1,4 +1,4 @@
-"""The three methods: one network, several at choice, several in sequence."""
+"""The three methods: one network, an ensemble, a sequence."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from facepriv_san.family import Family, Pairs, averaged, in_sequence
 from facepriv_san.prototypes import nearest
 
 PACKAGE = "facepriv_san.weights"
-#: Place of the neutral prototype among a set's three, after male and female.
+#: Index of the neutral prototype in a set of three, after male and female.
 _NEUTRAL = 2
 
 
 class _Drawn(Perturber):
-    """What the methods share: files, prototypes, and the road of one face."""
+    """Base class of the methods: files, prototypes, and the processing of one face."""
 
     attributes: ClassVar[tuple[str, ...]] = ("gender",)
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
@@ -39,17 +39,17 @@ class _Drawn(Perturber):
         self.device = "cpu"
 
     @property
-    def crop_size(self) -> int:  # type: ignore[override]  # the weights say it
-        """Side of the crops that the weights were trained on."""
+    def crop_size(self) -> int:  # type: ignore[override]  # read from the weights
+        """Side of the crops used in training."""
         return self.loaded().form.size
 
     def to(self, device: str) -> _Drawn:
-        """Run on `device` from now on; returns self."""
+        """Move to `device`; return self."""
         self.device = device
         return self
 
     def info(self) -> dict[str, Any]:
-        """Return version, the weights' hash, and the evaluators that they were trained against."""
+        """Return the version, the weights' hash, and the evaluators used in training."""
         from facepriv_san import __version__
 
         weights = self.loaded().weights
@@ -62,7 +62,7 @@ class _Drawn(Perturber):
         return Path(self.weights) if self.weights else packaged_weights(PACKAGE, self.packaged)
 
     def loaded(self) -> Family:
-        """Return the networks and their prototypes; raises `WeightsError`."""
+        """Return the networks and their prototypes; raise `WeightsError` on failure."""
         averages = Path(self.prototypes) if self.prototypes else packaged_weights(PACKAGE, "prototypes")
         return family.load(self.weights_path(), averages, self.device)
 
@@ -80,11 +80,11 @@ class _Drawn(Perturber):
             np.where(labels.get("gender", unknown) < 0, _NEUTRAL, labels.get("gender", unknown))
             for labels in (source, target)
         )
-        # Which prototypes a face is shown hangs on the face alone.
+        # The choice of prototypes depends on the face alone.
         chosen = [nearest(faces.images, own, sets) for sets in loaded.sets]
         out = np.empty_like(faces.images)
         with torch.inference_mode():
-            # Face by face: a convolution's rounding depends on the size of its batch, a protected photo must not.
+            # One face at a time: a convolution's rounding depends on the batch size, a protected photo must not.
             for n, image in enumerate(faces.images):
                 x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(self.device)
                 pairs = [
@@ -96,7 +96,7 @@ class _Drawn(Perturber):
 
     @abstractmethod
     def _face(self, loaded: Family, x: Tensor, pairs: Pairs, rng: np.random.Generator) -> Tensor:
-        """Return the face x (1, 3, S, S) as changed."""
+        """Return the changed face x (1, 3, S, S)."""
 
 
 class San(_Drawn):
@@ -105,9 +105,9 @@ class San(_Drawn):
     Parameters
     ----------
     weights : path-like or None
-        A file of this family with one network; None: the one that the package ships.
+        A file of this family with one network; None: the packaged one.
     prototypes : path-like or None
-        The prototypes' file; None: the one that the package ships.
+        The prototypes' file; None: the packaged one.
     """
 
     packaged: ClassVar[str] = "san"
@@ -117,14 +117,14 @@ class San(_Drawn):
 
 
 class EnsembleSan(_Drawn):
-    """Several networks that were taught by different judges (BTAS 2018).
+    """Several networks trained against different judges (BTAS 2018).
 
     Parameters
     ----------
     weights, prototypes : path-like or None
         As for `San`.
     member : {"average", "random"} or int
-        The mean of all members' faces, one drawn for each face, or the member of this number, from 1.
+        The mean of all members' faces, one member drawn for each face, or the member of this number, from 1.
     """
 
     packaged: ClassVar[str] = "ensemble_san"
@@ -137,10 +137,10 @@ class EnsembleSan(_Drawn):
     ) -> None:
         super().__init__(weights, prototypes)
         self.member = member
-        self.stochastic = member == "random"  # type: ignore[misc]  # else nothing is drawn
+        self.stochastic = member == "random"  # type: ignore[misc]  # otherwise deterministic
 
     def to(self, device: str) -> EnsembleSan:
-        """Run on `device` from now on; says early what is wrong with the settings. Returns self."""
+        """Move to `device` and check the settings; return self."""
         super().to(device)
         self._members(np.random.default_rng(0))
         return self
@@ -168,7 +168,7 @@ class FlowSan(_Drawn):
     weights, prototypes : path-like or None
         As for `San`.
     depth : int or None
-        How many of the networks are used, from the first; None: all.
+        Number of networks used, from the first; None: all.
     """
 
     packaged: ClassVar[str] = "flow_san"
@@ -183,7 +183,7 @@ class FlowSan(_Drawn):
         self.depth = depth
 
     def to(self, device: str) -> FlowSan:
-        """Run on `device` from now on; says early what is wrong with the settings. Returns self."""
+        """Move to `device` and check the settings; return self."""
         super().to(device)
         self._depth()
         return self

@@ -3,9 +3,9 @@
 Mirjalili, Raschka, Namboodiri, Ross: Semi-adversarial networks, ICB 2018, figure 3. Images are (N, 1, S, S) or
 (N, 3, S, S) in [0, 1], S a multiple of four.
 
-Most of the work is a 3x3 convolution of a picture that was doubled by repeating its pixels. Each of its outputs sees
-only 2x2 different pixels, so that four 2x2 convolutions on the small picture give the same with 16 instead of 36
-multiplications; and the 1x1 convolution that follows the last doubling need not run on repeated pixels.
+Most of the work is a 3x3 convolution of an image doubled by repeating its pixels. Each output depends on only 2x2
+different pixels, so four 2x2 convolutions on the small image give the same result with 16 instead of 36
+multiplications. The 1x1 convolution after the last doubling need not run on repeated pixels.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _SLOPE = 0.01
-#: How the three taps of a kernel fall on the two different pixels that they meet, for an even and for an odd output.
+#: The mapping of a kernel's three taps to two different pixels, for an even and for an odd output.
 _TAPS = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])
 
 
 class San(nn.Module):
-    """Grey face and prototypes to grey faces. The names of its parameters are those of the published weights."""
+    """Grey face and prototypes to grey faces. Its parameters have the names of the published weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class San(nn.Module):
         self.protocombiner = nn.Sequential(nn.Conv2d(131, 1, 1), nn.Sigmoid())
 
     def forward(self, grey: Tensor, own: Tensor, *shown: Tensor) -> tuple[Tensor, ...]:
-        """Draw a face towards several prototypes, in one pass.
+        """Change a face towards several prototypes, in one pass.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class San(nn.Module):
         own : Tensor
             (N, 3, S, S), the prototype of its own class.
         *shown : Tensor
-            (N, 3, S, S) each, the prototypes towards which it is drawn.
+            (N, 3, S, S) each, the target prototypes.
 
         Returns
         -------
@@ -64,7 +64,7 @@ class San(nn.Module):
         return tuple((drawn + _weighted(p, colours) + combine.bias).sigmoid() for p in shown)
 
     def plain(self, grey: Tensor, own: Tensor, *shown: Tensor) -> tuple[Tensor, ...]:
-        """The same as `forward`, layer by layer as its authors run it: what the speed is measured against."""
+        """The same as `forward`, layer by layer as its authors run it: the baseline for speed measurements."""
         drawn = self.autoencoder(torch.cat([grey, own], 1))
         return tuple(self.protocombiner(torch.cat([drawn, p], 1)) for p in shown)
 
@@ -72,11 +72,11 @@ class San(nn.Module):
         """Double (N, 256, h, w), convolve, and combine by `features` (1, 128, 1, 1): (N, 1, 2h, 2w)."""
         convolution = self.autoencoder[9]
         y = F.conv2d(x, folded(convolution.weight), convolution.bias.repeat(4), padding=1)
-        # Every phase is combined by itself: zeros between them cost less than a convolution in groups.
+        # Combine every phase separately: zeros between them cost less than a grouped convolution.
         combined = torch.block_diag(*[features.flatten(1)] * 4)[:, :, None, None]
         y = F.conv2d(F.leaky_relu(y, _SLOPE, inplace=True), combined)
         height, width = x.shape[2:]
-        # An odd output's window begins one pixel later than an even one's.
+        # An odd output's window starts one pixel after an even one's.
         phases = [y[:, 2 * a + b, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)]
         return F.pixel_shuffle(torch.stack(phases, 1), 2)
 
@@ -87,7 +87,7 @@ def _weighted(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def folded(weight: Tensor) -> Tensor:
-    """(O, I, 3, 3), a kernel for a doubled picture, to (4 O, I, 2, 2), those of its four phases, for the small one.
+    """Kernel (O, I, 3, 3) for a doubled image to kernels (4 O, I, 2, 2) of its four phases, for the small image.
 
     The phases are in the order even-even, even-odd, odd-even, odd-odd (rows, columns).
     """

@@ -1,8 +1,8 @@
 """Prototypes: averages of aligned faces by gender, and by gender, age group and race.
 
-They are aligned as every crop is, by a similarity that brings eye corners and nose base to dlib's mean face with half
-its size around it (`facepriv.faces.align`), so that a prototype lies on a crop without further ado. No average is of
-fewer than `FEWEST` people.
+They are aligned like every crop: a similarity transform maps eye corners and nose base to dlib's mean face with half
+its size around it (`facepriv.faces.align`). A prototype therefore fits any crop. Every average is of at least `FEWEST`
+people.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
 from facepriv.weights import Provenance, WeightsMetadata, load_weights, save_weights
 
 ARCHITECTURE = "san-prototypes"
-#: Side of a stored prototype; an average of thousands of faces holds no finer detail.
+#: Side of a stored prototype; an average of thousands of faces has no finer detail.
 SIZE = 64
 #: An average of fewer people might show one of them.
 FEWEST = 50
@@ -36,7 +36,7 @@ Group = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Prototypes:
-    """Averages of faces, and how common each gender was among the faces that they come from.
+    """Averages of faces, and the frequency of each gender among the averaged faces.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Prototypes:
     people : dict
         Group -> how many people.
     sha256 : str
-        Of the file that they come from.
+        Hash of their file.
     """
 
     images: dict[Group, NDArray[np.uint8]]
@@ -63,21 +63,21 @@ class Prototypes:
         Parameters
         ----------
         diverse : bool
-            One set for each age group and race, K = 12; else one for all, K = 1. Where a group is too small its
-            prototype is that of a coarser one.
+            One set for each age group and race, K = 12; otherwise one for all, K = 1. A group that is too small gets
+            the prototype of a coarser one.
         """
         kinds = list(product(AGE.classes, RACE.classes)) if diverse else [("", "")]
         rows = []
         for kind in kinds:
             pair = [self.images[self.finest(gender, *kind)] for gender in GENDER.classes]
             share = self.people[("female",)] / (self.people[("male",)] + self.people[("female",)])
-            # Neutral: the mean by how common the genders are, as if nobody had been asked.
+            # Neutral: the mean weighted by the frequency of the genders, as without gender labels.
             rows.append([*pair, pair[0] * (1 - share) + pair[1] * share])
         return np.array(rows, dtype=np.float32) / np.float32(255)
 
 
 def nearest(images: Images, own: NDArray[np.int64], sets: Images) -> NDArray[np.int64]:
-    """Return, for each face, the set (N,) int64 whose prototype of its own gender looks most like it.
+    """Return, for each face, the set (N,) int64 whose prototype of its own gender is most similar to it.
 
     Parameters
     ----------
@@ -96,14 +96,14 @@ def nearest(images: Images, own: NDArray[np.int64], sets: Images) -> NDArray[np.
 
 
 def _as_arrays(images: Images) -> NDArray[np.float32]:
-    """Return the faces (N, S, S, 3) as unit vectors of their colours at a few pixels, brightness taken out."""
+    """Return the faces (N, S, S, 3) as unit vectors of their colours at a few pixels, without brightness."""
     small = resize_images(images, _LOOK).reshape(len(images), -1)
     small -= small.mean(axis=1, keepdims=True)
     return small / np.maximum(np.linalg.norm(small, axis=1, keepdims=True), 1e-6)
 
 
 def average(pack: Pack, progress: Callable[[], None] = lambda: None) -> Prototypes:
-    """Average the training faces of a pack, of `ADULT` years and over where the age is known.
+    """Average the training faces of a pack, of at least `ADULT` years if the age is known.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def average(pack: Pack, progress: Callable[[], None] = lambda: None) -> Prototyp
     images, people = {}, {}
     for group, rows in groups(pack).items():
         who = np.where(pack.columns["subject"][rows] == "", pack.columns["name"][rows], pack.columns["subject"][rows])
-        # A person weighs as much with one photo as with twenty.
+        # All people have equal weight, whatever their number of photos.
         names, number, photos = np.unique(who, return_inverse=True, return_counts=True)
         if len(names) >= FEWEST:
             weights = 1 / photos[number]
@@ -163,7 +163,7 @@ def save(path: Path, prototypes: Prototypes, provenance: Provenance) -> None:
 
 @cache
 def load(path: Path) -> Prototypes:
-    """Read what `save` wrote; raises `WeightsError`."""
+    """Read a file of `save`; raise `WeightsError` on failure."""
     weights = load_weights(path, architecture=ARCHITECTURE)
     people: dict[str, Any] = weights.metadata.config["people"]
     return Prototypes(

@@ -1,4 +1,4 @@
-"""A training on disk: what all networks begin with, one checkpoint for each network, the log, the weights file."""
+"""A training on disk: the common initial state, one checkpoint for each network, the log, the weights file."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from facepriv_san.prototypes import Prototypes
 from facepriv_san.prototypes import load as load_prototypes
 from facepriv_san.training import KIND, Trainer, adults
 
-#: The trained classifier that stands still, and the matcher.
+#: The fixed trained classifier, and the matcher.
 FAMILY = "family-a-gender"
 MATCHER = "mobilefacenet"
-#: How a method's networks work together.
+#: How a method combines its networks.
 COMPOSED = {"san": in_sequence, "ensemble-san": averaged, "flow-san": in_sequence}
-#: Points of the curve of what is hidden against what a matcher pays.
+#: Gains at which the trade-off curve (gender hiding against matcher similarity) is measured.
 GAINS = (0.6, 0.8, 1.0, 1.2)
 _BASE = "base.pt"
 _VALIDATION_FACES = 320
@@ -45,7 +45,7 @@ _VALIDATION_FACES = 320
 
 @dataclass
 class Material:
-    """What trainings on one pack share.
+    """Data and networks shared by trainings on one pack.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Material:
         The pack's parts, see `facepriv_san.training.adults`.
     prototypes : Prototypes
     fixed : Module
-        The trained classifier that stands still, crops to logits by attribute: family A.
+        The fixed trained classifier, crops to logits by attribute: family A.
     matcher : Module
         Crops to descriptors: MobileFaceNet.
     sets : str
@@ -96,11 +96,11 @@ class Run:
     material : Material
     accelerator : Accelerator
     members : int
-        How many networks.
+        Number of networks.
     start : Path or None
-        Folder of a run of ``san``: what it began with is taken over, and for ``flow-san`` its network as the first.
+        Folder of a run of ``san``: its initial state is reused, and for ``flow-san`` its network is the first.
     judges : Path or None
-        Folder of a run of PrivacyNet, whose judges have learnt for long, to begin with.
+        Folder of a run of PrivacyNet, whose long-trained judges are the initial ones.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Run:
             self._take_over(start)
 
     def train(self, minutes: float | None, say: Callable[[str], None]) -> None:
-        """Train, or go on training, all networks for at most `minutes`."""
+        """Start or resume training of all networks for at most `minutes`."""
         deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
 
@@ -148,7 +148,7 @@ class Run:
                 log(trainer.step - before, self.measure(self.nets(number + 1), probes=trainer.probes))
 
     def nets(self, count: int | None = None) -> list[San]:
-        """Return the averages of the first `count` networks, or of all; raises `DataError` where one is missing."""
+        """Return the averages of the first `count` networks, or of all; raise `DataError` if one is missing."""
         found = []
         for number in range(self.members if count is None else count):
             place = self._checkpoint(number)
@@ -161,14 +161,14 @@ class Run:
         return found
 
     def curve(self) -> Iterator[str]:
-        """Yield a line for each gain: what family A, one of the judges, says of gender, and what the matcher pays."""
+        """Yield a line per gain: the gender EER of family A, one of the judges, and the matcher's figures."""
         nets = self.nets()
         for gain in GAINS:
             figures = self.measure(nets, gain=gain)
             yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
-        """Write the networks as the method's weights file; returns its path and validation figures."""
+        """Write the networks as the method's weights file; return its path and validation figures."""
         nets = self.nets()
         figures = self.measure(nets, gain=gain)
         provenance = Provenance(
@@ -188,14 +188,14 @@ class Run:
 
     @torch.inference_mode()
     def measure(self, nets: list[San], *, gain: float = 1.0, probes: list[nn.Module] | None = None) -> dict[str, float]:
-        """Measure networks together on some validation faces that are shown the other gender's prototype.
+        """Measure networks together on some validation faces, with the other gender's prototype shown.
 
         Returns
         -------
         dict
-            ``eer_a`` family A's gender EER, ``eer_probes`` that of the probes, where they are given; ``cosine`` of a
-            matcher's descriptors of face and changed face; ``alike``, the mean rise of the cosine between different
-            faces; ``change``, mean absolute; ``cosine_same``, of faces that are shown their own prototype.
+            ``eer_a`` family A's gender EER; ``eer_probes`` that of the probes, if given; ``cosine`` of a matcher's
+            descriptors of face and changed face; ``alike``, the mean rise of the cosine between different faces;
+            ``change``, mean absolute; ``cosine_same``, of faces shown their own prototype.
         """
         rows = self.material.validation.weights.nonzero().flatten()
         rows = rows[torch.linspace(0, len(rows) - 1, min(_VALIDATION_FACES, len(rows))).long().to(rows.device)]
@@ -246,7 +246,7 @@ class Run:
         return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, self.accelerator, before or [])
 
     def _begun(self, number: int) -> Trainer:
-        """Return the trainer of one network, as far as it has come."""
+        """Return the trainer of one network, resumed from its checkpoint if there is one."""
         recipe = member(self.recipe, self.method, number, self.members)
         flows = self.method == "flow-san" and number > 0
         before = list(zip(self.nets(number), self._diverse(number), strict=True)) if flows else []
@@ -256,7 +256,7 @@ class Run:
             return trainer
         trainer.start_from(self.out / _BASE)
         if flows:
-            # Judges that know what the networks before do; fooling them takes something else.
+            # These judges have learnt on the networks before; fooling them takes other changes.
             trainer.start_from(self._checkpoint(number - 1), network=False)
         return trainer
 
@@ -276,7 +276,7 @@ class Run:
 
 
 def with_steps(recipe: Recipe, steps: int | None, batch: int | None) -> Recipe:
-    """Return a recipe with other steps or another batch, where they are given."""
+    """Return a recipe with other steps or another batch, if given."""
     given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
     return replace(recipe, **given)  # type: ignore[arg-type]
 

@@ -1,8 +1,7 @@
-"""How one network learns: judges are made, faces rebuilt, then judges and matcher teach.
+"""Training of one network: judges learn, the network reconstructs faces, then judges and matcher teach it.
 
-Judges that stand still are fooled by noise that no other classifier minds. These go on learning, on what the network
-makes, with the true labels; so it must find changes that mean something, and those carry over to classifiers that took
-no part.
+Noise fools fixed judges, but no other classifiers. These judges keep learning on the network's output with the true
+labels. The network must therefore make meaningful changes, and these transfer to unseen classifiers.
 """
 
 from __future__ import annotations
@@ -33,16 +32,16 @@ from facepriv_san.family import pictures, redrawn
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes, nearest
 
-#: Labels of the training faces: the row of each, and which set of prototypes it is shown, by whether they are diverse.
+#: Labels of the training faces: the row of each, and its set of prototypes, by whether these are diverse.
 _ROW, KIND = "row", "kind"
 #: Faces and their labels.
 Labelled = tuple[Tensor, dict[str, Tensor]]
-#: What a seed decides; after it stands the step.
+#: Purposes of a seed; the step follows.
 _WARMING, _REBUILDING, _LEARNING, _JUDGING = range(4)
 
 
 def adults(faces: Faces, prototypes: Prototypes) -> Faces:
-    """Return faces with what the training needs: rows, sets of prototypes; children are never drawn."""
+    """Return faces with the labels for training: rows, sets of prototypes; children are never drawn."""
     labels = faces.labels
     sets = prototypes.sets(diverse=True)
     kinds = [
@@ -64,13 +63,13 @@ class Trainer:
     ----------
     recipe : Recipe
     faces : Faces
-        What `adults` returns.
+        The result of `adults`.
     prototypes : Prototypes
     matcher, fixed : Module
-        Crops to descriptors, and crops to logits by attribute; both stay as they are.
+        Crops to descriptors, and crops to logits by attribute; both stay fixed.
     accelerator : Accelerator
     before : sequence of (San, bool)
-        The networks whose output this one is given, and whether each is shown diverse prototypes.
+        The networks before this one, and whether each uses diverse prototypes. Their output is this one's input.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class Trainer:
         self.before = [(net.to(device).eval(), diverse) for net, diverse in before]
         self.net = built(San())
         self.judges = {k: judge(JUDGES[k]) for k in recipe.judges}
-        # The trained classifier once more, which goes on learning: a strong judge that stands still is fooled, too.
+        # A copy of the trained classifier that keeps learning: even a strong judge can be fooled if it is fixed.
         self.copy = copy.deepcopy(self.fixed).requires_grad_(True)
         self.probes = [judge(shape) for shape in PROBES]
         self.pictures = {flag: pictures(prototypes.sets(diverse=flag), self.form).to(device) for flag in (True, False)}
@@ -124,7 +123,7 @@ class Trainer:
     # -- the steps ---------------------------------------------------------------------------------------------
 
     def warm_up(self) -> dict[str, Tensor]:
-        """Teach judges and probes on real faces."""
+        """Train judges and probes on real faces."""
         self._seed(_WARMING, self.warmed)
         x, own = self.faces.draw(self.recipe.warm_batch)
         self.warmed += 1
@@ -136,7 +135,7 @@ class Trainer:
         return {"judges_real": torch.stack(values).mean().detach()}
 
     def rebuild(self) -> dict[str, Tensor]:
-        """First phase: the network learns to draw a face as it is, moved by what its prototypes differ in."""
+        """First phase: the network learns to reconstruct a face plus the difference of its prototypes."""
         r = self.recipe
         self._seed(_REBUILDING, self.rebuilt)
         self.rebuilt += 1
@@ -152,7 +151,7 @@ class Trainer:
         return {"rebuilt": value.detach()}
 
     def learn(self) -> dict[str, Tensor]:
-        """Second phase: one update of the network, then of the judges that taught it."""
+        """Second phase: one update of the network, then of its current judges."""
         r = self.recipe
         self._set_rates()
         self._seed(_LEARNING, self.step)
@@ -192,7 +191,7 @@ class Trainer:
         return told | self._copy_learns((x[half], real[GENDER.name][half]), (y[half], gender[half]))
 
     def _judges_learn(self, faces: Labelled, changed: Labelled, drawn: Sequence[int]) -> dict[str, Tensor]:
-        """Update some judges on real faces and on changed ones, all with their true labels; and the probes."""
+        """Update some judges on real and changed faces, all with their true labels; and the probes."""
         r = self.recipe
         (x, real), (y, own) = faces, changed
         x = r.augment(x)
@@ -211,7 +210,7 @@ class Trainer:
         return {name: torch.stack(values).mean().detach() for name, values in parts.items()}
 
     def _copy_learns(self, faces: tuple[Tensor, Tensor], changed: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Update the trained classifier's copy as the judges are; its labels are gender alone."""
+        """Update the trained classifier's copy like the judges, with gender labels alone."""
         views = self.recipe.augment(torch.cat([faces[0], changed[0]]).float())
         with frozen_precision(views.device):
             value = self._verdict(self.copy, views, torch.cat([faces[1], changed[1]]))
@@ -220,7 +219,7 @@ class Trainer:
 
     @torch.no_grad()
     def given(self, x: Tensor, own: dict[str, Tensor], wanted: Tensor) -> Tensor:
-        """Return faces x as the networks before leave them."""
+        """Return faces x after the networks before this one."""
         for net, diverse in self.before:
             with self.accelerator.autocast():
                 x = redrawn(net, x, *self._shown(own, wanted, diverse=diverse), self.form)
@@ -229,7 +228,7 @@ class Trainer:
     # -- the run -----------------------------------------------------------------------------------------------
 
     def prepare(self, loop: Loop) -> None:
-        """Do what comes before the second phase, and is the same for all networks."""
+        """Run the steps before the second phase, which are the same for all networks."""
         r = self.recipe
         ahead = r.warm_up + r.rebuild
         loop.run(self.warm_up, lambda: self.warmed, r.warm_up, before=ahead)
@@ -247,25 +246,25 @@ class Trainer:
             save_checkpoint(path, self._nets(), self._optimisers(), numbers)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint; raises `DataError` if its networks are others than the recipe's."""
+        """Resume from a checkpoint; raise `DataError` if its networks differ from the recipe's."""
         numbers = load_checkpoint(path, self._nets(), self._optimisers(), self.accelerator.device)
         self.average.updates = numbers["updates"]
         for name in _COUNTS:
             setattr(self, name, numbers[name])
 
     def start_from(self, path: Path, *, network: bool = True) -> None:
-        """Take judges and probes, and the network, from another run's checkpoint: its optimisers stay behind."""
+        """Load judges, probes and the network, without optimisers, from another run's checkpoint."""
         nets = self._nets() if network else {n: v for n, v in self._nets().items() if n not in ("net", "average")}
         load_checkpoint(path, nets, {}, self.accelerator.device)
         self.warmed, self.rebuilt = self.recipe.warm_up, self.recipe.rebuild
 
     def take_judges(self, path: Path) -> None:
-        """Take judges from the checkpoint of a run of PrivacyNet: what these say of gender; and its copy of family A.
+        """Load judges (their gender output) and the copy of family A from the checkpoint of a run of PrivacyNet.
 
         Raises
         ------
         DataError
-            If there is no such checkpoint, or its judges are others.
+            If there is no such checkpoint, or its judges differ.
         """
         state = read_checkpoint(path, self.accelerator.device)
         try:
@@ -311,12 +310,12 @@ class Trainer:
         return torch.where(self.known[judge][own[_ROW]], own[GENDER.name], -1)
 
     def _drawn(self) -> list[int]:
-        """Return the judges of this step: the same in every process, or their gradients could not be averaged."""
+        """Return the judges of this step: the same in every process, so that gradients can be averaged."""
         rng = np.random.default_rng((self.recipe.seed, _JUDGING, self.step))
         return rng.permutation(self.recipe.judges)[: self.recipe.judges_each_step].tolist()
 
     def _seed(self, *parts: int) -> None:
-        """Seed what is drawn next: a run that goes on draws what it would have drawn."""
+        """Seed the next draws, so that a resumed run makes the same ones."""
         seed = np.random.SeedSequence((self.recipe.seed, *parts, self.accelerator.process_index)).generate_state(1)
         torch.manual_seed(int(seed[0]))
 

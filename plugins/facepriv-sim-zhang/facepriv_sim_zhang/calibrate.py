@@ -1,8 +1,9 @@
-"""What a change of one attribute does to the others in a finished photo, and the small step that takes it back.
+"""Measure the effect of one attribute's change on the others in a finished photo, and compensate it.
 
-The axes stand at right angles, but a photo is no vector: colours clip, and landmarks found anew in a changed face are
-not where the edit had moved them. On average that moves the other attributes' coordinates a little. It is measured on
-faces of the fit, all the way through a changed photo, and taken off by an opposite step along the others' axes.
+The axes are orthogonal, but a photo does not follow the linear model exactly: colours clip, and landmarks detected
+again in a changed face are not where the edit moved them. On average this moves the other attributes' coordinates
+slightly. The shift is measured on changed photos of faces of the fit. An opposite step along the others' axes then
+compensates it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def photo_moves(
     name: str,
     tick: Callable[[], None],
 ) -> tuple[Float, Float]:
-    """Change one attribute of faces to the next class; return what was asked of the coordinates, and what came.
+    """Change one attribute of faces to the next class; return requested and measured changes of coordinates.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def photo_moves(
     Returns
     -------
     asked, moved : ndarray
-        (N, K) changes of coordinates; ``moved`` is read in the 8-bit crop, its landmarks found anew.
+        (N, K) changes of coordinates; ``moved`` is measured in the 8-bit crop with its own landmarks.
     """
     mask = feather_mask(pack.crops.shape[1])[:, :, None]
     own_columns, means = model.columns[name], model.classes[name]
@@ -62,12 +63,12 @@ def photo_moves(
 
 
 def without_leak(model: Model, name: str, asked: Float, moved: Float) -> Model:
-    """Return the model whose change of one attribute takes back what it did to the other attributes, on average.
+    """Return the model with a change of one attribute that compensates its average effect on the others.
 
     Parameters
     ----------
     asked, moved : ndarray
-        (N, K) as `photo_moves` gives them; a straight line through the origin is laid through them.
+        (N, K) from `photo_moves`; a straight line through the origin is fitted to them.
     """
     own = model.columns[name]
     leak = np.linalg.lstsq(asked[:, own], moved, rcond=None)[0]  # (axes of the attribute, K)

@@ -27,7 +27,7 @@ def _options(function):  # type: ignore[no-untyped-def]
     for field in reversed(fields(Recipe)):
         default = getattr(_DEFAULT, field.name)
         flag = "--" + field.name.replace("_", "-")
-        # Without faces to calibrate on, a change keeps what it does to the other attributes.
+        # Without calibration faces, effects on the other attributes are not compensated.
         least = 0 if field.name == "calibration" else 1
         kind = click.IntRange(least) if isinstance(default, int) else click.FloatRange(0)
         function = click.option(flag, type=kind, default=default, show_default=True, help=_HELP[field.name])(function)
@@ -41,7 +41,7 @@ def _options(function):  # type: ignore[no-untyped-def]
 def command(pack: Path, out: Path, **numbers: float) -> None:
     """Fit Sim and Zhang's decomposition to the training part of PACK (see `facepriv pack`).
 
-    Only faces of which gender, race and age are all known have part.
+    Only faces with known gender, race and age are used.
     """
     from facepriv.cli.console import progress
     from facepriv.datasets.pack import open_pack

@@ -1,9 +1,8 @@
-"""Multimodal discriminant analysis: whitened vectors split into a subspace an attribute, and the person left over.
+"""Multimodal discriminant analysis: split whitened vectors into one subspace per attribute and an identity residual.
 
 After Sim, Zhang, Li and Chen (ICCV 2009). In the whitened space, whose total scatter is the identity, the axes of an
-attribute are the leading eigenvectors of the scatter between its classes. Axes of different attributes come out
-orthogonal where the attributes are independent of each other in the data; `class_weights` makes them so, and `deflate`
-removes what sampling leaves.
+attribute are the leading eigenvectors of the scatter between its classes. Axes of different attributes are orthogonal
+if the attributes are independent in the data; `class_weights` makes them so, and `deflate` removes sampling effects.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ _PASSES = 4
 def class_weights(labels: Labels, classes: Mapping[str, int], *, balance: float, limit: float) -> Float:
     """Return weights (N,), summing to 1, under which the attributes are independent of each other.
 
-    A crossed class (say, old Asian women) weighs as much as the product of its attributes' shares, and its faces
-    alike. An attribute's class of n faces has a share in proportion to n ** (1 - balance).
+    A crossed class (for example, old Asian women) has the product of its attributes' shares as weight, divided equally
+    among its faces. An attribute's class of n faces has a share in proportion to n ** (1 - balance).
 
     Parameters
     ----------
@@ -37,10 +36,9 @@ def class_weights(labels: Labels, classes: Mapping[str, int], *, balance: float,
     classes : mapping
         Attribute -> number of its classes.
     balance : float
-        0: classes as frequent as in the data; 1: all classes of an attribute alike.
+        0: classes as frequent as in the data; 1: equal shares for all classes of an attribute.
     limit : float
-        No face is let weigh more than this many times the average: a crossed class of three faces says little of
-        others.
+        Largest weight of a face, in multiples of the average: a crossed class of three faces generalises poorly.
 
     Raises
     ------
@@ -69,15 +67,15 @@ def principal_axes(
     Parameters
     ----------
     chunks : callable
-        The vectors; read once a pass, so that they need not fit in memory.
+        The vectors; read once per pass, so that they need not fit in memory.
     weights : ndarray
         (N,) summing to 1.
     mean : ndarray
         (D,) their weighted mean.
     count : int
-        How many; fewer are returned where the data has fewer.
+        Number of axes; fewer are returned if the data has fewer.
     tick : callable, optional
-        Called after every chunk of each of `passes` passes.
+        Called after every chunk in each of `passes` passes.
 
     Returns
     -------
@@ -111,7 +109,7 @@ def principal_axes(
 
 
 def passes() -> int:
-    """Return how often `principal_axes` reads the data."""
+    """Return the number of passes of `principal_axes` over the data."""
     return _PASSES + 1
 
 
@@ -141,7 +139,7 @@ def discriminant_axes(whitened: Float, labels: NDArray[np.int64], weights: Float
     axes : ndarray
         (K, classes - 1), orthonormal: the leading eigenvectors of the between-class scatter.
     ratios : ndarray
-        (classes - 1,) eigenvalues in [0, 1], descending: 1 is a class that nothing within it blurs.
+        (classes - 1,) eigenvalues in [0, 1], descending: 1 means no variance within the classes.
     """
     means = class_means(whitened, labels, weights, classes)
     mass = np.bincount(labels, weights, minlength=classes)
@@ -152,9 +150,9 @@ def discriminant_axes(whitened: Float, labels: NDArray[np.int64], weights: Float
 
 
 def deflate(axes: Sequence[Float]) -> list[Float]:
-    """Return the subspaces made mutually orthogonal, all at once: no attribute comes before another.
+    """Return the subspaces made mutually orthogonal simultaneously: no attribute has priority.
 
-    What is returned is the orthonormal set nearest to the given one (Löwdin's); it does not depend on the order of the
+    The result is the orthonormal set nearest to the given one (Löwdin's). It does not depend on the order of the
     attributes, nor on the choice of axes within a subspace.
     """
     joint = np.concatenate(axes, axis=1)
@@ -165,14 +163,14 @@ def deflate(axes: Sequence[Float]) -> list[Float]:
 
 
 def identity_axes(attributes: Float, variances: Float, count: int) -> Float:
-    """Return axes (K, count) of the identity residual: orthogonal to the attributes', most of the variance first.
+    """Return axes (K, count) of the identity residual: orthogonal to the attributes', by descending variance.
 
     Parameters
     ----------
     attributes : ndarray
         (K, A) the orthonormal axes of all attributes in the whitened space.
     variances : ndarray
-        (K,) what the whitening divided by.
+        (K,) the variances used in whitening.
     """
     complement = np.linalg.svd(attributes, full_matrices=True)[0][:, attributes.shape[1] :]
     turn = np.linalg.eigh(complement.T @ (variances[:, None] * complement))[1][:, ::-1]

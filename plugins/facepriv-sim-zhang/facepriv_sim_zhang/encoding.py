@@ -1,4 +1,4 @@
-"""Faces as vectors: colour appearance in the mean shape, followed by scaled landmarks; and the way back of an edit."""
+"""Faces as vectors: colour appearance in the mean shape, then scaled landmarks; and the inverse for edits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from facepriv.faces import feather_mask, morph
 
 Float = NDArray[np.float32]
 
-# The region: the landmarks' hull, with the forehead, which has no landmarks, added as so much of the face's height
-# above the brows; whole up to `_GROWN` beyond it, then fading over `_FADE` (shares of the crop's side).
+# The region: the landmarks' hull, extended above the brows by `_FOREHEAD` of the face's height, as the forehead has no
+# landmarks. Its weight is 1 up to `_GROWN` beyond the hull, then fades over `_FADE` (shares of the crop's side).
 _FOREHEAD = 0.38
 _GROWN, _FADE = 0.02, 0.05
 _BROWS, _CHIN = slice(17, 27), 8
@@ -22,18 +22,18 @@ _BROWS, _CHIN = slice(17, 27), 8
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a face becomes a vector.
+    """The encoding of a face as a vector.
 
     Parameters
     ----------
     mean_shape : ndarray
         (68, 2) float32, in pixels of the region.
     region : ndarray
-        (size, size) float32 in [0, 1], what a pixel of the mean shape is weighted with; where it is 0 the pixel is
-        left out. An edit made of such vectors fades out by itself.
+        (size, size) float32 in [0, 1], weights of the pixels in the mean shape; pixels of weight 0 are left out. Edits
+        made of such vectors therefore fade out at the border.
     shape_weight : float
-        What a landmark's coordinate, as a share of the crop's side, is multiplied by, so that shape and appearance
-        weigh alike in one vector.
+        Factor on a landmark's coordinates, as shares of the crop's side, to balance shape and appearance in one
+        vector.
     """
 
     mean_shape: Float
@@ -47,17 +47,17 @@ class Encoding:
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """The pixels that have part, (size, size)."""
+        """Mask of the pixels in use, (size, size)."""
         return self.region > 0
 
     @cached_property
     def colours(self) -> int:
-        """Numbers of a vector that are appearance; the rest is shape."""
+        """Number of appearance values in a vector; the rest is shape."""
         return 3 * int(self.inside.sum())
 
     @property
     def length(self) -> int:
-        """Numbers in a vector, D."""
+        """Length of a vector, D."""
         return self.colours + self.mean_shape.size
 
     @cached_property
@@ -74,7 +74,7 @@ class Encoding:
         return np.concatenate([appearance[self.inside].ravel(), shape.ravel()]).astype(np.float32)
 
     def add(self, image: Float, landmarks: Float, edit: Float) -> Float:
-        """Return a crop with an edit laid on: its own pixels move to the new shape, the new colours are added there.
+        """Return a crop with an edit applied: its own pixels move to the new shape, the new colours are added there.
 
         Parameters
         ----------
@@ -96,12 +96,12 @@ class Encoding:
         return changed + morph.warp(colours, self.mean_shape, new_points, self.mesh, side)
 
     def moved(self, landmarks: Float, edit: Float, side: int) -> Float:
-        """Return where an edit (D,) takes landmarks (68, 2), in pixels of a crop of `side`."""
+        """Return the landmarks (68, 2) after an edit (D,), in pixels of a crop of `side`."""
         return landmarks + edit[self.colours :].reshape(-1, 2) * (side / self.shape_weight)
 
 
 def rescaled(points: Float, old: int, new: int) -> Float:
-    """Return points in pixels of a crop of `old` as pixels of one of `new`."""
+    """Convert points from pixels of a crop of side `old` to pixels of one of side `new`."""
     return ((points + 0.5) * (new / old) - 0.5).astype(np.float32)
 
 

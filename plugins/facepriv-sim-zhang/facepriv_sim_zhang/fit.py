@@ -20,14 +20,14 @@ from facepriv_sim_zhang.model import Model
 from facepriv_sim_zhang.recipe import Recipe
 
 _CHUNK = 256
-#: Whose changes are calibrated; race's leaks of so few faces of its rare classes do not carry over to other faces.
+#: The calibrated attribute. Race is left out: its rare classes have too few faces for leaks that hold for others.
 CALIBRATED = "gender"
 Labels = dict[str, NDArray[np.int64]]
 Rows = NDArray[np.int64]
 
 
 def usable(pack: Pack, part: str, recipe: Recipe) -> Rows:
-    """Return the rows of a part in which every attribute is known, and the age is not below the recipe's."""
+    """Return the rows of a part with all attributes known and at least the recipe's age."""
     rows = pack.where(part=part)
     known = np.all([pack.labels[name][rows] >= 0 for name in ATTRIBUTES], axis=0)
     rows = rows[known & ~(pack.years[rows] < recipe.min_age)]
@@ -48,7 +48,7 @@ def landmarks(pack: Pack, rows: Rows, tick: Callable[[], None]) -> NDArray[np.fl
 def write_vectors(
     path: Path, pack: Pack, rows: Rows, points: NDArray[np.float32], encoding: Encoding, tick: Callable[[], None]
 ) -> NDArray[np.float16]:
-    """Encode rows of a pack into a file; returns its memory map, (N, D) float16."""
+    """Encode rows of a pack into a file; return its memory map, (N, D) float16."""
     vectors = np.lib.format.open_memmap(path, "w+", np.float16, (len(rows), encoding.length))
     for n, row in enumerate(rows):
         image = np.asarray(pack.crops[row], dtype=np.float32) / np.float32(255)
@@ -58,7 +58,7 @@ def write_vectors(
 
 
 def steps(count: int, recipe: Recipe) -> int:
-    """Return how many ticks `fit` gives for `count` faces."""
+    """Return the number of calls of `tick` in `fit` for `count` faces."""
     return 2 * count + decompose.passes() * -(-count // _CHUNK) + min(count, recipe.calibration)
 
 
@@ -68,14 +68,14 @@ def fit(pack: Pack, recipe: Recipe, work: Path, tick: Callable[[], None]) -> Mod
     Parameters
     ----------
     work : Path
-        Folder for the vectors, two bytes a number; they are removed afterwards.
+        Folder for the vectors, two bytes per number; they are removed afterwards.
     tick : callable
         Called `steps` times, for a progress bar.
 
     Raises
     ------
     DataError
-        If too few faces carry all labels, or a class has none.
+        If too few faces have all labels, or a class has none.
     """
     rows = usable(pack, "train", recipe)
     labels = {name: pack.labels[name][rows] for name in ATTRIBUTES}
@@ -129,15 +129,15 @@ def fit_vectors(
 
 
 def balanced_shape_weight(vectors: NDArray[np.floating], appearance: int, sample: int = 500) -> float:
-    """Return the weight under which landmarks vary as much, in sum, as appearance does: on an even sample of faces."""
+    """Return the weight that equalises the total variances of landmarks and appearance, on an even face sample."""
     some = np.asarray(vectors[:: max(1, len(vectors) // sample)], dtype=np.float32)
     return float(np.sqrt(some[:, :appearance].var(axis=0).sum() / some[:, appearance:].var(axis=0).sum()))
 
 
 def held_out_accuracy(model: Model, pack: Pack, recipe: Recipe) -> dict[str, float]:
-    """Return how often the nearest class mean, on an attribute's own axes, is right on the validation part.
+    """Return the accuracy of the nearest class mean, on an attribute's own axes, on the validation part.
 
-    Attribute -> share, balanced over its classes; empty where the pack has no validation part.
+    Attribute -> share, balanced over its classes; empty if the pack has no validation part.
     """
     if not len(pack.where(part="validation")):
         return {}

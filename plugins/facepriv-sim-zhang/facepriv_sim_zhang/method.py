@@ -1,4 +1,4 @@
-"""Sim and Zhang's method: an attribute's coordinates of a face are replaced by those of another class."""
+"""Sim and Zhang's method: replace a face's coordinates of an attribute by those of another class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facepriv.weights import packaged_weights
 from facepriv_sim_zhang.model import Model, load
 
 PACKAGE = "facepriv_sim_zhang.weights"
-#: Beyond this the linear model paints no faces any more.
+#: Beyond this the linear model no longer produces faces.
 MOST_REACH = 4.0
 
 
@@ -25,12 +25,11 @@ class SimZhang(Perturber):
     Parameters
     ----------
     weights : path-like or None
-        A fitted model; None: the one that the package ships.
+        A fitted model; None: the packaged one.
     reach : float
-        How far the target lies, in units of its class's mean from the mean of all; 1 is the source's.
+        Distance of the target from the mean of all, in units of its class mean's distance; 1 is the source's.
     identity : float
-        0 to 1: how much of what is left of the person is exchanged for that of somebody drawn at random; 0, the
-        default, leaves the identity alone.
+        0 to 1: share of the identity residual replaced by a random person's; 0, the default, keeps the identity.
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
@@ -41,15 +40,15 @@ class SimZhang(Perturber):
         self.weights = weights
         self.reach = reach
         self.identity = identity
-        self.stochastic = identity > 0  # type: ignore[misc]  # without it nothing is drawn
+        self.stochastic = identity > 0  # type: ignore[misc]  # otherwise deterministic
 
     def to(self, device: str) -> SimZhang:
-        """Runs on the CPU whatever `device` is; says early what is wrong with its settings. Returns self."""
+        """Check the settings; return self. The method always runs on the CPU, whatever `device` is."""
         self._check_settings()
         return self
 
     def info(self) -> dict[str, Any]:
-        """Return version, the weights' hash, and the evaluators that had part in the fit."""
+        """Return the version, the weights' hash, and the evaluators used in the fit."""
         from facepriv_sim_zhang import __version__
 
         weights = load(self.weights_path())[1]
@@ -75,9 +74,9 @@ class SimZhang(Perturber):
     ) -> NDArray[np.float32]:
         self._check_settings()
         model = load(self.weights_path())[0]
-        assert faces.landmarks is not None  # the core has seen to it
+        assert faces.landmarks is not None  # the core ensures it
         out = faces.images.copy()
-        # Face by face: the rounding of a product depends on its size, a protected photo must not.
+        # One face at a time: the rounding of a product depends on its size, a protected photo must not.
         for n, (image, points) in enumerate(zip(faces.images, faces.landmarks, strict=True)):
             wanted = {
                 name: int(values[n])
@@ -94,12 +93,12 @@ class SimZhang(Perturber):
     def goal(
         self, model: Model, own: NDArray[np.float32], wanted: dict[str, int], rng: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Return the coordinates that a face of coordinates `own` shall have at full strength.
+        """Return the target coordinates, at full strength, of a face with coordinates `own`.
 
         Parameters
         ----------
         wanted : dict
-            Attribute -> class index, of those that change; all other coordinates stay the face's own.
+            Attribute -> class index, for those to change; all other coordinates stay the face's own.
         """
         goal = own.copy()
         for name, label in wanted.items():

@@ -1,4 +1,4 @@
-"""The fitted decomposition: from a face's vector to its coordinates on every axis, and from coordinates to an edit."""
+"""The fitted decomposition: a face's vector to coordinates on every axis, and coordinates to an edit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Model:
     analysis : ndarray
         (D, K) float32: coordinates of a vector x are (x - mean) @ analysis. Columns: the axes of each attribute in the
         schema's order, then those of the identity residual. On the training faces every coordinate has variance 1, and
-        no two are correlated.
+        the coordinates are uncorrelated.
     synthesis : ndarray
         (D, K) float32: a change of coordinates c changes the vector by synthesis @ c.
     classes : dict
@@ -57,13 +57,13 @@ class Model:
         return (vector - self.mean) @ self.analysis
 
     def edit(self, change: Float) -> Float:
-        """Return the difference of vectors (D,) that a change of coordinates (K,) makes."""
+        """Return the difference of vectors (D,) for a change of coordinates (K,)."""
         return self.synthesis @ change
 
 
 def save(path: Path, model: Model, provenance: Provenance, figures: dict[str, Any]) -> str:
-    """Write a model as a weights file in half precision; returns its SHA-256."""
-    # The large ones in half precision; the shape decides the triangles, so it stays as it was.
+    """Write a model as a weights file in half precision; return its SHA-256."""
+    # Only large tensors use half precision; the shape determines the triangles, so it keeps its precision.
     large = {"mean": model.mean, "analysis": model.analysis, "synthesis": model.synthesis}
     small = {"mean_shape": model.encoding.mean_shape, "region": model.encoding.region}
     classes = {f"classes.{name}": means for name, means in model.classes.items()}
@@ -76,7 +76,7 @@ def save(path: Path, model: Model, provenance: Provenance, figures: dict[str, An
 
 @cache
 def load(path: Path) -> tuple[Model, Weights]:
-    """Return the model of a weights file, and the file's content; read once a process."""
+    """Return the model of a weights file, and the file's content; read once per process."""
     weights = load_weights(path, architecture=ARCHITECTURE)
     tensors, config = weights.tensors, weights.metadata.config
     encoding = Encoding(tensors["mean_shape"], tensors["region"], config["shape_weight"])

@@ -1,4 +1,4 @@
-"""What a fit is made with."""
+"""The settings of a fit."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a fit is made with.
+    """The settings of a fit.
 
     Parameters
     ----------
     size : int
         Side of the appearance in the mean shape, in pixels.
     axes : int
-        Principal axes that the whitening keeps.
+        Number of principal axes in the whitening.
     identity_axes : int
-        Axes of the identity residual that are kept for its alteration.
+        Number of axes of the identity residual, for its alteration.
     balance, limit : float
         See `decompose.class_weights`.
     calibration : int
-        Faces on which is measured what a change of gender does to the other attributes; see `calibrate`. 0: none, and
-        nothing is taken back.
+        Number of faces used to measure the effect of a gender change on the other attributes; see `calibrate`. 0: no
+        compensation.
     min_age : float
-        Faces below this age in years are left out: babies would make up the mean of the young.
+        Faces below this age in years are left out: babies would dominate the mean of the young.
     """
 
     size: int = 112
