@@ -1,4 +1,4 @@
-"""``facepriv attack``: what a determined adversary recovers."""
+"""``facepriv attack``: measure what adversaries recover from protected photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``facepriv demo``: two portraits protected, and what unseen models say before and after."""
+"""``facepriv demo``: protect two portraits, and show the results of unseen models before and after."""
 
 from __future__ import annotations
 

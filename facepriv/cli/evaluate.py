@@ -1,4 +1,4 @@
-"""``facepriv evaluate``: protected photos made by anything, beside their originals."""
+"""``facepriv evaluate``: compare protected photos from any source with their originals."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from facepriv.evaluation.rows import Row
     from facepriv.metrics.bootstrap import Estimate
 
-#: Exit code where a condition of --fail-if holds, or cannot be judged.
+#: Exit code if a condition of --fail-if holds or cannot be judged.
 FAILED = 3
-#: What the first table shows; all else stands in JSON and CSV.
+#: Rows of the first table; all other rows are in JSON and CSV.
 _MAIN = (
     "missing",
     "unreadable",
@@ -226,7 +226,7 @@ def _stage(words: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]) -> None:
-    """Write JSON and CSV where they were asked for; a file is there whole or not at all."""
+    """Write JSON and CSV if requested, each file atomically."""
     import json
 
     from facepriv.evaluation.rows import to_csv

@@ -1,4 +1,4 @@
-"""``facepriv plugins``: which distributions bring what, and what is wrong with any."""
+"""``facepriv plugins``: list the installed plugins, their components and their errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
 
 
 def _brings(plugin: Plugin) -> list[tuple[str, str]]:
-    """Return (kind, names) for each kind of component, or why there are none."""
+    """Return (kind, names) for each kind of component, or the reason if there are none."""
     if plugin.error:
         return [("not loaded", plugin.error)]
     names: dict[str, list[str]] = {}
