@@ -163,10 +163,10 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, **given: Any) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
 
-    Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
-    that tells what was hidden. Away from the faces lossless files stay bit for bit. JPEG and lossy WebP are encoded
-    again, which moves pixels a little. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted. A
-    photo that comes out unchanged (--strength 0, --keep alone) is counted and warned of, and is no failure.
+    Folder structure is mirrored below OUT. OUT/facepriv-run/ records which method made which files, and nothing that
+    reveals what was hidden. In lossless files, pixels away from the faces stay identical. JPEG and lossy WebP are
+    encoded again, which changes pixels slightly. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130
+    interrupted. Unchanged photos (--strength 0, --keep alone) give a warning with their number, and are no failure.
     """
     from facepriv.protection.run import check_plan, make_plan, run_plan
     from facepriv.registry import registry

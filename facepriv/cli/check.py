@@ -31,7 +31,7 @@ _KINDS: tuple[Kind, ...] = ("method", "estimator", "matcher")
 @click.option("--traceback", "with_traceback", is_flag=True, help="Show where each error was raised.")
 @click.pass_context
 def command(ctx: click.Context, name: str, kind: Kind, with_traceback: bool) -> None:
-    """Run the conformance checks on an installed method, one line a check; exits with 1 if any fails.
+    """Run the conformance checks on an installed method, one line per check; exits with 1 if any fails.
 
     Failures come first, each cause once, with the number of checks that fail for the same reason.
     """

@@ -189,12 +189,12 @@ def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Also let these adversaries try; 'facepriv attack' lets all of them.",
 )
 def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:
-    """Protect the photos of DATA with every method, let independent models judge, and report.
+    """Protect the photos of DATA with every method, judge them with independent models, and write a report.
 
-    DATA is a data set in its own layout, or a folder of photos with labels.csv; several give a report each, and one
-    table of all rows. Every output is made once: what judges said of it is kept, an interrupted run continues where it
-    was, and a repeated one takes seconds. A method that cannot hide what is asked is listed as left out. No photo of
-    DATA enters the report.
+    DATA is a data set in its own layout, or a folder of photos with labels.csv. Several data sets give one report each
+    and one table of all rows. Outputs and judges' results are kept: an interrupted run continues where it stopped, and
+    a repeated run takes seconds. A method that cannot hide the requested attributes is listed as left out. The report
+    contains no photo of DATA.
 
     Exit code: 0 done, 1 something is missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be
     judged.

@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Align the faces of CelebA, UTKFace or labelled photos into a training pack.
 
-    Each set is split into train, validation and test; photos without a face are left out and counted.
+    Each set is split into train, validation and test; photos without a face are skipped and counted.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -15,7 +15,7 @@ from facepriv.registry import Plugin, registry
 @click.option("--strict", is_flag=True, help="Exit with 1 if a plugin is broken or names clash.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
-    """List the installed plugins and what they bring; a broken one is shown with its error and harms no other."""
+    """List the installed plugins and their components; a broken plugin is shown with its error and affects no other."""
     found = registry()
     if as_json:
         content = {"plugins": [_as_dict(plugin) for plugin in found.plugins], "clashes": found.clashes()}
