@@ -4,7 +4,7 @@
 >>> protected = facepriv.protect("photo.jpg", method="privacynet", hide=("gender",))  # doctest: +SKIP
 
 `protect` changes a photo; `evaluate` compares protected photos with their originals; `compare` and `attack` measure
-methods over a data set. `facepriv.metrics` holds the measures alone. Each is imported on first use.
+methods on a data set. `facepriv.metrics` contains only the metrics. Each is imported on first use.
 """
 
 import os
@@ -29,7 +29,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# onnxruntime 1.29 and newer has telemetry: its import makes files in the home folder and asks for its collector's
-# address. Only this variable prevents that, and only where it is set before the import. Every command, worker process,
+# onnxruntime 1.29 and newer has telemetry: its import creates files in the home folder and looks up its collector's
+# address. Only this variable prevents that, and only if it is set before the import. Every command, worker process,
 # Ray actor and plugin imports this package first.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -1,4 +1,4 @@
-"""``python -m facepriv``: the command line, for launchers that want a module."""
+"""``python -m facepriv``: the command line, for launchers that need a module."""
 
 from facepriv.cli import main
 

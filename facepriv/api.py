@@ -1,4 +1,4 @@
-"""What a script calls: the four functions that `facepriv` exports."""
+"""The Python API: the four functions that `facepriv` exports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from facepriv.evaluation.setup import ComparisonSetup
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-#: A table, or what its rows hold: by the photo's name for folders, in order for sequences of photos.
+#: A table file, or its rows: by the photo's name for folders, in order for sequences of photos.
 Labels = Path | str | Mapping[str, Mapping[str, object]] | Sequence[Mapping[str, object]]
 
 
@@ -84,7 +84,7 @@ def protect(
     Parameters
     ----------
     photo : ndarray, Pillow image or path
-        (H, W, 3) or (H, W), uint8 or uint16, upright; or an image; or a file, which is turned upright as it is read.
+        (H, W, 3) or (H, W), uint8 or uint16, upright; or an image; or a file, whose EXIF orientation is applied.
     method : str
         One of ``facepriv methods``.
     hide : sequence of str
@@ -92,18 +92,18 @@ def protect(
     targets, policy, strength, seed
         See `facepriv.protection.request.PrivacyRequest`.
     key : bytes, optional
-        The secret behind drawn targets; by default one that is drawn for this process.
+        The secret that seeds drawn targets; by default one generated for this process.
     settings : sequence of str
-        Of the method, ``METHOD.NAME=VALUE``.
+        Settings of the method, ``METHOD.NAME=VALUE``.
     device : str
         ``cpu``, ``cuda``, ...
     out : path, optional
-        Also write the photo there, as ``facepriv apply`` does: format by the suffix, without metadata.
+        Also write the photo to this path, as ``facepriv apply`` does: format by the suffix, without metadata.
 
     Returns
     -------
     ndarray or Pillow image
-        An array for an array, of its shape and dtype; a Pillow image for an image (of its mode) or a file.
+        For an array, an array of the same shape and dtype; for an image (in its mode) or a file, a Pillow image.
 
     Raises
     ------
@@ -151,25 +151,25 @@ def evaluate(
     workers: int = 1,
     cache: Path | str | None = None,
 ) -> Evaluation:
-    """Compare protected photos, made by anything, with their originals.
+    """Compare protected photos, made by any tool, with their originals.
 
     Parameters
     ----------
     originals, protected : path, or sequence of ndarray or Pillow image
-        Two folders whose files pair by their path below them; or N photos each, in the same order.
+        Two folders, whose files are paired by their path below them; or N photos each, in the same order.
     labels : path, mapping or sequence, optional
         A CSV table with the columns ``file`` and any of ``subject``, ``gender``, ``race``, ``age``; or these columns as
-        mappings, by the name of the file, or in the order of a sequence of photos.
+        mappings, by file name, or in the order of a sequence of photos.
     estimators, matchers, settings
-        Judges, and their settings, as ``facepriv evaluate`` takes them; by default those that no method was made with.
+        Judges, and their settings, as for ``facepriv evaluate``; by default those that no method was trained with.
     seen : sequence of str
-        Judges that the protection was made against: they are reported, and in no mean.
+        Judges that the protection was optimised against; they are reported, but not included in means.
     fmr, replicates
-        The main false match rate; resamples of people behind each interval.
+        The main false match rate; the number of resamples of people for each interval.
     workers : int
-        Processes; 1 works in this one. The number changes no result.
+        Number of processes; 1 uses this process. Results do not depend on it.
     cache : path, optional
-        Folder in which the judges' answers are kept; it then holds descriptors of real faces.
+        Folder for the judges' results; it then contains descriptors of real faces.
 
     Returns
     -------
@@ -203,17 +203,17 @@ def evaluate(
 
 
 def compare(data: Path | str, methods: Sequence[str] = (), **options: Any) -> Comparison:
-    """Compare methods over one data set.
+    """Compare methods on one data set.
 
     Parameters
     ----------
     data : path
         A data set in its own layout, or a folder of photos with ``labels.csv``.
     methods : sequence of str
-        As ``facepriv compare --methods`` takes them; none: all that are installed.
+        As for ``facepriv compare --methods``; empty: all installed methods.
     **options
-        ``layout``, ``part``, ``limit`` choose the photos; ``work`` is the folder in which results are kept (by default
-        none is kept); ``workers`` counts processes (1: this one); the rest is that of
+        ``layout``, ``part``, ``limit`` choose the photos; ``work`` is the folder for results (by default they are not
+        kept); ``workers`` is the number of processes (1: this one). All others are passed to
         `facepriv.evaluation.setup.make_setup`: ``outputs``, ``estimators``, ``matchers``, ``settings``, ``against``,
         ``true_labels``, ``replicates``, ``fmr``, ...
 
@@ -235,19 +235,19 @@ def compare(data: Path | str, methods: Sequence[str] = (), **options: Any) -> Co
 
 
 def attack(data: Path | str, methods: Sequence[str] = (), attacks: Sequence[str] = (), **options: Any) -> Comparison:
-    """Compare methods over one data set, and let adversaries read what they hide.
+    """Compare methods on one data set, and run adversaries that try to recover the hidden attributes.
 
     Parameters
     ----------
     data, methods, **options
         See `compare`.
     attacks : sequence of str
-        None: all that are installed.
+        Empty: all installed attacks.
 
     Returns
     -------
     Comparison
-        Its outputs have ``adversaries``, rows of what each adversary recovers.
+        Its outputs have ``adversaries``, rows with the results of each adversary.
     """
     from facepriv.attacks.compared import attack as run_attacks
     from facepriv.evaluation.compare import compare as run
@@ -276,7 +276,7 @@ def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _photo_of(photo: Pixels | Image | Path | str) -> Photo:
-    """Return what the pipeline takes; raises `ContractError` for another type, shape or dtype."""
+    """Convert the input to a `Photo`; raises `ContractError` for another type, shape or dtype."""
     if isinstance(photo, str | Path):
         return read_image(photo)
     if isinstance(photo, np.ndarray):
@@ -296,7 +296,7 @@ def _photo_of(photo: Pixels | Image | Path | str) -> Photo:
 
 
 def _pillow_of(photo: Photo, source: Image | Path | str) -> Image:
-    """Return a Pillow image with the mode, and the alpha channel, that the source had."""
+    """Return a Pillow image with the mode and alpha channel of the source."""
     from PIL import Image, ImageOps
 
     made = Image.fromarray(photo.pixels if photo.pixels.dtype == np.uint8 else photo.rgb8())
@@ -308,7 +308,7 @@ def _pillow_of(photo: Photo, source: Image | Path | str) -> Image:
 
 
 def _folder_of(photos: Path | str | Sequence[Any], folder: Path) -> Path:
-    """Return a folder of photos; a sequence of arrays or images is written to `folder`, losslessly."""
+    """Return a folder of photos; a sequence of arrays or images is written to `folder` losslessly."""
     if isinstance(photos, str | Path):
         return Path(photos)
     folder.mkdir()
@@ -332,7 +332,7 @@ def _table_of(labels: Labels | None, path: Path) -> Path | None:
 
 @contextmanager
 def _setup(data: Path | str, methods: Sequence[str], options: dict[str, Any]) -> Iterator[ComparisonSetup]:
-    """Yield the setup of a comparison; without ``work`` what is kept goes at the end."""
+    """Yield the setup of a comparison; without ``work``, kept results are deleted at the end."""
     from facepriv.evaluation.photos import layout_of, photos_of
     from facepriv.evaluation.setup import make_setup
 
@@ -348,5 +348,5 @@ def _setup(data: Path | str, methods: Sequence[str], options: dict[str, Any]) ->
 
 
 def _processes(workers: int) -> int:
-    """Return how many processes to start: a single worker is this process, so that a script needs no main guard."""
+    """Return how many processes to start; a single worker is this process, so that scripts need no main guard."""
     return workers if workers > 1 else 0

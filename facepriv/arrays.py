@@ -1,4 +1,4 @@
-"""Checks of the arrays that pass between the core and plugins; each raises `ContractError` and says what it got."""
+"""Checks of the arrays passed between the core and plugins; each raises `ContractError` with the actual value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facepriv.errors import ContractError
 from facepriv.schema import attribute
 
 #: How far a method's output may lie outside [0, 1]: two levels of an 8-bit photo. It covers a step of bfloat16 at 1
-#: (2**-7), and is far below what a method returns that forgets to scale or to clip.
+#: (2**-7), and is far below the error of a method without scaling or clipping.
 ROUNDING = 2 / 255
 
 
@@ -45,7 +45,7 @@ def check_labels(name: str, labels: Any, count: int) -> None:
 
 
 def check_form(result: Any, shape: tuple[int, ...], method: str) -> None:
-    """Raise `ContractError` unless what `method` returned is an array of floats of `shape`."""
+    """Raise `ContractError` unless the result of `method` is an array of floats of `shape`."""
     if not isinstance(result, np.ndarray) or result.shape != shape:
         got = result.shape if isinstance(result, np.ndarray) else type(result).__name__
         raise ContractError(f"{method} returned {got}, expected {shape}")
@@ -54,13 +54,13 @@ def check_form(result: Any, shape: tuple[int, ...], method: str) -> None:
 
 
 def check_finite(result: NDArray[Any], method: str) -> None:
-    """Raise `ContractError` unless what `method` returned holds neither NaN nor infinity."""
+    """Raise `ContractError` if the result of `method` contains NaN or infinity."""
     if not np.isfinite(result).all():
         raise ContractError(f"{method} returned NaN or infinity")
 
 
 def check_range(result: NDArray[Any], method: str) -> None:
-    """Raise `ContractError` unless what `method` returned lies in [0, 1], up to `ROUNDING`."""
+    """Raise `ContractError` unless the result of `method` lies in [0, 1], up to `ROUNDING`."""
     low, high = float(result.min()), float(result.max())
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise ContractError(

@@ -1,4 +1,4 @@
-"""What the core itself brings, found as any plugin is: the local engine and the attacks. Imports nothing heavy."""
+"""The components of the core, found like those of a plugin: the local engine and the attacks. No heavy imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plugin implements and what it is given: NumPy arrays at the border, no torch needed."""
+"""The interfaces that plugins implement. They exchange NumPy arrays; torch is not needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facepriv.arrays import check_finite, check_form, check_images, check_labels
 from facepriv.errors import ContractError, UsageError
 from facepriv.schema import attribute
 
-#: Version of this contract. A plugin built for another version is listed, not loaded.
+#: Version of this contract. A plugin built for another version is listed but not loaded.
 CONTRACT_VERSION = 2
 
 Images = NDArray[np.float32]
@@ -38,7 +38,7 @@ class FaceBatch:
     Raises
     ------
     ContractError
-        If a shape, dtype or range is not as above; the text names what was got.
+        If a shape, dtype or range is not as above; the text contains the actual value.
     """
 
     images: Images
@@ -68,29 +68,29 @@ class FaceBatch:
 
 
 class Perturber(ABC):
-    """A method that changes faces. Subclasses set the class attributes and write `_perturb`.
+    """A method that changes faces. Subclasses set the class attributes and implement `_perturb`.
 
-    Constructors only store arguments; weights are read on first use, so that listing methods costs nothing.
+    Constructors only store arguments; weights are read on first use, so that listing methods is fast.
     """
 
     #: Attributes that the method can change.
     attributes: ClassVar[tuple[str, ...]] = ()
     #: The method's own crop size in pixels; other sizes are resized to it and back. 0: any size.
     crop_size: ClassVar[int] = 0
-    #: What it needs of the faces: any of "landmarks", "labels" (own classes, estimated if the caller has none).
+    #: Required inputs: any of "landmarks", "labels" (own classes, estimated if the caller has none).
     needs: ClassVar[frozenset[str]] = frozenset()
-    #: How the result goes back: the difference is added to the photo, or the pixels are replaced.
+    #: How the result is pasted: the difference is added to the photo, or the pixels are replaced.
     paste: ClassVar[Literal["residual", "replacement"]] = "residual"
     #: Whether `rngs` changes the result.
     stochastic: ClassVar[bool] = False
-    #: Attributes of which it can also show no class: their target is -1 where their source is known.
+    #: Attributes that it can also make neutral (no class): their target is -1 where their source is known.
     neutral: ClassVar[tuple[str, ...]] = ()
 
     def info(self) -> dict[str, Any]:
-        """Return what a manifest records of the method: version, weights hash, evaluators seen in training.
+        """Return the manifest entries of the method: version, weights hash, evaluators seen in training.
 
         Keys: ``version`` (str), ``weights`` (str, sha256, or ""), ``seen`` (list of evaluator names), and ``dtype``
-        (str), the number format in which it multiplies, where that hangs on the processor.
+        (str), the number format of multiplications, if it depends on the processor.
         """
         return {"version": "", "weights": "", "seen": []}
 
@@ -108,25 +108,25 @@ class Perturber(ABC):
         strength: float = 1.0,
         rngs: Sequence[np.random.Generator],
     ) -> Images:
-        """Return changed faces, (N, S, S, 3) float32 in [0, 1], of the size they came in.
+        """Return changed faces, (N, S, S, 3) float32 in [0, 1], of the same size.
 
         Parameters
         ----------
         faces : FaceBatch
             The faces; never written to.
         source, target : mapping of str to (N,) int64
-            Own and wanted class of each attribute; equal where the attribute is kept.
+            Own and target class of each attribute; equal if the attribute is kept.
         strength : float
             0 returns the input, 1 is the full effect.
         rngs : sequence of Generator
-            One a face, so that nothing depends on batch or order.
+            One per face, so that results do not depend on batch or order.
 
         Raises
         ------
         ContractError
-            If the input or what the method returned breaks the contract.
+            If the input or the result of the method breaks the contract.
         UsageError
-            If an attribute is unknown, or is to change and the method cannot change it.
+            If an attribute is unknown, or the method cannot change an attribute that is to change.
         """
         self._check_request(faces, source, target, strength, rngs)
         if not len(faces) or strength == 0:
@@ -152,18 +152,18 @@ class Perturber(ABC):
         strength: float,
         rngs: Sequence[np.random.Generator],
     ) -> NDArray[Any]:
-        """Do the work on valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`.
+        """Change valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`.
 
         Returns
         -------
         ndarray
-            The faces' shape, floats in [0, 1]. What lies outside by more than `facepriv.arrays.ROUNDING` is an error.
+            Floats in [0, 1], of the faces' shape. Values outside by more than `facepriv.arrays.ROUNDING` are an error.
         """
 
     def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence[Any]) -> None:
         if not isinstance(faces, FaceBatch):
             raise ContractError(f"faces: expected a FaceBatch, got {type(faces).__name__}")
-        check_images(faces.images)  # again: a FaceBatch cannot keep its arrays from being written to
+        check_images(faces.images)  # again: a FaceBatch cannot prevent writes to its arrays
         if not 0 <= strength <= 1:
             raise ContractError(f"strength: expected 0 to 1, got {strength}")
         if len(rngs) != len(faces):
@@ -209,18 +209,18 @@ def resize_images(images: NDArray[np.float32], size: int) -> NDArray[np.float32]
 
 
 class Evaluator(ABC):
-    """What estimators and matchers share: they look at aligned faces and say what they were trained on."""
+    """Base class of estimators and matchers: models of aligned faces with a statement of their training data."""
 
-    #: What it was trained on and how, in words, for reports.
+    #: A text about its training data and training, for reports.
     trained_on: ClassVar[str] = ""
 
     def torch_module(self) -> Any:
-        """Return a differentiable module taking NCHW RGB in [0, 1] of our aligned crop, or None if there is none."""
+        """Return a differentiable module that takes aligned crops, NCHW RGB in [0, 1], or None if there is none."""
         return None
 
 
 class AttributeEstimator(Evaluator):
-    """Guesses one attribute of aligned faces."""
+    """Estimates one attribute of aligned faces."""
 
     #: The attribute that it estimates.
     attribute: ClassVar[str] = ""
@@ -232,9 +232,9 @@ class AttributeEstimator(Evaluator):
         """Return probabilities (N, K) summing to 1, or years (N,), for aligned crops (N, S, S, 3) in [0, 1]."""
 
     def classes(self, images: Images) -> NDArray[np.int64]:
-        """Return class indices (N,) int64: the likeliest class, or the group that the years fall in.
+        """Return class indices (N,) int64: the likeliest class, or the age group of the years.
 
-        Where any value is NaN or infinite, the class is unknown, -1.
+        If any value of a face is NaN or infinite, its class is unknown, -1.
         """
         predicted = self.predict(images)
         known = np.isfinite(predicted).reshape(len(predicted), -1).all(axis=1)
@@ -256,9 +256,9 @@ class FaceMatcher(Evaluator):
         return ((a * b).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
 
     def score_all(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return similarities (N, M) of every row of `a` with every row of `b`, as `score` gives them up to rounding.
+        """Return similarities (N, M) of every row of `a` with every row of `b`, equal to `score` up to rounding.
 
-        A matcher with a `score` of its own may say here how to do many at once; else it is asked row by row.
+        A matcher that overrides `score` may override this for speed; by default `score` is called row by row.
         """
         if type(self).score is not FaceMatcher.score:
             rows = [self.score(np.broadcast_to(row, b.shape), b) for row in a]
@@ -267,7 +267,7 @@ class FaceMatcher(Evaluator):
         return (units[0] @ units[1].T).astype(np.float32)
 
 
-#: What an attack noted: name -> (N, ...), one row a face.
+#: Features that an attack extracts: name -> (N, ...), one row per face.
 Notes = dict[str, NDArray[Any]]
 
 
@@ -275,26 +275,27 @@ Notes = dict[str, NDArray[Any]]
 Answer = Callable[[Notes], NDArray[np.float64]]
 
 
-#: Learns to tell classes, see `Tools`.
+#: Trains a classifier, see `Tools`.
 Fit = Callable[[NDArray[Any], NDArray[np.int64], NDArray[np.str_], int], Callable[[NDArray[Any]], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What an adversary has beside faces.
+    """The tools of an adversary, besides faces.
 
     Parameters
     ----------
     attribute : str
-        What was hidden, and is asked for.
+        The hidden attribute, which the adversary tries to recover.
     method : Perturber
-        The method that protected the faces: it is public.
+        The method that protected the faces; it is public.
     estimators : mapping
         Name -> estimator of the attribute.
     matchers : mapping
         Name -> matcher.
     labels : mapping
-        Attribute -> what estimates the class of aligned faces, (N, S, S, 3) -> (N,) int64; for what the method needs.
+        Attribute -> function that estimates the class of aligned faces, (N, S, S, 3) -> (N,) int64; for the labels that
+        the method needs.
     fit : callable
         Takes notes (N, D), classes (N,), people (N,) and the number of classes K, and returns a classifier of notes
         (M, D) -> (M, K): a logistic regression, see `facepriv.attacks.logistic.fit_logistic`.
@@ -309,22 +310,22 @@ class Tools:
 
     @property
     def classes(self) -> int:
-        """How many classes the attribute has."""
+        """Number of classes of the attribute."""
         return len(attribute(self.attribute).classes)
 
 
 @dataclass(frozen=True)
 class Known:
-    """Notes of the faces that an adversary may study: N photos of people who are asked about nowhere.
+    """Notes of an adversary's training faces: N photos of people who are not in the test.
 
     Parameters
     ----------
     before, after : dict
-        Notes of the originals (empty unless the attack asks for them) and of the protected faces.
+        Notes of the originals (empty unless the attack needs them) and of the protected faces.
     classes : ndarray
-        (N,) int64 true class; of a detector 0.
+        (N,) int64 true class; 0 for a detector.
     subjects : ndarray
-        (N,) whose faces they are.
+        (N,) the person of each face.
     """
 
     before: Notes
@@ -333,36 +334,36 @@ class Known:
     subjects: NDArray[np.str_]
 
     def take(self, index: NDArray[Any]) -> Known:
-        """Return the faces that an index or a mask (N,) selects."""
+        """Return the faces selected by an index or a mask (N,)."""
         return Known(taken(self.before, index), taken(self.after, index), self.classes[index], self.subjects[index])
 
 
 class Attack(ABC):
-    """One way to read from protected faces what was hidden. Constructors only store arguments.
+    """One way to recover hidden attributes from protected faces. Constructors only store arguments.
 
-    An attack first notes of each face what it likes, without labels (`observe`). Then it studies the notes of other
-    people's faces, whose originals and classes it knows (`learn`): anyone can run a public method on photos of their
-    own. What it learnt must answer for people whom it never met. The core picks these people, not the attack.
+    An attack first extracts notes (features) from each face, without labels (`observe`). Then it trains on notes of
+    other people's faces with known originals and classes (`learn`): anyone can run a public method on their own photos.
+    It is tested on people who are not in its training data. The core picks the split.
     """
 
     #: "attribute": which class was hidden; "protection": whether a face is protected at all.
     asks: ClassVar[Literal["attribute", "protection"]] = "attribute"
-    #: Whether it studies the originals of other people beside their protected faces.
+    #: Whether it trains on the originals of other people besides their protected faces.
     needs_originals: ClassVar[bool] = False
-    #: Whether its notes hang on the method.
+    #: Whether its notes depend on the method.
     uses_method: ClassVar[bool] = False
 
     @abstractmethod
     def observe(self, images: Images, tools: Tools) -> Notes:
-        """Return notes of aligned crops (N, S, S, 3) float32 in [0, 1], each face by itself."""
+        """Return notes of aligned crops (N, S, S, 3) float32 in [0, 1], computed for each face separately."""
 
     def learn(self, known: Known, tools: Tools) -> Answer:
-        """Study other people's faces; by default a logistic regression on all notes.
+        """Train on other people's faces; by default a logistic regression on all notes.
 
         Returns
         -------
         callable
-            Notes of M faces -> (M, K) probabilities of the classes; of a detector (M, 2): original, protected.
+            Notes of M faces -> (M, K) probabilities of the classes; for a detector (M, 2): original, protected.
         """
         if self.asks == "protection":
             notes = np.concatenate([flat(known.before), flat(known.after)])
@@ -374,10 +375,10 @@ class Attack(ABC):
 
 
 def taken(notes: Notes, index: NDArray[Any]) -> Notes:
-    """Return the rows of notes that an index or a mask selects."""
+    """Return the rows of notes selected by an index or a mask."""
     return {name: rows[index] for name, rows in notes.items()}
 
 
 def flat(notes: Notes) -> NDArray[np.float64]:
-    """Return notes as one matrix (N, D), in the order of their names."""
+    """Return notes as one matrix (N, D), ordered by name."""
     return np.concatenate([notes[n].reshape(len(notes[n]), -1).astype(np.float64) for n in sorted(notes)], axis=1)

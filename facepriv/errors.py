@@ -1,21 +1,21 @@
-"""Every error a user can meet, with the exit code that the command line gives it.
+"""All errors raised by facepriv, with their exit codes on the command line.
 
-An error's text is one line: what is wrong, the file or name concerned, and the mend.
+An error's text is one line: what is wrong, the file or name concerned, and how to fix it.
 """
 
 import re
 
-#: What breaks a line or speaks to the terminal; file names may hold it.
+#: Line breaks and terminal control characters; file names may contain them.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class FaceprivError(Exception):
-    """Base of all errors raised on purpose; `exit_code` is what the CLI exits with."""
+    """Base class of all errors raised on purpose; `exit_code` is the exit code of the CLI."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the text in one line, see `cleaned`."""
+        """Return the text as one line, see `cleaned`."""
         return cleaned(super().__str__())
 
 
@@ -26,11 +26,11 @@ class UsageError(FaceprivError):
 
 
 class ContractError(FaceprivError, ValueError):
-    """An array or a value breaks the contract; the text names what was got."""
+    """An array or a value breaks the contract; the text contains the actual value."""
 
 
 class PluginError(FaceprivError):
-    """A plugin is broken, clashes with another, or speaks another contract version."""
+    """A plugin is broken, conflicts with another, or has another contract version."""
 
 
 class ImageError(FaceprivError):
@@ -50,16 +50,16 @@ class WeightsError(FaceprivError):
 
 
 class UntrainedError(WeightsError):
-    """A method comes without weights: it must be trained first, or be given a file."""
+    """A method comes without weights: it must be trained first, or needs a weights file."""
 
 
 def cleaned(text: str) -> str:
-    """Return a text in one line: a space for a line's end, other control characters as Python writes them."""
+    """Return a text as one line: line ends become spaces, other control characters are escaped as in Python."""
     return _CONTROL.sub(lambda found: " " if found[0].isspace() else ascii(found[0])[1:-1], text)
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's text in one line: our own as they are, any other with its type before it."""
+    """Return an error's text as one line; errors not from facepriv are prefixed with their type."""
     text = cleaned(" ".join(str(error).split()))
     if isinstance(error, FaceprivError) and text:
         return text

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, hashed, and JSON that another program wrote."""
+"""File helpers: atomic writes, hashes, and reading JSON from other programs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from facepriv.errors import DataError, ImageError, one_line
 
 
 def atomic_write(path: Path | str, data: bytes) -> None:
-    """Write `data` to `path` so that the file is there whole or not at all.
+    """Write `data` to `path` atomically.
 
-    The bytes go to a temporary file in the same folder (``.facepriv-*.tmp``, made if missing), are synced and renamed.
-    The mode bits follow the umask.
+    The bytes go to a temporary file ``.facepriv-*.tmp`` in the same folder (created if missing), which is synced and
+    renamed. The mode bits follow the umask.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def file_sha256(path: Path) -> str:
 
 
 def parse(text: str | bytes) -> Any:
-    """Return what JSON text holds; raises `ValueError` alone, also where it is nested too deeply to be read."""
+    """Return the content of JSON text; raises only `ValueError`, also if it is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -72,7 +72,7 @@ def digest(parts: Iterable[str]) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file as hex; raises `DataError` where it cannot be read."""
+    """Return the SHA-256 of a file as hex; raises `DataError` if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
@@ -80,7 +80,7 @@ def file_hash(path: Path) -> str:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> None:
-    """Write arrays by name to an ``.npz`` file that is there whole or not at all; its folder is made if missing."""
+    """Write arrays by name to an ``.npz`` file atomically; its folder is created if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}-{path.name}")
     save = np.savez_compressed if compressed else np.savez
@@ -89,7 +89,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compressed: b
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return what `save_arrays` wrote; nothing in the file is ever unpickled."""
+    """Return the arrays written by `save_arrays`; nothing in the file is unpickled."""
     with np.load(path, allow_pickle=False) as file:
         return dict(file)
 
@@ -98,30 +98,30 @@ _OTHERS = 0o077
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder of this name in facepriv's part of the user's cache, which need not exist yet."""
+    """Return the folder of this name in facepriv's part of the user's cache; it may not exist yet."""
     return user_cache_path("facepriv", appauthor=False) / name
 
 
 def make_private(folder: Path) -> bool:
-    """Make a folder that nobody but its owner can enter.
+    """Create a folder accessible to its owner only.
 
-    A folder of facepriv's part of the user's cache that others can enter, as earlier versions made it, is closed to
-    them. Any other folder that exists keeps its mode, because the user chose it.
+    An existing folder in facepriv's part of the user's cache that is open to others, as made by earlier versions, is
+    restricted to its owner. Any other existing folder keeps its mode, because the user chose it.
 
     Parameters
     ----------
     folder : Path
-        Made with its parents where it is missing.
+        Created with its parents if missing.
 
     Returns
     -------
     bool
-        Whether others are kept out. Always true on Windows, where the user's profile has no mode bits.
+        Whether others have no access. Always true on Windows, where the user's profile has no mode bits.
 
     Raises
     ------
     OSError
-        If the folder cannot be made.
+        If the folder cannot be created.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_open(folder):
@@ -133,13 +133,13 @@ def make_private(folder: Path) -> bool:
 
 
 def prepare_work_folder(folder: Path, what: str = "scores, descriptors and faces of real people") -> str:
-    """Make a folder of kept work, see `make_private`; returns the line that tells the user about it.
+    """Create a work folder, see `make_private`; returns a line that informs the user about it.
 
     Parameters
     ----------
     folder : Path
     what : str
-        What is kept there.
+        The kind of data kept there.
     """
     place = shlex.quote(str(folder))
     warning = "" if make_private(folder) else f"; other users can enter that folder: chmod 700 {place}"

@@ -1,4 +1,4 @@
-"""The hook that a plugin implements: it says what it brings, without importing it."""
+"""The hook that a plugin implements: it lists the plugin's components without importing them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A light description of one component; its target is imported on first use.
+    """A description of one component; its target is imported on first use.
 
     Parameters
     ----------
     kind : {"method", "estimator", "matcher", "attack", "trainer", "converter", "exporter", "engine"}
-        What the target is: a class of `facepriv.contracts`; for a trainer, converter or exporter a click command; for
-        an engine a function that returns one, see `facepriv.protection.engine.Engine`.
+        The type of the target: a class of `facepriv.contracts`; for a trainer, converter or exporter a click command;
+        for an engine a function that returns one, see `facepriv.protection.engine.Engine`.
     name : str
         Unique among components of this kind, for example ``privacynet``.
     target : str
@@ -36,14 +36,14 @@ class Descriptor:
     reference : str
         The source: paper, venue, year.
     attributes : tuple of str
-        What a perturber changes, or an estimator estimates.
+        The attributes that a perturber changes or an estimator estimates.
     options : dict
-        Keyword arguments for the target, so that one class can stand behind several names.
+        Keyword arguments for the target, so that one class can have several names.
 
     Raises
     ------
     ContractError
-        If the kind is unknown, the name is empty or the target is no dotted path.
+        If the kind is unknown, the name is empty or the target is not a dotted path.
     """
 
     kind: Kind
@@ -68,4 +68,4 @@ class Descriptor:
 
 @hookspec
 def facepriv_components() -> Iterable[Descriptor]:  # type: ignore[empty-body]
-    """Return descriptors of what the plugin brings. Must import nothing heavy."""
+    """Return descriptors of the plugin's components. Must not import heavy libraries."""

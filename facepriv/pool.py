@@ -1,4 +1,4 @@
-"""The one pool of worker processes."""
+"""A pool of worker processes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ R = TypeVar("R")
 
 
 def spread(build: Callable[[], Callable[[T], R]], tasks: Sequence[T], workers: int) -> Iterator[R]:
-    """Yield, in order, what a worker makes of each task; every process builds its own worker.
+    """Yield a worker's result for each task, in order; every process builds its own worker.
 
     Parameters
     ----------
     build : callable
-        Returns the worker; it travels to other processes.
+        Returns the worker; it is sent to other processes.
     workers : int
-        Processes; 0 works in this one.
+        Number of processes; 0 uses this process.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def spread(build: Callable[[], Callable[[T], R]], tasks: Sequence[T], workers: i
         use_one_thread()
         yield from map(build(), tasks)
         return
-    build()  # what cannot be built is an error here, not in a worker
+    build()  # errors in building are raised here, not in a worker
     try:
         with ProcessPoolExecutor(workers, get_context("spawn"), _start, (build,)) as pool:
             yield from pool.map(_do, tasks)
@@ -51,14 +51,14 @@ _worker: list[Callable[[Any], Any]] = []
 
 
 def _start(build: Callable[[], Callable[[Any], Any]]) -> None:
-    """Begin a worker process: what it builds lives as long as it does, and it no longer than its parent."""
+    """Initialise a worker process: it keeps what it builds, and ends when its parent ends."""
     Thread(target=_end_with_parent, daemon=True).start()
     use_one_thread()
     _worker.append(build())
 
 
 def _end_with_parent() -> None:
-    """Wait for the parent's end: one that was killed could tell nobody, and the tasks in hand go on for minutes."""
+    """Wait for the parent's end: a killed parent cannot stop its workers, and their tasks could run for minutes."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -69,7 +69,7 @@ def _do(task: Any) -> Any:
     return _worker[0](task)
 
 
-#: Results may differ with the number of threads that share a sum, so there is always one.
+#: Results may depend on the number of threads that share a sum, so there is always one.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -82,7 +82,7 @@ def use_one_thread() -> None:
 
 @contextmanager
 def environment(values: Mapping[str, str], *prefixes: str) -> Iterator[None]:
-    """Set variables within; afterwards they are as they were, and so are all that begin with `prefixes`."""
+    """Set variables inside the block; afterwards restore them and all variables that begin with `prefixes`."""
 
     def concerned() -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if name in values or name.startswith(prefixes)}

@@ -1,6 +1,6 @@
 """Finds plugins through entry points, isolates broken ones, loads a component on first use.
 
-pluggy's own entry-point loader lets one broken plugin end the program; here each is loaded in its own try.
+With pluggy's own entry-point loader one broken plugin ends the program; here each is loaded in its own ``try``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CLASSES: dict[Kind, type] = {
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point: its distribution, what it brings, or why it was not loaded."""
+    """One entry point: its distribution, its components, or the reason why it was not loaded."""
 
     name: str
     distribution: str
@@ -46,10 +46,10 @@ class Plugin:
 
 @dataclass
 class Registry:
-    """All plugins of an environment and the components they bring."""
+    """All plugins of an environment and their components."""
 
     plugins: list[Plugin] = field(default_factory=list)
-    #: Kind and name of an alias -> the name under which a plugin brings the component.
+    #: Kind and name of an alias -> the plugin's name of the component.
     aliases: dict[tuple[Kind, str], str] = field(default_factory=dict)
 
     @classmethod
@@ -59,7 +59,7 @@ class Registry:
         return cls([_load(point) for point in sorted(points, key=lambda p: (p.name, p.value))])
 
     def descriptors(self, kind: Kind) -> dict[str, Descriptor]:
-        """Return the components of `kind` by name, in order; a clashing name is left out (`find` says why)."""
+        """Return the components of `kind` by name, in order; conflicting names are left out (`find` reports them)."""
         owners = self._owners(kind)
         return {name: plugins[0][1] for name, plugins in sorted(owners.items()) if len(plugins) == 1}
 
@@ -73,12 +73,12 @@ class Registry:
         ]
 
     def problems(self) -> list[str]:
-        """Return one line for each plugin that could not be loaded and each clash of names."""
+        """Return one line for each plugin that could not be loaded and each name conflict."""
         broken = [f"plugin '{p.name}' of {p.distribution} was not loaded: {p.error}" for p in self.plugins if p.error]
         return broken + self.clashes()
 
     def owner(self, descriptor: Descriptor) -> Plugin:
-        """Return the plugin that brings `descriptor`, one of `descriptors` or `find`."""
+        """Return the plugin of `descriptor`, which comes from `descriptors` or `find`."""
         return next(plugin for plugin in self.plugins if descriptor in plugin.components)
 
     def find(self, kind: Kind, name: str) -> Descriptor:
@@ -87,9 +87,9 @@ class Registry:
         Raises
         ------
         UsageError
-            If no plugin brings it; the nearest names are given, and plugins that failed to load are named.
+            If no plugin provides it; the text lists the most similar names and the plugins that failed to load.
         PluginError
-            If two distributions claim the name; both are named.
+            If two distributions claim the name; the text lists both.
         """
         owners = self._owners(kind).get(name, [])
         if len(owners) == 1:
@@ -111,12 +111,12 @@ class Registry:
         return Registry(plugins, self.aliases)
 
     def with_alias(self, kind: Kind, alias: str, name: str) -> Registry:
-        """Return a registry that has a component under a second name, so that it can be set in two ways.
+        """Return a registry with a component under a second name, so that it can have two sets of settings.
 
         Raises
         ------
         UsageError
-            If no plugin brings `name`, or `alias` is empty or taken.
+            If no plugin provides `name`, or `alias` is empty or taken.
         """
         descriptor = self.find(kind, name)
         if not alias or alias in self._owners(kind):
@@ -127,7 +127,7 @@ class Registry:
         return Registry(plugins, {**self.aliases, (kind, alias): self.component(kind, name)})
 
     def component(self, kind: Kind, name: str) -> str:
-        """Return the name under which a plugin brings a component; an alias has another."""
+        """Return the plugin's name of a component; it differs from an alias."""
         return self.aliases.get((kind, name), name)
 
     def create(self, kind: Kind, name: str, **options: Any) -> Any:
@@ -136,9 +136,9 @@ class Registry:
         Raises
         ------
         UsageError
-            If no plugin brings it.
+            If no plugin provides it.
         PluginError
-            If two claim the name, or the target cannot be imported or built, or is of another class than its kind's.
+            If two claim the name, or the target cannot be imported or built, or has the wrong class for its kind.
         """
         descriptor = self.find(kind, name)
         target = load_target(descriptor)
@@ -167,7 +167,7 @@ class Registry:
 
 
 def load_target(descriptor: Descriptor) -> Any:
-    """Import what a descriptor points at; raises `PluginError` with the cause in one line."""
+    """Import the target of a descriptor; raises `PluginError` with the cause as one line."""
     module, _, name = descriptor.target.partition(":")
     try:
         return getattr(import_module(module), name)
@@ -197,7 +197,7 @@ def _load(point: EntryPoint) -> Plugin:
 
 
 def _components(module: Any) -> tuple[Descriptor, ...]:
-    """Ask a plugin's module what it brings; raises `PluginError` if it is not of our contract."""
+    """Return the components of a plugin's module; raises `PluginError` if it does not follow the contract."""
     if not hasattr(module, "FACEPRIV_CONTRACT"):
         raise PluginError(f"names no contract version: add FACEPRIV_CONTRACT = {CONTRACT_VERSION} to the plugin")
     if module.FACEPRIV_CONTRACT != CONTRACT_VERSION:
@@ -205,11 +205,11 @@ def _components(module: Any) -> tuple[Descriptor, ...]:
             f"built for contract version {module.FACEPRIV_CONTRACT}, this facepriv speaks {CONTRACT_VERSION}: "
             "update the older of the two"
         )
-    # A manager of its own, so that a hook that raises cannot hide another plugin's answer.
+    # A separate manager, so that a failing hook cannot hide another plugin's components.
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module)
-    manager.check_pending()  # a misspelt hook would never be called
+    manager.check_pending()  # finds misspelt hooks, which would never be called
     answers = manager.hook.facepriv_components()
     if not answers:
         raise PluginError("brings nothing: its hook facepriv_components is missing or returned None")
@@ -233,7 +233,7 @@ def _shown(item: object) -> str:
     return f"{type(item).__name__} {item!r:.60}"
 
 
-#: The estimators that tell a face's own classes where the caller does not.
+#: The default estimators of a face's own classes.
 DEFAULT_ESTIMATOR = "family-a-{attribute}"
 
 
@@ -242,16 +242,16 @@ ESTIMATOR_PACKAGE = "facepriv-estimators"
 
 @dataclass(frozen=True)
 class Method:
-    """A perturber under its name in this run.
+    """A perturber with its name in this run.
 
     Parameters
     ----------
     name : str
     perturber : Perturber
     distribution_version : str
-        Stands in where the perturber has no version of its own.
+        Used if the perturber has no version of its own.
     component : str
-        The name that its plugin gave it, where `name` is an alias.
+        The name given by its plugin, if `name` is an alias.
     """
 
     name: str
@@ -260,7 +260,7 @@ class Method:
     component: str = ""
 
     def info(self) -> dict[str, Any]:
-        """Return what ``run.json`` records: ``name``, ``version``, ``weights`` (hash), ``seen``, ``dtype``."""
+        """Return the entries of ``run.json``: ``name``, ``version``, ``weights`` (hash), ``seen``, ``dtype``."""
         own = self.perturber.info()
         return {
             "name": self.name,
@@ -273,19 +273,19 @@ class Method:
 
 @dataclass(frozen=True)
 class Estimator:
-    """An attribute estimator under its name."""
+    """An attribute estimator with its name."""
 
     name: str
     model: AttributeEstimator
 
     @property
     def weights(self) -> str:
-        """The hash of its weights where its ``info`` tells one, as a method's does; else empty."""
+        """The hash of its weights if its ``info`` has one, as for a method; else empty."""
         info: Mapping[str, Any] = getattr(self.model, "info", dict)()
         return str(info.get("weights") or "")
 
     def classes(self, crops: Images) -> NDArray[np.int64]:
-        """Estimate classes (N,), face by face, so that no face's label hangs on its neighbours in a batch.
+        """Estimate classes (N,), face by face, so that labels do not depend on other faces in a batch.
 
         Raises
         ------
@@ -298,7 +298,7 @@ class Estimator:
         try:
             each = [int(self.model.classes(crops[n : n + 1])[0]) for n in range(len(crops))]
         except WeightsError:
-            raise  # no photo can be done
+            raise  # no photo can be processed
         except (Exception, SystemExit) as error:  # a plugin may raise anything
             raise PluginError(f"estimator '{self.name}': {one_line(error)}") from error
         if any(not UNKNOWN <= value < known for value in each):
@@ -321,7 +321,7 @@ def check_changeable(methods: Mapping[str, Sequence[str]], hidden: Sequence[str]
 
 
 def check_neutral(methods: Iterable[Method], targets: Mapping[str, str]) -> None:
-    """Raise `UsageError` if an attribute is to be neutral and a method that changes it cannot show it so."""
+    """Raise `UsageError` if a target is neutral and a method that changes this attribute does not support it."""
     for name in (name for name, wanted in targets.items() if wanted == "neutral"):
         for method in methods:
             if name in method.perturber.attributes and name not in method.perturber.neutral:

@@ -11,7 +11,7 @@ from facepriv.errors import PluginError
 
 @dataclass(frozen=True)
 class Portrait:
-    """One photo of the demonstration: its name, whose it is (both are women), and its file."""
+    """One photo of the demonstration: its name, the person (both are women), and its file."""
 
     name: str
     caption: str

@@ -1,7 +1,7 @@
-"""Attributes, their classes, and the schema that a model carries with its weights.
+"""Attributes, their classes, and the schema stored with a model's weights.
 
-The labels are what classifiers assign, binary or coarse because the literature and the data sets are; they are
-no statement about a person.
+The labels are those that classifiers assign, binary or coarse as in the literature and the data sets. They are not a
+statement about a person.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Attribute:
         raise UsageError(f"unknown {self.name} class '{label}': one of {', '.join(self.classes)}")
 
     def bin(self, values: np.ndarray) -> np.ndarray:
-        """Turn values (N,) in years into class indices (N,) int64; NaN becomes -1."""
+        """Convert values (N,) in years to class indices (N,) int64; NaN becomes -1."""
         values = np.asarray(values, dtype=np.float64)
         index = np.searchsorted(np.asarray(self.thresholds), values, side="left").astype(np.int64)
         return np.where(np.isnan(values), -1, index)
@@ -54,18 +54,18 @@ RACE = Attribute("race", ("white", "black", "asian", "indian"))
 # The paper's three age groups (section 4.1): at most 30, 31 to 45, over 45 years.
 AGE = Attribute("age", ("young", "middle", "old"), thresholds=(30.0, 45.0))
 
-#: The attributes that facepriv knows, in their fixed order.
+#: The supported attributes, in their fixed order.
 ATTRIBUTES: Schema = {a.name: a for a in (GENDER, RACE, AGE)}
 
-#: The bars speak of faces of this age and over, in years, by label.
+#: Minimum age of the faces in the bars' criteria, in years, by label.
 ADULT = 15
 
-#: Which class the evaluation preset turns each race into, so that flipping is deterministic there.
+#: Target class of each race in the evaluation preset, so that flipping is deterministic there.
 RACE_PAIRS: Mapping[str, str] = {"white": "black", "black": "white", "asian": "indian", "indian": "asian"}
 
 
 def attribute(name: str, schema: Schema = ATTRIBUTES) -> Attribute:
-    """Return the attribute called `name`; raises `UsageError` naming the nearest ones."""
+    """Return the attribute called `name`; raises `UsageError` with the most similar names."""
     if name in schema:
         return schema[name]
     raise UsageError(f"unknown attribute '{name}'{nearest(name, schema)}: known are {', '.join(schema)}")

@@ -1,7 +1,7 @@
 """Settings given as text, ``METHOD.NAME=VALUE``: each becomes a keyword of the constructor of a method or a model.
 
-What a constructor takes is what a user may set: names and types are read off its signature, so that a plugin declares
-nothing twice. What its descriptor fixes is not for the user to change.
+Users can set all constructor parameters: names and types come from the signature, so that plugins need no second
+declaration. Options fixed by the descriptor cannot be set.
 """
 
 from __future__ import annotations
@@ -37,17 +37,16 @@ def configured(
     ----------
     known : Registry
     texts : sequence of str
-        ``METHOD.NAME=VALUE`` each. A value is read as the type that the constructor's annotation names (bool, int,
-        float, str, Path, a Literal's words, a tuple of these with commas; ``none`` where None is allowed), or as that
-        of the default.
+        ``METHOD.NAME=VALUE`` each. A value is read as the type in the constructor's annotation (bool, int, float, str,
+        Path, a Literal's words, a tuple of these with commas; ``none`` where None is allowed), or as the type of the
+        default.
     methods, estimators, matchers, attacks : sequence of str
-        What this call uses: settings of anything else are refused.
+        The components of this call; settings of any other component are refused.
 
     Raises
     ------
     UsageError
-        If a text is no setting, a name is unknown, comes twice or stands for two things, or a value is of the wrong
-        type.
+        If a text is not a setting, a name is unknown, repeated or ambiguous, or a value has the wrong type.
     PluginError
         If the method or model cannot be imported.
     """
@@ -82,7 +81,7 @@ def with_settings(known: Registry, kind: Kind, name: str, given: Mapping[str, st
 
 
 def _sorted_out(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Turn texts into method -> name -> value."""
+    """Convert texts to method -> name -> value."""
     found: dict[str, dict[str, str]] = {}
     for text in texts:
         left, equals, value = text.partition("=")
@@ -98,10 +97,10 @@ def _sorted_out(texts: Sequence[str], methods: Sequence[str]) -> dict[str, dict[
 
 
 def _parameters(target: Callable[..., Any], fixed: Mapping[str, object]) -> dict[str, Any]:
-    """Return what may be set: name -> type, `str` where neither annotation nor default tells one."""
+    """Return the parameters that may be set: name -> type, `str` if neither annotation nor default gives one."""
     try:
         hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError):  # an annotation that exists for type checkers only
+    except (NameError, TypeError):  # an annotation for type checkers only
         hints = {}
     return {
         name: hints.get(name) or (str if p.default in (p.empty, None) else type(p.default))
@@ -114,11 +113,11 @@ def _read(what: str, text: str, kind: Any) -> Any:
     """Read `text` as `kind`; `what` names the setting in an error."""
     origin, inner = get_origin(kind), get_args(kind)
     if not text and (kind is Path or (origin in (Union, UnionType) and Path in inner)):
-        raise UsageError(f"{what}: expected a file or folder")  # as a path, nothing is the current folder
+        raise UsageError(f"{what}: expected a file or folder")  # an empty path would be the current folder
     if origin in (Union, UnionType):
         if NoneType in inner and text.lower() == "none":
             return None
-        # A path-like is given as a str by its users, so a union is read as the first of its kinds that fits.
+        # A path-like is given as a str, so a union is read as the first of its types that fits.
         return _first_fitting(what, text, [k for k in inner if k is not NoneType])
     if origin is Literal:
         if text not in inner:
@@ -157,7 +156,7 @@ def with_numbers(recipe: R, changes: Sequence[str]) -> R:
     Raises
     ------
     UsageError
-        If there is no such number, or the text is none.
+        If there is no such field, or the text is not a number.
     """
     numbers = {f.name: f.type for f in fields(recipe) if f.type in ("int", "float")}  # type: ignore[arg-type]
     values: dict[str, Any] = {}

@@ -1,9 +1,9 @@
-"""Weights files: safetensors that carry their schema, their provenance and their architecture, and are known by hash.
+"""Weights files: safetensors with schema, provenance and architecture, identified by their hash.
 
-A plugin ships ``NAME.safetensors`` and beside it ``NAME.safetensors.sha256``, one line as `sha256sum` writes it, so
-that ``sha256sum -c`` checks it too. `save_weights` writes both, `load_weights` compares them. Everything that facepriv
-adds stands as JSON under one metadata key, ``facepriv``: safetensors orders several keys at random, and the same
-weights must give the same file.
+A plugin ships ``NAME.safetensors`` with ``NAME.safetensors.sha256``, one line in the format of `sha256sum`, so that
+``sha256sum -c`` can check it. `save_weights` writes both, `load_weights` compares them. All metadata of facepriv is
+JSON under one metadata key, ``facepriv``: safetensors orders several keys at random, and the same weights must give the
+same file.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Provenance:
     trained_on : str
         Data sets and splits, in words.
     command : str
-        What was run.
+        The training command.
     date : str
         ISO date of the training.
     licence : str
         Terms of use; face data sets rarely allow more than research.
     seen : tuple of str
-        Names of the estimators and matchers that it was trained against: no unseen evidence for it.
+        Names of the estimators and matchers that it was trained against; they are not unseen evaluators for it.
     """
 
     trained_on: str
@@ -59,15 +59,15 @@ class Provenance:
 
 @dataclass(frozen=True)
 class WeightsMetadata:
-    """What a weights file says of itself.
+    """The metadata of a weights file.
 
     Parameters
     ----------
     architecture : str
-        Name of the network, for example ``privacynet-generator``; `load_weights` can insist on it.
+        Name of the network, for example ``privacynet-generator``; `load_weights` can require it.
     provenance : Provenance
     config : mapping
-        What the network's constructor takes; anything that JSON holds.
+        Arguments of the network's constructor; any JSON values.
     schema : mapping of str to Attribute
         The attributes, and their classes in the order of the model's channels or outputs.
     """
@@ -91,7 +91,7 @@ class WeightsMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> WeightsMetadata:
-        """Read what `to_json` wrote; raises `WeightsError` on another version or a missing field."""
+        """Read the output of `to_json`; raises `WeightsError` on another version or a missing field."""
         try:
             content = parse(text)
             version = content["format_version"]
@@ -160,7 +160,7 @@ def save_weights(path: str | Path, tensors: Mapping[str, Any], metadata: Weights
     Raises
     ------
     WeightsError
-        If the suffix is another, a value is NaN or infinite, the metadata is not JSON, or the file cannot be written.
+        If the suffix is wrong, a value is NaN or infinite, the metadata is not JSON, or the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -196,11 +196,11 @@ def load_weights(
     ----------
     path : path
     expected_sha256 : str or None
-        The hash that the file must have; None: that of its hash file, where there is one.
+        The required hash; None: that of its hash file, if there is one.
     framework : {"numpy", "torch"}
-        What the tensors are, on the CPU; float16 is widened to float32.
+        Type of the tensors, on the CPU; float16 is widened to float32.
     architecture : str or None
-        What the metadata must name as architecture.
+        The architecture that the metadata must have.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def load_weights(
     Raises
     ------
     WeightsError
-        If the file is missing, is no safetensors (pickles are never opened), has another hash or format version, lacks
+        If the file is missing, is not safetensors (pickles are never opened), has another hash or format version, lacks
         the metadata, or is for another architecture.
     """
     from safetensors import SafetensorError
@@ -231,7 +231,7 @@ def load_weights(
         raise WeightsError(f"{path}: {error}") from error
     if architecture is not None and metadata.architecture != architecture:
         raise WeightsError(f"{path}: holds weights of '{metadata.architecture}', '{architecture}' is needed")
-    # `load` gives read-only views; a copy may be written to, and handed to torch.
+    # `load` gives read-only views; a copy is writable and can be passed to torch.
     tensors = {name: a.astype(np.float32) if a.dtype == np.float16 else a.copy() for name, a in arrays.items()}
     return Weights(_as_torch(tensors) if framework == "torch" else tensors, metadata, sha256)
 
@@ -242,9 +242,9 @@ def packaged_weights(package: str, name: str) -> Path:
     Raises
     ------
     WeightsError
-        If the package, the file or its hash file is missing; the text says how to mend it.
+        If the package, the file or its hash file is missing; the text says how to fix it.
     UntrainedError
-        If the package holds neither: it comes without these weights.
+        If the package has neither file: it comes without these weights.
     """
     distribution = package.partition(".")[0].replace("_", "-")
     try:
@@ -268,12 +268,12 @@ def packaged_weights(package: str, name: str) -> Path:
 
 
 def hash_path(path: Path) -> Path:
-    """Return the path of the hash file that belongs to the weights file `path`."""
+    """Return the path of the hash file of the weights file `path`."""
     return path.with_name(path.name + HASH_SUFFIX)
 
 
 def stored_sha256(path: str | Path) -> str:
-    """Return the hash that stands in the hash file of weights file `path`, without reading the weights."""
+    """Return the hash in the hash file of weights file `path`, without reading the weights."""
     source = hash_path(Path(path))
     word = _read(source).split()[:1]
     if not word or len(word[0]) != 64:
@@ -286,8 +286,8 @@ def _read(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
-    # Pickles begin with 0x80, torch.save archives (zip files full of pickles) with PK. The length that a safetensors
-    # file begins with may look like either, but then its ninth byte opens a JSON header.
+    # Pickles begin with 0x80, torch.save archives (zip files of pickles) with PK. The length at the start of a
+    # safetensors file may look like either, but then its ninth byte opens a JSON header.
     if data[8:9] != b"{" and (data[:1] == b"\x80" or data[:2] == b"PK"):
         raise WeightsError(
             f"{path}: a pickle or torch.save archive, which can run code when opened: "
@@ -297,7 +297,7 @@ def _read(path: Path) -> bytes:
 
 
 def _facepriv_metadata(data: bytes) -> str:
-    """Return our JSON out of a valid safetensors file: 8 bytes header length, then a JSON header."""
+    """Return facepriv's JSON from a valid safetensors file: 8 bytes header length, then a JSON header."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     text = (header.get("__metadata__") or {}).get("facepriv")
     if text is None:
@@ -311,7 +311,7 @@ def _as_array(name: str, tensor: Any) -> NDArray[Any]:
         if str(tensor.dtype) == "torch.bfloat16":  # NumPy has no bfloat16, float32 holds all of its values
             tensor = tensor.float()
         tensor = tensor.numpy()
-    # safetensors stores the memory as it lies: a transposed view would be written wrongly.
+    # safetensors stores the raw memory: a transposed view would be written incorrectly.
     array = np.asarray(tensor, order="C")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise WeightsError(f"tensor '{name}' holds NaN or infinity")

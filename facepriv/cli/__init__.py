@@ -1,4 +1,4 @@
-"""The command line. A command's module is imported only when it runs, so that listing and help stay light."""
+"""The command line. A command's module is imported only when it runs, so that listing and help stay fast."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
 
 
 class LazyGroup(click.Group):
-    """A group that lists its commands without importing them, and turns our errors into one line."""
+    """A group that lists its commands without importing them, and prints facepriv's errors as one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the listing."""
@@ -48,20 +48,20 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the listing; click's own would import every command for its first line."""
+        """Write the listing; click's own implementation would import every command for its first line."""
         rows = list(self.summaries().items())
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; a `FaceprivError`, or a file system that refuses, becomes one line and an exit code."""
+        """Run a command; convert a `FaceprivError` or `OSError` to one line and an exit code."""
         try:
             return super().invoke(ctx)
         except FaceprivError as error:
             raise Failure(str(error), error.exit_code) from error
         except BrokenPipeError:
-            raise  # click ends quietly when `| head` has seen enough
+            raise  # click exits silently when `| head` closes the pipe
         except OSError as error:
             raise Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1) from error
         except (KeyboardInterrupt, click.Abort):

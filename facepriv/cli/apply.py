@@ -1,4 +1,4 @@
-"""``facepriv apply``: the main job."""
+"""``facepriv apply``: protect photos."""
 
 from __future__ import annotations
 
@@ -163,10 +163,10 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, **given: Any) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
 
-    Folder structure is mirrored below OUT. OUT/facepriv-run/ records which files were made by which method, and nothing
-    that tells what was hidden. Away from the faces lossless files stay bit for bit. JPEG and lossy WebP are encoded
-    again, which moves pixels a little. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130 interrupted. A
-    photo that comes out unchanged (--strength 0, --keep alone) is counted and warned of, and is no failure.
+    Folder structure is mirrored below OUT. OUT/facepriv-run/ records which method made which files, and nothing that
+    reveals what was hidden. In lossless files, pixels away from the faces stay identical. JPEG and lossy WebP are
+    encoded again, which changes pixels slightly. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130
+    interrupted. Unchanged photos (--strength 0, --keep alone) give a warning with their number, and are no failure.
     """
     from facepriv.protection.run import check_plan, make_plan, run_plan
     from facepriv.registry import registry
@@ -200,7 +200,7 @@ def command(ctx: click.Context, **given: Any) -> None:
 
 
 def _options(given: dict[str, Any]) -> Options:
-    """Turn the command line into `Options`; raises `UsageError` where parts of it contradict one another."""
+    """Convert the command line to `Options`; raises `UsageError` if options contradict one another."""
     from facepriv.protection.keys import read_key
     from facepriv.protection.options import Options
     from facepriv.protection.request import PrivacyRequest
@@ -248,7 +248,7 @@ def _options(given: dict[str, Any]) -> Options:
 
 
 def _check_used(ctx: click.Context, options: Options) -> None:
-    """Raise `UsageError` where a part of the call would be passed over, or taken for something else."""
+    """Raise `UsageError` if a part of the call would be ignored or misread."""
     from facepriv.schema import ATTRIBUTES
 
     for path in options.inputs:
@@ -267,7 +267,7 @@ def _check_used(ctx: click.Context, options: Options) -> None:
 
 
 def _tell_troubles(plan: RunPlan) -> None:
-    """Print what is known to go wrong before anything is done."""
+    """Print the problems known before the run starts."""
     for text in [*plan.found.problems, *plan.work.errors_by_reason]:
         console.error(text)
     for text in plan.warnings:
@@ -275,7 +275,7 @@ def _tell_troubles(plan: RunPlan) -> None:
 
 
 def _show(plan: RunPlan, as_json: bool) -> int:
-    """Print what a run would do; returns the exit code that refused files give."""
+    """Print the plan of a run; returns the exit code, which depends on refused files."""
     errors = [*plan.found.problems, *plan.work.errors]
     if as_json:
         todo = [{"input": str(job.source), "output": str(job.output)} for job in plan.work.todo]
@@ -297,7 +297,7 @@ def _show(plan: RunPlan, as_json: bool) -> int:
 
 
 def _tell(plan: RunPlan, summary: Summary, seconds: float, as_json: bool) -> None:
-    """Print the counts: in words on stderr, or as JSON on stdout."""
+    """Print the counts, as text on stderr or as JSON on stdout."""
     if as_json:
         content = {
             "out": plan.options.out,

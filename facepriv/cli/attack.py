@@ -1,4 +1,4 @@
-"""``facepriv attack``: what a determined adversary recovers."""
+"""``facepriv attack``: measure what adversaries recover from protected photos."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from facepriv.cli.values import Names
 @comparing
 @click.option("--attack", "attacks", type=Names(), multiple=True, help="[default: all that are installed]")
 def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:
-    """Protect the photos of DATA with every method, and let adversaries who know the method read them.
+    """Protect the photos of DATA with every method, and run attacks by adversaries with access to the method.
 
-    Each adversary studies protected faces of one half of the people, and answers for the other half, in turn. The
-    report is that of 'facepriv compare', with the best adversary beside every method. The faces that adversaries study
-    are kept in the work folder: they show real people.
+    Each adversary is trained on protected faces of one half of the people and tested on the other half, and vice versa.
+    The report is that of 'facepriv compare', with the best adversary for every method. The training faces are kept in
+    the work folder: they show real people.
     """
     from facepriv.registry import registry
 

@@ -1,4 +1,4 @@
-"""Groups of commands that plugins bring: trainers, converters, exporters."""
+"""Groups of commands provided by plugins: trainers, converters, exporters."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from facepriv.registry import load_target, registry
 
 
 class Brought(LazyGroup):
-    """Lists the components of one kind, click commands, by their descriptors; only the one that runs is imported.
+    """Lists the click commands of one kind by their descriptors; only the command that runs is imported.
 
     Parameters
     ----------
     kind : str
         ``trainer``, ``converter`` or ``exporter``.
     name : str
-        Of the group.
+        Name of the group.
     about : str
-        Its help.
+        Help text of the group.
     """
 
     def __init__(self, kind: Kind, name: str, about: str) -> None:
@@ -33,6 +33,6 @@ class Brought(LazyGroup):
         return {name: descriptor.summary for name, descriptor in registry().descriptors(self.kind).items()}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; raises `UsageError` with the nearest names."""
+        """Import one command; raises `UsageError` with the most similar names."""
         command: click.Command = load_target(registry().find(self.kind, cmd_name))
         return command

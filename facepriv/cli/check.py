@@ -1,4 +1,4 @@
-"""``facepriv check``: the conformance kit, on what is installed."""
+"""``facepriv check``: run the conformance checks on an installed component."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS: tuple[Kind, ...] = ("method", "estimator", "matcher")
 @click.option("--traceback", "with_traceback", is_flag=True, help="Show where each error was raised.")
 @click.pass_context
 def command(ctx: click.Context, name: str, kind: Kind, with_traceback: bool) -> None:
-    """Run the conformance checks on an installed method, one line a check; exits with 1 if any fails.
+    """Run the conformance checks on an installed method, one line per check; exits with 1 if any fails.
 
     Failures come first, each cause once, with the number of checks that fail for the same reason.
     """
@@ -56,7 +56,7 @@ def command(ctx: click.Context, name: str, kind: Kind, with_traceback: bool) -> 
 
 
 def _show(cause: Cause, with_traceback: bool) -> None:
-    """Print a failure, the checks that only repeat it, and where it was raised."""
+    """Print a failure, the checks that fail for the same reason, and where it was raised."""
     _line("FAIL", cause.result)
     if with_traceback and cause.result.error is not None:
         for text in traceback.format_exception(cause.result.error):

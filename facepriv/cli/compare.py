@@ -1,4 +1,4 @@
-"""``facepriv compare``: any set of methods side by side, as one report."""
+"""``facepriv compare``: compare any set of methods in one report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """What ``compare`` and ``attack`` are asked on the command line; the options' help says what each is."""
+    """The command-line options of ``compare`` and ``attack``; see the help text of each option."""
 
     data: tuple[Path, ...]
     out: Path
@@ -189,12 +189,12 @@ def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Also let these adversaries try; 'facepriv attack' lets all of them.",
 )
 def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:
-    """Protect the photos of DATA with every method, let independent models judge, and report.
+    """Protect the photos of DATA with every method, judge them with independent models, and write a report.
 
-    DATA is a data set in its own layout, or a folder of photos with labels.csv; several give a report each, and one
-    table of all rows. Every output is made once: what judges said of it is kept, an interrupted run continues where it
-    was, and a repeated one takes seconds. A method that cannot hide what is asked is listed as left out. No photo of
-    DATA enters the report.
+    DATA is a data set in its own layout, or a folder of photos with labels.csv. Several data sets give one report each
+    and one table of all rows. Outputs and judges' results are kept: an interrupted run continues where it stopped, and
+    a repeated run takes seconds. A method that cannot hide the requested attributes is listed as left out. The report
+    contains no photo of DATA.
 
     Exit code: 0 done, 1 something is missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be
     judged.
@@ -226,17 +226,17 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
     for comparison in done:
         _show(comparison, named=len(done) > 1)
     console.note(f"the report: {page}")
-    failed = [_judged(conditions, comparison) for comparison in done]  # every verdict is printed
+    failed = [_judged(conditions, comparison) for comparison in done]  # a list, so that every verdict is printed
     if any(failed):
         click.get_current_context().exit(FAILED)
 
 
 def _compared(setup: ComparisonSetup, examples: Path | None, bars: Bars) -> Comparison:
-    """Compare on one set of photos: outputs, judges, figures, then attacks and examples."""
+    """Compare on one set of photos: make outputs, run judges, compute figures, then attacks and examples."""
     from facepriv.evaluation.compare import compare
     from facepriv.report.examples import bundled, make_examples, of_folder
 
-    shown = of_folder(examples) if examples else bundled()  # a wrong folder is refused before hours of work
+    shown = of_folder(examples) if examples else bundled()  # a wrong folder fails before hours of work
     done = compare(setup, bars)
     comparison = done.comparison
     if setup.attacks:
@@ -261,7 +261,7 @@ def _judged(conditions: Sequence[Condition], comparison: Comparison) -> bool:
 
 
 def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[ComparisonSetup]:
-    """Turn the command line into a setup for each set; raises `UsageError` where parts of it contradict one another."""
+    """Convert the command line to a setup for each set; raises `UsageError` if options contradict one another."""
     from facepriv.evaluation.setup import make_setup
     from facepriv.files import cache_folder
 
@@ -297,7 +297,7 @@ def _setups(options: ComparisonOptions, attacks: tuple[str, ...]) -> list[Compar
 
 
 def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
-    """Return what a set is called in the report, and its photos."""
+    """Return the name of a set in the report, and its photos."""
     from facepriv.evaluation.photos import photos_of
 
     layout = options.layout or layout_of(root)
@@ -308,7 +308,7 @@ def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
 
 
 def _show(done: Comparison, *, named: bool) -> None:
-    """Print the report's first table, and what is left out; `named`: under the name of the set."""
+    """Print the report's first table, and what is left out; `named`: with the name of the set as heading."""
     from facepriv.report.tables import glance
 
     if named:
@@ -321,7 +321,7 @@ def _show(done: Comparison, *, named: bool) -> None:
 
 
 class Bars:
-    """Shows each stage by a bar, or lines, of its own."""
+    """Shows the progress of each stage as a bar or as lines."""
 
     def __init__(self) -> None:
         self.open = ExitStack()
@@ -333,7 +333,7 @@ class Bars:
         self.open.close()
 
     def stage(self, what: str, total: int) -> Callable[[int], None]:
-        """Begin the next stage; one without steps is not shown."""
+        """Begin the next stage; a stage without steps is not shown."""
         self.open.close()
         if not total:
             return lambda count: None

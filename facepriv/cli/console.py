@@ -1,4 +1,4 @@
-"""What commands say: results on stdout; errors, notes and progress on stderr."""
+"""Output of commands: results on stdout; errors, notes and progress on stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 
 class Failure(click.ClickException):
-    """An error as the user sees it: one line on stderr, and the exit code."""
+    """An error as shown to the user: one line on stderr, and the exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(" ".join(message.split()))
@@ -34,12 +34,12 @@ def warning(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print one line on stderr that is no error."""
+    """Print one informational line on stderr."""
     click.echo(f"facepriv: {text}", err=True)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on stdout; where that is no terminal, each row is one line however long."""
+    """Print a table on stdout; if that is not a terminal, each row is one line of any length."""
     terminal = sys.stdout.isatty()
     from rich.console import Console
     from rich.table import Table
@@ -58,10 +58,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 class Progress(Protocol):
-    """Shows how far a run is."""
+    """Shows the progress of a run."""
 
     def advance(self, count: int = 1) -> None:
-        """So many more are done."""
+        """Advance by `count` items."""
 
     def error(self, text: str) -> None:
         """Print an error line without disturbing the display."""
@@ -69,9 +69,9 @@ class Progress(Protocol):
 
 @contextmanager
 def progress(total: int, what: str = "files") -> Iterator[Progress]:
-    """Show progress with rate and time left on stderr: a bar on a terminal, elsewhere a line now and then.
+    """Show progress with rate and time left on stderr: a bar on a terminal, otherwise occasional lines.
 
-    `what` says in the plain lines what is counted.
+    `what` names the counted items in the plain lines.
     """
     if sys.stderr.isatty():
         with _bar(total) as shown:
@@ -105,7 +105,7 @@ def _bar(total: int) -> Iterator[Progress]:
 
 
 class _Lines:
-    """Plain progress: a line at most every few seconds, none for a run that is over before."""
+    """Plain progress: a line at most every few seconds, none for a shorter run."""
 
     interval = 5.0
 

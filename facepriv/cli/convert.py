@@ -1,4 +1,4 @@
-"""``facepriv convert``: what turns other people's weights files into ours, brought by plugins."""
+"""``facepriv convert``: converters of third-party weights files to facepriv's format, provided by plugins."""
 
 from facepriv.cli.brought import Brought
 

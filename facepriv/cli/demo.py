@@ -1,4 +1,4 @@
-"""``facepriv demo``: two portraits protected, and what unseen models say before and after."""
+"""``facepriv demo``: protect two portraits, and show the results of unseen models before and after."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier demo left there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 def command(out: Path, method: str, device: str, overwrite: bool, as_json: bool) -> None:
-    """Hide the gender in two public-domain portraits and show what unseen models say of them.
+    """Hide the gender in two public-domain portraits and show the results of unseen models.
 
-    Writes the protected portraits and a sheet (photo, protected, difference). The models judge the written files, with
-    the faces found anew: two gender estimators, and a face matcher whose score is higher for the same person.
+    Writes the protected portraits and a sheet (photo, protected, difference). The models detect the faces again in the
+    written files: two gender estimators, and a face matcher whose score is higher for the same person.
     """
     from facepriv.cli.demo_run import demonstrate
     from facepriv.registry import registry

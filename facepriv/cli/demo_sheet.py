@@ -1,4 +1,4 @@
-"""The picture that the demonstration leaves behind: before, after, and what changed."""
+"""The sheet that the demonstration writes: original, protected photo, and difference."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from facepriv.faces import Face
 
 #: How much the sheet amplifies the difference.
 AMPLIFIED = 4
-# In pixels: side of a picture, space between, height of a line of text.
+# In pixels: side of a picture, gap between pictures, height of a line of text.
 _TILE, _GAP, _LINE = 300, 12, 20
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A photo before and after, (H, W, 3) uint8, and the face in it that is shown."""
+    """A photo before and after, (H, W, 3) uint8, and the face to show."""
 
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
@@ -35,7 +35,7 @@ def draw_sheet(
     Parameters
     ----------
     method : str
-        Heads the middle column.
+        Heading of the middle column.
     pictures : sequence of Picture
     captions : sequence of sequence of str
         The lines below each picture.

@@ -1,4 +1,4 @@
-"""``facepriv doctor``: is this installation whole, and does it work on a real face?"""
+"""``facepriv doctor``: check that the installation is complete and works on a real face."""
 
 from __future__ import annotations
 

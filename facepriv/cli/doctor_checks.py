@@ -27,7 +27,7 @@ from facepriv.schema import ATTRIBUTES
 
 Status = Literal["ok", "warn", "fail"]
 
-#: Module, distribution, whether the core needs it, and what goes without it otherwise.
+#: Module, distribution, whether the core needs it, and otherwise what is missing without it.
 LIBRARIES = (
     ("numpy", "numpy", True, ""),
     ("PIL", "pillow", True, ""),
@@ -42,7 +42,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination."""
+    """One line of the result."""
 
     status: Status
     subject: str
@@ -50,7 +50,7 @@ class Finding:
 
 
 def examine(registry: Registry, device: str = "cpu") -> Iterator[Finding]:
-    """Yield all findings, the cheap ones first."""
+    """Yield all findings, the fast checks first."""
     yield from _python()
     yield from _libraries()
     yield from _landmarks()
@@ -92,7 +92,7 @@ def _libraries() -> Iterator[Finding]:
 def _version(distribution: str, module: str) -> str:
     try:
         return version(distribution)
-    except PackageNotFoundError:  # the same library from another distribution, such as dlib for dlib-bin
+    except PackageNotFoundError:  # the same library from another distribution, such as dlib instead of dlib-bin
         return str(getattr(sys.modules[module], "__version__", "version unknown"))
 
 
@@ -130,7 +130,7 @@ def _device(device: str) -> Iterator[Finding]:
 
     try:
         torch.ones(2, 2, device=device).sum().item()
-    except Exception as error:  # torch raises many kinds here
+    except Exception as error:  # torch raises many exception types here
         yield Finding("fail", "device", f"{device} cannot be used: {one_line(error)}")
         return
     yield Finding(
@@ -140,7 +140,7 @@ def _device(device: str) -> Iterator[Finding]:
 
 
 def _precision(kind: str) -> str:
-    """Say in which number format networks multiply on this kind of device where the user chooses none, and why."""
+    """Return the default number format of network computations on this kind of device, and the reason."""
     units = bfloat16_units(kind)
     if units:
         return f"bfloat16 by default: {kind} multiplies it in hardware ({units})"
@@ -158,7 +158,7 @@ def _portrait() -> Path | None:
 
 
 class _Darker(Perturber):
-    """A method that needs nothing: for the self-test, every face a little darker."""
+    """A method without dependencies for the self-test; it darkens every face slightly."""
 
     attributes = ("gender",)
 
@@ -167,7 +167,7 @@ class _Darker(Perturber):
 
 
 def _self_test(portrait: Path) -> Finding:
-    """Take one real photo down the whole road, on files."""
+    """Run the complete pipeline on one real photo, with files."""
     return _attempt("self-test", lambda: _whole_road(portrait), "see the libraries and models above")
 
 
@@ -197,7 +197,7 @@ def _whole_road(portrait: Path) -> str:
 
 
 def _method(registry: Registry, name: str, portrait: Path, device: str) -> Finding:
-    """Build a method and run it on a real face, which loads its weights and so checks their hash."""
+    """Build a method and run it on a real face; this loads its weights and checks their hash."""
 
     def run() -> str:
         if missing := _missing_option(registry.find("method", name)):
@@ -233,7 +233,7 @@ def _evaluator(registry: Registry, kind: Literal["estimator", "matcher"], name: 
 
 
 def _missing_option(descriptor: Descriptor) -> str:
-    """Return that a component cannot be tried because the user must name something first (a file), or an empty text."""
+    """Return why a component cannot be tested, if it needs a setting from the user (a file), or an empty text."""
     try:
         signature(load_target(descriptor)).bind(**descriptor.options)
     except TypeError as error:
@@ -253,12 +253,12 @@ def _crop(portrait: Path, size: int, dense: bool) -> FaceBatch:
 
 
 def _attempt(subject: str, run: Callable[[], str], hint: str) -> Finding:
-    """Run one test; whatever it raises is a finding."""
+    """Run one test; any exception becomes a finding."""
     try:
         return Finding("ok", subject, run())
     except UntrainedError as error:
         return Finding("warn", subject, str(error))
     except FaceprivError as error:
         return Finding("fail", subject, str(error))
-    except (Exception, SystemExit) as error:  # what is examined may be broken in any way
+    except (Exception, SystemExit) as error:  # the component may be broken in any way
         return Finding("fail", subject, f"{one_line(error)}; {hint}")

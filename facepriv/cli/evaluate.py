@@ -1,4 +1,4 @@
-"""``facepriv evaluate``: protected photos made by anything, beside their originals."""
+"""``facepriv evaluate``: compare protected photos from any source with their originals."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from facepriv.evaluation.rows import Row
     from facepriv.metrics.bootstrap import Estimate
 
-#: Exit code where a condition of --fail-if holds, or cannot be judged.
+#: Exit code if a condition of --fail-if holds or cannot be judged.
 FAILED = 3
-#: What the first table shows; all else stands in JSON and CSV.
+#: Rows of the first table; all other rows are in JSON and CSV.
 _MAIN = (
     "missing",
     "unreadable",
@@ -151,17 +151,17 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
 )
 @click.pass_context
 def command(ctx: click.Context, original: Path, protected: Path | None, **given: Any) -> None:
-    """Compare protected photos, made by facepriv or anything else, with their originals.
+    """Compare protected photos, made by facepriv or any other tool, with their originals.
 
-    ORIGINAL and PROTECTED are folders; files pair by their path below them, whatever their suffix. What is missing,
-    damaged, of another size or without a face is counted as an error and named. One folder alone is that of an audited
-    run of 'facepriv apply', which knows its originals.
+    ORIGINAL and PROTECTED are folders; files are paired by their path below them, whatever their suffix. Missing and
+    damaged files, other sizes and photos without a face are counted as errors and listed. A single folder must be the
+    output of an audited run of 'facepriv apply', which records its originals.
 
-    Rates are in percent, with 95 % intervals over people. A judge that is too weak on the originals, or that the
-    weights were trained against, is shown and counts nowhere.
+    Rates are in percent, with 95 % intervals over people. Judges that are too weak on the originals, or that the
+    weights were trained against, are shown but not counted.
 
-    Exit code: 0 done (--fail-if 'missing > 0' minds photos without a protected file), 1 a folder, a table or a model is
-    missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
+    Exit code: 0 done (use --fail-if 'missing > 0' to check for photos without a protected file), 1 a folder, a table or
+    a model is missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
     """
     from facepriv.evaluation.conditions import check_named, judge, read_condition
     from facepriv.evaluation.judges import panel
@@ -226,7 +226,7 @@ def _stage(words: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]) -> None:
-    """Write JSON and CSV where they were asked for; a file is there whole or not at all."""
+    """Write JSON and CSV if requested, each file atomically."""
     import json
 
     from facepriv.evaluation.rows import to_csv

@@ -1,4 +1,4 @@
-"""``facepriv export``: methods as files that other programs run, brought by plugins."""
+"""``facepriv export``: export methods as files for other programs, provided by plugins."""
 
 from facepriv.cli.brought import Brought
 

@@ -1,4 +1,4 @@
-"""``facepriv methods``: what is installed, without importing it."""
+"""``facepriv methods``: list the installed methods without importing them."""
 
 from __future__ import annotations
 

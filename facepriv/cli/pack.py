@@ -1,4 +1,4 @@
-"""``facepriv pack``: face data sets in, one cached pack of aligned crops with labels out."""
+"""``facepriv pack``: convert face data sets to one cached pack of aligned crops with labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from facepriv.errors import UsageError
 
-#: What is looked for below the data folder: LFW is not, for it is for evaluation only.
+#: Sets searched for below the data folder. LFW is not included because it is for evaluation only.
 _FOUND_BELOW = ("celeba", "utkface", "utkface_more")
 
 
@@ -55,7 +55,7 @@ def command(
 ) -> None:
     """Align the faces of CelebA, UTKFace or labelled photos into a training pack.
 
-    Each set is split into train, validation and test; photos without a face are left out and counted.
+    Each set is split into train, validation and test; photos without a face are skipped and counted.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -99,7 +99,7 @@ def command(
 
 
 def _named(chosen: tuple[str, ...]) -> dict[str, Path]:
-    """Read KIND=DIR options; each kind once, and none that is for evaluation only."""
+    """Read KIND=DIR options; each kind at most once, and no sets that are for evaluation only."""
     from facepriv.datasets.record import EVALUATION_ONLY
 
     places: dict[str, Path] = {}
@@ -116,7 +116,7 @@ def _named(chosen: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _check_test_photos(places: dict[str, Path]) -> None:
-    """Parts 2 and 3 of UTKFace repeat photos of part 1's test part, which only a pack of both can leave out."""
+    """Check that parts 2 and 3 of UTKFace are packed with part 1: they repeat its test photos, to be left out."""
     if "utkface_more" in places and "utkface" not in places:
         raise UsageError("utkface_more needs utkface beside it, to leave out near copies of its test photos")
 

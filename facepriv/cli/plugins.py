@@ -1,4 +1,4 @@
-"""``facepriv plugins``: which distributions bring what, and what is wrong with any."""
+"""``facepriv plugins``: list the installed plugins, their components and their errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facepriv.registry import Plugin, registry
 @click.option("--strict", is_flag=True, help="Exit with 1 if a plugin is broken or names clash.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
-    """List the installed plugins and what they bring; a broken one is shown with its error and harms no other."""
+    """List the installed plugins and their components; a broken plugin is shown with its error and affects no other."""
     found = registry()
     if as_json:
         content = {"plugins": [_as_dict(plugin) for plugin in found.plugins], "clashes": found.clashes()}
@@ -33,7 +33,7 @@ def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
 
 
 def _brings(plugin: Plugin) -> list[tuple[str, str]]:
-    """Return (kind, names) for each kind of component, or why there are none."""
+    """Return (kind, names) for each kind of component, or the reason if there are none."""
     if plugin.error:
         return [("not loaded", plugin.error)]
     names: dict[str, list[str]] = {}

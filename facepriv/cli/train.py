@@ -1,4 +1,4 @@
-"""``facepriv train``: the trainers that plugins bring."""
+"""``facepriv train``: the trainers provided by plugins."""
 
 from facepriv.cli.brought import Brought
 

@@ -1,4 +1,4 @@
-"""Values that several commands take."""
+"""Option types shared by several commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Names(click.ParamType):
     name = "NAMES"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Split one value; raises `UsageError` where a name is missing beside a comma."""
+        """Split one value; raises `UsageError` if a name is missing next to a comma."""
         if isinstance(value, tuple):
             return value
         names = tuple(part.strip() for part in value.split(","))
@@ -26,17 +26,17 @@ class Names(click.ParamType):
 
     @staticmethod
     def joined(values: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-        """Join the values of a repeated option; no name twice."""
+        """Join the values of a repeated option without duplicates."""
         return tuple(dict.fromkeys(name for value in values for name in value))
 
 
 def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
-    """Turn ``name=value`` texts into a dict; commas separate several.
+    """Convert ``name=value`` texts to a dict; commas separate several pairs.
 
     Raises
     ------
     UsageError
-        If a text is no pair, or a name comes twice.
+        If a text is not a pair, or a name occurs twice.
     """
     result: dict[str, str] = {}
     for value in values:
@@ -54,7 +54,7 @@ def pairs(option: str, values: Sequence[str]) -> dict[str, str]:
 
 
 def _gap(parts: Sequence[str]) -> str:
-    """Say how to write a list of which a part is empty, mostly because the shell split it at a space."""
+    """Return a hint for a list with an empty part, usually because the shell split it at a space."""
     known = ",".join(part for part in parts if part)
     if not known:
         return "names nothing"

@@ -1,8 +1,8 @@
-"""Alignment: a similarity transform from the photo to a square crop in which eyes and nose always lie alike.
+"""Alignment: a similarity transform from the photo to a square crop with fixed positions of eyes and nose.
 
-The template is dlib's mean face (eye corners and nose base) with a padding of half its size on every side, so that the
-crop holds hair line, jaw and ears, which attribute classifiers use. dlib's own chips, at paddings of 0.2 and 0.25, are
-windows of it (`chip_window`).
+The template is dlib's mean face (eye corners and nose base), padded by half its size on every side. The crop therefore
+contains hair line, jaw and ears, which attribute classifiers use. dlib's own chips, at paddings of 0.2 and 0.25, are
+windows of this crop (`chip_window`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-#: Padding around the mean face, as a share of its size, on every side of the crop.
+#: Padding around the mean face, as a fraction of its size, on every side of the crop.
 CROP_PADDING = 0.5
 
 # dlib's 5-point mean face in a unit square (the constants of get_face_chip_details): outer and inner corner of the
@@ -69,10 +69,10 @@ class Face:
 
 
 def similarity(source: NDArray[np.float64], destination: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (2, 3) least-squares similarity (rotation, scale, shift) taking `source` to `destination`, (K, 2)."""
+    """Return the (2, 3) least-squares similarity (rotation, scale, shift) from `source` to `destination`, (K, 2)."""
     a = source[:, 0] + 1j * source[:, 1]
     b = destination[:, 0] + 1j * destination[:, 1]
-    # A similarity without reflection is b = m a + t over the complex numbers: a one-line regression.
+    # A similarity without reflection is b = m a + t over the complex numbers: a linear regression.
     centred = a - a.mean()
     m = np.vdot(centred, b - b.mean()) / np.vdot(centred, centred)
     t = b.mean() - m * a.mean()
@@ -88,11 +88,11 @@ def invert(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 def crop_face(rgb: NDArray[np.uint8], face: Face, size: int) -> NDArray[np.float32]:
     """Cut one aligned crop, (size, size, 3) float32 in [0, 1], out of a photo (H, W, 3) uint8.
 
-    Where the crop reaches beyond the photo, the photo's border is continued.
+    Where the crop extends beyond the photo, the photo's border is repeated.
     """
     matrix = face.to_photo
     corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) @ matrix[:, :2].T + matrix[:, 2]
-    # An area average first where the photo is finer than the crop: interpolation alone would alias.
+    # If the photo is finer than the crop, average areas first: interpolation alone would alias.
     factor = max(1, int(face.scale / size))
     margin = 2 * factor + 2
     low = np.floor(corners.min(0)).astype(int) - margin
@@ -118,13 +118,13 @@ def crop_faces(rgb: NDArray[np.uint8], faces: list[Face], size: int) -> NDArray[
 
 
 def chip_window(padding: float) -> tuple[float, float]:
-    """Return (start, stop) of the dlib chip with `padding` inside our crop, as shares of the crop's side."""
+    """Return (start, stop) of the dlib chip with `padding` inside the crop, as fractions of the crop's side."""
     whole = 1 + 2 * CROP_PADDING
     return (CROP_PADDING - padding) / whole, (1 + CROP_PADDING + padding) / whole
 
 
 def _window(rgb: NDArray[np.uint8], low: NDArray[np.int_], high: NDArray[np.int_]) -> NDArray[np.uint8]:
-    """Cut [low, high) (x, y) from a photo; what lies outside repeats the border."""
+    """Cut [low, high) (x, y) from a photo; pixels outside repeat the border."""
     height, width = rgb.shape[:2]
     inside_low = np.clip(low, 0, (width - 1, height - 1))
     inside_high = np.clip(high, inside_low + 1, (width, height))

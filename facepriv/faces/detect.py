@@ -1,4 +1,4 @@
-"""Face detection with dlib's HOG detector, and the landmarks that alignment and methods need."""
+"""Face detection with dlib's HOG detector, and the landmarks for alignment and methods."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from facepriv.faces.align import Face
 from facepriv.faces.propose import overlap, propose, suppress
 
 #: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
-#: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. 1600 would find faces from
-#: 4 % on: it would leave the back rows of a group photo unprotected.
+#: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. With 1600 the limit would be
+#: 4 %, which would leave the back rows of a group photo unprotected.
 SEARCH_SIDE = 2400
 #: Photos above `SEARCH_SIDE` whose long side is more than this many times the short one, such as panoramas, are also
-#: searched in overlapping parts: so much smaller, the whole would lose most faces.
+#: searched in overlapping parts: most faces would be lost in a reduced copy of the whole.
 LONG = 2.5
 #: Photos whose short side is below this are searched at twice their size: HOG finds no face in 89x109 thumbnails.
 SMALL_SIDE = 160
 
-#: Photos up to this long side are searched whole, a second time where nothing is found. In larger ones the detector
-#: sees only where `propose` says that a face may be, which takes a fifth of the time; the whole photo where it finds
-#: none there, where nothing is proposed, and where so much is proposed that the whole is less to look at.
+#: Photos up to this long side are searched whole, and again at twice the size if no face is found. In larger photos the
+#: detector searches only the regions from `propose`, which takes a fifth of the time. It searches the whole photo if it
+#: finds no face there, if there is no proposal, or if the proposals cover more pixels than the photo.
 WHOLE_SIDE = SEARCH_SIDE // 3
-# What of a proposal the detector sees: a square this many times as wide, moved down by a share of the side (dlib's
-# boxes are lower than MTCNN's), in a copy in which the proposal is at least so many pixels wide, if the photo has them.
+# The region searched around a proposal: a square this many times as wide, moved down by a fraction of the side (dlib's
+# boxes are lower than MTCNN's), scaled so that the proposal is at least this many pixels wide, if the photo allows it.
 _SEEN, _LOWER, _FINE = 1.45, 0.075, 104
-# What a face may score less than in a search of the whole photo where it lies as proposed: a copy of another size or
-# place changes the score by so much.
+# Tolerance of the detector's score for a face at a proposed position: a copy of another size or offset changes the
+# score by about this much.
 _LENIENT = -0.2
-# Steps between the sizes of the copies, those of dlib's own pyramid, and pixels of a cell of HOG.
+# Scale step between copies, as in dlib's own pyramid, and size of a HOG cell in pixels.
 _STEP, _CELL = 5 / 6, 8
-# Intersection over union from which two boxes are of one face.
+# Intersection over union above which two boxes belong to the same face.
 _SAME = 0.4
 
-# Where the detector's box lies in an aligned crop, in shares of its side: x and y of its centre, and its width; the
-# medians over photos of CelebA and UTKFace.
+# Position of the detector's box in an aligned crop, as fractions of its side: x and y of the centre, and width. These
+# are medians over photos of CelebA and UTKFace.
 _BOX_IN_CROP = (0.508, 0.508, 0.618)
 
 Box = tuple[float, float, float, float]
@@ -57,12 +57,12 @@ def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
 
 
 def search_whole(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Return the faces' boxes as `detect_boxes` does, but never search only where a face is proposed."""
+    """Return the faces' boxes as `detect_boxes` does, but always search the whole photo."""
     return _search_parts(rgb, _search_all)
 
 
 def _search_parts(rgb: NDArray[np.uint8], search: Callable[[NDArray[np.uint8]], list[Box]]) -> list[Box]:
-    """Search a photo, and a long one also in parts; returns boxes in pixels of the photo, largest first."""
+    """Search a photo, a long one also in parts; returns boxes in pixels of the photo, largest first."""
     boxes = _search_bounded(rgb, search)
     axis = int(rgb.shape[1] > rgb.shape[0])
     for start, stop in _parts(rgb.shape[axis], rgb.shape[1 - axis]):
@@ -72,7 +72,7 @@ def _search_parts(rgb: NDArray[np.uint8], search: Callable[[NDArray[np.uint8]], 
         high = stop - margin if stop < rgb.shape[axis] else math.inf
         for box in _search_bounded(part, search):
             moved = np.array(box) + start * np.tile((axis, 1 - axis), 2)
-            # A face that a cut goes through lies whole in the next part.
+            # A face that is cut here lies entirely in the next part.
             inside = low <= (moved[1 - axis] + moved[3 - axis]) / 2 < high
             if inside and (overlap(moved, np.array(boxes).reshape(-1, 4)) < _SAME).all():
                 boxes.append(tuple(moved.tolist()))
@@ -80,7 +80,7 @@ def _search_parts(rgb: NDArray[np.uint8], search: Callable[[NDArray[np.uint8]], 
 
 
 def _parts(length: int, width: int) -> list[tuple[int, int]]:
-    """Return the ends of parts of a long photo, twice as long as it is wide; neighbours share a quarter or more."""
+    """Return the ends of parts of a long photo, each twice as long as wide; neighbours overlap by a quarter or more."""
     size = 2 * width
     if length <= SEARCH_SIDE or length <= LONG * width:
         return []
@@ -89,7 +89,7 @@ def _parts(length: int, width: int) -> list[tuple[int, int]]:
 
 
 def _search_bounded(rgb: NDArray[np.uint8], search: Callable[[NDArray[np.uint8]], list[Box]]) -> list[Box]:
-    """Search a copy that is not too large; returns boxes in pixels of the photo."""
+    """Search a copy of limited size; returns boxes in pixels of the photo."""
     searched = _bounded(rgb)
     sx, sy = rgb.shape[1] / searched.shape[1], rgb.shape[0] / searched.shape[0]
     return [(left * sx, top * sy, right * sx, bottom * sy) for left, top, right, bottom in search(searched)]
@@ -106,13 +106,13 @@ def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _search_fast(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Search a bounded copy where faces may be; all of it where that gives none, and of a small one."""
+    """Search the proposed regions of a bounded copy; search all of it if it is small or no face is found."""
     large = max(rgb.shape[:2]) > WHOLE_SIDE and min(rgb.shape[:2]) >= SMALL_SIDE
     return (_search_proposed(rgb) if large else []) or _search_all(rgb)
 
 
 def _search_all(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Search a bounded copy, a small one a second time where nothing is found."""
+    """Search a bounded copy; search a small one again if no face is found."""
     boxes = _search(rgb, upsample=min(rgb.shape[:2]) < SMALL_SIDE)
     return boxes if boxes or max(rgb.shape[:2]) > WHOLE_SIDE else _second_look(rgb)
 
@@ -123,7 +123,7 @@ def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:
 
 
 def _search_proposed(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Search only where faces may be; a crowd, of which the whole is less to look at, not at all."""
+    """Search the proposed regions only; skip the search if they cover more pixels than the whole photo."""
     proposals = propose(rgb)
     if len(proposals) * (_SEEN * _FINE) ** 2 > rgb.shape[0] * rgb.shape[1]:
         return []
@@ -142,7 +142,7 @@ def _search_around(
     side = proposal[2] - proposal[0]
     scale = _STEP ** max(0, math.floor(math.log(_FINE / side, _STEP)))
     centre = (proposal[:2] + proposal[2:]) / 2 + (0, _LOWER * side)
-    # Cells lie nearly as they would if the whole photo were searched.
+    # Cells are aligned nearly as in a search of the whole photo.
     corner = np.maximum((centre - _SEEN * side / 2) * scale // _CELL * _CELL, 0)
     size = (np.minimum(centre + _SEEN * side / 2, rgb.shape[1::-1]) * scale - corner).astype(int)
     if size.min() < 1:  # a proposal beyond the border
@@ -160,7 +160,7 @@ def _search_around(
 
 
 def _second_look(rgb: NDArray[np.uint8]) -> list[Box]:
-    """Search at twice the size with the border continued: finds smaller faces, and those that fill the frame."""
+    """Search at twice the size with the border repeated: finds smaller faces, and faces that fill the frame."""
     rows, columns = (side // 4 for side in rgb.shape[:2])
     padded = np.pad(rgb, ((rows, rows), (columns, columns), (0, 0)), mode="edge")
     return [
@@ -179,8 +179,8 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = 
     dense : bool
         Also find the 68 landmarks that some methods need.
     thorough : bool
-        Let the detector see all of the photo, and not only where a quick network proposes a face. What is too small for
-        the detector (see `SEARCH_SIDE`) is not found so either.
+        Search the whole photo, and not only the regions proposed by a fast network. Faces that are too small for the
+        detector (see `SEARCH_SIDE`) are still not found.
 
     Returns
     -------
@@ -193,13 +193,13 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = 
 
 
 def locate(rgb: NDArray[np.uint8], box: Box, *, dense: bool = False) -> Face:
-    """Find the landmarks in a known box of a photo (H, W, 3) uint8."""
+    """Find the landmarks of a face with a known box in a photo (H, W, 3) uint8."""
     dense_points = _landmarks(rgb, box, models.LANDMARKS_68) if dense else None
     return Face(box, _landmarks(rgb, box, models.LANDMARKS_5), dense_points)
 
 
 def landmarks_of_crop(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Find the 68 landmarks in an aligned crop whose photo is not at hand, without searching for the face.
+    """Find the 68 landmarks in an aligned crop, without the photo and without face detection.
 
     Parameters
     ----------
@@ -209,8 +209,8 @@ def landmarks_of_crop(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray
-        (68, 2) float32 in pixels of the crop as `FaceBatch` counts them; about 1 % of the side from those that
-        `find_faces` gives.
+        (68, 2) float32 in pixels of the crop, as in `FaceBatch`. They differ from those of `find_faces` by about 1 % of
+        the side.
     """
     x, y, width = (len(crop) * share for share in _BOX_IN_CROP)
     box = (x - width / 2, y - width / 2, x + width / 2, y + width / 2)
@@ -222,5 +222,5 @@ def _landmarks(rgb: NDArray[np.uint8], box: Box, name: str) -> NDArray[np.float6
 
     left, top, right, bottom = (round(v) for v in box)
     shape = models.shape_predictor(name)(rgb, dlib.rectangle(left, top, right - 1, bottom - 1))
-    # dlib counts pixel centres as whole numbers.
+    # dlib puts pixel centres at integer coordinates.
     return np.array([(p.x + 0.5, p.y + 0.5) for p in shape.parts()], dtype=np.float64)

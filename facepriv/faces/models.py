@@ -1,6 +1,6 @@
 """Finds dlib's model files inside the package ``face-recognition-models``, without importing it.
 
-Importing that package needs ``pkg_resources``, which new environments no longer have.
+Importing that package needs ``pkg_resources``, which new environments no longer include.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def detector() -> Any:
 
 @cache
 def shape_predictor(name: str) -> Any:
-    """Return a dlib landmark predictor; loaded once a process."""
+    """Return a dlib landmark predictor; loaded once per process."""
     import dlib
 
     return dlib.shape_predictor(str(model_file(name)))

@@ -1,8 +1,8 @@
-"""Piecewise-affine warping: a face is carried from one set of landmarks to another, triangle by triangle.
+"""Piecewise-affine warping of a face from one set of landmarks to another.
 
-Points are x and y in pixels as in `facepriv.contracts.FaceBatch`: the centre of the top left pixel is (0, 0). To the
-points that a caller gives, points on the image's border are added, which stay where they are: so the whole image is
-covered, and its rim does not move. A mesh is made once and serves for any points in the same order.
+Points are x and y in pixels as in `facepriv.contracts.FaceBatch`: the centre of the top left pixel is (0, 0). Fixed
+points on the image border are added to the given points. They make the mesh cover the whole image and keep its border
+in place. A mesh is computed once and works for any points in the same order.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from facepriv.errors import ContractError
 
-#: Segments of each side of the image; their ends are the border's fixed points.
+#: Number of segments of each side of the image; their ends are the fixed border points.
 SEGMENTS = 4
-# A triangle's span of a row is widened by so many pixels, so that no pixel falls between two by rounding.
+# A triangle's span of a row is widened by this many pixels, so that rounding leaves no gaps between triangles.
 _SLACK = 1e-3
 # Triangles with less than twice this area, in pixels, cover nothing.
 _FLAT = 1e-6
 
 
 def with_border(points: NDArray[np.floating], size: int) -> NDArray[np.float64]:
-    """Return points (K, 2), drawn into the image where they lie beyond its rim, followed by the border's points.
+    """Return points (K, 2), clipped to the image, followed by the border points.
 
     Returns
     -------
@@ -44,19 +44,19 @@ def with_border(points: NDArray[np.floating], size: int) -> NDArray[np.float64]:
 
 
 def mesh(points: NDArray[np.floating], size: int) -> NDArray[np.int32]:
-    """Triangulate points and border by Delaunay.
+    """Compute the Delaunay triangulation of points and border.
 
     Parameters
     ----------
     points : ndarray
-        (K, 2), for example the mean of the shapes that are warped into each other.
+        (K, 2), for example the mean of the shapes to warp between.
     size : int
-        Side of the image that they lie in.
+        Side of the image.
 
     Returns
     -------
     ndarray
-        (T, 3) int32 indices into the points followed by the border's, see `with_border`.
+        (T, 3) int32 indices into the points followed by the border points, see `with_border`.
     """
     from scipy.spatial import Delaunay
 
@@ -70,7 +70,7 @@ def warp(
     mesh: NDArray[np.int32],
     size: int,
 ) -> NDArray[np.float32]:
-    """Carry an image from `source_points` to `target_points`; bilinear, not averaged where it shrinks.
+    """Warp an image from `source_points` to `target_points`; bilinear, without averaging where it shrinks.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def warp(
     source_points, target_points : ndarray
         (K, 2), in pixels of `image` and of the result.
     mesh : ndarray
-        (T, 3) of the function `mesh`, best made of `target_points` or of shapes near them.
+        (T, 3) from the function `mesh`, preferably of `target_points` or similar shapes.
     size : int
         Side of the result.
 
@@ -100,7 +100,7 @@ def sampling_map(
 ) -> NDArray[np.float32]:
     """Return where each pixel of the warped image comes from, (size, size, 2) float32 x and y; see `warp`.
 
-    To warp several images alike, make the map once and `sample` each.
+    To apply the same warp to several images, compute the map once and `sample` each.
     """
     source, target = with_border(source_points, source_size), with_border(target_points, size)
     triangle = _triangle_map(target, mesh, size)
@@ -110,7 +110,7 @@ def sampling_map(
 
 
 def sample(image: NDArray[np.float32], coordinates: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Read an image at points between its pixels, bilinearly; beyond its rim the rim is continued.
+    """Sample an image at fractional coordinates, bilinearly; outside the image the border is repeated.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def sample(image: NDArray[np.float32], coordinates: NDArray[np.float32]) -> NDAr
 
 
 def _affine(target: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (T, 2, 3) transforms taking target triangles (T, 3, 2) to source triangles."""
+    """Return (T, 2, 3) transforms from target triangles (T, 3, 2) to source triangles."""
     a, b = target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]
     c, d = source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]
     area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
@@ -152,11 +152,11 @@ def _affine(target: NDArray[np.float64], source: NDArray[np.float64]) -> NDArray
 
 
 def _triangle_map(points: NDArray[np.float64], mesh: NDArray[np.int32], size: int) -> NDArray[np.intp]:
-    """Return which triangle each pixel lies in, (size, size): all triangles' spans of all rows are filled at once."""
+    """Return the triangle of each pixel, (size, size), by filling all triangles' spans of all rows at once."""
     corners = points[mesh]
     first, last = corners[:, [0, 1, 2]], corners[:, [1, 2, 0]]
     rows = np.arange(size)
-    # Where the three edges cross each row, (T, 3, size); an edge that does not reach a row is left out of its span.
+    # x where the three edges cross each row, (T, 3, size); an edge that does not reach a row is ignored there.
     rise = last[..., 1] - first[..., 1]
     level = np.abs(rise) < _SLACK
     share = (rows - first[..., 1, None]) / np.where(level, 1, rise)[..., None]
@@ -172,7 +172,7 @@ def _triangle_map(points: NDArray[np.float64], mesh: NDArray[np.int32], size: in
     triangle, row = np.nonzero(count)
     length = count[triangle, row]
     begin = row * size + start[triangle, row].astype(np.intp)
-    # Spans one after another: position in its span, counted on from where the span begins.
+    # Concatenated spans: each pixel's position within its span, plus the start of the span.
     pixel = np.arange(length.sum()) + np.repeat(begin - (np.cumsum(length) - length), length)
     found = np.full(size * size, -1, dtype=np.intp)
     found[pixel] = np.repeat(triangle, length)

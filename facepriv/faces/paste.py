@@ -1,8 +1,8 @@
-"""Puts a changed crop back into the photo, under a feathered mask; outside it every pixel stays as it was.
+"""Pastes a changed crop into the photo under a feathered mask; pixels outside the mask do not change.
 
 *Residual*: the difference between changed and original crop is enlarged and added, so that a 12-megapixel photo keeps
-its own detail. *Replacement*: the changed crop itself is blended in, for methods that paint a new face; pixels of the
-crop that the method left alone leave the photo alone, too.
+its own detail. *Replacement*: the changed crop itself is blended in, for methods that generate a new face. Where the
+method did not change the crop, the photo does not change either.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from PIL import Image, ImageFilter
 
 from facepriv.faces.align import Face, invert
 
-#: Width of the feathered rim, as a share of the crop's side.
+#: Width of the feathered border, as a fraction of the crop's side.
 FEATHER = 0.12
-# Luma of ITU-R BT.601, what Pillow makes grey with.
+# Luma of ITU-R BT.601, as in Pillow's conversion to grey.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-# Rows worked on at once: few, so that a face of many megapixels needs little memory and the processor's cache holds it.
+# Number of rows processed at once; small, so that a face of many megapixels needs little memory and fits the CPU cache.
 _STRIP = 64
-# Samples to a pixel of the crop, at least, where the photo is finer: a change is smooth, a face is not.
+# Minimum number of samples per crop pixel where the photo is finer: a residual is smooth, a face is not.
 _SAMPLES = {"residual": 2, "replacement": 4}
 
 
 @cache
 def feather_mask(size: int) -> NDArray[np.float32]:
-    """Return the mask (size, size) float32: 1 inside, falling smoothly to 0 at the crop's rim, corners rounded."""
+    """Return the mask (size, size) float32: 1 inside, falling smoothly to 0 at the crop's border, rounded corners."""
     axis = (np.arange(size) + 0.5) / size
     edge = np.minimum(axis, 1 - axis) / (2 * FEATHER)
     inset = np.clip(1 - edge, 0, 1)
@@ -54,11 +54,11 @@ def paste(
     photo : ndarray
         (H, W) or (H, W, C) of uint8 or uint16, C = 1 or 3 colour channels (no alpha).
     face : Face
-        Where the crop came from.
+        The face that the crop shows.
     before, after : ndarray
-        (S, S, 3) float32 RGB in [0, 1], the crop as cut and as changed. Equal crops leave the photo untouched.
+        (S, S, 3) float32 RGB in [0, 1], the original and the changed crop. Equal crops do not change the photo.
     mode : {"residual", "replacement"}
-        See the module.
+        See the module docstring.
     """
     if np.array_equal(before, after):
         return
@@ -73,7 +73,7 @@ def paste(
     if mode == "replacement":
         mask = mask * _changed(before, after)[:, :, None]
     top = np.float32(np.iinfo(photo.dtype).max)
-    # The mask is laid on before resampling, so that change and weight fade out alike, to exactly 0 outside the crop.
+    # The mask is applied before resampling, so that change and weight both fade to exactly 0 outside the crop.
     added = _Spread(change * mask * top, face, rows, columns, _SAMPLES[mode])
     weight = _Spread(mask, face, rows, columns, _SAMPLES[mode]) if mode == "replacement" else None
     view = photo if photo.ndim == 3 else photo[:, :, None]
@@ -88,17 +88,17 @@ def paste(
 
 
 def _changed(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return where two crops differ, (S, S) float32: 0 where they do not, rising to 1 within a hundredth of a side."""
+    """Return where two crops differ, (S, S) float32: 0 where equal, rising to 1 within a hundredth of the side."""
     same = Image.fromarray((before == after).all(axis=2).astype(np.uint8) * 255)
-    # Specks in which nothing happened to change count as changed.
+    # Isolated unchanged specks count as changed.
     same = same.filter(ImageFilter.MinFilter(5)).filter(ImageFilter.MaxFilter(5))
     blurred = np.asarray(same.filter(ImageFilter.BoxBlur(same.width / 100)), dtype=np.float32) / 255
-    # Stretched, so that it is 0 at the edge of what changed: resampling must not carry it beyond.
+    # Stretched to be 0 at the edge of the changed region, so that resampling does not extend it.
     return np.where(np.asarray(same) > 0, np.float32(0), np.clip(1 - 2 * blurred, 0, 1))
 
 
 def _region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:
-    """Return the rows and columns of the photo that the crop's square can touch."""
+    """Return the rows and columns of the photo that the crop's square can cover."""
     matrix = face.to_photo
     corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) @ matrix[:, :2].T + matrix[:, 2]
     low = np.maximum(np.floor(corners.min(0)).astype(int), 0)
@@ -107,18 +107,18 @@ def _region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:
 
 
 class _Spread:
-    """The planes of a crop (S, S, C), to be read at the pixels of a region of the photo; 0 outside the crop.
+    """The planes of a crop (S, S, C), sampled at the pixels of a region of the photo; 0 outside the crop.
 
-    A crop finer than the photo is averaged down, or it would alias; a coarser one is enlarged smoothly, four times at
-    most: beyond that bilinear and bicubic look alike. What is then turned into the photo's directions is a grid of
-    every `step`-th pixel, at least `samples` of them to a pixel of the crop; between them it is linear, too.
+    A crop finer than the photo is averaged down to avoid aliasing. A coarser one is enlarged smoothly, at most four
+    times: beyond that bilinear and bicubic look the same. The rotation to the photo is computed on a grid of every
+    `step`-th pixel, with at least `samples` samples per crop pixel; values between them are interpolated linearly.
     """
 
     def __init__(self, planes: NDArray[np.float32], face: Face, rows: slice, columns: slice, samples: int) -> None:
         size = planes.shape[0]
         self.start, self.width = rows.start, columns.stop - columns.start
         self.step = max(1, int(face.scale / (samples * size)))
-        # Between the grid's samples it is linear in any case: an enlargement finer than these would show nothing more.
+        # Values between grid samples are linear in any case, so a finer enlargement would have no effect.
         most = 4 if self.step == 1 else samples
         side = math.ceil(face.scale) if face.scale < size else size * min(most, math.ceil(face.scale / size))
         # Sample (i, j) is the photo's pixel (start + i * step, columns.start + j * step); half a pixel is its middle.
@@ -127,7 +127,7 @@ class _Spread:
         matrix[:, 2] += matrix[:, :2] @ middle
         matrix[:, :2] *= self.step
         shape = tuple(-(-(s.stop - s.start) // self.step) + 1 for s in (columns, rows))
-        # A sample inside must not reach pixels outside.
+        # A sample inside must not affect pixels outside.
         rim = math.ceil(1.5 * self.step * side / face.scale) if self.step > 1 else 0
         self.samples = []
         for plane in np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32):
@@ -152,7 +152,7 @@ class _Spread:
 
 
 def _between(samples: NDArray[np.float32], step: int, out: NDArray[np.float32]) -> None:
-    """Put (N, ...) samples into `out` ((N - 1) * step, ...), with `step` - 1 rows between any two, linearly."""
+    """Interpolate (N, ...) samples linearly into `out` ((N - 1) * step, ...), with `step` - 1 rows between any two."""
     here, rise = samples[:-1], np.diff(samples, axis=0)
     out[::step] = here
     for n in range(1, step):

@@ -1,9 +1,9 @@
-"""Where faces may be: the first two networks of MTCNN, in NumPy.
+"""Face proposals: the first two networks of MTCNN, in NumPy.
 
-They see small copies of a photo only, and are quick: what they propose is too much and lies only roughly, and is for a
-detector to look at again (`facepriv.faces.detect`). Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face
-Detection and Alignment Using Multitask Cascaded Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016;
-the weights are the authors' (see `proposals-LICENSE.txt` and the file's provenance). The third network is not needed.
+They run fast, on small copies of a photo. Their proposals are rough and include false positives, so a detector checks
+them (`facepriv.faces.detect`). Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignment Using
+Multitask Cascaded Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016; the weights are the authors'
+(see `proposals-LICENSE.txt` and the file's provenance). The third network is not needed.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from facepriv.weights import load_weights
 WEIGHTS = Path(__file__).with_name("proposals.safetensors")
 ARCHITECTURE = "mtcnn-proposals"
 
-#: Side, in pixels, of the smallest faces that are looked for; most of somewhat smaller ones are proposed too.
+#: Side of the smallest target faces, in pixels; most slightly smaller faces are proposed too.
 SMALLEST = 80
-#: What a window must score, as log-odds of a face, in the first network and in the second.
+#: Minimum scores of a window, as log-odds of a face, in the first and the second network.
 FIRST, SECOND = 2.0, 0.5
-#: Share of burnt-out pixels above which a photo is taken to be overexposed: of two of their channels, red and green of
-#: skin, nothing but `_FULL` is left. A white wall or a bright sky is enough for that.
+#: Fraction of burnt-out pixels above which a photo counts as overexposed: two of their channels (red and green for
+#: skin) are at `_FULL`. A white wall or a bright sky is enough for that.
 BURNT = 0.06
-#: Intersection over union from which two boxes are of one face: on one copy, over all copies, after the second network.
+#: Intersection over union above which two boxes show the same face: in one copy, over all copies, after the second
+#: network.
 SAME_HERE, SAME, SAME_AT_LAST = 0.4, 0.5, 0.5
 
 _FULL = 250
-# Mean that a photo gets.
+# Target mean of a photo.
 _LIGHT = 0.42
-# Sides of the windows of the two networks, and pixels from a window of the first to the next.
+# Window sides of the two networks, and the stride of the first in pixels.
 _WINDOW, _PATCH, _STRIDE = 12, 24, 2
 
 Floats = NDArray[np.floating]
 
 
 def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return boxes in which faces may be, the likeliest first.
+    """Return boxes of possible faces, the likeliest first.
 
     Parameters
     ----------
@@ -51,9 +52,9 @@ def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray
-        (N, 4) float64, pixels of the photo: left, top, right, bottom of squares, which may reach over its border. Their
-        sides are 1.0 to 1.4 times the width of dlib's box of the same face. No boxes for a photo of which more than
-        `BURNT` is burnt out: too many faces would be missing.
+        (N, 4) float64, pixels of the photo: left, top, right, bottom of squares, which may extend over its border.
+        Their sides are 1.0 to 1.4 times the width of dlib's box of the same face. Empty if more than `BURNT` of the
+        photo is burnt out, since too many faces would be missed.
     """
     copies = _copies(rgb)
     widths = np.array([rgb.shape[1] / copy.shape[1] for copy in copies])
@@ -63,11 +64,11 @@ def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     if not len(boxes):
         return boxes
     sides = boxes[:, 2:3] - boxes[:, :1]
-    # The coarsest copy in which the box fills the patch, but for a rest.
+    # The coarsest copy in which the box nearly fills the patch.
     levels = np.maximum((sides >= 0.85 * _PATCH * widths).sum(1) - 1, 0)
     shifts, scores = _refine(_patches(copies, levels, boxes / widths[levels, None]))
     boxes = boxes + shifts * sides
-    # A shift has no bounds: a photo made for it could turn a box inside out.
+    # Shifts are unbounded: a crafted photo could invert a box.
     kept = (scores > SECOND) & (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
     return _square(boxes[kept][suppress(boxes[kept], scores[kept], SAME_AT_LAST)])
 
@@ -76,14 +77,14 @@ _NOTHING = (np.zeros((0, 4)), np.zeros(0))
 
 
 def overlap(box: Floats, boxes: Floats) -> Floats:
-    """Return the intersection over union of a box (4,) with each of others (N, 4)."""
+    """Return the intersection over union of a box (4,) with each of `boxes` (N, 4)."""
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     shared = np.maximum(high - low, 0).prod(1)
     return shared / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - shared)
 
 
 def suppress(boxes: Floats, scores: Floats, most: float) -> list[int]:
-    """Return the indices of the boxes (N, 4) that overlap no better one by more than `most`, the best first."""
+    """Return the indices of the boxes (N, 4) that overlap no higher-scoring one by more than `most`, best first."""
     order, kept = np.argsort(-scores, kind="stable"), []
     while len(order):
         best, order = order[0], order[1:]
@@ -93,14 +94,14 @@ def suppress(boxes: Floats, scores: Floats, most: float) -> list[int]:
 
 
 def _square(boxes: Floats) -> NDArray[np.float64]:
-    """Return boxes (N, 4) made square around their centres."""
+    """Return boxes (N, 4) as squares around their centres."""
     centres, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
     return np.concatenate((centres - half, centres + half), 1).astype(np.float64)
 
 
 def _copies(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Return copies (h, w, 3) of good contrast, each half as fine as the one before; all but the finest are to be
-    scanned. An empty list for an overexposed photo.
+    """Return copies (h, w, 3) with good contrast, each half the size of the one before; all but the finest are scanned.
+    The list is empty for an overexposed photo.
     """
     copies = [_smaller(Image.fromarray(rgb), _PATCH / SMALLEST)]
     some = np.asarray(copies[0])[::4, ::4]
@@ -118,7 +119,7 @@ def _smaller(image: Image.Image, scale: float) -> Image.Image:
 
 
 def _tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return values (256,) for those of a photo that give it contrast and medium light: the networks need both."""
+    """Return a lookup table (256,) that gives a photo the contrast and medium brightness that the networks need."""
     low, high = np.percentile(some, (1, 99))
     values = np.clip((np.arange(256) - low) / max(high - low, 16), 0, 1)
     mean = np.clip(values[some].mean(), 0.05, 0.95)
@@ -126,7 +127,7 @@ def _tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
-    """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows in which there may be a face."""
+    """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows with a possible face."""
     layers = _weights()
     x = copy.transpose(2, 0, 1)[:, None].astype(np.float32)
     x = _convolve(x, "first.conv1")
@@ -147,7 +148,7 @@ def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
 
 
 def _patches(copies: list[NDArray[np.uint8]], levels: NDArray[np.intp], boxes: Floats) -> NDArray[np.float32]:
-    """Return (3, N, 24, 24): each box (in pixels of the copy of its level) cut out, the border continued."""
+    """Return (3, N, 24, 24): each box (in pixels of the copy of its level) cut out, with the border repeated."""
     patches = np.empty((3, len(boxes), _PATCH, _PATCH), np.float32)
     places = (np.arange(_PATCH) + 0.5) / _PATCH
     for level in np.unique(levels):
@@ -160,12 +161,12 @@ def _patches(copies: list[NDArray[np.uint8]], levels: NDArray[np.intp], boxes: F
 
 
 def _refine(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Return the second network's shifts of the boxes' edges (N, 4), in shares of the side, and scores (N,)."""
+    """Return the second network's shifts of the boxes' edges (N, 4), as fractions of the side, and scores (N,)."""
     layers = _weights()
     x = _convolve(patches, "second.conv1")
     x = _pool3(np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge"))
     x = _convolve(_pool3(_convolve(x, "second.conv2")), "second.conv3")
-    # Its authors' arrays have the columns before the rows.
+    # The authors' arrays have columns before rows.
     x = _bend(layers["second.full.weight"] @ x.transpose(3, 2, 0, 1).reshape(-1, patches.shape[1]), "second.full")
     shifts = layers["second.box.weight"] @ x + layers["second.box.bias"][:, None]
     return shifts.T, layers["second.face.weight"] @ x + layers["second.face.bias"]
@@ -180,7 +181,7 @@ def _convolve(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _bend(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Add the bias to (O, M), in place, and take the layer's slope for what is negative."""
+    """Add the bias to (O, M), in place, and apply the layer's slope to negative values."""
     layers = _weights()
     x += layers[f"{name}.bias"][:, None]
     negative = np.minimum(x, 0)
@@ -190,21 +191,21 @@ def _bend(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _pool3(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the maxima of 3 x 3 windows, two pixels apart."""
+    """Return the maxima of 3 x 3 windows with stride 2."""
     x = np.maximum(np.maximum(x[:, :, :-2:2], x[:, :, 1:-1:2]), x[:, :, 2::2])
     return np.maximum(np.maximum(x[..., :-2:2], x[..., 1:-1:2]), x[..., 2::2])
 
 
 @cache
 def _weights() -> dict[str, NDArray[np.float32]]:
-    """Return the layers' arrays, made ready for pixels from 0 to 255; loaded once a process."""
+    """Return the layers' arrays, adapted to pixels from 0 to 255; loaded once per process."""
     layers = dict(load_weights(WEIGHTS, architecture=ARCHITECTURE).tensors)
     for net in ("first", "second"):
         # They were trained with (pixel - 127.5) / 128.
         kernel = layers[f"{net}.conv1.weight"] / 128
         layers[f"{net}.conv1.weight"] = kernel
         layers[f"{net}.conv1.bias"] = layers[f"{net}.conv1.bias"] - 127.5 * kernel.sum((1, 2, 3))
-        # Two outputs, of which a softmax takes the difference.
+        # Two outputs, whose difference determines the softmax.
         for part in ("weight", "bias"):
             no, yes = layers[f"{net}.face.{part}"]
             layers[f"{net}.face.{part}"] = yes - no

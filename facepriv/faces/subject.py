@@ -1,4 +1,4 @@
-"""The one face that a data set's photo is about, cut out for training or evaluation."""
+"""Crops of the subject's face in data set photos, for training or evaluation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Crop = NDArray[np.uint8] | Failure
 
 
 def nearest_centre(faces: list[Face], shape: tuple[int, ...]) -> Face:
-    """Return the face nearest the centre of a photo of `shape` (H, W, ...): data sets centre whom they name."""
+    """Return the face nearest the centre of a photo of `shape` (H, W, ...); data sets centre the labelled person."""
     middle = np.array(shape[1::-1]) / 2
     return min(faces, key=lambda face: float(np.hypot(*(face.points.mean(axis=0) - middle))))
 
 
 def crop_subject(path: Path, size: int) -> Crop:
-    """Return the crop (size, size, 3) uint8 of the face nearest the photo's centre, or what failed."""
+    """Return the crop (size, size, 3) uint8 of the face nearest the photo's centre, or the error."""
     from facepriv.faces import find_faces
     from facepriv.image.decode import read_image
 
@@ -39,7 +39,7 @@ def crop_subject(path: Path, size: int) -> Crop:
 
 
 def cut_subject(rgb: NDArray[np.uint8], found: list[Face], size: int) -> Crop:
-    """Return `crop_subject` of a photo (H, W, 3) whose faces are found already."""
+    """Return `crop_subject` of a photo (H, W, 3) whose faces are already detected."""
     from facepriv.faces import crop_face
 
     if not found:

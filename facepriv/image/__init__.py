@@ -1,8 +1,8 @@
 """Safe reading and atomic writing of image files.
 
-What goes out looks as it came in: size, orientation (baked in), grey or colour, depth, alpha, ICC profile and, for a
-JPEG, the quality. In lossless formats only changed pixels change. JPEG and lossy WebP are encoded again, which moves
-others a little (``benchmarks/rewriting.py`` measures it). Metadata stays behind unless it is asked for.
+The output keeps the input's size, orientation (baked in), grey or colour, depth, alpha, ICC profile and, for a JPEG,
+the quality. In lossless formats all other pixels stay identical. JPEG and lossy WebP are encoded again, which alters
+them slightly (``benchmarks/rewriting.py`` measures it). Metadata is dropped unless the user asks for it.
 
 ==================================  ======================================================================
 file                                `Photo` and what is written again

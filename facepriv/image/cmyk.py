@@ -1,7 +1,7 @@
-"""The RGB view of CMYK pixels, and the way back for those that changed.
+"""The RGB view of CMYK pixels, and the conversion of changed pixels back to CMYK.
 
-Not colour management: a face detector and a face method need a plausible RGB view, and the way back must invert it and
-stay close to the inks that were there, so that under any printing profile a changed pixel fits its neighbours.
+This is not colour management: face detectors and methods only need a plausible RGB view. The conversion back must
+invert it and stay close to the original inks, so that changed pixels match their neighbours under any printing profile.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def to_rgb(inks: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def with_rgb(inks: NDArray[np.uint8], rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the inks (H, W, 4) with those pixels changed whose RGB view is no longer `rgb` (H, W, 3).
+    """Return the inks (H, W, 4), converted again where their RGB view differs from `rgb` (H, W, 3).
 
-    The black ink stays, unless a pixel must become lighter than it allows.
+    The black ink is kept, unless a pixel must become lighter than it allows.
     """
     changed = (to_rgb(inks) != rgb).any(axis=2)
     wanted = rgb[changed].astype(np.float32)

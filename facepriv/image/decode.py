@@ -1,4 +1,4 @@
-"""Reading an image file: what it is by its content, and what makes it refused."""
+"""Reading an image file: detect its format by content, decode it, or refuse it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from facepriv.image.photo import Photo
 
 
-# Chunks that say what a PNG's numbers mean as colour, and their length; of another length they are something else.
+# PNG chunks that define the colour space, and their lengths; chunks of another length are ignored.
 _PNG_COLOUR = {b"cICP": 4, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1}
 _INCHES, _CENTIMETRES = 2, 3
 _ORIENTATION = 0x0112
 #: The orientations that swap width and height.
 SIDEWAYS = (5, 6, 7, 8)
-# Without a handler Python would print Pillow's errors to stderr; a program that configures logging still gets them.
+# Without a handler Python would print Pillow's errors to stderr; programs that configure logging still get them.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
@@ -47,11 +47,11 @@ class Decoded:
     planes : ndarray
         (H, W) or (H, W, C) of mode `mode`.
     orientation : int
-        EXIF's, 1 to 8, which is still to be applied.
+        The EXIF orientation, 1 to 8, not applied yet.
     dpi : tuple of float or None
-        Resolution across and down, of `planes`.
+        Horizontal and vertical resolution of `planes`.
     icc : bytes or None
-        The colour profile as it stands in the file.
+        The colour profile as stored in the file.
     """
 
     planes: NDArray[Any]
@@ -65,9 +65,9 @@ class Decoded:
 
 
 def decode(path: Path, data: bytes, max_pixels: int) -> Decoded:
-    """Decode a file's bytes, or raise `ImageError` with one line; too large images are refused before decoding."""
+    """Decode a file's bytes, or raise a one-line `ImageError`; too large images are refused before decoding."""
     kind = sniff(path, data)
-    # Pillow's decoders raise nearly anything on hostile bytes.
+    # Pillow's decoders may raise almost any exception on malicious input.
     try:
         image = OPENERS[kind](io.BytesIO(data))
     except Exception as error:
@@ -75,7 +75,7 @@ def decode(path: Path, data: bytes, max_pixels: int) -> Decoded:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(f"{path}: {width} x {height} pixels, over the limit of {max_pixels:,}: scale it down")
-    # Taken away before loading: Pillow turns a TIFF itself, and would do so by the orientation that stands in XMP, too.
+    # Removed before loading: Pillow rotates a TIFF itself, and would use the orientation in XMP too.
     xmp = image.info.pop("xmp", None)
     turned_by_pillow = kind == "TIFF" and image.tag_v2.get(_ORIENTATION) in SIDEWAYS
     try:
@@ -116,7 +116,7 @@ def _damaged(path: Path, error: BaseException) -> ImageError:
 
 
 def _refusal(image: Any, data: bytes) -> str:
-    """Return why an opened image is refused, with the mend, or nothing."""
+    """Return why an opened image is refused, with the fix, or an empty text."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         return f"holds {frames} frames or pages: save the one that you want as a file of its own"
@@ -157,7 +157,7 @@ def _orientation(tags: Image.Exif) -> int:
 
 
 def _dpi(image: Any, kind: str, tags: Image.Exif) -> tuple[float, float] | None:
-    """Return the resolution if the file states a sensible one; Pillow makes some up where it states none."""
+    """Return the resolution if the file states a sensible one; Pillow invents a value if there is none."""
     found = image.info.get("dpi", ())
     if kind == "TIFF":
         found = _stated_dpi(image.tag_v2)
@@ -172,7 +172,7 @@ def _dpi(image: Any, kind: str, tags: Image.Exif) -> tuple[float, float] | None:
 
 
 def _stated_dpi(tags: Mapping[int, Any]) -> tuple[float, ...]:
-    """Return the resolution of a TIFF's or EXIF's tags, or nothing."""
+    """Return the resolution in TIFF or EXIF tags, or an empty tuple."""
     with suppress(*DAMAGE):
         unit = tags.get(TiffImagePlugin.RESOLUTION_UNIT, _INCHES)
         if unit in (_INCHES, _CENTIMETRES):
@@ -184,7 +184,7 @@ def _stated_dpi(tags: Mapping[int, Any]) -> tuple[float, ...]:
 
 
 def _coding(image: Any, kind: str, data: bytes) -> dict[str, Any]:
-    """Return Pillow's save options that write the file's own format as it was written before."""
+    """Return Pillow's save options that reproduce the encoding of the file."""
     if kind == "JPEG":
         return _jpeg_coding(image)
     if kind == "TIFF":
@@ -199,19 +199,19 @@ def _coding(image: Any, kind: str, data: bytes) -> dict[str, Any]:
 
 
 def _jpeg_coding(image: Any) -> dict[str, Any]:
-    """Return the quantisation tables, one a component, and the subsampling."""
+    """Return the quantisation tables, one per component, and the subsampling."""
     tables = [image.quantization.get(layer[3]) for layer in image.layer]
     if None in tables:
         return {}
     while len(tables) > 1 and tables[-1] == tables[-2]:
         tables.pop()  # the encoder repeats the last
     if image.info.get("adobe_transform") == 2:
-        del tables[1:]  # YCCK, which Pillow writes as CMYK: the tables of colour differences would spoil inks
+        del tables[1:]  # YCCK, which Pillow writes as CMYK: chroma tables would degrade inks
     coding: dict[str, Any] = {"qtables": tables}
     if len(image.layer) == 3:
         if image.info.get("adobe_transform") == 0:
             return coding | {"keep_rgb": True}
-        # Sampling that Pillow cannot write becomes 4:4:4, which loses nothing.
+        # Subsampling that Pillow cannot write becomes 4:4:4, which is lossless.
         coding["subsampling"] = max(0, JpegImagePlugin.get_sampling(image))
     return coding
 
@@ -227,7 +227,7 @@ def _webp_chunks(data: bytes) -> set[bytes]:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and payload of a PNG's chunks up to its pixels."""
+    """Yield name and payload of a PNG's chunks before the pixel data."""
     at = 8
     while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
         size = int.from_bytes(data[at : at + 4], "big")
@@ -236,27 +236,27 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read one image file: JPEG, PNG, WebP, TIFF or BMP, told by content.
+    """Read one image file: JPEG, PNG, WebP, TIFF or BMP, detected by content.
 
     Parameters
     ----------
     path : path
         The file.
     max_pixels : int
-        Larger images are refused from their header, without being decoded.
+        Larger images are refused by their header, without decoding.
 
     Raises
     ------
     ImageError
-        If the file cannot be read, is no such image, is damaged or too large, holds several frames or pages, or is of
-        a pixel format that would be written otherwise than it was read. The text is one line, with the mend.
+        If the file cannot be read, is not such an image, is damaged or too large, has several frames or pages, or has a
+        pixel format that cannot be written unchanged. The text is one line and includes the fix.
     """
     path = Path(path)
     return decode_image(_read_bytes(path, _most_bytes(max_pixels)), path, max_pixels=max_pixels)
 
 
 def read_member(path: Path, span: tuple[int, int], name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read an image that lies within a file, at (offset, length); `name` is what errors, as `read_image`'s, call it."""
+    """Read an image inside a file, at (offset, length); errors are those of `read_image`, with `name` as the name."""
     offset, length = span
     _check_length(name, length, _most_bytes(max_pixels))
     try:
@@ -271,7 +271,7 @@ def read_member(path: Path, span: tuple[int, int], name: str, *, max_pixels: int
 
 
 def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read an image file's bytes; `path` only names them in errors, which are those of `read_image`."""
+    """Decode an image file's bytes; errors are those of `read_image`, with `path` as the name."""
     path = Path(path)
     with quiet():
         decoded = decode(path, data, max_pixels)
@@ -280,7 +280,7 @@ def decode_image(data: bytes, path: Path | str, *, max_pixels: int = MAX_PIXELS)
     turned = decoded.orientation in SIDEWAYS
     coding = dict(decoded.coding)
     if turned and coding.get("subsampling") == 1:
-        # 4:2:2 lying on its side cannot be written: keep all colour.
+        # Rotated 4:2:2 cannot be written: keep full chroma.
         coding["subsampling"] = 0
     dpi = decoded.dpi[::-1] if decoded.dpi and turned else decoded.dpi
     colour, alpha, inks = _split(planes, decoded.mode)
@@ -307,7 +307,7 @@ def _read_bytes(path: Path, limit: int) -> bytes:
 
 
 def _most_bytes(max_pixels: int) -> int:
-    """No sound file holds more than 8 bytes a pixel, metadata aside."""
+    """Return the size limit of a file: a valid file has at most 8 bytes per pixel, apart from metadata."""
     return 8 * max_pixels + 2**26
 
 
@@ -332,7 +332,7 @@ def _split(planes: NDArray[Any], mode: str) -> tuple[NDArray[Any], NDArray[np.ui
 
 
 def _is_grey(rgb: NDArray[np.uint8]) -> bool:
-    """Tell whether the three channels are equal; looks at a few rows first, which settles nearly every colour photo."""
+    """Return whether the three channels are equal; checks a few rows first, enough for nearly every colour photo."""
     return all(
         np.array_equal(rows[:, :, 0], rows[:, :, 1]) and np.array_equal(rows[:, :, 0], rows[:, :, 2])
         for rows in (rgb[::64], rgb)

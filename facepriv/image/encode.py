@@ -1,4 +1,4 @@
-"""Writing a photo as it was read."""
+"""Writing a photo in the encoding of its source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
         (photo.pixels.dtype == np.uint16 and not holds.deep, "16 bits a pixel"),
         (photo.mode == "CMYK" and not holds.cmyk, "CMYK"),
         (photo.icc is not None and not holds.icc, "a colour profile"),
-        # WebP has no grey: the profile would then speak of other channels.
+        # WebP has no grey mode, so the profile would not match the channels.
         (target == "WEBP" and grey_profile, "a grey colour profile"),
         (max(height, width) > holds.side, f"{width} x {height} pixels"),
     ):
@@ -37,7 +37,7 @@ def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
     if photo.icc:
         options["icc_profile"] = photo.icc
     if target == "BMP":
-        options["dpi"] = photo.dpi or (0, 0)  # Pillow would state 96
+        options["dpi"] = photo.dpi or (0, 0)  # Pillow would write 96
     elif photo.dpi and target != "WEBP":
         options["dpi"] = photo.dpi
     if photo.coding and photo.format == target:
@@ -59,7 +59,7 @@ def save_options(photo: Photo, path: Path, target: str) -> dict[str, Any]:
 
 
 def _way_on(photo: Photo, target: str) -> str:
-    """Say how to write a photo that `target` cannot hold."""
+    """Return a hint on how to write a photo that `target` cannot hold."""
     if photo.format == target:
         return "choose .tif"
     suffix = next(suffix for suffix, kind in IMAGE_SUFFIXES.items() if kind == photo.format)
@@ -68,20 +68,20 @@ def _way_on(photo: Photo, target: str) -> str:
 
 
 def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) -> None:
-    """Write a photo, atomically, in the format that the suffix of `path` names.
+    """Write a photo atomically, in the format given by the suffix of `path`.
 
-    A JPEG that came from a JPEG keeps its quantisation tables and subsampling, other JPEGs are written at quality 95.
-    WebP is lossless unless the photo came from a lossy file.
+    A JPEG read from a JPEG keeps its quantisation tables and subsampling; other JPEGs are written at quality 95.
+    WebP is lossless unless the source file is lossy.
 
     Parameters
     ----------
     photo : Photo
         As read, or with changed pixels.
     path : path
-        The folder is made if it is missing; a file that stands there is replaced.
+        The folder is created if missing; an existing file is replaced.
     keep_metadata : bool
-        Also write words and numbers of EXIF, XMP, comment and PNG text, see `facepriv.image.metadata`. What may hold
-        a picture stays behind all the same: it may show the unprotected face.
+        Also write words and numbers of EXIF, XMP, comment and PNG text, see `facepriv.image.metadata`. Data that may
+        contain a picture is dropped in any case, as it may show the unprotected face.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def write_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) 
 
 
 def encode_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False) -> bytes:
-    """Return the bytes that `write_image` writes to `path`; raises as it does, and writes nothing."""
+    """Return the bytes that `write_image` would write to `path`; raises the same errors."""
     path = Path(path)
     target = output_format(path)
     options = save_options(photo, path, target)
@@ -108,7 +108,7 @@ def encode_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False)
 
 
 def _assemble(photo: Photo) -> Image.Image:
-    """Turn a photo into the Pillow image that is written."""
+    """Convert a photo to the Pillow image to write."""
     planes = photo.pixels
     if photo.inks is not None:
         inks = cmyk.with_rgb(photo.inks, planes)

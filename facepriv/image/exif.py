@@ -1,7 +1,7 @@
-"""The EXIF tags that may be written again: numbers and words, each of a known kind and a bounded size.
+"""The EXIF tags that may be copied: numbers and words, each of a known type and a limited size.
 
-Whatever is not listed stays behind: the thumbnail and its directory, maker notes, unknown tags, tags that point into
-the file, and those that the change of the photo makes wrong (orientation, width, height, the subject's place).
+All other tags are dropped: the thumbnail and its directory, maker notes, unknown tags, tags that point into the file,
+and tags that the change of the photo makes wrong (orientation, width, height, subject area).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COMMENT_IN_ASCII = b"ASCII\0\0\0"
 
 
 def _text(value: Any) -> str | bytes | None:
-    """Return a text of the first directory. Pillow writes bytes there as they are, and other text as ASCII."""
+    """Return a text of the first directory. Pillow writes bytes there unchanged, and other text as ASCII."""
     return words(value).encode() or None
 
 
@@ -29,7 +29,7 @@ def _ascii(value: Any) -> str | None:
 
 
 def _wide(value: Any) -> bytes | None:
-    """Return a text of Windows, in UTF-16."""
+    """Return a Windows text, in UTF-16."""
     if not isinstance(value, bytes):
         return None
     text = words(value.decode("utf-16-le", "replace").rstrip("\0"))
@@ -37,7 +37,7 @@ def _wide(value: Any) -> bytes | None:
 
 
 def _comment(value: Any) -> bytes | None:
-    """Return a user's comment in ASCII; other encodings are seldom declared rightly."""
+    """Return a user comment in ASCII; other encodings are seldom declared correctly."""
     if not isinstance(value, bytes) or not value.startswith(_COMMENT_IN_ASCII):
         return None
     text = _ascii(value.removeprefix(_COMMENT_IN_ASCII))
@@ -134,7 +134,7 @@ _PLACE: Mapping[int, _Kind] = {
 
 
 def kept_exif(tags: Image.Exif) -> bytes:
-    """Return an EXIF block with the listed tags of `tags` and orientation 1, or nothing if there are none."""
+    """Return an EXIF block with the listed tags of `tags` and orientation 1; empty if there are none."""
     kept = Image.Exif()
     for tag, value in _fitting(tags, _BASE).items():
         kept[tag] = value

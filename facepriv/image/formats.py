@@ -1,4 +1,4 @@
-"""What formats there are, how they are told by content, and what each can hold."""
+"""The supported formats, their detection by content, and what each can store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImag
 
 from facepriv.errors import ImageError
 
-#: The allow-list: suffix, in lower case, -> format. Inputs are told by content, outputs by suffix.
+#: The allow-list: lower-case suffix -> format. Input formats are detected by content, output formats by suffix.
 IMAGE_SUFFIXES: Mapping[str, str] = MappingProxyType(
     {
         ".jpg": "JPEG",
@@ -31,14 +31,14 @@ IMAGE_SUFFIXES: Mapping[str, str] = MappingProxyType(
 )
 
 
-#: Images of more pixels are refused. The largest phone sensors give just under 200 megapixels (16,320 x 12,240), which
-#: is 0.6 GB of RGB; a file that claims more is a bomb or a scan.
+#: Images with more pixels are refused. The largest phone sensors give just under 200 megapixels (16,320 x 12,240),
+#: which is 0.6 GB of RGB; a larger image is a decompression bomb or a scan.
 MAX_PIXELS = 200_000_000
 
 
 OPENERS = {
-    # The plugin itself, not Image.open: a phone's JPEG with a depth map or preview behind it stays a JPEG, and
-    # Pillow's pixel limit, which warns at 89 and stops at 179 megapixels, gives way to ours.
+    # The plugin itself, not Image.open: a phone's JPEG with an appended depth map or preview stays a JPEG, and
+    # `MAX_PIXELS` replaces Pillow's own limit, which warns at 89 and stops at 179 megapixels.
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
@@ -71,7 +71,7 @@ _QUIET = threading.Lock()
 
 @dataclass(frozen=True)
 class _Holds:
-    """What a format can hold beside 8-bit grey and RGB."""
+    """What a format can store besides 8-bit grey and RGB."""
 
     alpha: bool = False
     deep: bool = False
@@ -91,7 +91,7 @@ HOLDS = {
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings off stderr; one thread at a time, since the filters are global."""
+    """Suppress Pillow's warnings on stderr; one thread at a time, since the filters are global."""
     _silence_libtiff()
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,13 +100,13 @@ def quiet() -> Iterator[None]:
 
 @cache
 def _silence_libtiff() -> None:
-    """Keep libtiff from printing to stderr, which Pillow does not stop; where it is linked otherwise it may go on."""
+    """Stop libtiff from printing to stderr, which Pillow does not do; may fail if libtiff is linked differently."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 def output_format(path: Path) -> str:
-    """Return the format that a path's suffix names; raises `ImageError`."""
+    """Return the format for a path's suffix; raises `ImageError`."""
     found = IMAGE_SUFFIXES.get(path.suffix.lower())
     if found is None:
         raise ImageError(f"{path}: unknown output suffix '{path.suffix}': use one of {', '.join(IMAGE_SUFFIXES)}")
@@ -130,5 +130,5 @@ LOSSLESS_TIFF = {"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "zstd", "l
 
 
 def webp_options(*, lossless: bool) -> dict[str, Any]:
-    # `exact` keeps the colour under full transparency; for lossless files `quality` is only the effort.
+    # `exact` keeps the colour of fully transparent pixels; for lossless files `quality` only sets the effort.
     return {"lossless": True, "quality": 50, "exact": True} if lossless else {"quality": 95}

@@ -1,6 +1,6 @@
-"""What of a file's metadata may be written again: words and numbers under known names, never pictures.
+"""The metadata that may be copied: words and numbers under known names, never pictures.
 
-An allow-list, by tag, property and keyword. All else is dropped on reading, so that no option can let it through: it
+It is an allow-list by tag, property and keyword. All other metadata is dropped on reading, whatever the options, as it
 may show the unprotected face.
 """
 
@@ -17,9 +17,9 @@ from facepriv.image.exif import kept_exif
 from facepriv.image.text import words
 from facepriv.image.xmp import kept_xmp
 
-#: Pillow raises any of these on damaged EXIF.
+#: Exceptions that Pillow raises on damaged EXIF.
 DAMAGE = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error, ArithmeticError, EOFError)
-# The keywords that the PNG specification defines.
+# The keywords defined by the PNG specification.
 _PNG_KEYWORDS = (
     "Title",
     "Author",
@@ -36,7 +36,7 @@ _PNG_KEYWORDS = (
 
 @dataclass(frozen=True)
 class Metadata:
-    """What ``keep_metadata`` writes: EXIF (orientation 1), XMP, a JPEG's comment and a PNG's texts."""
+    """The metadata that ``keep_metadata`` writes: EXIF (orientation 1), XMP, a JPEG's comment and a PNG's texts."""
 
     exif: bytes = b""
     xmp: bytes = b""
@@ -45,10 +45,10 @@ class Metadata:
 
 
 def exif_tags(image: Image.Image) -> Image.Exif:
-    """Return the EXIF tags of a loaded image; none where they are damaged or missing.
+    """Return the EXIF tags of a loaded image; empty if they are damaged or missing.
 
-    Only EXIF itself counts. Pillow's ``getexif`` would also take the orientation from XMP, and all tags from a PNG's
-    texts; browsers do neither. A TIFF's own tags are its EXIF.
+    Only EXIF itself is read. Pillow's ``getexif`` would also take the orientation from XMP, and all tags from a PNG's
+    texts; browsers do neither. For a TIFF, its own tags are the EXIF tags.
     """
     tags = Image.Exif()
     try:
@@ -62,16 +62,16 @@ def exif_tags(image: Image.Image) -> Image.Exif:
 
 
 def read_metadata(image: Image.Image, tags: Image.Exif, xmp: object) -> Metadata:
-    """Return what may be kept of the metadata of a loaded image; what is damaged counts as absent.
+    """Return the metadata of a loaded image that may be kept; damaged metadata counts as absent.
 
     Parameters
     ----------
     image : Image
         Loaded.
     tags : Exif
-        What `exif_tags` returned.
+        The result of `exif_tags`.
     xmp : bytes, str or None
-        Its XMP packet.
+        The image's XMP packet.
     """
     try:
         exif = kept_exif(tags)
@@ -84,7 +84,7 @@ def read_metadata(image: Image.Image, tags: Image.Exif, xmp: object) -> Metadata
 
 
 def metadata_options(metadata: Metadata, target: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return Pillow's save options that write `metadata` into format `target`; BMP holds none."""
+    """Return Pillow's save options that write `metadata` in format `target`; BMP has no metadata."""
     if target == "PNG":
         info = options.get("pnginfo") or PngInfo()
         for key, value in metadata.text:
@@ -98,12 +98,12 @@ def metadata_options(metadata: Metadata, target: str, options: dict[str, Any]) -
         tags.load(metadata.exif)
         for tag, value in dict(tags).items():
             if isinstance(value, str):
-                tags[tag] = value.encode("latin-1")  # the bytes that Pillow read; it would write ASCII
+                tags[tag] = value.encode("latin-1")  # the bytes as read; Pillow would write ASCII
         if metadata.xmp:
             tags[700] = metadata.xmp
         found = {"exif": tags if len(tags) else None}
         if {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}.intersection(tags):
-            found["compression"] = "raw"  # Pillow can write nested directories into an uncompressed file only
+            found["compression"] = "raw"  # Pillow can write nested directories to an uncompressed file only
     elif target in ("JPEG", "WEBP"):
         found = {"exif": metadata.exif, "xmp": metadata.xmp, "comment": metadata.comment}
     else:

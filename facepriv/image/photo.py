@@ -13,7 +13,7 @@ from facepriv.errors import ContractError
 from facepriv.files import content_hash
 from facepriv.image.metadata import Metadata
 
-# What undoes each EXIF orientation.
+# The transpose operation that undoes each EXIF orientation.
 UPRIGHT = {
     2: np.fliplr,
     3: lambda a: np.rot90(a, 2),
@@ -33,26 +33,26 @@ class Photo:
     ----------
     pixels : ndarray
         (H, W) or (H, W, 3), uint8 or uint16, read-only, upright, without alpha. An RGB file whose channels are all
-        equal is grey and comes as (H, W).
+        equal counts as grey, (H, W).
     content_hash : str
-        SHA-256, hex, on which everything random depends: of the file's bytes, or, if left out, of the pixels with their
-        shape and dtype.
+        SHA-256, hex, the seed of all randomness: of the file's bytes, or, if not given, of the pixels with their shape
+        and dtype.
     format : str
-        Format of the file it came from: one of the values of `IMAGE_SUFFIXES`.
+        Format of the source file: one of the values of `IMAGE_SUFFIXES`.
     mode : {"L", "I;16", "RGB", "CMYK"}
-        What is written, alpha aside.
+        The mode to write, without alpha.
     alpha : ndarray or None
-        (H, W) uint8, written as it was read.
+        (H, W) uint8, written unchanged.
     inks : ndarray or None
-        (H, W, 4) uint8, the CMYK file's own values.
+        (H, W, 4) uint8, the values of a CMYK file.
     icc : bytes or None
-        The colour profile, kept as `facepriv.image.profile` says.
+        The colour profile, filtered by `facepriv.image.profile`.
     dpi : tuple of float or None
-        Resolution across and down.
+        Horizontal and vertical resolution.
     coding : mapping
-        Pillow's options (and, for a PNG, its colour chunks) for writing the same format as it was written before.
+        Pillow's options (and, for a PNG, its colour chunks) that reproduce the encoding of the source file.
     metadata : Metadata
-        What ``keep_metadata`` writes.
+        The metadata that ``keep_metadata`` writes.
     """
 
     pixels: NDArray[Any]
@@ -79,7 +79,7 @@ class Photo:
         return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
 
     def with_pixels(self, pixels: NDArray[Any]) -> Photo:
-        """Return the same photo with other pixels; raises `ContractError` unless shape and dtype stay."""
+        """Return the same photo with other pixels; raises `ContractError` if shape or dtype differ."""
         if pixels.shape != self.pixels.shape or pixels.dtype != self.pixels.dtype:
             raise ContractError(
                 f"pixels: expected {self.pixels.dtype} {self.pixels.shape}, got {pixels.dtype} {pixels.shape}"

@@ -1,7 +1,7 @@
-"""Colour profiles as they are kept: whole where they hold colour alone, otherwise without what is something else.
+"""Colour profiles as they are written: unchanged if they hold only colour data, otherwise without the other data.
 
-A profile is a table of tagged elements. Unknown tags, texts that may be a picture, and bytes that belong to no
-element go; the elements that say how colours look stay where they were, byte for byte.
+A profile is a table of tagged elements. Unknown tags, texts that may be a picture, and bytes outside all elements are
+removed. The elements that define colours keep their position and bytes.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from facepriv.image.text import words
 
 _HEADER, _ENTRY = 128, 12
 _MOST_BYTES, _MOST_TAGS = 2**24, 200
-#: The colour spaces in a profile's header, by the mode of the photo. Programs give grey photos RGB profiles, too.
+#: The colour spaces in a profile's header, by the mode of the photo. Some programs give grey photos RGB profiles.
 _SPACES = {"L": (b"GRAY", b"RGB "), "I;16": (b"GRAY", b"RGB "), "RGB": (b"RGB ",), "CMYK": (b"CMYK",)}
-# Tags that say how numbers look as colours, with the type of their element left open: profile versions differ.
+# Tags that define colours. The type of their element is not fixed, since profile versions differ.
 _COLOUR = frozenset(
     b"A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 B2D0 B2D1 B2D2 B2D3 D2B0 D2B1 D2B2 D2B3 bTRC gTRC kTRC rTRC "
     b"bXYZ gXYZ rXYZ wtpt bkpt chad cicp chrm gamt lumi meas pre0 pre1 pre2 rig0 rig2 tech view".split()
 )
 _TEXTS = frozenset({b"desc", b"cprt", b"dmnd", b"dmdd"})
 _MOST_TEXT = 16_384
-# Types of elements: bytes before a list, bytes of each entry, and entries at most; or bytes at most.
+# Types of elements: bytes before a list, bytes per entry and maximum entries; or maximum bytes.
 _LISTS = {b"XYZ ": (8, 12, 4), b"sf32": (8, 4, 9), b"curv": (12, 2, 65_536)}
 _SMALL = {b"para": 40, b"sig ": 12, b"cicp": 12, b"chrm": 36, b"meas": 36, b"view": 36}
 _TABLES = frozenset({b"mft1", b"mft2", b"mAB ", b"mBA ", b"mpet"})
@@ -38,14 +38,14 @@ class _Element(NamedTuple):
 
 
 def kept_profile(profile: object, mode: str) -> bytes | None:
-    """Return the colour profile to write for a photo of mode `mode`, or None where it is no profile for such photos.
+    """Return the colour profile to write for a photo of mode `mode`, or None if it does not fit the mode.
 
     Parameters
     ----------
     profile : bytes or None
-        As it stands in the file.
+        As stored in the file.
     mode : {"L", "I;16", "RGB", "CMYK"}
-        Of the photo.
+        Mode of the photo.
     """
     if not isinstance(profile, bytes) or not _HEADER + 4 <= len(profile) <= _MOST_BYTES:
         return None
@@ -68,12 +68,12 @@ def kept_profile(profile: object, mode: str) -> bytes | None:
         part = slice(element.start, element.start + element.size)
         result[part] = profile[part]
     if result != profile[:size]:
-        result[84:100] = bytes(16)  # the profile's own checksum: zero says that none was made
+        result[84:100] = bytes(16)  # the profile's own checksum: zero means not computed
     return bytes(result)
 
 
 def _is_colour(element: _Element, profile: bytes) -> bool:
-    """Tell whether an element is what its tag promises, and no picture."""
+    """Return whether an element matches its tag, and is not a picture."""
     data = profile[element.start : element.start + element.size]
     kind = data[:4]
     if len(data) < 8 or _holds_picture(data):
@@ -88,14 +88,14 @@ def _is_colour(element: _Element, profile: bytes) -> bool:
 
 
 def _is_list(kind: bytes, data: bytes) -> bool:
-    """Tell whether the length of a list is as it says; up to three bytes of padding may follow."""
+    """Return whether a list has its declared length; up to three bytes of padding may follow."""
     before, each, most = _LISTS[kind]
     entries = struct.unpack_from(">I", data, 8)[0] if kind == b"curv" and len(data) >= 12 else (len(data) - 8) // each
     return entries <= most and 0 <= len(data) - before - each * entries < 4
 
 
 def _holds_picture(data: bytes) -> bool:
-    """Tell whether a picture file stands in the data; of a JPEG two segments, since its first bytes may be chance."""
+    """Return whether the data contains a picture file; for a JPEG two segments must match, to avoid chance matches."""
     if any(start in data for start in _PICTURES):
         return True
     at = data.find(_JPEG)
@@ -108,7 +108,7 @@ def _holds_picture(data: bytes) -> bool:
 
 
 def _texts(kind: bytes, data: bytes) -> Iterator[str]:
-    """Yield all that a text element says; U+FFFD where it is malformed."""
+    """Yield all texts of a text element; U+FFFD if it is malformed."""
     if kind == b"text":
         yield data[8:].decode("latin-1")
     elif kind == b"mluc" and len(data) >= 16:

@@ -1,28 +1,29 @@
-"""Which texts of a file's metadata are words, and not a picture written as text."""
+"""Distinguishes words in a file's metadata from pictures encoded as text."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-#: Characters in a text, at most; a news agency's caption has some hundreds.
+#: Maximum length of a text in characters; a news agency's caption has some hundreds.
 MOST_CHARACTERS = 2_000
 _ADDRESS = re.compile(r"https?://[!-~]{1,200}")
-# Base64, hexadecimal digits, Ascii85 and the like come in runs, or in lines of 60 characters and more, without a space.
+# Base64, hexadecimal digits, Ascii85 and similar encodings have long runs, or lines of 60 characters or more, without
+# spaces.
 _RUN = re.compile(r"[!-~]{48,}")
 _HEX_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2}[\s,:;-]{1,2}){32,}")
-# How JPEG, PNG, GIF and WebP begin in base64.
+# The first characters of JPEG, PNG, GIF and WebP in base64.
 _SIGNATURES = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")
 _NOT_WORDS = frozenset({"Cc", "Cn", "Co", "Cs"})
 
 
 def words(value: object) -> str:
-    """Return a metadata value as text, or an empty text where it is none or may hold a picture.
+    """Return a metadata value as text, or an empty text if it is not text or may hold a picture.
 
     Parameters
     ----------
     value : object
-        Text, or bytes in UTF-8 or Latin-1. A text that was read as Latin-1 but is UTF-8 is corrected.
+        Text, or bytes in UTF-8 or Latin-1. UTF-8 text that was read as Latin-1 is corrected.
     """
     if isinstance(value, str):
         try:

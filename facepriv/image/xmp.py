@@ -1,7 +1,7 @@
-"""The XMP properties that may be written again: words under known names, in a packet that is built from them alone.
+"""The XMP properties that may be copied: words under known names, in a packet built only from them.
 
-A packet is read as XML whatever its encoding and prefixes; namespaces are compared by their URI. Thumbnails, depth
-maps, edit histories and the offsets of a Motion Photo's video are in no listed namespace.
+A packet is read as XML, whatever its encoding and prefixes; namespaces are compared by URI. The listed namespaces
+contain no thumbnails, depth maps, edit histories or offsets of a Motion Photo's video.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facepriv.image.text import words
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,35}")
-#: Bytes of a packet that are read, and that are written: one segment of a JPEG holds the latter.
+#: Maximum size of a packet read and of a packet written, in bytes; the latter fits one JPEG segment.
 _MOST_READ, _MOST_WRITTEN = 2**20, 60_000
 _MOST_ITEMS = 100
 _CONTAINERS = ("Alt", "Bag", "Seq")
@@ -63,12 +63,12 @@ _BYTE_ORDERS = (
 
 
 def kept_xmp(packet: object) -> bytes:
-    """Return a packet, UTF-8, with the listed properties of `packet`; nothing if there are none or it is no XMP.
+    """Return a UTF-8 packet with the listed properties of `packet`; empty if there are none or it is not XMP.
 
     Parameters
     ----------
     packet : bytes or str
-        As it stands in the file, in UTF-8, UTF-16 or UTF-32; anything else counts as no XMP.
+        As stored in the file, in UTF-8, UTF-16 or UTF-32; other encodings do not count as XMP.
     """
     try:
         root = _parsed(packet)
@@ -91,12 +91,12 @@ def _parsed(packet: object) -> ElementTree.Element | None:
     else:
         return None
     if "<!DOCTYPE" in text:
-        return None  # XMP has none; it could declare entities that grow without end
+        return None  # not used in XMP; it could declare endlessly expanding entities
     return ElementTree.fromstring(text.strip("\ufeff\0 \t\r\n"))
 
 
 def _properties(description: ElementTree.Element) -> Iterator[tuple[str, str]]:
-    """Yield the name and the new element of each listed property that is words."""
+    """Yield the name and the new element of each listed property that contains words."""
     for key, value in description.attrib.items():
         name = _KNOWN.get(key)
         if name and (text := words(value)):
@@ -108,7 +108,7 @@ def _properties(description: ElementTree.Element) -> Iterator[tuple[str, str]]:
 
 
 def _content(element: ElementTree.Element) -> str:
-    """Return a property's words, alone or in one of RDF's containers; structures have none."""
+    """Return a property's words, plain or in an RDF container; empty for structures."""
     if not len(element):
         return escape(words(element.text or element.get(f"{_RDF}resource") or ""))
     container = element[0]

@@ -1,8 +1,8 @@
-"""The path of a photo, in reading order.
+"""The protection of photos. The modules, in reading order:
 
-`options` (what the user asked for), `request` (what is hidden, and the draws), `inputs` (which files), `plan` (what is
-to be done), `pipeline` (one photo), `worker` (a handful of files), `shards` (tar files), `engine` and `local`
-(processes), `manifest` (the record), `run` (all of it).
+`options` (user configuration), `request` (attributes to hide, random draws), `inputs` (input files), `plan` (jobs),
+`pipeline` (one photo), `worker` (a chunk of files), `shards` (tar files), `engine` and `local` (processes), `manifest`
+(the record), `run` (the whole run).
 
-The package is not called ``protect``: that is the function `facepriv.protect`.
+The package is not called ``protect`` because that is the function `facepriv.protect`.
 """

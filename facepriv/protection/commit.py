@@ -1,4 +1,4 @@
-"""How a finished result becomes an output: receipt, manifest row, file name, in this order."""
+"""Commit a finished result as an output: write the receipt, then the manifest row, then rename the file."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from facepriv.protection.worker import FileTask, Outcome
 
 
 class Committer:
-    """Gives finished results their names. Receipt and row go first, see `receipts` and `manifest`.
+    """Moves finished results to their final names, after writing receipt and row (see `receipts` and `manifest`).
 
     Parameters
     ----------
     jobs : sequence of Job
-        What is to be made; a task's number is its job's place here.
+        The jobs of the run; a task's number is the index of its job.
     staging : Path
-        Where results wait.
+        Folder of results that are not committed yet.
     replace_existing : bool
-        Whether an output that is there may be replaced.
+        Whether an existing output may be replaced.
     chain : str
-        The methods as rows name them.
+        The methods, as written in manifest rows.
     methods : sequence of mapping
-        What the pipeline says of them: ``version`` and ``weights``.
+        Their ``version`` and ``weights``, from the pipeline.
     former : Run
         The record before this run.
     record : ManifestWriter or None
     receipts : ReceiptWriter
     claim : callable
-        Returns what the receipt of a job's outcome vouches for.
+        Returns the claim that the receipt of a job's outcome certifies.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Committer:
         self.tasks = [FileTask(n, job.source, staging / f"{n:08d}{job.output.suffix}") for n, job in enumerate(jobs)]
 
     def __call__(self, outcome: Outcome) -> tuple[Job, Outcome]:
-        """Record an outcome and move its file; what stands in the way makes it a failed one."""
+        """Record an outcome and move its file; an error on the way makes the outcome a failed one."""
         job, task = self.jobs[outcome.number], self.tasks[outcome.number]
         if outcome.sha256 and job.output.exists() and not self.replace_existing:
             outcome = _refused(outcome, f"{job.output}: appeared during the run and was left alone")
@@ -79,17 +79,17 @@ class Committer:
             except OSError as error:
                 outcome = self._recorded(job, _refused(outcome, f"{job.output}: {error.strerror}"))
         if not outcome.sha256:
-            with suppress(OSError):  # the disk may be full: its room is for others
+            with suppress(OSError):  # the disk may be full: free the space
                 task.staged.unlink(missing_ok=True)
             if self.replace_existing and job.output.is_file():
                 outcome = self._without_output(job, outcome)
         return job, outcome
 
     def _without_output(self, job: Job, outcome: Outcome) -> Outcome:
-        """Deal with a file under the name of a job that has no output now: it does not answer this request.
+        """Handle an existing file under the name of a job that has no output now: it does not answer this request.
 
-        What a run of ours made goes where this request has no output for its photo. Where the photo failed the file
-        stays, and the error says so.
+        If the request gives no output for the photo, a file made by facepriv is removed. If the photo failed, the file
+        stays and the error says so.
         """
         if outcome.status != "no-face":
             stays = f"{job.output} stays as it was"
@@ -105,7 +105,7 @@ class Committer:
         return self._recorded(job, refused)
 
     def _recorded(self, job: Job, outcome: Outcome) -> Outcome:
-        """Record an outcome; returns it, or a failed one for a file of which no row can be written."""
+        """Record an outcome; returns it, or a failed one if its row cannot be written."""
         try:
             self._append(job, outcome)
         except (OSError, ImageError) as error:
@@ -139,9 +139,9 @@ def _refused(outcome: Outcome, text: str) -> Outcome:
 
 @contextmanager
 def staging(where: Place) -> Iterator[Path]:
-    """Make the folder in which results wait for their names; what killed runs to the same place left of theirs goes.
+    """Make the staging folder; remove the staging folders that killed runs to the same place left behind.
 
-    Its name is new in every run: a worker that outlived a killed parent may still write under the old one.
+    Its name is new in every run because a worker that outlived a killed parent may still write to the old folder.
     """
     prefix = f".facepriv-{where.label}-"
     for left in where.staging.glob(f"{prefix}*"):

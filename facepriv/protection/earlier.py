@@ -1,4 +1,4 @@
-"""Outputs of earlier runs that lie inside an input folder: to protect them once more would turn some answers back."""
+"""Outputs of earlier runs inside an input folder: protecting them again would flip some attributes back."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from facepriv.protection.manifest import MANIFEST, RUN_FOLDER, read_run
 
 
 def leave_out_earlier(found: Discovery, arguments: Sequence[str]) -> tuple[Discovery, list[str]]:
-    """Leave out what earlier runs made.
+    """Leave out the outputs of earlier runs.
 
     Parameters
     ----------
     found : Discovery
     arguments : sequence of str
-        What `found` was found by. An output folder that is named itself, or a part of it, is an input like any other.
+        The arguments behind `found`. An output folder, or part of one, that is named explicitly is a normal input.
 
     Returns
     -------
     found : Discovery
-        Without the files that the record of an earlier run names as its outputs.
+        Without the files listed as outputs in the record of an earlier run.
     warnings : list of str
         One line for each output folder.
 
@@ -53,7 +53,7 @@ def leave_out_earlier(found: Discovery, arguments: Sequence[str]) -> tuple[Disco
 
 
 def _output_folders(files: Sequence[Found], named: Sequence[Path]) -> list[Path]:
-    """Return the output folders above some files, but those that an argument names or lies in."""
+    """Return the output folders above some files, except those that an argument names or lies in."""
     above = {parent for file in files for parent in Path(os.path.abspath(file.source)).parents}
     return sorted(
         folder

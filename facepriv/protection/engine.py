@@ -1,4 +1,4 @@
-"""What an engine is to the run that uses it."""
+"""The interface of an engine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from facepriv.protection.worker import FileTask, Outcome
 
 
 class Engine(ABC):
-    """Carries tasks out; as a context manager it releases what it holds at the end.
+    """Executes tasks; as a context manager it releases its resources at the end.
 
-    All engines give the same bytes for the same device. A plugin brings one as a component of kind ``engine``, whose
-    target is a function ``make(setup, *, files, workers, address)``. It returns an engine for so many files;
-    ``workers`` is the number of processes that the user wants, or None, and ``address`` that of a cluster, or empty.
+    All engines give the same bytes for the same device. A plugin provides one as a component of kind ``engine``. Its
+    target is a function ``make(setup, *, files, workers, address)`` that returns an engine for this number of files.
+    ``workers`` is the number of processes that the user wants, or None. ``address`` is a cluster's address, or empty.
     """
 
-    #: As ``run.json`` says it.
+    #: The name recorded in ``run.json``.
     name: ClassVar[str]
 
     def __enter__(self) -> Self:
@@ -28,7 +28,7 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self) -> dict[str, Any]:
-        """Make ready; returns the description of the pipeline. Raises what `build_pipeline` raises."""
+        """Start up; returns the description of the pipeline. Raises what `build_pipeline` raises."""
 
     @abstractmethod
     def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
@@ -37,9 +37,9 @@ class Engine(ABC):
         Raises
         ------
         FaceprivError
-            If no file can be done: see `ChunkWorker.process`.
+            If no file can be processed, see `ChunkWorker.process`.
         """
 
     def close(self) -> None:
-        """End all work at once; what was not finished is lost. May be called again."""
+        """Stop all work at once; unfinished work is lost. May be called again."""
         return

@@ -1,4 +1,4 @@
-"""Finds the image files that a command line names, and what each is called below the output folder."""
+"""Finds the image files named on a command line, and the name of each below the output folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.manifest import RUN_FOLDER
 from facepriv.protection.suffixes import unread
 
-#: What a tar shard's file name ends with, see `facepriv.protection.shards`. A compressed tar cannot be read in places.
+#: Suffix of a tar shard, see `facepriv.protection.shards`. A compressed tar does not allow random access.
 SHARD_SUFFIX = ".tar"
 
 
 def is_shard(path: Path) -> bool:
-    """Tell by its name whether a file is a shard."""
+    """Return whether a file is a shard, judged by its name."""
     return path.suffix.lower() == SHARD_SUFFIX
 
 
@@ -32,18 +32,18 @@ class Found:
 
 @dataclass
 class Discovery:
-    """What was found.
+    """The files found.
 
     Parameters
     ----------
     files : list of Found
         Sorted by name; no file twice under one name.
     problems : list of str
-        One line for each argument, or folder within it, that gave nothing.
+        One line for each argument, or folder within it, without results.
     ignored : int
-        Files passed over in folders and patterns because they are no images, or hidden.
+        Number of files skipped in folders and patterns because they are hidden or not images.
     one_file : bool
-        Whether the arguments come down to a single file that was named itself, not by a folder.
+        Whether the arguments give a single file that was named directly, not through a folder.
     """
 
     files: list[Found] = field(default_factory=list)
@@ -60,20 +60,19 @@ def discover(
     Parameters
     ----------
     arguments : sequence of str
-        Files; folders, searched recursively; patterns such as ``photos/**/*.jpg``. A single folder's contents are named
-        relative to it; several folders' each keep the folder's name. What a pattern finds is named relative to the
-        part before its first wildcard.
+        Files; folders, searched recursively; patterns such as ``photos/**/*.jpg``. The contents of a single folder are
+        named relative to it; with several folders, names start with the folder's name. Matches of a pattern are named
+        relative to the part before its first wildcard.
     out : Path, optional
-        The output folder: it may lie inside an input folder, and is not searched.
+        The output folder. It may lie inside an input folder; it is not searched.
     kinds : collection of str
-        Suffixes of the files that are meant, in small letters with their dot.
+        Suffixes of the files to find, in lower case with their dot.
 
     Returns
     -------
     Discovery
-        Files and folders whose name begins with a dot are passed over unless named themselves, and so are
-        the run folders that `apply` writes. A link to a folder is followed only where it is named itself, in a pattern
-        before its first wildcard.
+        Files and folders whose name begins with a dot, and run folders written by `apply`, are skipped unless named
+        directly. A link to a folder is followed only if it is named directly (in a pattern: before the first wildcard).
     """
     search = _Search(out, kinds)
     folders = 0
@@ -97,32 +96,32 @@ def discover(
 
 
 class _Search:
-    """Collects what `discover` finds."""
+    """Collects the results of `discover`."""
 
     def __init__(self, out: Path | None, kinds: Collection[str]) -> None:
         self.kinds = kinds
         self.out = out.resolve() if out is not None else None
         self.found: dict[tuple[Path, PurePosixPath], Found] = {}
-        # A pattern may meet a file or a folder several times.
+        # A pattern may match a file or a folder several times.
         self.problems: dict[str, None] = {}
         self.ignored: set[Path] = set()
-        #: How often a file was found or a problem noted; an argument that adds nothing deserves a line.
+        #: Number of files found and problems noted; an argument that adds neither is reported.
         self.answers = 0
 
     def problem(self, text: str) -> None:
-        """Note what is wrong, once."""
+        """Record a problem, once."""
         self.problems[text] = None
         self.answers += 1
 
     def named(self, path: Path) -> None:
-        """Take a file that was named itself."""
+        """Add a file that was named directly."""
         if self._is_meant(path):
             self._take(path, PurePosixPath(path.name))
         else:
             self.problem(f"{path}: {unread(path, self.kinds, named=True)}")
 
     def pattern(self, pattern: str) -> int:
-        """Take what a pattern finds; returns how many of its matches are folders."""
+        """Add the matches of a pattern; returns how many of them are folders."""
         base = _fixed_part(pattern)
         rest = list(Path(pattern).parts[len(base.parts) :])
         if pattern.endswith(("/", os.sep)):
@@ -137,7 +136,7 @@ class _Search:
         return folders
 
     def _matches(self, path: Path, parts: Sequence[str]) -> Iterator[Path]:
-        """Yield what the rest of a pattern finds below a path, as `glob` does, but no folder through a link."""
+        """Yield the matches of the rest of a pattern below a path, as `glob` does, without following folder links."""
         if not parts:
             yield path
         elif path.is_dir():
@@ -153,7 +152,7 @@ class _Search:
                     yield from self._matches(below, rest)
 
     def _named_like(self, folder: Path, part: str) -> list[Path]:
-        """Return what one part of a pattern means in a folder; a wildcard stands for no dot at the start of a name."""
+        """Return the matches of one part of a pattern in a folder; a wildcard does not match a leading dot."""
         if not has_magic(part):
             return [folder / part] if (folder / part).exists() else []
         names = matching(self._names(folder), part)
@@ -167,7 +166,7 @@ class _Search:
             return []
 
     def folder(self, folder: Path, base: Path) -> None:
-        """Take all images below `folder`, named relative to `base`."""
+        """Add all images below `folder`, named relative to `base`."""
         for path in self._walk(folder):
             self._offer(path, base)
 
@@ -177,11 +176,11 @@ class _Search:
             yield from (Path(here, name) for name in sorted(files))
 
     def _enters(self, folder: Path) -> bool:
-        """Tell whether a folder met within another is searched."""
+        """Return whether to search a folder found within another."""
         return not folder.name.startswith(".") and not self._is_ours(folder) and self._follows(folder)
 
     def _follows(self, folder: Path) -> bool:
-        """Tell whether a folder is no link, which may lead in a circle, or anywhere."""
+        """Return whether a folder is not a link; links may form cycles or lead elsewhere."""
         if folder.is_symlink():
             self.problem(f"{folder}: a link to a folder is not followed; name it itself")
         return not folder.is_symlink()
@@ -193,7 +192,7 @@ class _Search:
         return folder.name == RUN_FOLDER or (self.out is not None and folder.resolve() == self.out)
 
     def _offer(self, path: Path, base: Path) -> None:
-        """Take a file met in a folder or by a pattern, if it is of a kind that is meant."""
+        """Add a file found in a folder or by a pattern, if it is of a wanted kind."""
         if path.name.startswith("."):
             self.ignored.add(_absolute(path))
             return
@@ -217,12 +216,12 @@ class _Search:
 
 
 def _absolute(path: Path) -> Path:
-    """Make absolute without "..", which could lead out of the output folder; links stay as they are."""
+    """Make a path absolute, without ".." (which could lead out of the output folder); links are not resolved."""
     return Path(os.path.abspath(path))
 
 
 def _fixed_part(pattern: str) -> Path:
-    """Return the folder that a pattern starts from: its parts before the first wildcard."""
+    """Return the folder where a pattern starts: its parts before the first wildcard."""
     fixed = []
     for part in Path(pattern).parts[:-1]:
         if has_magic(part):

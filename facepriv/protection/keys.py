@@ -1,4 +1,4 @@
-"""The secret of a run, which decides drawn targets."""
+"""The secret key of a run, which seeds drawn targets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from facepriv.errors import UsageError
 
-#: Shortest secret that a key file may hold, in bytes.
+#: Minimum length of the secret in a key file, in bytes.
 KEY_BYTES = 16
-#: Longest one. A source without an end (``/dev/urandom``), or a file that is no key, is not read into memory.
+#: Maximum length. An endless source (``/dev/urandom``), or a file that is not a key, is not read into memory.
 MOST_KEY_BYTES = 65_536
 _HOW = "make a key with: head -c 32 /dev/urandom >"
 
 
 def new_key() -> bytes:
-    """Return a fresh secret for the draws of targets; it is kept nowhere."""
+    """Return a fresh secret for the draws of targets; it is not stored."""
     return secrets.token_bytes(32)
 
 
@@ -25,7 +25,7 @@ def read_key(path: Path, out: str) -> bytes:
     Raises
     ------
     UsageError
-        If the file cannot be read, is too short or too long to be a secret, or lies in the output, which others see.
+        If the file cannot be read, is too short or too long, or lies in the output folder, which others can see.
     """
     if path.resolve().is_relative_to(Path(out).resolve()):
         raise UsageError(f"{path}: the key lies in the output folder; keep it elsewhere, it undoes the drawn targets")

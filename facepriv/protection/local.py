@@ -1,8 +1,8 @@
-"""Worker processes on this machine, each taking chunks of files end to end.
+"""Worker processes on this machine, each processing chunks of files end to end.
 
-Workers are spawned, not forked: nothing of the caller (threads, loaded models) comes along, so what they compute is the
-same wherever the run is started from. They only ever write into the staging folder; a result gets its name in the
-parent, so a worker that outlives a killed parent changes nothing. One that says nothing for too long is killed.
+Workers are spawned, not forked. They inherit no threads or loaded models, so results do not depend on the caller.
+Workers write only to the staging folder and the parent renames the results. A worker that outlives a killed parent
+therefore changes no output. A worker that sends no message within the timeout is killed.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from facepriv.protection.options import WorkerSetup
 from facepriv.protection.shards import with_shards
 from facepriv.protection.worker import ChunkWorker, FileTask, Outcome
 
-#: Files that a worker is handed at once, at most: what is lost when one dies stays small.
+#: Maximum number of files in a chunk, so that little work is lost when a worker dies.
 _CHUNK_FILES = 16
-#: Seconds that loading a method may take at least, whatever the limit of a run: a cold disk under several workers.
+#: Minimum time limit for loading a method, in seconds, whatever the timeout: several workers may share a cold disk.
 _LOADING = 120.0
-# Silence is added up in steps that the parent was awake for: time in which the whole machine slept counts for nobody.
+# Idle time is added up in steps while the parent runs, so that time in which the machine slept does not count.
 _STEP = 1.0
 
 
 @dataclass
 class _Worker:
-    """A process as the parent sees it: its end of the pipe, the tasks that it has not answered yet, and its silence."""
+    """A worker process in the parent: the parent's end of the pipe, the open tasks, and the time without a message."""
 
     process: BaseProcess
     pipe: Connection
@@ -72,9 +72,9 @@ def make_engine(setup: WorkerSetup, *, files: int, workers: int | None, address:
 class LocalEngine(Engine):
     """Runs tasks on `count` worker processes.
 
-    A worker that dies takes no file with it but the one that killed it: what it had not finished is tried again, one
-    file at a time, and only a file that was alone with a dying worker is reported as failed. One that has finished
-    nothing for `WorkerSetup.timeout` seconds is killed, and counts as one that died.
+    When a worker dies, its unfinished files are tried again, one at a time. Only a file that was the worker's single
+    task when it died is reported as failed. A worker that finishes no file for `WorkerSetup.timeout` seconds is killed,
+    and counts as one that died.
     """
 
     name = "local"
@@ -85,7 +85,7 @@ class LocalEngine(Engine):
         self._workers: list[_Worker] = []
 
     def close(self) -> None:
-        """End all workers at once; what they had not finished is lost. May be called again."""
+        """Stop all workers at once; unfinished work is lost. May be called again."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -106,18 +106,18 @@ class LocalEngine(Engine):
         return description
 
     def run(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
-        """Yield the outcome of every task, a photo or a shard, as it comes.
+        """Yield the outcome of every task, a photo or a shard, as it finishes.
 
         Raises
         ------
         FaceprivError
-            If a worker finds that no file can be done (see `ChunkWorker.process`).
+            If a worker finds that no file can be processed (see `ChunkWorker.process`).
         """
         yield from with_shards(self._run_photos, tasks)
 
     def _run_photos(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
         queue = deque(self._chunks(tasks))
-        # A former run may have ended with a dead worker.
+        # An earlier run may have ended with a dead worker.
         self._workers += [self._spawn() for _ in range(self.count - len(self._workers))]
         while queue or any(worker.open for worker in self._workers):
             for worker in self._workers:
@@ -127,7 +127,7 @@ class LocalEngine(Engine):
                 yield from self._answer(worker, queue)
 
     def _chunks(self, tasks: Sequence[FileTask]) -> Iterator[list[FileTask]]:
-        """Yield the tasks in chunks, ever smaller ones in the end, so that no worker waits long for the last one."""
+        """Yield the tasks in chunks that get smaller towards the end, so that workers finish at about the same time."""
         done, most = 0, min(self.setup.batch_size, _CHUNK_FILES)
         while done < len(tasks):
             size = min(most, -(-(len(tasks) - done) // (2 * self.count)))
@@ -135,7 +135,7 @@ class LocalEngine(Engine):
             done += size
 
     def _wait(self, workers: Sequence[_Worker]) -> list[_Worker]:
-        """Wait a little; return the workers that have something to say, are dead, or killed here for their silence."""
+        """Wait a little; return the workers that sent a message, died, or were killed here after the timeout."""
         began = time.monotonic()
         heard = wait([worker.pipe for worker in workers], _STEP)
         waited = min(time.monotonic() - began, _STEP)
@@ -147,16 +147,16 @@ class LocalEngine(Engine):
             if worker.silent >= (self.setup.timeout if worker.ready else max(self.setup.timeout, _LOADING)):
                 worker.hung = True
                 worker.process.kill()
-                # Not for ever: who hangs in the kernel, at a disk that has gone, ends when that answers.
+                # With a limit: a process that hangs in the kernel, on a lost disk, ends only when that responds.
                 worker.process.join(5 * _STEP)
         return [worker for worker in workers if worker.hung or worker.pipe in heard]
 
     def _give(self, worker: _Worker, queue: deque[list[FileTask]]) -> None:
-        with suppress(OSError):  # a dead worker's pipe says so next, and its tasks are in `open`
+        with suppress(OSError):  # the next read of the pipe detects a dead worker, and its tasks are in `open`
             worker.give(queue.popleft())
 
     def _answer(self, worker: _Worker, queue: deque[list[FileTask]]) -> Iterator[Outcome]:
-        """Take one message of a worker, or its end."""
+        """Handle one message of a worker, or its death."""
         message = None if worker.hung else self._receive(worker)
         if isinstance(message, Outcome):
             del worker.open[message.number]
@@ -171,7 +171,7 @@ class LocalEngine(Engine):
             self._replace(worker, needed=bool(queue))
 
     def _replace(self, dead: _Worker, *, needed: bool) -> None:
-        """Start another worker for a dead one; one that died while it loaded is replaced by nobody."""
+        """Start another worker for a dead one; a worker that died while loading is not replaced."""
         self._workers.remove(dead)
         dead.pipe.close()
         if needed and dead.ready:
@@ -193,7 +193,7 @@ class LocalEngine(Engine):
     def _spawn(self) -> _Worker:
         context = get_context("spawn")
         if os.name == "posix":
-            # The first spawn would start it, and leave interrupts unheld behind it.
+            # The first spawn would start it, and unblock interrupts afterwards.
             resource_tracker.ensure_running()
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.setup), daemon=True)
@@ -204,7 +204,7 @@ class LocalEngine(Engine):
 
 
 def _serve(pipe: Connection, setup: WorkerSetup) -> None:
-    """Be a worker: say what was built, then answer chunks until the parent's end is closed."""
+    """Run a worker: send the description, then process chunks until the parent closes its end."""
     try:
         worker = ChunkWorker(setup)
         pipe.send(worker.describe())
@@ -220,14 +220,14 @@ def _serve(pipe: Connection, setup: WorkerSetup) -> None:
 
 
 def _at_a_file(worker: _Worker) -> str:
-    """Say what befell a worker that was alone with a file."""
+    """Return the error text for a worker that died with a single file."""
     if worker.hung:
         return f"nothing happened for {worker.silent:.0f} s at this file (--timeout raises the limit)"
     return f"the worker process {_end(worker)} at this file"
 
 
 def _end(worker: _Worker) -> str:
-    """Say how a dead worker ended."""
+    """Describe how a dead worker ended."""
     if worker.hung:
         return f"did nothing for {worker.silent:.0f} s (--timeout raises the limit)"
     code = worker.process.exitcode
@@ -238,7 +238,7 @@ def _end(worker: _Worker) -> str:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach (the parent ends them), without losing one for the parent itself."""
+    """Start processes that ignore Ctrl-C (the parent ends them), without losing an interrupt of the parent itself."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -250,7 +250,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 class InlineEngine(Engine):
-    """Works on all tasks in this process, and limits its torch to one thread for that (it stays so)."""
+    """Runs all tasks in this process, and limits torch to one thread (permanently)."""
 
     name = "inline"
 
@@ -267,7 +267,7 @@ class InlineEngine(Engine):
         yield from with_shards(self._worker.process, tasks)
 
 
-# Each holds the models once; on a GPU, there too.
+# Each worker holds its own copy of the models, on a GPU in its memory too.
 _MOST_WORKERS = {"cpu": 16, "gpu": 4}
 
 
@@ -275,9 +275,9 @@ _FILES_A_WORKER = 8
 
 
 def default_workers(files: int, device: str) -> int:
-    """Choose a number of processes: one a CPU, but none that would have less than a few files to do.
+    """Choose a number of processes: one per CPU, but fewer if there are only a few files for each.
 
-    On a GPU too: finding faces, and reading and writing files, are the work of CPUs there as well.
+    The same holds on a GPU: face detection and file input and output still run on CPUs.
     """
     most = _MOST_WORKERS["cpu" if device == "cpu" else "gpu"]
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,10 +1,10 @@
-"""The record of a run: ``facepriv-run/manifest.jsonl``, one line a file, and ``run.json``, what made them.
+"""The record of a run: ``facepriv-run/manifest.jsonl``, one line per file, and ``run.json``, the software used.
 
-Neither holds anything that tells what was hidden (attribute, target, policy, seed, box, command line, hash of the
-original) unless the user asked for an audit: "target: female" reveals it, and "flip" inverts it.
+Neither reveals what was hidden (attribute, target, policy, seed, box, command line, hash of the original) unless the
+user asked for an audit: "target: female" reveals it, and "flip" allows inverting it.
 
-A file's line is on disk *before* the file appears under its name, so a finished file always has its line, wherever a
-run is killed; a line without its file means that the file is to be done. The last line of a file counts.
+A file's line is on disk *before* the file appears under its name. A finished file therefore always has its line, even
+if the run is killed. A line without its file means that the file is still to be made. The last line of a file counts.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from facepriv.files import parse
 
 #: Name of the run folder inside the output folder.
 RUN_FOLDER = "facepriv-run"
-#: Beside a single output file ``NAME`` the run folder is ``NAME.facepriv``, and is there for an audit only.
+#: For a single output file ``NAME`` the run folder is ``NAME.facepriv``, written for an audit only.
 BESIDE_SUFFIX = ".facepriv"
 MANIFEST = "manifest.jsonl"
 RUN = "run.json"
-#: Folder, in the run folder, of what became of each photo of a shard; the shard itself has its line in the manifest.
+#: Folder, in the run folder, with the outcome of each photo of a shard; the shard has its own line in the manifest.
 SHARDS = "shards"
-#: Where the file system has no flock, this file in the run folder says that a run is writing.
+#: If the file system has no flock, this file in the run folder marks that a run is writing.
 LOCK = "lock"
 FORMAT = 1
-# What a file system says that has no flock: Lustre without the option, some network and FUSE mounts.
+# Errors of file systems without flock: Lustre without the option, some network and FUSE mounts.
 _NO_FLOCK = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 Status = Literal["ok", "no-face", "failed", "copied", "partial"]
@@ -50,13 +50,13 @@ class ManifestRow:
         The chain of methods joined by ``" > "``, their versions and the hashes of their weights likewise.
     status : {"ok", "no-face", "failed", "copied", "partial"}
         ``ok``, ``copied`` (no face found, written unchanged) and ``partial`` (a shard without its failed photos) have
-        an output; the others have none.
+        an output; the others do not.
     faces : int
         Number of faces treated.
     sha256 : str
-        Of the output file; empty where there is none. Never of the original.
+        Of the output file; empty if there is none. Never of the original.
     audit : dict or None
-        What was hidden and how, only where the user asked for it.
+        What was hidden and how, only if the user asked for it.
     """
 
     file: str
@@ -83,14 +83,14 @@ class ManifestRow:
 
 @dataclass
 class Run:
-    """A run folder as read.
+    """The contents of a run folder.
 
     Parameters
     ----------
     folder : Path or None
     info : dict
         ``run.json``: ``facepriv``, ``engine``, ``device``, ``torch``, ``methods`` (each with ``name``, ``version``,
-        ``weights``, ``seen``, ``dtype``), and ``earlier``, the same of former runs into the same output folder.
+        ``weights``, ``seen``, ``dtype``), and ``earlier``, the same for earlier runs into the same output folder.
     history : dict
         File -> its rows, oldest first.
     """
@@ -106,7 +106,7 @@ class Run:
 
     @property
     def seen(self) -> set[str]:
-        """Evaluators that a method of this folder was trained against: they are no unseen evidence for it."""
+        """Evaluators that a method of this folder was trained against; they are not unseen evaluators for it."""
         runs = [self.info, *self.info.get("earlier", [])]
         return {name for run in runs for method in run.get("methods", []) for name in method.get("seen", [])}
 
@@ -136,9 +136,9 @@ def read_run(path: Path) -> Run:
 
 
 def read_folder_if_any(folder: Path | None) -> Run:
-    """Read a run folder itself; one that is not there, or None, gives an empty record.
+    """Read a run folder; a missing one, or None, gives an empty record.
 
-    A torn last line, which a killed run may leave, is passed over: its file was not written yet.
+    An incomplete last line, which a killed run may leave, is skipped: its file was not written yet.
     """
     if folder is None or not (folder / MANIFEST).is_file():
         return Run(folder)
@@ -155,7 +155,7 @@ def read_folder_if_any(folder: Path | None) -> Run:
 
 
 class ManifestWriter:
-    """Appends rows so that each is on disk when `append` returns. Made by `open_manifest`."""
+    """Appends rows; each is on disk when `append` returns. Created by `open_manifest`."""
 
     def __init__(self, folder: Path, descriptor: int) -> None:
         self._folder = folder
@@ -166,11 +166,11 @@ class ManifestWriter:
         return self._folder / SHARDS / f"{shard}.jsonl"
 
     def append(self, row: ManifestRow) -> None:
-        """Write one row durably; raises `OSError`, of a full disk say, and leaves nothing of the row then."""
+        """Write one row durably; on an `OSError` (such as a full disk) no part of the row remains."""
         line = row.to_json().encode() + b"\n"
         end = os.fstat(self._descriptor).st_size
         try:
-            while line:  # a disk that is nearly full takes a part, and refuses the rest
+            while line:  # a nearly full disk may accept only a part
                 line = line[os.write(self._descriptor, line) :]
             os.fsync(self._descriptor)
         except OSError:
@@ -182,7 +182,7 @@ class ManifestWriter:
 def open_manifest(folder: Path, info: Mapping[str, Any]) -> Iterator[ManifestWriter]:
     """Open the manifest of a run folder for appending, and write its ``run.json``.
 
-    The folder is made if need be. Former contents of ``run.json`` that differ move to ``earlier``.
+    The folder is created if needed. Previous contents of ``run.json`` that differ move to ``earlier``.
 
     Raises
     ------
@@ -202,7 +202,7 @@ def open_manifest(folder: Path, info: Mapping[str, Any]) -> Iterator[ManifestWri
 
 
 def check_free(folder: Path) -> None:
-    """Raise `UsageError` if a run is writing into a run folder; makes nothing that stays."""
+    """Raise `UsageError` if a run is writing into a run folder; leaves no files behind."""
     if (folder / MANIFEST).is_file():
         with (folder / MANIFEST).open("r+b") as file, _locked(file.fileno(), folder):
             return
@@ -210,7 +210,7 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def _locked(descriptor: int, folder: Path) -> Iterator[None]:
-    """Hold the run folder's lock; it ends with the process, however that ends.
+    """Hold the run folder's lock; it is released when the process ends, for whatever reason.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def _locked(descriptor: int, folder: Path) -> Iterator[None]:
 
 
 def _flock(descriptor: int, folder: Path) -> bool:
-    """Lock an open file; returns False where there is no such lock, raises `UsageError` where another run holds it."""
+    """Lock an open file; returns False if flock is not supported, raises `UsageError` if another run holds the lock."""
     try:
         import fcntl
 
@@ -243,9 +243,9 @@ def _flock(descriptor: int, folder: Path) -> bool:
 
 @contextmanager
 def _lock_file(folder: Path) -> Iterator[None]:
-    """Hold a lock where there is no flock: a file that names this process and goes with the run.
+    """Hold a lock without flock: a file that names this process and is removed at the end of the run.
 
-    The file of a process of this machine that has died is taken over.
+    A lock file left by a dead process of this machine is taken over.
     """
     from filelock import SoftFileLock, Timeout
 
@@ -266,7 +266,7 @@ def _busy(folder: Path) -> str:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Remove what a killed run left of its last line, so that the next line starts on its own."""
+    """Remove the incomplete last line of a killed run, so that the next line starts on its own."""
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
@@ -287,7 +287,7 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 
 def _row(content: Any) -> ManifestRow:
-    """Return a manifest's line; raises `TypeError` or `ValueError` for what no run writes."""
+    """Return a manifest's line as a row; raises `TypeError` or `ValueError` for invalid content."""
     row = ManifestRow(**content)
     texts = (row.file, row.method, row.version, row.weights, row.sha256)
     told = all(isinstance(text, str) for text in texts) and row.status in get_args(Status)
@@ -297,7 +297,7 @@ def _row(content: Any) -> ManifestRow:
 
 
 def _check_info(info: Any) -> None:
-    """Raise `ValueError` unless what others rely on is built as a run writes it."""
+    """Raise `ValueError` unless the required fields have the form that a run writes."""
     runs = [info, *(_held(info, "earlier", list))] if isinstance(info, dict) else [info]
     for run in runs:
         for method in _held(run, "methods", list):
@@ -306,7 +306,7 @@ def _check_info(info: Any) -> None:
 
 
 def _held(content: Any, name: str, kind: type) -> Any:
-    """Return a field of an object, or an empty one; raises `ValueError` where either is of another kind."""
+    """Return a field of an object, or an empty value; raises `ValueError` if either is of another type."""
     if not isinstance(content, dict) or not isinstance(content.get(name, kind()), kind):
         raise ValueError(f"{name} is no {kind.__name__} of an object")
     return content.get(name, kind())

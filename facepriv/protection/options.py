@@ -1,4 +1,4 @@
-"""What the user asked for: the one configuration of a run, passed down as it is."""
+"""The configuration of a run, passed unchanged to all parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from facepriv.registry import Registry
 OnNoFace = Literal["fail", "skip", "copy"]
 Existing = Literal["fail", "resume", "overwrite"]
 
-#: Seconds without a finished file after which a worker process is taken to hang, unless the user says otherwise.
+#: Default timeout: seconds without a finished file after which a worker process is considered hung.
 TIMEOUT = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOptions:
-    """What is done to every file.
+    """The options that apply to every file.
 
     Parameters
     ----------
@@ -27,20 +27,20 @@ class WorkOptions:
         Applied in order.
     request : PrivacyRequest
     key : bytes or None
-        The run's secret, see `facepriv.protection.keys.read_key`. None: a fresh one. Then ``resume`` takes targets that
-        an earlier run without a key drew for answers, because any fresh draw is one. With a key, they must have been
-        drawn with this key.
+        The run's secret, see `facepriv.protection.keys.read_key`. None: a fresh one. Without a key, ``resume`` accepts
+        targets drawn by an earlier run without a key, because any fresh draw is valid. With a key, targets must have
+        been drawn with this key.
     estimators : mapping
-        Attribute -> estimator's name where not the default.
+        Attribute -> name of its estimator, if not the default.
     device : str
     batch_size : int
-        How many faces a method is given at once.
+        Number of faces passed to a method at once.
     on_no_face : {"fail", "skip", "copy"}
     thorough : bool
         See `facepriv.faces.find_faces`.
     keep_metadata, audit : bool
     timeout : float
-        Seconds after which a worker process that has finished no file is killed; in this process nothing is.
+        Seconds after which a worker process that finished no file is killed. It does not apply with 0 workers.
     """
 
     methods: tuple[str, ...]
@@ -63,7 +63,7 @@ class WorkOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(WorkOptions):
-    """A run over many files: what is done to each, to which, and where.
+    """The options of a run over many files: processing, inputs and outputs.
 
     Parameters
     ----------
@@ -72,15 +72,15 @@ class Options(WorkOptions):
     out : str
         See `facepriv.protection.plan.place`.
     workers : int or None
-        Processes; None chooses by the number of files and CPUs, 0 works in this process.
+        Number of processes; None chooses by the number of files and CPUs, 0 uses this process.
     existing : {"fail", "resume", "overwrite"}
         See `facepriv.protection.plan.triage`.
     trust_existing : bool
         With ``resume``, see `facepriv.protection.resume.Answers`.
     engine : str
-        Where the work is done: ``local``, or an engine that a plugin brings.
+        ``local``, or an engine that a plugin provides.
     address : str
-        Of a cluster, for an engine that takes one.
+        Address of a cluster, for an engine that takes one.
     """
 
     inputs: tuple[str, ...]
@@ -94,14 +94,14 @@ class Options(WorkOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSetup(WorkOptions):
-    """What a worker is given: what is done to every file, and what the components are; travels to other processes.
+    """The input of a worker: the options and the component descriptions. It is sent to other processes.
 
     Parameters
     ----------
     registry : Registry
-        Light descriptions; the worker imports the components itself.
+        Component descriptions; the worker imports the components itself.
     key : bytes
-        The run's secret, a fresh one where the user has none.
+        The run's secret; a fresh one if the user gives none.
     """
 
     registry: Registry

@@ -1,6 +1,6 @@
-"""The road of a photo: find faces, crop, estimate labels, choose targets, change the crops, paste them back.
+"""The pipeline of a photo: find faces, crop, estimate labels, choose targets, change the crops, paste them back.
 
-Everything random hangs on the photo's own bytes, so a photo comes out the same alone or among hundreds.
+All randomness depends on the photo's bytes, so the result is the same if a photo is processed alone or with others.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from facepriv.registry import (
 )
 from facepriv.schema import ATTRIBUTES
 
-#: Side of the crops where no method names its own.
+#: Side of the crops if no method sets its own.
 DEFAULT_CROP = 224
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A photo whose faces are found, cropped and labelled, before any method.
+    """A photo with its faces detected, cropped and labelled, before any method runs.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Prepared:
     faces : list of Face
         May be empty.
     batch : FaceBatch
-        Their crops, landmarks where a method needs them, and own classes (-1 where no method needs them).
+        The crops, landmarks if a method needs them, and own classes (-1 if no method needs them).
     source, target : dict of str to (N,) int64
-        What the request came to, for each face.
+        Source and target classes of each face, from the request.
     """
 
     photo: Photo
@@ -74,18 +74,18 @@ class Pipeline:
     methods : sequence of Method
     request : PrivacyRequest
     key : bytes
-        The run's secret: it decides drawn targets and must stand in no output.
+        The run's secret. It seeds drawn targets and must not appear in any output.
     estimators : mapping
         Attribute -> Estimator, for every attribute in `wanted_labels(methods)`.
     batch_size : int
-        How many faces a method is given at once, at most.
+        Maximum number of faces passed to a method at once.
     thorough : bool
-        How faces are searched, see `find_faces`.
+        How to search for faces, see `find_faces`.
 
     Raises
     ------
     UsageError
-        If no method can change a hidden attribute, or one cannot give the target ``neutral`` that is asked for.
+        If no method can change a hidden attribute, or a method does not support a requested target ``neutral``.
     """
 
     methods: Sequence[Method]
@@ -109,11 +109,11 @@ class Pipeline:
         return replace(self, request=request, key=key)
 
     def protect(self, photo: Photo) -> Protected:
-        """Change all faces of one photo; without a face it comes back as it was."""
+        """Change all faces of one photo; a photo without faces is returned unchanged."""
         return self.finish([self.prepare(photo)])[0]
 
     def prepare(self, photo: Photo) -> Prepared:
-        """Find, crop and label the faces of a photo, and choose their targets."""
+        """Detect, crop and label the faces of a photo, and choose their targets."""
         rgb = photo.rgb8()
         faces = find_faces(rgb, dense=self.dense, thorough=self.thorough)
         crops = crop_faces(rgb, faces, self.crop_size)
@@ -125,7 +125,7 @@ class Pipeline:
         return self.aim(Prepared(photo, faces, FaceBatch(crops, landmarks, labels), {}, {}))
 
     def aim(self, item: Prepared) -> Prepared:
-        """Choose the targets of prepared faces by this pipeline's request, so that several requests share the rest."""
+        """Choose the targets of prepared faces by this pipeline's request; several requests can share the rest."""
         rngs = [self._rng(item.photo, n, "targets", self.key) for n in range(len(item.faces))]
         source, target = self.request.resolve(item.batch.labels, rngs)
         return replace(item, source=source, target=target)
@@ -136,9 +136,9 @@ class Pipeline:
         Raises
         ------
         PluginError
-            If a method fails; the text names it. Which photo was to blame is found by calling with one at a time.
+            If a method fails; the text names it. Call with one item at a time to find the photo that caused it.
         WeightsError
-            If a method's weights are missing or damaged: no photo can be done.
+            If a method's weights are missing or damaged: no photo can be processed.
         """
         changed = self._perturb(items)
         results = []
@@ -152,7 +152,7 @@ class Pipeline:
 
     def _labels(self, crops: Images) -> dict[str, NDArray[np.int64]]:
         labels = {name: np.full(len(crops), UNKNOWN, dtype=np.int64) for name in ATTRIBUTES}
-        # Face after face: estimators that share a network run it once for all that is asked of a face in a row.
+        # One face at a time: estimators that share a network run it once for consecutive queries of the same face.
         for n in range(len(crops)):
             for name, estimator in self.estimators.items():
                 labels[name][n : n + 1] = estimator.classes(crops[n : n + 1])
@@ -170,7 +170,7 @@ class Pipeline:
         images = batch.images
         for position, method in enumerate(self.methods):
             purpose = self._purpose(position)
-            # A method is asked only for what it can change; another one of the chain changes the rest.
+            # Each method gets only the changes that it supports; other methods of the chain make the rest.
             wanted = {a: target[a] if a in method.perturber.attributes else source[a] for a in ATTRIBUTES}
             faces = FaceBatch(images, batch.landmarks, batch.labels)
             done = []
@@ -191,7 +191,7 @@ class Pipeline:
         try:
             return method.perturber.perturb(faces, source, target, strength=self.request.strength, rngs=rngs)
         except WeightsError:
-            raise  # no photo can be done
+            raise  # no photo can be processed
         except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
             raise PluginError(f"method '{method.name}': {one_line(error)}") from error
 
@@ -199,8 +199,8 @@ class Pipeline:
         return face_rng(photo.content_hash, face, purpose, self.request.seed, key)
 
     def _purpose(self, position: int) -> str:
-        """Name the noise of one method of the chain: its name, numbered where it stands there again."""
-        # An alias draws as the method that it stands for, so that two settings of one method can be compared.
+        """Return the noise key of one method of the chain: its name, numbered if it occurs more than once."""
+        # An alias uses the draws of its method, so that two settings of one method can be compared.
         names = [m.component or m.name for m in self.methods]
         name, times = names[position], names[:position].count(names[position])
         return f"{name}#{times + 1}" if times else name
@@ -228,7 +228,7 @@ def build_pipeline(
     key : bytes
         The run's secret, see `Pipeline`.
     estimators : mapping, optional
-        Attribute -> name of the estimator that tells a face's own class; by default ``family-a-ATTRIBUTE``.
+        Attribute -> name of the estimator of a face's own class; by default ``family-a-ATTRIBUTE``.
     device : str
         ``cpu``, ``cuda``, ``cuda:1``, ...
     batch_size, thorough
@@ -237,15 +237,15 @@ def build_pipeline(
     Raises
     ------
     UsageError
-        If a name, an attribute or the device is unknown, or a method cannot do what is asked.
+        If a name, an attribute or the device is unknown, or a method does not support the request.
     PluginError
-        If a component cannot be loaded, or an estimator that is needed is not installed.
+        If a component cannot be loaded, or a required estimator is not installed.
     """
     if not methods:
         raise UsageError("no method named; 'facepriv methods' lists them")
     check_device(device)
     chain = [build_method(registry, name, device) for name in methods]
-    # Checked before estimators are loaded: a wrong call should not ask for a package first.
+    # Checked before estimators are loaded, so that a wrong call does not report a missing package first.
     check_changeable({m.name: m.perturber.attributes for m in chain}, request.hidden)
     check_neutral(chain, request.targets)
     chosen = dict(estimators or {})

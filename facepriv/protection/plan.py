@@ -1,4 +1,4 @@
-"""Where each result goes, and which results are to be made: nothing is ever written over unasked."""
+"""Decide where each result goes and which results to make; no file is overwritten unless the user asks for it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, ManifestRow,
 from facepriv.protection.options import Existing
 from facepriv.protection.suffixes import FOREIGN_SUFFIXES
 
-#: Bytes that a file name may have on the usual file systems.
+#: Maximum length of a file name on common file systems, in bytes.
 _LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to make: where from, where to, and its name in the manifest."""
+    """One file to make: its source, its destination and its name in the manifest."""
 
     source: Path
     output: Path
@@ -39,12 +39,11 @@ class Place:
     ----------
     jobs : tuple of Job
     record : Path or None
-        The run folder, or None where none is kept: beside a single file it would be litter unless an audit was asked
-        for, and nothing has to be resumed there.
+        The run folder, or None. A single output file has one only with an audit, since there is nothing to resume.
     staging : Path
-        Parent of the temporary folder in which results are made, on the file system of the outputs.
+        Parent of the temporary folder for results, on the file system of the outputs.
     label : str
-        Part of that folder's name: runs to different places must not share it.
+        Part of that folder's name, different for runs to different places.
     """
 
     jobs: tuple[Job, ...]
@@ -60,16 +59,16 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
     ----------
     found : Discovery
     out : str
-        A folder, or for a single input file an image file. What exists decides; what does not is a file if its
-        suffix is an image's and no slash ends it.
+        A folder, or for a single input file an image file. A path that does not exist is a file if it has the suffix
+        of an image and no trailing slash.
     audit : bool
-        Keep a run folder beside a single file too.
+        Keep a run folder for a single file too.
 
     Raises
     ------
     UsageError
-        If `out` is empty or of a format that is not written, nothing can be written below it, an output would be an
-        input, or two inputs would become one output.
+        If `out` is empty, has an unsupported format or is not writable, if an output would be an input, or if two
+        inputs would become one output.
     """
     path = Path(out)
     _check_out(out, path)
@@ -94,16 +93,16 @@ def place(found: Discovery, out: str, *, audit: bool = False) -> Place:
 
 @dataclass
 class Triage:
-    """Jobs sorted.
+    """Jobs sorted by what remains to do.
 
     Parameters
     ----------
     todo, done : list of Job
-        To be made, and made already.
+        Jobs to do, and jobs already done.
     again : list of Job
-        Those of `todo` whose output is there and answers another request, or another input.
+        Those of `todo` whose existing output answers another request or another input.
     refused : list of (Job, str)
-        What cannot be made, and why.
+        Jobs that cannot be done, with the reason.
     """
 
     todo: list[Job] = field(default_factory=list)
@@ -131,22 +130,22 @@ class Triage:
 def triage(
     jobs: Sequence[Job], existing: Existing, run: Run, chain: str, answers: Callable[[Job, ManifestRow], bool]
 ) -> Triage:
-    """Sort jobs by what is there already.
+    """Sort jobs by the state of their outputs.
 
     Parameters
     ----------
     jobs : sequence of Job
     existing : {"fail", "resume", "overwrite"}
-        What an output that is there already means. ``resume`` takes it for done only if its manifest row says that
-        facepriv made exactly these bytes with the same chain of methods, and it answers the request of this run.
-        What answers another request is made again; what facepriv did not make is refused: an unprotected photo that was
-        copied into the output folder must not pass for a protected one.
+        How to treat an existing output. ``resume`` counts it as done only if, by its manifest row, facepriv made
+        exactly these bytes with the same chain of methods, and if it answers the request of this run. Outputs for
+        another request are made again. Files that facepriv did not make are refused: an unprotected photo copied into
+        the output folder must not pass for a protected one.
     run : Run
         The record so far.
     chain : str
-        The chain of methods, as rows name it.
+        The chain of methods, as written in rows.
     answers : callable
-        Tells whether the output of a job, whose last row it is given, answers the request; see
+        Takes a job and its last row; returns whether the output answers the request. See
         `facepriv.protection.resume.Answers`.
     """
     sorted_jobs = Triage()
@@ -170,20 +169,20 @@ def triage(
 
 
 def _recorded(job: Job, rows: list[ManifestRow], chain: str) -> tuple[ManifestRow | None, str | None]:
-    """Return the row of an output that is whole and of this chain, or why it must not be touched."""
+    """Return the row of an output that is intact and from this chain, or the reason why it must not be replaced."""
     digest = file_sha256(job.output)
     if digest not in [row.sha256 for row in rows]:
         return None, "is there, but no manifest row says that facepriv made it so; remove it or give --overwrite"
     last = rows[-1]
     if last.sha256 != digest:
-        return None, None  # ours, and a later attempt to replace it was cut short: make it again
+        return None, None  # made by facepriv, but a later attempt to replace it was interrupted: make it again
     if last.method != chain:
         return None, f"was made with {last.method}, not {chain}; choose another folder or give --overwrite"
     return (None if last.status == "partial" else last), None
 
 
 def check_writable(where: Place) -> None:
-    """Raise `PermissionError` where the rights of the folder that is there do not let a run write."""
+    """Raise `PermissionError` if the permissions of the existing folder do not allow writing."""
     folder = next(parent for parent in (where.staging.absolute() / "x").parents if parent.is_dir())
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(where.staging))
@@ -198,7 +197,7 @@ def _blocked(output: Path) -> str | None:
 
 
 def _file_above(path: Path) -> Path | None:
-    """Return the nearest parent of `path` that exists, if it is no folder."""
+    """Return the nearest existing parent of `path` if it is not a folder."""
     for parent in path.absolute().parents:
         if parent.is_dir():
             return None
@@ -220,7 +219,7 @@ def _check_out(out: str, path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Return the run folder of a single output file; raises `UsageError` where its name is too long."""
+    """Return the run folder of a single output file; raises `UsageError` if its name is too long."""
     name = path.name + BESIDE_SUFFIX
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise UsageError(f"{path}: its name is too long for an audit beside it; name a folder, or a shorter file")
@@ -228,17 +227,17 @@ def _beside(path: Path) -> Path:
 
 
 def _label(name: str) -> str:
-    """Return a short text for a file name: the name itself, with more around it, may be too long for a file."""
+    """Return a short text for use in a file name; the full name with prefix and suffix could be too long."""
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
 
 
 def _folded(name: str) -> str:
-    """Return what a disk that ignores case and Unicode normalisation makes of a name."""
+    """Return a name as compared by a file system that ignores case and Unicode normalisation."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _check_distinct(files: Sequence[Found]) -> None:
-    """Raise `UsageError` where two outputs would be one file here, or on a disk that they are passed on to."""
+    """Raise `UsageError` if two outputs would be the same file on this or another file system."""
     seen: dict[str, Found] = {}
     for file in files:
         other = seen.setdefault(_folded(str(file.name)), file)
@@ -258,6 +257,6 @@ def _check_inputs_safe(jobs: Sequence[Job]) -> None:
     for job in jobs:
         output = job.output.resolve()
         for source in inputs.get(_folded(str(output)), []):
-            # On a disk that ignores case, one file has several paths.
+            # On a file system that ignores case, one file has several paths.
             if source.resolve() == output or (output.exists() and output.samefile(source)):
                 raise UsageError(f"{job.output}: is an input and would be written over; choose another output folder")

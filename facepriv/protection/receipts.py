@@ -1,12 +1,12 @@
-"""Receipts: which request an output answers, kept in the user's state directory and not in the output folder.
+"""Receipts record which request an output answers, in the user's state directory and not in the output folder.
 
-The public record of a run must not tell what was hidden, so it cannot tell whether an output answers the request of a
-resumed run. A receipt can: a keyed digest (HMAC-SHA256) of the request, the contents of the input and of the output.
+The public record of a run must not reveal what was hidden, so it cannot show whether an output answers the request of a
+resumed run. A receipt can: it is a keyed digest (HMAC-SHA256) of the request and the contents of input and output.
 Each output folder has one file, named by a hash of its path. Its first line holds the secret key of its receipts, the
-others hold one receipt each. Receipts name no photo and no request; nobody can compute one without the secret.
+others hold one receipt each. Receipts contain no names of photos or requests, and require the secret to compute.
 
-A receipt is written *before* the output gets its name, so a finished output always has one, wherever a run is killed.
-A lost receipt costs time only: a resumed run makes that output again. Files that no run has written to for a year go.
+A receipt is written *before* the output gets its name. A finished output therefore always has one, even if the run is
+killed. A lost receipt only costs time: a resumed run makes that output again. Files not written for a year are removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from facepriv.errors import one_line
 _HEAD = b"facepriv-receipts 1 "
 _SECRET_BYTES = 32
 _WHOLE_HEAD = re.compile(re.escape(_HEAD) + rb"([0-9a-f]{%d})" % (2 * _SECRET_BYTES))
-#: Characters of a receipt: 128 bits, as hex.
+#: Length of a receipt in characters: 128 bits, as hex.
 _LENGTH = 32
 #: Days for which the receipts of an output folder are kept after the last run into it.
 _KEPT_DAYS = 365
@@ -39,20 +39,20 @@ _KEPT_DAYS = 365
 
 @dataclass(frozen=True)
 class Claim:
-    """What a receipt vouches for: this output answers this request for this input.
+    """The statement that a receipt certifies: this output answers this request for this input.
 
     Parameters
     ----------
     request : str
-        All that decides an output beside the photo, see `facepriv.protection.resume.request_text`.
+        All inputs that determine an output besides the photo, see `facepriv.protection.resume.request_text`.
     name, status : str
-        Of the output in the manifest, see `facepriv.protection.manifest.ManifestRow`.
+        Those of the output's row, see `facepriv.protection.manifest.ManifestRow`.
     source, made : str
         SHA-256 of the input and of the output, hex.
     audit : bool
-        Whether the record says what was hidden.
+        Whether the record contains what was hidden.
     on_no_face : str
-        The option, where the output depends on it; else empty.
+        The option, if the output depends on it; else empty.
     """
 
     request: str
@@ -80,24 +80,24 @@ class Claim:
 
 @dataclass(frozen=True)
 class Receipts:
-    """The receipts of one output folder as read."""
+    """The receipts of one output folder."""
 
     secret: bytes
     known: frozenset[bytes]
 
     def confirm(self, claim: Claim) -> bool:
-        """Tell whether there is a receipt for a claim."""
+        """Return whether there is a receipt for a claim."""
         return claim.receipt(self.secret) in self.known
 
 
 def receipts_path(record: Path) -> Path:
-    """Return the file of the receipts that belong to a run folder."""
+    """Return the path of the receipts of a run folder."""
     name = hashlib.sha256(os.fsencode(record.resolve())).hexdigest()
     return user_state_path("facepriv", appauthor=False) / "receipts" / name
 
 
 def described_place(record: Path) -> str:
-    """Return where the receipts of a run folder are looked for, for messages."""
+    """Return the location of the receipts of a run folder, for messages."""
     try:
         return str(receipts_path(record))
     except (OSError, RuntimeError):
@@ -105,24 +105,24 @@ def described_place(record: Path) -> str:
 
 
 def read_receipts(record: Path | None) -> Receipts | None:
-    """Read the receipts of a run folder; None where this user has none, or where they cannot be read."""
+    """Read the receipts of a run folder; None if this user has none or they cannot be read."""
     if record is None:
         return None
     try:
         head, _, rest = receipts_path(record).read_bytes().partition(b"\n")
-    except (OSError, RuntimeError):  # no home folder, no rights, or no such file: all mean that nothing is known
+    except (OSError, RuntimeError):  # no home folder, no permission or no such file: no receipts are known
         return None
     whole = _WHOLE_HEAD.fullmatch(head)
     return Receipts(bytes.fromhex(whole[1].decode()), frozenset(rest.split())) if whole else None
 
 
 class ReceiptWriter:
-    """Adds receipts of one run folder. A state directory that cannot be written ends no run: `problem` says so.
+    """Adds receipts of one run folder. If the state directory is not writable, the run goes on and `problem` is set.
 
     Parameters
     ----------
     record : Path or None
-        The run folder; None: there is none, and no receipts are kept.
+        The run folder; None: no receipts are kept.
     """
 
     def __init__(self, record: Path | None) -> None:
@@ -139,15 +139,15 @@ class ReceiptWriter:
             os.close(self._descriptor)
 
     def add(self, claim: Claim) -> None:
-        """Write a receipt; afterwards it survives the end of this process."""
+        """Write a receipt; it then survives the end of this process."""
         if self.record is None or self.problem:
             return
         try:
             if self._descriptor is None:
                 self._open(receipts_path(self.record))
             assert self._descriptor is not None
-            # One line in one call: lines of two runs that write at once do not mix. The end of line before it closes
-            # what a full disk left of an earlier one.
+            # One line per call, so that lines of concurrent runs do not mix. The leading line end terminates an earlier
+            # line that a full disk left incomplete.
             os.write(self._descriptor, b"\n" + claim.receipt(self._secret) + b"\n")
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or one_line(error)
@@ -171,7 +171,7 @@ class ReceiptWriter:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder of ours in the user's state directory, that nobody else may enter."""
+    """Make a facepriv folder in the user's state directory, accessible to the user only."""
     ours = folder.parent
     if not ours.is_absolute():
         raise OSError("there is no home folder")
@@ -183,7 +183,7 @@ def _make_private(folder: Path) -> None:
 
 
 def _remove_old(folder: Path) -> None:
-    """Remove the files of output folders into which no run has written for long; most of those folders are gone."""
+    """Remove the receipts of output folders without recent runs; most of those folders no longer exist."""
     oldest = time.time() - _KEPT_DAYS * 86_400
     for file in folder.iterdir():
         with suppress(FileNotFoundError):  # another run was faster
@@ -192,7 +192,7 @@ def _remove_old(folder: Path) -> None:
 
 
 def _start(path: Path) -> bytes | None:
-    """Return the bytes of a file's first line as far as they may be ours; None where there is no file."""
+    """Return the bytes of a file's first line, up to the expected length; None if there is no file."""
     try:
         with path.open("rb") as file:
             return file.read(len(_HEAD) + 2 * _SECRET_BYTES)
@@ -201,9 +201,9 @@ def _start(path: Path) -> bytes | None:
 
 
 def _begin(path: Path, *, replace: bool) -> None:
-    """Make a file with a secret of its own, whole or not at all; of two runs that do so at once, the first one's stays.
+    """Create a file with a new secret atomically; if two runs do so at once, the first one's file stays.
 
-    A damaged file is replaced: its receipts are worth nothing without their secret.
+    A damaged file is replaced: its receipts are useless without their secret.
     """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
@@ -216,7 +216,7 @@ def _begin(path: Path, *, replace: bool) -> None:
 
 
 def _linked(file: Path, name: Path) -> bool:
-    """Give a file a second name unless that is taken; returns False where the file system has no hard links."""
+    """Add a hard link to a file unless the name is taken; returns False if the file system has no hard links."""
     try:
         os.link(file, name)
     except FileExistsError:

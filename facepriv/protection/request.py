@@ -1,4 +1,4 @@
-"""What is to be hidden, and the draws that decide it."""
+"""The privacy request: attributes to hide, targets, and random draws."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ Policy = Literal["flip", "random"]
 POLICIES: tuple[Policy, ...] = ("flip", "random")
 
 
-#: Targets that name no class: the face's own one, another one as `flip` finds it, or none, as far as a method can.
+#: Targets that are not class names: the face's own class, another class as with `flip`, or no class, if supported.
 RELATIVE_TARGETS = ("same", "opposite", "neutral")
 
 
 @dataclass(frozen=True)
 class PrivacyRequest:
-    """What is to be hidden, and how targets are chosen.
+    """The attributes to hide, and how targets are chosen.
 
     Parameters
     ----------
     obfuscate : tuple of str
         Attributes to hide; every other attribute is kept (its target is its own label).
     targets : mapping
-        Attribute -> class name, or one of `RELATIVE_TARGETS`; implies that the attribute is hidden. ``neutral`` is for
-        methods that declare it, see `Perturber.neutral`.
+        Attribute -> class name, or one of `RELATIVE_TARGETS`; implies that the attribute is hidden. ``neutral`` needs
+        a method that declares it, see `Perturber.neutral`.
     policy : {"flip", "random"}
-        ``flip``: another class than the own one, drawn where there are several (the paper's policy). ``random``:
-        a class drawn uniformly, the own one included, so that the answer carries nothing.
+        ``flip``: a class other than the own one, drawn if there are several (the paper's policy). ``random``: a class
+        drawn uniformly, the own one included, so that the result carries no information.
     strength : float
         0 (the photo unchanged) to 1 (the method's full effect).
     seed : int
         The user's seed.
     pairs : mapping
-        Attribute -> {class: class}, fixes what `flip` turns a class into (the evaluation preset's race pairs).
+        Attribute -> {class: class}, the fixed targets of `flip` (the evaluation preset's race pairs).
     """
 
     obfuscate: tuple[str, ...] = ("gender",)
@@ -59,7 +59,7 @@ class PrivacyRequest:
     pairs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given: object = self.obfuscate  # a text is a sequence of texts to a type checker
+        given: object = self.obfuscate  # to a type checker, a str is a sequence of str
         if isinstance(given, str):
             raise UsageError(f"obfuscate: expected a tuple of attributes, got a text; write ('{self.obfuscate}',)")
         for name in (*self.obfuscate, *self.targets):
@@ -84,14 +84,14 @@ class PrivacyRequest:
         return tuple(name for name in ATTRIBUTES if name in self.obfuscate or name in self.targets)
 
     def resolve(self, labels: Labels, rngs: Sequence[np.random.Generator]) -> tuple[ClassIndices, ClassIndices]:
-        """Turn the request into class indices for each face.
+        """Convert the request into class indices for each face.
 
         Parameters
         ----------
         labels : mapping
             Attribute -> (N,) int64, the faces' own classes, -1 unknown.
         rngs : sequence of Generator
-            One a face; they draw targets, so they must not be recomputable by an outsider.
+            One per face. They draw targets, so third parties must not be able to reproduce them.
 
         Returns
         -------
@@ -102,7 +102,7 @@ class PrivacyRequest:
         Raises
         ------
         ContractError
-            If labels and `rngs` differ in number, a label is no class, or a hidden attribute has no labels.
+            If labels and `rngs` differ in number, a label is not a class, or a hidden attribute has no labels.
         """
         source = {name: np.asarray(values, dtype=np.int64) for name, values in labels.items()}
         target = {name: values.copy() for name, values in source.items()}
@@ -112,14 +112,14 @@ class PrivacyRequest:
             if name not in source:
                 raise ContractError(f"no labels for '{name}', which is to be hidden")
         for face, rng in enumerate(rngs):
-            # One draw for every attribute there is, hidden or not, so that one's choice never shifts another's.
+            # One draw per attribute, hidden or not, so that the choice of one does not shift the draws of another.
             draws = dict(zip(ATTRIBUTES, rng.random(len(ATTRIBUTES)), strict=True))
             for name in self.hidden:
                 target[name][face] = self._target(name, int(source[name][face]), float(draws[name]))
         return source, target
 
     def _target(self, name: str, own: int, draw: float) -> int:
-        """Choose the class of one face, which is of class `own`; `draw` is uniform in [0, 1)."""
+        """Choose the target class of one face of class `own`; `draw` is uniform in [0, 1)."""
         spec = attribute(name)
         wanted = self.targets.get(name, "")
         if wanted in spec.classes:
@@ -147,11 +147,11 @@ def face_rng(content: str, face: int, purpose: str, seed: int, key: bytes = b"")
     face : int
         Index of the face in its photo.
     purpose : str
-        The method's name, or what the draw is for.
+        The method's name, or the purpose of the draw.
     seed : int
         The user's seed.
     key : bytes
-        A secret of the run; empty where the draw may be recomputed.
+        A secret of the run; empty if the draw may be reproduced by others.
     """
     message = f"{content}/{face}/{purpose}/{seed}".encode()
     digest = hmac.new(key, message, hashlib.sha256).digest()

@@ -1,4 +1,4 @@
-"""Whether an output that is there answers the request of a resumed run, by its receipt."""
+"""Check by receipts whether existing outputs answer the request of a resumed run."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import attribute
 
-#: What stands for the key of a run that was given none: any fresh draws answer such a request.
+#: Placeholder for the key of a run without one: any fresh draws answer such a request.
 _FRESH = "fresh"
 
 
 def request_text(setup: WorkerSetup, key: bytes | None, description: Mapping[str, Any]) -> str:
-    """Return all that decides an output beside the photo itself, as text. It is secret: it says what is hidden.
+    """Return everything that determines an output besides the photo, as text. It is secret: it contains what is hidden.
 
-    Device, engine, number of workers and batch size are left out. They may move the last bit of a pixel, and change
-    nothing of what was asked for.
+    Device, engine, number of workers and batch size are left out. They may change the last bit of a pixel, but not the
+    request.
 
     Parameters
     ----------
     setup : WorkerSetup
     key : bytes or None
-        The secret that the user gave; None for a fresh one.
+        The secret given by the user; None for a fresh one.
     description : mapping
-        Of the pipeline, see `facepriv.protection.engine.Engine.start`.
+        That of the pipeline, see `facepriv.protection.engine.Engine.start`.
     """
     request, known = setup.request, setup.registry
     methods = [
@@ -68,16 +68,16 @@ def request_text(setup: WorkerSetup, key: bytes | None, description: Mapping[str
 def claim(
     request: str, name: str, status: str, *, source: str, made: str, audit: bool, shard: bool, on_no_face: OnNoFace
 ) -> Claim:
-    """Return what a receipt vouches for; see `Claim` for the parameters.
+    """Return the claim of a receipt; see `Claim` for the parameters.
 
-    `on_no_face` decides what a shard holds, and whether a photo without a face may stand there unprotected. To a photo
-    with faces it means nothing.
+    `on_no_face` determines the contents of a shard, and whether it may contain unprotected photos without a face. It
+    has no effect on a photo with faces.
     """
     return Claim(request, name, status, source, made, audit, on_no_face if shard or status == "copied" else "")
 
 
 class Answers:
-    """Tells whether an output answers the request of this run.
+    """Checks whether an output answers the request of this run.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ class Answers:
     record : Path or None
         The run folder.
     trust : bool
-        Where this user has no receipts at all for the run folder: take outputs for answers whose status fits.
+        If this user has no receipts for the run folder, accept outputs whose status fits.
     describe : callable
-        Returns the description of the pipeline. It is called only where an output is there.
+        Returns the description of the pipeline. It is called only if an output exists.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Answers:
         self.record = record
         self.trust = trust
         self.describe = describe
-        #: What the user vouches for: it is to be given receipts.
+        #: Claims accepted because the user trusts them; they get receipts.
         self.trusted: list[Claim] = []
 
     @cached_property
@@ -117,12 +117,12 @@ class Answers:
         return request_text(self.setup, self.key, self.describe())
 
     def __call__(self, job: Job, row: ManifestRow) -> bool:
-        """Tell whether the output of a job, whose last row is given, answers.
+        """Return whether the output of a job answers the request, given its last row.
 
         Raises
         ------
         UsageError
-            If this user has no receipts for the run folder, and is not to trust it.
+            If this user has no receipts for the run folder, and `trust` is false.
         """
         assert self.record is not None
         if self._receipts is None and not self.trust:
@@ -134,7 +134,7 @@ class Answers:
         try:
             source = file_sha256(job.source)
         except OSError:
-            return False  # the run says what is wrong with it
+            return False  # the run reports the error
         claims = [self._claim(job, row, source, audit) for audit in {True, self.setup.audit}]
         if self._receipts is not None:
             return any(self._receipts.confirm(claim) for claim in claims)
@@ -157,25 +157,25 @@ class Answers:
 
 
 def _built(registry: Registry, kind: Kind, name: str) -> tuple[str, str, dict[str, tuple[str, str]]]:
-    """Return the target of a component, the version of its package, and its options, files among them by content."""
+    """Return the target of a component, the version of its package, and its options (files by their contents)."""
     descriptor = registry.find(kind, name)
     options = {key: (repr(value), _content(value)) for key, value in descriptor.options.items()}
     return descriptor.target, registry.owner(descriptor).version, options
 
 
 def _content(value: object) -> str:
-    """Return the hashes of the files that an option names, if it names any."""
+    """Return the hashes of the files that an option names, if any."""
     if isinstance(value, tuple):
         return " ".join(_content(part) for part in value)
     if not isinstance(value, str | Path):
         return ""
     try:
         return file_sha256(Path(value)) if Path(value).is_file() else ""
-    except OSError:  # a text that is no file name, or a file that the method will fail to read as well
+    except OSError:  # not a file name, or a file that the method cannot read either
         return ""
 
 
 def _draws(request: PrivacyRequest) -> bool:
-    """Tell whether a secret decides any target. Even `flip` of two classes draws for a face of unknown class."""
+    """Return whether any target depends on the secret. Even `flip` of two classes draws for a face of unknown class."""
     settled = {name: (*attribute(name).classes, "same", "neutral") for name in request.hidden}
     return any(request.targets.get(name) not in known for name, known in settled.items())

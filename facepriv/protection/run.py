@@ -1,4 +1,4 @@
-"""The run over many files: which to do, doing them on an engine, and committing each result with its manifest row."""
+"""The run over many files: plan the jobs, run them on an engine, and commit each result with its manifest row."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from facepriv.protection.worker import Outcome
 from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
 
-# What a shard counts as: how many photos it holds is known when it is opened.
+# Number of files that a shard counts as; its number of photos is known only when it is opened.
 _FILES_A_SHARD = 1000
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run would do; nothing is written yet.
+    """The plan of a run; nothing is written yet.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class RunPlan:
         The record so far.
     work : Triage
     trusted : tuple of Claim
-        What the user vouches for with ``trust_existing``.
+        Claims accepted because of ``trust_existing``.
     warnings : tuple of str
     """
 
@@ -65,9 +65,9 @@ class Summary:
     Parameters
     ----------
     done, faces : int
-        Photos that were protected, and the faces in them that were changed.
+        Number of protected photos, and of changed faces in them.
     unchanged, unchanged_faces : int
-        Photos whose faces all came out as they went in; and all such faces, those in protected photos too.
+        Number of photos with no changed face, and of all unchanged faces, including those in protected photos.
     no_face, copied, already, ignored : int
     errors, warnings : list of str
     """
@@ -85,7 +85,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 if everything was done, 1 if anything failed. A photo that came out unchanged did not fail."""
+        """0 if everything was done, 1 if anything failed. An unchanged photo is not a failure."""
         return 1 if self.errors else 0
 
     def count(self, outcome: Outcome) -> None:
@@ -102,15 +102,15 @@ class Summary:
 
 
 def make_plan(options: Options, registry: Registry | None = None) -> RunPlan:
-    """Find the files and sort out what is to be done.
+    """Find the files and determine the jobs.
 
-    Methods are loaded only where outputs of an earlier run are to be resumed.
+    Methods are loaded only to resume an earlier run with existing outputs.
 
     Raises
     ------
     UsageError
-        If the call is wrong: unknown names, colliding outputs, nothing found, or outputs of an earlier run of which
-        this user has no receipts.
+        If the call is wrong: unknown names, colliding outputs, no files, or outputs of an earlier run without receipts
+        of this user.
     """
     registry = installed() if registry is None else registry
     if not options.methods:
@@ -144,12 +144,12 @@ def make_plan(options: Options, registry: Registry | None = None) -> RunPlan:
 
 
 def check_plan(plan: RunPlan) -> None:
-    """Raise what `run_plan` would raise before it writes anything; nothing is written, but methods are loaded.
+    """Raise the errors that `run_plan` would raise before writing; nothing is written, but methods are loaded.
 
     Raises
     ------
     FaceprivError, OSError
-        If the methods cannot be built, another run is writing there, or the place cannot be written.
+        If the methods cannot be built, another run is writing there, or the folder is not writable.
     """
     if not plan.work.todo:
         return
@@ -161,13 +161,13 @@ def check_plan(plan: RunPlan) -> None:
 
 
 def run_plan(plan: RunPlan, report: Callable[[Job, Outcome], None] | None = None) -> Summary:
-    """Do what is to be done.
+    """Run all jobs of a plan.
 
     Parameters
     ----------
     plan : RunPlan
     report : callable, optional
-        Told of every file as it is done, in the order in which they finish.
+        Called for every file when it is done, in order of completion.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def _work(
                     if report:
                         report(job, final)
             finally:
-                engine.close()  # before the staging folder goes: nobody may write there any more
+                engine.close()  # before the staging folder is removed: no worker may write there any more
 
 
 def _claim(options: Options, request: str, job: Job, outcome: Outcome) -> Claim:
@@ -241,7 +241,7 @@ def _claim(options: Options, request: str, job: Job, outcome: Outcome) -> Claim:
 
 
 def _unchanged(summary: Summary, request: PrivacyRequest) -> str:
-    """Return the warning about faces that came out as they went in, with the reason where the request is one."""
+    """Return the warning about unchanged faces, with the reason if the request explains it."""
     why = ""
     if request.strength == 0:
         why = ": a strength of 0 changes nothing"
@@ -256,19 +256,19 @@ def _and_more(jobs: list[Job]) -> str:
 
 
 def _describe(options: Options, registry: Registry) -> dict[str, Any]:
-    """Return the description of the pipeline, as an engine's workers give it; only this machine is asked."""
+    """Return the description of the pipeline as an engine's workers give it, computed on this machine."""
     with _engine(_on_this_machine(options), registry, 1) as engine:
         return engine.start()
 
 
 def _on_this_machine(options: Options) -> Options:
-    """Return what a cluster is asked for as this machine can do it, which need not have the cluster's devices."""
+    """Return a cluster's options adapted to this machine, which may not have the cluster's devices."""
     return options if options.engine == "local" else replace(options, engine="local", address="", device="cpu")
 
 
 def _engine(options: Options, registry: Registry, files: int) -> Engine:
     setup = WorkerSetup.of(options, registry)
-    # Engines carry runs out, whatever registry the methods are of.
+    # Engines always come from the installed registry, whatever registry the methods are from.
     engine: Engine = installed().create(
         "engine", options.engine, setup=setup, files=files, workers=options.workers, address=options.address
     )

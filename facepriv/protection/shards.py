@@ -1,9 +1,9 @@
-"""Tar shards: collections too large for one folder, laid out as WebDataset lays them out.
+"""Tar shards: collections too large for one folder, in the layout of WebDataset.
 
-A shard is a unit of work. Its photos are read where they lie in the tar, never extracted under their own names; the
-protected ones are staged one by one and packed, under the same names and in the same order, into one new tar, which
-gets its name only when it is whole and recorded. Members that are no photos (labels, captions) stay behind: they may
-say what the photos now hide. A photo that cannot be read is an error, as it is in a folder.
+A shard is one task. Its photos are read in place from the tar and never extracted under their own names. The protected
+photos are staged one by one and packed into one new tar, with the same names and order. The tar gets its name only
+when it is complete and recorded. Members that are not photos (labels, captions) are dropped, as they may reveal what
+the photos now hide. A photo that cannot be read is an error, as in a folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Run = Callable[[Sequence[FileTask]], Iterator[Outcome]]
 
 @dataclass(frozen=True)
 class Member:
-    """One photo of a shard: its name there, where its bytes lie, and why it cannot be taken, if so."""
+    """One photo of a shard: its name, the position of its bytes, and the reason if it is refused."""
 
     name: str
     span: Span
@@ -36,7 +36,7 @@ class Member:
 
 
 def with_shards(run: Run, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
-    """Run tasks of which some are whole shards, with a `run` that knows photos only; yields one outcome a task."""
+    """Run tasks that may be whole shards, with a `run` that handles photos only; yields one outcome per task."""
     photos = [task for task in tasks if not is_shard(task.source)]
     if photos:
         yield from run(photos)
@@ -46,12 +46,12 @@ def with_shards(run: Run, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
 
 
 def members_of(shard: Path) -> list[Member]:
-    """List what may be a photo in a shard, in its order; folders, hidden files and other kinds are passed over.
+    """List the possible photos of a shard, in its order; folders, hidden files and other kinds are skipped.
 
     Raises
     ------
     ImageError
-        If the file is no tar, is cut short or leads in a circle, or holds no photo.
+        If the file is not a tar, is truncated or cyclic, or contains no photo.
     """
     members: list[Member] = []
     names: set[str] = set()
@@ -69,7 +69,7 @@ def members_of(shard: Path) -> list[Member]:
 
 
 def _walk(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """Yield a tar's members; raises `tarfile.ReadError` where `tarfile` itself would stop early or go in a circle."""
+    """Yield a tar's members; raises `tarfile.ReadError` where `tarfile` itself would stop early or loop forever."""
     with tarfile.open(fileobj=file, mode="r:") as tar:
         last = -1
         while (info := tar.next()) is not None:
@@ -117,7 +117,7 @@ def _protect(run: Run, task: FileTask) -> Outcome:
     """Make one protected shard at ``task.staged``."""
     folder = task.staged.with_name(task.staged.name + ".d")
     try:
-        source = file_sha256(task.source)  # first: whatever changes in it later, a resumed run sees
+        source = file_sha256(task.source)  # first, so that a resumed run detects later changes of the file
         members = members_of(task.source)
         folder.mkdir()
         try:
@@ -146,7 +146,7 @@ def _photos(run: Run, task: FileTask, members: Sequence[Member], folder: Path) -
 
 
 def _outcome(task: FileTask, members: Sequence[Member], made: dict[int, Outcome], folder: Path) -> Outcome:
-    """Pack what was made, and say what became of the whole shard."""
+    """Pack the results, and return the outcome of the whole shard."""
     parts = tuple((member.name, replace(made[n], number=n)) for n, member in enumerate(members))
     failed = sum(outcome.status == "failed" for _, outcome in parts)
     if failed == len(parts):
@@ -162,7 +162,7 @@ def _outcome(task: FileTask, members: Sequence[Member], made: dict[int, Outcome]
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
-    """Add a file with nothing of its own but name and bytes: no owner, no time."""
+    """Add a file with its name and bytes only: no owner, no time."""
     info = tarfile.TarInfo(name)
     info.size = path.stat().st_size
     with path.open("rb") as file:

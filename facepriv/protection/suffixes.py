@@ -1,6 +1,6 @@
-"""Which files may hold photos that facepriv does not read: each is named where it is met, none is left out silently.
+"""Files that may hold photos in formats that facepriv does not read; each is reported, none is skipped silently.
 
-Videos, documents and icons are no photos. They count as ignored files.
+Videos, documents and icons are not photos. They count as ignored files.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ _RAW = """
 _ARCHIVES = ".7z .rar .tar .taz .tbz .tbz2 .tgz .tlz .txz .tzst .zip"
 _COMPRESSED = ".br .bz2 .gz .lz .lz4 .lzma .xz .z .zst"
 
-#: Photos of kinds that facepriv does not read.
+#: Suffixes of photo formats that facepriv does not read.
 FOREIGN_SUFFIXES = frozenset(f"{_IMAGES} {_EDITORS} {_RAW}".split())
-#: Archives, which are not looked into.
+#: Suffixes of archives, which are not opened.
 ARCHIVE_SUFFIXES = frozenset(_ARCHIVES.split())
-#: Single compressed files; the suffix before tells what it is.
+#: Suffixes of single compressed files; the suffix before gives the format.
 COMPRESSED_SUFFIXES = frozenset(_COMPRESSED.split())
 
 
 def unread(name: PurePath, kinds: Collection[str], *, named: bool = False) -> str:
-    """Return why a file that may hold photos is not read, and how to go on; nothing for any other file.
+    """Return why a file that may hold photos is not read, and how to proceed; an empty text for any other file.
 
     Parameters
     ----------
     name : PurePath
-        A path, or a member's name in a shard. Its suffix is none of `kinds`.
+        A path, or a member's name in a shard. Its suffix is not in `kinds`.
     kinds : collection of str
-        Suffixes of the files that are read, in small letters with their dot.
+        Suffixes of the files that are read, in lower case with their dot.
     named : bool
-        The user named this very file, so that it is meant whatever its suffix.
+        Whether the user named this file directly; then it counts whatever its suffix.
     """
     suffix = name.suffix.lower()
     compressed = suffix in COMPRESSED_SUFFIXES

@@ -1,4 +1,4 @@
-"""What every engine does with a handful of files: read, protect, write each to its staging place."""
+"""The work that every engine does on a chunk of files: read, protect, and write each to its staging path."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from facepriv.protection.options import WorkerSetup
 from facepriv.protection.pipeline import Pipeline, Prepared, Protected, build_pipeline
 from facepriv.schema import ATTRIBUTES
 
-# Photos wait in memory until a batch of faces is full; this bounds what waits, in values (three a colour pixel).
+# Photos are held in memory until a batch of faces is full; this limits them, in values (three per colour pixel).
 _HELD_VALUES = 100_000_000
 
 
-#: Where a photo's bytes lie in a file: offset and length.
+#: Position of a photo's bytes in a file: offset and length.
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class FileTask:
-    """One file to make at `staged`, whose suffix tells the format.
+    """One file to make at `staged`, whose suffix gives the format.
 
     Parameters
     ----------
     number : int
     source, staged : Path
     member : str
-        Its name within `source` where that is a shard, see `facepriv.protection.shards`.
+        Its name within `source` if that is a shard, see `facepriv.protection.shards`.
     span : tuple of int, optional
-        Its place there; None: the whole file.
+        Its position there; None: the whole file.
     """
 
     number: int
@@ -49,7 +49,7 @@ class FileTask:
 
     @property
     def label(self) -> str:
-        """What errors call it."""
+        """Its name in error messages."""
         return f"{self.source}: {self.member}" if self.member else str(self.source)
 
     def read(self) -> Photo:
@@ -59,7 +59,7 @@ class FileTask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task; where there is a `sha256` the staged file is whole, synced and hashed.
+    """The result of a task; if `sha256` is set, the staged file is complete, synced and hashed.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ class Outcome:
     sha256, error : str
     audit : dict or None
     source : str
-        SHA-256 of the input that the output was made from; empty where there is no output. It is private.
+        SHA-256 of the input that the output was made from; empty if there is no output. It is private.
     unchanged : int
-        Of the faces treated, how many came out as they went in. It is private: a drawn class may leave a face as it is.
+        Number of treated faces that did not change. It is private: a drawn class may leave a face unchanged.
     parts : tuple of (str, Outcome)
-        Of a shard: its photos' names and outcomes, in their order.
+        For a shard: the names and outcomes of its photos, in order.
     """
 
     number: int
@@ -96,12 +96,12 @@ class Outcome:
 
     @property
     def errors(self) -> list[str]:
-        """A line for each photo that failed, and for itself."""
+        """One line for each failed photo, and for the task itself."""
         return [one.error for one in (self, *(part for _, part in self.parts)) if one.error]
 
 
 class ChunkWorker:
-    """Works on files with one pipeline. Building it raises what `build_pipeline` raises."""
+    """Processes files with one pipeline. Building it raises what `build_pipeline` raises."""
 
     def __init__(self, setup: WorkerSetup) -> None:
         self.setup = setup
@@ -116,15 +116,15 @@ class ChunkWorker:
             batch_size=setup.batch_size,
             thorough=setup.thorough,
         )
-        use_one_thread()  # again: a plugin may have brought torch in
+        use_one_thread()  # again: a plugin may have imported torch
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``run.json`` holds of the components: which they are, device, torch's version.
+        """Return the entries of ``run.json`` about components, device and torch's version.
 
         Raises
         ------
         FaceprivError
-            What a component raises when it is asked what it is; `PluginError` for any other error.
+            As raised by a component's ``info``; any other error becomes a `PluginError`.
         """
         estimators = self.pipeline.estimators
         try:
@@ -141,12 +141,12 @@ class ChunkWorker:
             raise PluginError(one_line(error)) from error
 
     def process(self, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
-        """Work on `tasks`, faces of several photos together; yields one outcome a task, in any order.
+        """Process `tasks`, with faces of several photos in a batch; yields one outcome per task, in any order.
 
         Raises
         ------
         WeightsError
-            If weights are missing or damaged: then no file can be done.
+            If weights are missing or damaged: no file can be processed.
         """
         held: list[tuple[FileTask, Prepared]] = []
         for task in tasks:
@@ -154,7 +154,7 @@ class ChunkWorker:
                 prepared = self.pipeline.prepare(task.read())
             except WeightsError:
                 raise
-            except Exception as error:  # whatever one file provokes, the others go on
+            except Exception as error:  # an error in one file does not stop the others
                 yield _failed(task, error)
                 continue
             if not prepared.faces:
@@ -176,12 +176,12 @@ class ChunkWorker:
         return Outcome(task.number, "failed", error=text)
 
     def _finish(self, held: Sequence[tuple[FileTask, Prepared]]) -> Iterator[Outcome]:
-        """Protect and write what was prepared; where the batch fails, one by one, so that only the culprit does."""
+        """Protect and write prepared photos; if the batch fails, one by one, so that only the faulty photo fails."""
         try:
             results = self.pipeline.finish([prepared for _, prepared in held])
         except WeightsError:
             raise
-        except Exception as error:  # whatever one file provokes, the others go on
+        except Exception as error:  # an error in one file does not stop the others
             if len(held) == 1:
                 yield _failed(held[0][0], error)
                 return
@@ -195,11 +195,11 @@ class ChunkWorker:
 
     def _write(self, task: FileTask, photo: Photo, status: Status, faces: int) -> Outcome:
         try:
-            if not task.staged.parent.is_dir():  # the parent was killed, and the next run has tidied up
+            if not task.staged.parent.is_dir():  # the parent was killed, and the next run removed the folder
                 raise ImageError(f"{task.label}: the staging folder has gone")
             write_image(photo, task.staged, keep_metadata=self.setup.keep_metadata)
             return Outcome(task.number, status, faces, file_sha256(task.staged), source=photo.content_hash)
-        except Exception as error:  # a full disk, a format that cannot hold this photo: this file only
+        except Exception as error:  # a full disk or an unsuitable format: only this file fails
             return _failed(task, error)
 
     def _audit(self, task: FileTask, result: Protected) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class ChunkWorker:
 
 
 def _unchanged(result: Protected) -> int:
-    """Return how many faces of a photo came out as they went in."""
+    """Return how many faces of a photo did not change."""
     before = result.prepared
     if np.array_equal(before.photo.pixels, result.photo.pixels):
         return len(before.faces)
@@ -224,7 +224,7 @@ def _unchanged(result: Protected) -> int:
 
 
 def _settings(setup: WorkerSetup) -> dict[str, dict[str, str]]:
-    """Return method -> its options as texts, of the methods that have any."""
+    """Return method -> its options as texts, for the methods that have any."""
     options = {name: setup.registry.find("method", name).options for name in setup.methods}
     return {name: {key: str(value) for key, value in own.items()} for name, own in options.items() if own}
 

@@ -1,6 +1,6 @@
 """Conformance checks for plugins, with pytest or without.
 
-With pytest, the test file of a method is five lines, and each check is a test of its own::
+With pytest, the test file of a method has five lines, and each check is a separate test::
 
     import pytest
     from facepriv.testing import checks
@@ -9,15 +9,15 @@ With pytest, the test file of a method is five lines, and each check is a test o
     def test_conforms(check):
         check()
 
-Without it, ``run_checks("pixelate")`` returns one `Result` a check. Both take the name of an installed component, a
-class, a factory, or an instance; a check that does not apply (weights, of a method without any) says so. Where one
-fault makes many checks fail, ``causes(results)`` gives each cause once, with the checks that only repeat it.
+Without it, ``run_checks("pixelate")`` returns one `Result` per check. Both take the name of an installed component, a
+class, a factory, or an instance. Checks that do not apply (weights, for a method without any) are marked as such. If
+one fault makes many checks fail, ``causes(results)`` returns each cause once, with the checks that fail for it.
 
-A method with weights follows one small protocol, which ``weights_round_trip`` checks:
+A method with weights follows a small protocol, checked by ``weights_round_trip``:
 
-- its constructor takes ``weights``, a path or None for the packaged file, and reads nothing;
+- its constructor takes ``weights``, a path or None for the packaged file, and opens no file;
 - ``weights_path()`` returns the path of the file in use (for example `facepriv.weights.packaged_weights`);
-- ``info()["weights"]`` is the SHA-256 of that file (`facepriv.weights.stored_sha256` knows it without reading);
+- ``info()["weights"]`` is the SHA-256 of that file (`facepriv.weights.stored_sha256` gets it from the hash file);
 - it reads the file with `facepriv.weights.load_weights`, on first use.
 """
 

@@ -1,4 +1,4 @@
-"""Why checks fail: which failures have one cause, and where a plugin's code raised."""
+"""Causes of failed checks: groups failures by cause, and finds where a plugin's code raised."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _STANDARD = sysconfig.get_paths()["stdlib"]
 
 @dataclass
 class Cause:
-    """The failure that explains, and the names of the checks that fail for the same reason."""
+    """The root failure, and the names of the checks that fail for the same reason."""
 
     result: Result
     repeats: list[str] = field(default_factory=list)
 
 
 def causes(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of all failures in `results`, those that explain most first.
+    """Return the causes of all failures in `results`, those that explain the most failures first.
 
-    Failures have one cause where the same error was raised in the same place, where a `Finding` names a failed check
-    that it follows, and where the kit itself stumbles over a component that has failed a check of its form.
+    Failures share a cause if the same error was raised in the same place, if a `Finding` names a failed check that it
+    follows, or if the kit itself fails on a component that has failed a check of its form.
     """
     found: list[Cause] = []
     by_name: dict[str, Cause] = {}
@@ -54,7 +54,7 @@ def causes(results: Sequence[Result]) -> list[Cause]:
 
 
 def described(error: BaseException) -> str:
-    """Return an error in one line; where it is not one of ours, with the place in the plugin's code."""
+    """Return an error as one line; errors not from facepriv include the location in the plugin's code."""
     origin = _origin(error)
     text = one_line(error)
     if isinstance(origin, FaceprivError):
@@ -67,17 +67,17 @@ def described(error: BaseException) -> str:
 
 
 def _place(error: BaseException | None) -> Hashable:
-    """Return what is equal for errors of one cause; None for an error that the kit itself made by mistake."""
+    """Return a key that is equal for errors with the same cause; None for an error inside the kit itself."""
     if error is None:
         return object()
     origin = _origin(error)
     path = [step for step in _path(origin) if not step[0].startswith(_KIT)]
     if hasattr(error, "follows") and not path:
-        return id(error)  # a finding stands for itself, or says what it follows
+        return id(error)  # a finding has its own cause, unless it names the check it follows
     if not path:
         return None
     if path[-1][0].startswith(_CORE):
-        return type(origin), path[-1]  # one line of the core refuses one thing, however it was reached
+        return type(origin), path[-1]  # each line of the core that raises stands for one cause, whatever the call path
     return type(origin), tuple(step for step in path if not step[0].startswith(_CORE))
 
 
@@ -88,5 +88,5 @@ def _origin(error: BaseException) -> BaseException:
 
 
 def _path(error: BaseException) -> list[tuple[str, int]]:
-    """Return file and line of every call between the check and the error, the check's first."""
+    """Return file and line of every call between the check and the error, starting with the check."""
     return [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]

@@ -1,4 +1,4 @@
-"""What a check is, and how the checks of one component are put together and run."""
+"""The classes for checks and their results."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from facepriv.errors import cleaned
 from facepriv.testing.causes import described
 
-#: Builds the component under test afresh; takes its constructor's options.
+#: Builds a new instance of the component under test; takes its constructor's options.
 Make = Callable[..., Any]
 
 
 class NotApplicable(unittest.SkipTest):
-    """Raised by a check that has nothing to check in this component; pytest shows it as skipped."""
+    """Raised by a check that does not apply to this component; pytest shows it as skipped."""
 
 
 class Advice(Exception):
-    """Raised by a check that finds what is no error, and probably not meant."""
+    """Raised by a check for something that is not an error but probably unintended."""
 
 
 class ConformanceWarning(UserWarning):
-    """What a called check warns with, where its `result` is marked as `warned`."""
+    """The warning of a called check, in cases where its `result` has `warned` set."""
 
 
 class Finding(AssertionError):
@@ -34,7 +34,7 @@ class Finding(AssertionError):
     ----------
     message : str
     follows : str
-        Name of another check: where that one fails too, this finding only repeats it.
+        Name of another check; if that check fails too, this finding has the same cause.
     """
 
     def __init__(self, message: str, follows: str = "") -> None:
@@ -51,13 +51,13 @@ class Result:
     name : str
     passed : bool
     detail : str
-        What failed, what the warning is, or why the check does not apply.
+        The failure, the warning, or the reason why the check does not apply.
     warned : bool
         Whether it passed with a warning.
     error : BaseException or None
-        What was raised where it failed.
+        The exception raised, if it failed.
     rank : int
-        Place in the order in which failures are to be read: those that explain others come first.
+        Position in the order for reading failures; those that explain others come first.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Check:
-    """One check of one component: call it (it raises where the component does not conform), or take its `result`."""
+    """One check of one component: call it (it raises if the component does not conform), or get its `result`."""
 
     name: str
     run: Callable[[], None]
@@ -95,7 +95,7 @@ class Check:
             return Result(self.name, True, str(advice), warned=True, rank=self.rank)
         except Finding as finding:
             return Result(self.name, False, cleaned(str(finding)), error=finding, rank=self.rank)
-        except (Exception, SystemExit) as error:  # a broken plugin may raise anything, and that is the finding
+        except (Exception, SystemExit) as error:  # a broken plugin may raise anything; that is the finding
             return Result(self.name, False, described(error), error=error, rank=self.rank)
         return Result(self.name, True, rank=self.rank)
 

@@ -1,4 +1,4 @@
-"""Does the way in which a method's result is pasted suit what the method does to a face?"""
+"""Checks that a method's paste mode suits its changes to a face."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from facepriv.testing.core import Advice, Make, NotApplicable
 from facepriv.testing.faces import specimens
 from facepriv.testing.running import faces_for, run
 
-#: How many times as large as the crop the face is in the photo.
+#: Size of the face in the photo relative to the crop.
 LARGER = 2
-#: Standard deviation of the grain that is laid on the faces: real photos of this size have detail at every pixel.
+#: Standard deviation of the grain added to the faces, since real photos of this size have detail at every pixel.
 GRAIN = 0.04
-#: A method removes detail if less than this share of it is left in the crop.
+#: A method counts as removing detail if less than this fraction of it is left in the crop.
 REMOVED = 1 / 3
-#: And pasting brings it back if the share that is left in the photo is larger by this.
+#: Pasting counts as restoring it if the fraction left in the photo is larger by this value.
 BROUGHT_BACK = 1 / 3
 
 
@@ -41,7 +41,7 @@ def paste_suits_the_change(make: Make) -> None:
 
 
 def detail_left(method: Perturber) -> tuple[float, float]:
-    """Return the share of fine detail that is left in the crop, and in a larger photo after pasting residuals."""
+    """Return the fraction of fine detail left in the crop, and in a larger photo after pasting residuals."""
     faces = faces_for(method)
     size = faces.images.shape[1]
     side = LARGER * size
@@ -58,15 +58,15 @@ def detail_left(method: Perturber) -> tuple[float, float]:
 
 
 def _left(before: NDArray[np.generic], after: NDArray[np.generic]) -> float:
-    """Return how much fine detail `after` has beside `before`, both (N, S, S, 3): the median of the faces' ratios.
+    """Return the fine detail of `after` relative to `before`, both (N, S, S, 3): the median of the faces' ratios.
 
-    The median over pixels: a mosaic has sharp edges and nothing between them.
+    The detail is a median over pixels, because a mosaic has sharp edges and no detail between them.
     """
     return float(np.median(_fineness(after) / _fineness(before)))
 
 
 def _fineness(images: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return how much pixels in the middle of each image differ from the mean of their neighbours, (N,)."""
+    """Return the difference of pixels from the mean of their neighbours, in the middle of each image, (N,)."""
     x = images.astype(np.float64)
     around = (x[:, :-2, 1:-1] + x[:, 2:, 1:-1] + x[:, 1:-1, :-2] + x[:, 1:-1, 2:]) / 4
     rim = x.shape[1] // 4

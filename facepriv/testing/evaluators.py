@@ -1,4 +1,4 @@
-"""The checks of attribute estimators and face matchers: what judges of a method must hold themselves."""
+"""The checks of attribute estimators and face matchers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facepriv.testing.core import Make, NotApplicable, require
 from facepriv.testing.faces import specimens
 
 SIZES = (96, 128, 224)
-#: How far one face's answer may move with the batch that it is in: libraries reorder sums.
+#: Tolerance for one face's result in different batches: libraries reorder sums.
 TOLERANCE = 1e-3
 
 
@@ -23,7 +23,7 @@ def _images(size: int = 128) -> Images:
 
 
 def _answer(judge: Any, images: Images) -> np.ndarray:
-    """Return what an estimator predicts, or what a matcher embeds."""
+    """Return an estimator's predictions or a matcher's embeddings."""
     if isinstance(judge, AttributeEstimator):
         return judge.predict(images)
     what = f"built {type(judge).__name__}, no AttributeEstimator or FaceMatcher"
@@ -73,7 +73,7 @@ def repeatable(make: Make) -> None:
 
 def global_random_state_untouched(make: Make) -> None:
     """Using it leaves the generators of random, numpy and torch as they are, at first use too."""
-    for instance in ("first", "second"):  # the first may be what imports torch, whose generator was not there before
+    for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
         judge = make()
         before = watch.random_states()
         _answer(judge, _images())
@@ -185,14 +185,14 @@ def scores_valid(make: Make) -> None:
     require(scores[0] > scores[1], f"a face scores {scores[0]:.4g} with itself and {scores[1]:.4g} with another")
     every = judge.score_all(a[:2], b)
     require(every.shape == (2, 3), f"score_all: shape {every.shape} of two with three, expected (2, 3)")
-    # Rounding weighs most in a distance near 0.
+    # Rounding matters most for a distance near 0.
     same = np.allclose(every[0, 1:], scores[1:], atol=TOLERANCE, equal_nan=True)
     require(same, "score_all differs from score")
 
 
 _COMMON: tuple[Callable[[Make], None], ...] = (
     constructor_reads_nothing,
-    # Early, because a judge may keep what it loads, and then a second first use is none.
+    # Early, because a judge may cache what it loads, and then a later instance has no real first use.
     global_random_state_untouched,
     works,
     says_what_it_was_trained_on,
@@ -206,5 +206,5 @@ _COMMON: tuple[Callable[[Make], None], ...] = (
 )
 ESTIMATOR_CHECKS = (*_COMMON, estimator_declarations, predictions_valid, classes_valid)
 MATCHER_CHECKS = (*_COMMON, embeddings_valid, scores_valid)
-#: Checks whose failures explain those of others, in the order in which they are to be read.
+#: Checks whose failures explain other failures, in reading order.
 ROOTS: tuple[Callable[[Make], None], ...] = (works, estimator_declarations, predictions_valid, repeatable)

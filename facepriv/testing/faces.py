@@ -1,4 +1,4 @@
-"""Faces to check with: a real one where one is at hand without a network, and drawn ones."""
+"""Faces for the checks: a real one if available offline, and drawn ones."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from facepriv.schema import ATTRIBUTES
 if TYPE_CHECKING:
     from facepriv.faces import Face
 
-# Eye corners and nose base in scikit-image's astronaut, as `facepriv.faces.find_faces` finds them.
+# Eye corners and nose base in scikit-image's astronaut, from `facepriv.faces.find_faces`.
 _ASTRONAUT = ((255.5, 104.5), (237.5, 105.5), (195.5, 101.5), (212.5, 103.5), (224.5, 135.5))
 
 Picture = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def specimens(size: int, *, landmarks: bool = True) -> FaceBatch:
-    """Return three different labelled faces, (3, size, size, 3); the first is a real one where scikit-image is at hand.
+    """Return three different labelled faces, (3, size, size, 3); the first is real if scikit-image is installed.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def specimens(size: int, *, landmarks: bool = True) -> FaceBatch:
     except ImportError:
         real, real_points = np.sqrt(drawn), drawn_points
     dark = (real[:, ::-1] * 0.7).astype(np.float32)
-    # Mirrored points would need another numbering; the unmirrored ones are as good here.
+    # Mirrored points would need another numbering; the unmirrored points are good enough here.
     points = np.stack([real_points, drawn_points, real_points]) if landmarks else None
     labels = {name: np.arange(3, dtype=np.int64) % len(spec.classes) for name, spec in ATTRIBUTES.items()}
     return FaceBatch(np.stack([real, drawn, dark]), points, labels)

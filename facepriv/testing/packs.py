@@ -1,4 +1,4 @@
-"""A training pack to try trainers with: small, and of real faces."""
+"""A small training pack of real faces, for tests of trainers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from facepriv.datasets.pack import CROPS, FORMAT, INFO, ROWS, CropWriter, new_pack
 
-#: What the faces are called: made up, so that every part holds two of each.
+#: Invented labels of the faces, so that every part has two of each.
 _LABELS = {"gender": ("male", "female"), "race": ("white", "black"), "age": ("young", "old"), "years": ("25", "60")}
 
 
 def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
     """Write a training pack of aligned views of the two public-domain portraits of the demonstration; returns `out`.
 
-    Every part (train, validation, test) holds both portraits `each` times, each time a little off, as alignment errs.
-    Labels and names are made up: two views pass for one person.
+    Every part (train, validation, test) holds both portraits `each` times, each slightly shifted like alignment errors.
+    Labels and names are invented: two views count as one person.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The checks of a `Perturber`. Each is a function that takes a factory and raises where the method does not conform."""
+"""The checks of a `Perturber`. Each is a function that takes a factory and raises if the method does not conform."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facepriv.testing.core import Finding, Make, NotApplicable, require
 from facepriv.testing.detail import paste_suits_the_change
 from facepriv.testing.running import faces_for, raw, rngs_for, run, same, targets_for
 
-#: Crop sizes that every method takes, besides its own.
+#: Crop sizes that every method must accept, besides its own.
 SIZES = (96, 150, 224)
 
 
@@ -83,7 +83,7 @@ def values_in_range(make: Make) -> None:
 
 
 def _output(method: Perturber) -> Images | None:
-    """Return what `perturb` gives; None where it refuses what `_perturb` returned, which has a check of its own."""
+    """Return the result of `perturb`; None if it rejects the result of `_perturb`, which has a separate check."""
     try:
         return run(method)
     except ContractError:
@@ -131,7 +131,7 @@ def same_seed_same_bytes(make: Make) -> None:
 
 def _repeats(first: Images, again: Images, what: str, fix: str) -> None:
     if not np.array_equal(first, again):
-        # Where the method moves the global generator, that is why.
+        # If the method changes the global generator, that is the cause.
         differs = f"{what}: differs by up to {np.abs(first - again).max():.3g}: {fix}"
         raise Finding(differs, follows="global_random_state_untouched")
 
@@ -220,7 +220,7 @@ def unknown_labels_work(make: Make) -> None:
 
 
 CHECKS: tuple[Callable[[Make], None], ...] = (
-    # First, because a method may keep what it loads, and then a second first use is none.
+    # First, because a method may cache what it loads, and then a later instance has no real first use.
     *surroundings.CHECKS,
     declarations,
     info_is_complete,
@@ -242,7 +242,7 @@ CHECKS: tuple[Callable[[Make], None], ...] = (
     unknown_labels_work,
     *refusals.CHECKS,
 )
-#: Checks whose failures explain those of others, in the order in which they are to be read.
+#: Checks whose failures explain other failures, in reading order.
 ROOTS: tuple[Callable[[Make], None], ...] = (
     works,
     declarations,

@@ -1,4 +1,4 @@
-"""The checks of an installed component as a plugin: what its descriptor says, and what finding it costs."""
+"""The checks of an installed component as a plugin: its descriptor, and the imports needed to find it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facepriv.registry import load_target, registry
 from facepriv.schema import attribute
 from facepriv.testing.core import require
 
-#: What listing methods must not import.
+#: Modules that listing methods must not import.
 HEAVY = ("torch", "scipy", "skimage", "dlib", "onnxruntime", "matplotlib")
 
 _LIST = """
@@ -31,7 +31,7 @@ def descriptor_agrees(kind: Kind, name: str) -> None:
         attribute(known)
     target = load_target(descriptor)
     declared: tuple[str, ...] | None = None
-    # A factory function declares nothing until it is called; then there is nothing to compare.
+    # A factory function declares nothing until it is called, so there is nothing to compare.
     if isinstance(target, type) and issubclass(target, Perturber):
         declared = target.attributes
     elif isinstance(target, type) and issubclass(target, AttributeEstimator):

@@ -1,4 +1,4 @@
-"""What a method must refuse: the checks of bad input."""
+"""The checks that a method rejects invalid input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the checks run a method: on which faces, towards which targets, with which generators."""
+"""Helpers that run a method in the checks: faces, targets and generators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facepriv.testing.faces import specimens
 
 
 def faces_for(method: Perturber, size: int = 0) -> FaceBatch:
-    """Return the specimens at `size`, or the method's own crop size, with what it needs."""
+    """Return the specimens at `size`, or the method's own crop size, with landmarks and labels if needed."""
     return specimens(size or method.crop_size or 128, landmarks="landmarks" in method.needs)
 
 
@@ -28,7 +28,7 @@ def targets_for(method: Perturber, faces: FaceBatch) -> dict[str, np.ndarray]:
 
 
 def rngs_for(count: int, seed: int = 0) -> list[np.random.Generator]:
-    """Return one generator a face; another `seed` gives others."""
+    """Return one generator per face; another `seed` gives others."""
     return [face_rng("conformance", face, "testing", seed) for face in range(count)]
 
 
@@ -48,7 +48,7 @@ def run(
 
 
 def raw(method: Perturber) -> tuple[Any, FaceBatch]:
-    """Return what the method's own `_perturb` returns, unchecked, and the faces that it was given."""
+    """Return the unchecked result of the method's own `_perturb`, and the faces passed to it."""
     faces = faces_for(method)
     faces = resized(faces, method.crop_size or faces.images.shape[1])
     target = targets_for(method, faces)
@@ -63,12 +63,12 @@ def refused(what: str, errors: type[Exception], call: Callable[[], object]) -> N
         return
     except Exception as error:
         raise Finding(f"{what}: expected {errors.__name__}, got {type(error).__name__}: {error}") from error
-    # What is wrong comes past the core only where `perturb` is not the core's own.
+    # Invalid input passes the core's checks only if `perturb` is overridden.
     raise Finding(f"{what}: accepted, expected {errors.__name__}", follows="declarations")
 
 
 def same(a: Images, b: Images, what: str) -> None:
-    """Raise unless `a` and `b` are equal bit by bit; no two outputs are where not even the same call gives the same."""
+    """Raise unless `a` and `b` are bitwise equal; outputs of a non-repeatable method never are."""
     require(a.shape == b.shape, f"{what}: shape {a.shape} against {b.shape}")
     differs = f"{what}: differs by up to {np.abs(a - b).max() if a.size else 0:.3g}"
     require(np.array_equal(a, b), differs, follows="same_seed_same_bytes")

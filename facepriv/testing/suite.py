@@ -1,4 +1,4 @@
-"""The checks of one component, put together and run."""
+"""Collects and runs the checks of one component."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def checks(subject: Any, kind: Kind = "method") -> list[Check]:
     Parameters
     ----------
     subject : str, class, callable or instance
-        The name of an installed component, what builds one, or one (which is copied for every check).
+        The name of an installed component, a class or factory, or an instance (copied for every check).
     kind : {"method", "estimator", "matcher"}
-        What it is.
+        Its kind.
     """
     tables: dict[str, tuple[Callable[[Make], None], ...]] = {
         "method": perturbers.CHECKS,
@@ -46,7 +46,7 @@ def run_checks(subject: Any, kind: Kind = "method") -> list[Result]:
 
 def _factory(subject: Any, kind: Kind) -> Make:
     if isinstance(subject, str):
-        # Not found before it is called, so that a missing plugin is a failed check and not a broken test file.
+        # Looked up only when called, so that a missing plugin gives a failed check and not a broken test file.
         return lambda **options: registry().create(kind, subject, **options)
     if callable(subject):
         return subject

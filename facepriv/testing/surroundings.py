@@ -1,4 +1,4 @@
-"""How a method behaves towards what is around it: files, network, global state, other processes, its weights."""
+"""The checks of a method's side effects: files, network, global state, other processes, weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def constructor_reads_nothing(make: Make) -> None:
 
 def global_random_state_untouched(make: Make) -> None:
     """Using the method leaves the generators of random, numpy and torch as they are, at first use too."""
-    for instance in ("first", "second"):  # the first may be what imports torch, whose generator was not there before
+    for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
         method = make()
         before = watch.random_states()
         run(method)
@@ -54,7 +54,7 @@ def pickles(make: Make) -> None:
 def _pickled(method: Perturber, when: str) -> bytes:
     try:
         return pickle.dumps(method)
-    except Exception as error:  # what it holds may raise anything
+    except Exception as error:  # its attributes may raise anything
         raise Finding(f"cannot be sent to a worker process {when}: {one_line(error)}") from error
 
 
@@ -84,7 +84,7 @@ def weights_round_trip(make: Make) -> None:
         again = make(weights=moved)
         require(again.info()["weights"] == sha256, "info() of a copy of the weights names another hash")
         same(out, run(again), "with a copy of the weights")
-        # Under a name of its own: a method may keep what it has loaded from a path.
+        # Under a separate name, because a method may cache what it has loaded from a path.
         damaged = Path(folder, "damaged.safetensors")
         data = path.read_bytes()
         damaged.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

@@ -1,4 +1,4 @@
-"""Sees what a call does to its surroundings: files opened, network asked for, global random state moved."""
+"""Detects side effects of a call: opened files, network access, changed global random state."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _watchers: list[Callable[[str, tuple[Any, ...]], None]] = []
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """Refuse network inside the block, and fail at its end if any was asked for, even where the refusal was swallowed.
+    """Block network access inside the block, and fail at its end if any was attempted, even if the error was caught.
 
-    Sockets of this process are seen, whoever opens them from Python; programs that it starts are not.
+    All sockets opened from Python in this process are detected; those of child programs are not.
     """
     asked: list[str] = []
 
@@ -41,7 +41,7 @@ def no_network() -> Iterator[None]:
             return
         lookup = event.startswith("socket.get")
         address = args[0] if lookup else args[1]
-        # A path is a socket of this machine's file system, which worker processes use; None is one connected before.
+        # A path is a Unix socket, which worker processes use; None is a socket that is already connected.
         if not lookup and (address is None or isinstance(address, str | bytes)):
             return
         asked.append(f"{event} {address!r}")
@@ -56,15 +56,15 @@ def no_network() -> Iterator[None]:
 
 @contextmanager
 def no_data_files() -> Iterator[None]:
-    """Fail at the end of the block if a file was opened in it that is neither code nor what finding plugins takes."""
+    """Fail at the end of the block if it opened a file that is neither code nor needed to find plugins."""
     opened: list[str] = []
-    # A script without a suffix, such as bin/facepriv, is code; importing torch reads it to show where it warns.
+    # A script without a suffix, such as bin/facepriv, is code; importing torch reads it to show a warning's location.
     script = getattr(sys.modules.get("__main__"), "__file__", None)
 
     def note(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
             path = os.fsdecode(args[0])
-            # Importing torch looks at /proc, which holds no files.
+            # Importing torch reads /proc, which holds no real files.
             code = path.endswith(_CODE) or path == script
             if not code and not _PACKAGE_DATA.search(path) and not path.startswith("/proc/"):
                 opened.append(path)
@@ -81,9 +81,9 @@ def require_unmoved(before: dict[str, object], what: str, fix: str) -> None:
     ----------
     before : dict
     what : str
-        What was called in between.
+        Name of the call made in between.
     fix : str
-        What it should do in place of drawing from a global generator.
+        What it should do instead of drawing from a global generator.
     """
     moved = [name for name, state in random_states().items() if name in before and state != before[name]]
     if moved == ["torch"]:
@@ -93,7 +93,7 @@ def require_unmoved(before: dict[str, object], what: str, fix: str) -> None:
 
 
 def random_states() -> dict[str, object]:
-    """Return the state of the global generators of random, numpy and, where it is imported, torch."""
+    """Return the state of the global generators of random, numpy and, if imported, torch."""
     numpy_state = np.random.get_state(legacy=True)
     states: dict[str, object] = {
         "random": random.getstate(),
@@ -106,7 +106,7 @@ def random_states() -> dict[str, object]:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Seed the global generators inside the block and put their states back after it."""
+    """Seed the global generators inside the block and restore their states after it."""
     torch = sys.modules.get("torch")
     states = random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None
     random.seed(seed)
@@ -134,7 +134,7 @@ def _watching(watcher: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]
 
 @cache
 def _install_hook() -> None:
-    """Add one audit hook to the interpreter; it cannot be taken away again, so it is added once and only when used."""
+    """Add one audit hook to the interpreter; it cannot be removed, so it is added once and only when needed."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         for watcher in _watchers:
