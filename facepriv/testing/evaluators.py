@@ -39,7 +39,7 @@ def _same(a: np.ndarray, b: np.ndarray, what: str) -> None:
 
 
 def works(make: Make) -> None:
-    """It can be built, and answers about valid faces without an error."""
+    """It can be built, and processes valid faces without an error."""
     _answer(make(), _images())
 
 
@@ -63,7 +63,7 @@ def input_untouched(make: Make) -> None:
 
 
 def repeatable(make: Make) -> None:
-    """The same faces give the same answer: again, and afresh under another global random state."""
+    """The same faces give the same result: in a second call, and in a new instance with another global random state."""
     judge = make()
     first = _answer(judge, _images())
     require(np.array_equal(first, _answer(judge, _images()), equal_nan=True), "a second call answers otherwise")
@@ -81,7 +81,7 @@ def global_random_state_untouched(make: Make) -> None:
 
 
 def batch_equals_single(make: Make) -> None:
-    """A face's answer does not depend on the faces beside it."""
+    """A face's result does not depend on the other faces in the batch."""
     judge = make()
     images = _images()
     together = _answer(judge, images)
@@ -91,7 +91,7 @@ def batch_equals_single(make: Make) -> None:
 
 
 def empty_batch(make: Make) -> None:
-    """No face in, no answer out, of the usual width."""
+    """An empty batch gives an empty result of the usual width."""
     judge = make()
     usual = _answer(judge, _images())
     empty = _answer(judge, _images()[:0])
@@ -99,20 +99,20 @@ def empty_batch(make: Make) -> None:
 
 
 def other_crop_sizes(make: Make) -> None:
-    """Crops of any size are taken."""
+    """Crops of any size are accepted."""
     judge = make()
     shapes = {size: _answer(judge, _images(size)).shape for size in SIZES}
     require(len(set(shapes.values())) == 1, f"the shape depends on the size of the crops: {shapes}")
 
 
 def no_network(make: Make) -> None:
-    """Building and using it asks for no network."""
+    """Building and using it does not access the network."""
     with watch.no_network():
         _answer(make(), _images())
 
 
 def torch_module_has_gradients(make: Make) -> None:
-    """Where it offers itself as a torch module, that takes NCHW in [0, 1] and its gradients are finite and not zero."""
+    """If it has a torch module, that takes NCHW in [0, 1] and its gradients are finite and not zero."""
     module = make().torch_module()
     if module is None:
         raise NotApplicable("it offers no torch module")
@@ -172,7 +172,7 @@ def embeddings_valid(make: Make) -> None:
 def scores_valid(make: Make) -> None:
     """Scores are (N,), symmetric, NaN for a face that was not acquired, and highest for a face with itself.
 
-    `score_all` says of every pair what `score` says of it.
+    `score_all` gives the same score as `score` for every pair.
     """
     judge = make()
     first, other = _answer(judge, _images())[:2]

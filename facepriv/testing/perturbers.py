@@ -36,7 +36,7 @@ def declarations(make: Make) -> None:
 
 
 def info_is_complete(make: Make) -> None:
-    """`info` names version, weights and evaluators seen in training, in types that a JSON manifest holds."""
+    """`info` contains version, weights and evaluators seen in training, in JSON types."""
     info = make().info()
     for key, kind in (("version", str), ("weights", str), ("seen", list)):
         require(key in info, f"info() has no '{key}'")
@@ -91,7 +91,7 @@ def _output(method: Perturber) -> Images | None:
 
 
 def changes_the_face(make: Make) -> None:
-    """At full strength, with its attributes to be changed, the method changes every face."""
+    """At full strength, with its attributes as targets, the method changes every face."""
     method = make()
     faces = faces_for(method)
     moved = np.abs(run(method, faces) - faces.images).max(axis=(1, 2, 3))
@@ -99,7 +99,7 @@ def changes_the_face(make: Make) -> None:
 
 
 def input_untouched(make: Make) -> None:
-    """The method writes to nothing that it was given, and does not hand the input's memory back."""
+    """The method does not modify its inputs, and does not return the input's memory."""
     method = make()
     faces = faces_for(method)
     given = copy.deepcopy(faces)
@@ -119,7 +119,7 @@ def _points(faces: FaceBatch) -> np.ndarray:
 
 
 def same_seed_same_bytes(make: Make) -> None:
-    """The same face and generator give the same bytes: again, afresh, and whatever the global random state is."""
+    """The same face and generator give the same bytes: in a second call, in a new instance, for any global state."""
     method = make()
     first = run(method)
     _repeats(first, run(method), "a second call", "draw from rngs, and keep nothing between calls")
@@ -171,7 +171,7 @@ def order_does_not_matter(make: Make) -> None:
 
 
 def empty_batch(make: Make) -> None:
-    """No face in, no face out."""
+    """An empty batch gives an empty result."""
     method = make()
     faces = faces_for(method).take([])
     out = run(method, faces)
@@ -180,7 +180,7 @@ def empty_batch(make: Make) -> None:
 
 
 def strength_zero_is_identity(make: Make) -> None:
-    """At strength 0 the faces come back as they went in."""
+    """At strength 0 the faces are returned unchanged."""
     method = make()
     faces = faces_for(method)
     same(faces.images, run(method, faces, strength=0.0), "at strength 0")
@@ -197,7 +197,7 @@ def every_strength_works(make: Make) -> None:
 
 
 def other_crop_sizes(make: Make) -> None:
-    """Crops of other sizes than the method's own come back at their size."""
+    """Crops of other sizes than the method's own are returned at their size."""
     method = make()
     for size in SIZES:
         out = run(method, faces_for(method, size))

@@ -43,7 +43,7 @@ def descriptor_agrees(kind: Kind, name: str) -> None:
 
 
 def found_without_heavy_imports(kind: Kind, name: str) -> None:
-    """Finding the component, in a process of its own, imports no heavy library."""
+    """Finding the component, in a separate process, imports no heavy library."""
     registry().find(kind, name)
     command = [sys.executable, "-c", _LIST, kind, name, *HEAVY]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

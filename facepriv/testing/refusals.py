@@ -16,7 +16,7 @@ from facepriv.testing.running import faces_for, refused, rngs_for, run
 
 
 def bad_images_refused(make: Make) -> None:
-    """Arrays that are no faces raise `ContractError`, even where they come past the check of `FaceBatch`."""
+    """Invalid face arrays raise `ContractError`, even if they bypass the check of `FaceBatch`."""
     method = make()
     faces = faces_for(method)
     good = faces.images
@@ -77,7 +77,7 @@ def unknown_attribute_refused(make: Make) -> None:
 
 
 def undeclared_change_refused(make: Make) -> None:
-    """An attribute that the method does not declare raises `UsageError` when it is to change."""
+    """A request to change an attribute that the method does not declare raises `UsageError`."""
     method = make()
     others = [name for name in ATTRIBUTES if name not in method.attributes]
     if not others:

@@ -19,7 +19,7 @@ from facepriv.weights import hash_path, load_weights
 
 
 def constructor_reads_nothing(make: Make) -> None:
-    """Building the method opens no file: weights are read on first use, so that listing methods costs nothing."""
+    """Building the method opens no file: weights are read on first use, so that listing methods is fast."""
     with watch.no_data_files():
         method = make()
     require(isinstance(method, Perturber), f"built a {type(method).__name__}, not a Perturber", follows="works")
@@ -36,7 +36,7 @@ def global_random_state_untouched(make: Make) -> None:
 
 
 def no_network(make: Make) -> None:
-    """Building and using the method asks for no network."""
+    """Building and using the method does not access the network."""
     with watch.no_network():
         run(make())
 
@@ -59,14 +59,14 @@ def _pickled(method: Perturber, when: str) -> bytes:
 
 
 def moves_to_the_cpu(make: Make) -> None:
-    """`to("cpu")` returns the method, working the same."""
+    """`to("cpu")` returns the method, with the same results."""
     moved = make().to("cpu")
     require(isinstance(moved, Perturber), f"to('cpu') returned a {type(moved).__name__}")
     same(run(make()), run(moved), "after to('cpu')")
 
 
 def weights_round_trip(make: Make) -> None:
-    """`info` knows the hash of the weights file, loading a copy gives the same output, a damaged copy is refused."""
+    """`info` has the hash of the weights file, loading a copy gives the same output, a damaged copy is refused."""
     method = make()
     sha256 = method.info()["weights"]
     if not sha256:
