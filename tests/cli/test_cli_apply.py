@@ -285,7 +285,6 @@ class TestDryRun:
             ("paint", "--target age=neutral", "'paint' cannot make age neutral"),
             ("darken", "--device nonsense", "device 'nonsense' cannot be used"),
             ("darken", "--engine ray --device cuda:1", "Ray hands the GPUs out"),
-            ("darken", "--engine ray --address 127.0.0.1:9", "no Ray cluster answers there"),
         ],
     )
     def test_refuses_what_the_run_refuses(self, call, photos, tmp_path, method, options, text):

@@ -43,7 +43,8 @@ QUICK = {
 }
 #: What is not run, only parsed, and where it is run.
 NOT_RUN = {
-    "--engine ray": "needs a cluster: tests/test_engine_ray.py",
+    "--engine ray": "needs a cluster: plugins/facepriv-ray/tests",
+    "--rounds": "takes minutes: plugins/facepriv-privacynet/tests/test_privacynet_rounds.py",
     "benchmarks/": "tests/benchmarks",
     "-m pytest": "this suite",
     "pip install": "the environment that this runs in",

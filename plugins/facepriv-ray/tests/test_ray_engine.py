@@ -227,6 +227,12 @@ def test_an_address_where_no_cluster_is_is_one_line_at_once(cluster, tiny, photo
     assert not (tmp_path / "out").exists()
 
 
+@needs_ray
+def test_a_dry_run_looks_for_the_cluster_too(cluster, tiny, photos, tmp_path):
+    code, said = apply(photos(1), tmp_path / "out", "--engine", "ray", "--address", "127.0.0.1:9", "--dry-run")
+    assert code == 2 and "no Ray cluster answers there" in said
+
+
 def test_an_address_belongs_to_ray(tiny, photos, tmp_path):
     code, said = apply(photos(1), tmp_path / "out", "--address", "auto")
     assert (code, said) == (2, "facepriv: error: --address names a Ray cluster: give --engine ray too\n")
