@@ -103,7 +103,7 @@ def _cache(read: Callable[[Path], Any], path: Path, size: int, changed: int) -> 
 
 
 def _option_parts(options: Mapping[str, Any]) -> list[str]:
-    """Return the parts of options to hash; a path to a file is replaced by its content and the settings file beside it."""
+    """Return the parts of options to hash; a file counts by its content and by that of the settings file beside it."""
     parts = []
     for name, value in sorted(options.items()):
         path = Path(str(value))

@@ -15,20 +15,20 @@ from facepriv.pool import environment
 #: Colours that the page fills in: what stands in the SVG -> the page's variable.
 INK, FAINT, GRID = "#010203", "#010204", "#010205"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--grid)"}
-#: How many series the page has colours for.
+#: Number of series colours of the page.
 COLOURS = 10
-#: Markers of evaluators, and how a page writes them.
+#: Markers of evaluators, and their characters on the page.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶")
 
 
 def colour(series: int) -> str:
-    """Return the colour of a series; the page knows it as ``--c0``, ``--c1``, ... and repeats them after `COLOURS`."""
+    """Return the colour of a series: ``--c0``, ``--c1``, ... on the page, repeating after `COLOURS`."""
     return f"#0a0b{0x10 + series % COLOURS:02x}"
 
 
 def _matplotlib() -> tuple[Any, Any]:
-    """Import matplotlib, which keeps its list of fonts in facepriv's part of the user's cache and not in its own."""
+    """Import matplotlib, with its font cache in facepriv's cache folder."""
     place = os.environ.get("MPLCONFIGDIR") or str(cache_folder("matplotlib"))
     with environment({"MPLCONFIGDIR": place}):
         from matplotlib import rc_context
