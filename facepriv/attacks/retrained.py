@@ -149,7 +149,7 @@ def _colours(study: Known, rest: Known) -> ColourMap | None:
 def _prepared(
     notes: Notes, *, colours: ColourMap | None, estimators: Mapping[str, AttributeEstimator]
 ) -> dict[str, NDArray[Any]]:
-    """Return notes computed again after the colours are undone."""
+    """Return notes with the colours undone, plus the classifiers' evidence on the result."""
     if colours is None:
         return notes
     pixels = colours(notes["pixels"])

@@ -137,7 +137,7 @@ def _recovered(
 
 
 def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, Any]) -> Row:
-    """Return the EER of telling protected from original faces; photos without a face are left out or neutral."""
+    """Return the EER of telling protected from original faces; photos without a face score 0.5."""
     assert said.original is not None
     scores = np.concatenate([said.original, said.protected])
     scores = np.where(np.isnan(scores), 0.5, scores)

@@ -1,7 +1,7 @@
-"""Runs attacks on one method's outputs: what each noted of every face, and what it answers for people it never met.
+"""Runs attacks on one method's outputs: the features (notes) of every face, and answers for people not trained on.
 
-Everything is kept under hashes of what decides it: notes chunk by chunk, answers attack by attack, so that an
-interrupted run goes on and a repeated one computes nothing.
+Everything is cached under hashes of its inputs: notes chunk by chunk, answers attack by attack. An interrupted run
+resumes, and a repeated one computes nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from facepriv.files import digest, load_arrays, save_arrays
 from facepriv.pool import spread, use_one_thread
 from facepriv.registry import build_estimator, build_method, wanted_labels
 
-#: People are dealt into so many folds; those of one are answered by what was learnt from the others.
+#: Number of folds of people; each fold is predicted by a model trained on the others.
 FOLDS = 2
-# Fewer faces than this of a class, in all folds but one, teach nothing.
+# Minimum number of faces of a class in the training folds.
 _LEAST = 5
 
 
@@ -261,9 +261,9 @@ class _AttackObserver:
 
 
 def learn_all(attack_runs: Sequence[AttackRun], *, workers: int, progress: Callable[[int], None]) -> None:
-    """Learn what is missing in several sieges; `workers` processes (0: this one), which change no result."""
+    """Compute missing answers of several runs in `workers` processes (0: this one); results do not depend on it."""
     pending = [(attack_run, target) for attack_run in attack_runs for target in attack_run.unlearnt]
-    # Alone a lesson needs no other process.
+    # A single target needs no other process.
     processes = min(workers, len(pending)) if len(pending) > 1 else 0
     for _ in spread(_AttackLearner, pending, processes) if pending else ():
         progress(1)

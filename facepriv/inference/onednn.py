@@ -18,14 +18,14 @@ NONE: tuple[str, list[float]] = ("none", [])
 
 
 def can_fuse() -> bool:
-    """Tell whether this build of torch has the operators."""
+    """Return whether this build of torch has the operators."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 class Convolution:
     """A convolution with its activation; without gradients.
 
-    It is for images of one shape: the weights are laid out for the first ones', once.
+    It is for images of one shape: the weights are reordered once, for the shape of the first images.
     """
 
     def __init__(self, plain: nn.Conv2d, activation: tuple[str, list[float]] = NONE) -> None:

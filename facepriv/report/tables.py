@@ -1,4 +1,4 @@
-"""The tables of a report: at a glance, every evaluator, every group, the judges; and the same in LaTeX."""
+"""The tables of a report: summary, every evaluator, every group, the judges; and the same in LaTeX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facepriv.metrics.matching import PROTECTED
 from facepriv.report.plots import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
-#: What the table of every evaluator shows; all else stands in the CSV.
+#: Figures in the table of every evaluator; the CSV has all figures.
 _MAIN = (
     "gender_eer",
     "gender_flip_aware",
