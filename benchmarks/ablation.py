@@ -238,9 +238,9 @@ def warmed(recipe: Recipe, out: Path, material: Material, own: Any, begin: Path 
 
 
 def take_over(nets: dict[str, nn.Module], recipe: Recipe, path: Path) -> None:
-    """Fill networks with those of a checkpoint that are built alike, heads aside; raises `UsageError` for another G."""
+    """Load networks of the same structure, heads aside, from a checkpoint; raises `UsageError` for another G."""
     learnt = read_checkpoint(path)["nets"]
-    # A judge is known by its shape, not by its place among the others.
+    # A judge is identified by its shape, not by its index.
     same = {
         f"judge{i}": f"judge{OURS.judges.index(shape)}" if shape in OURS.judges else ""
         for i, shape in enumerate(recipe.judges)

@@ -1,4 +1,4 @@
-"""The ablation's judges, who took no part in any training, and the faces that they are shown."""
+"""The ablation's judges, which were not used in any training, and the faces that they judge."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from facepriv.registry import registry
 from facepriv.schema import AGE, GENDER
 from facepriv.training.ordinal import YEARS
 
-#: Of a finished run: the averaged generator, and what the judges said of its faces.
+#: Files of a finished run: the averaged generator, and the judges' predictions.
 GENERATOR, LOOKS = "generator.safetensors", "looks.npz"
 
 

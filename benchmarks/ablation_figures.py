@@ -136,7 +136,7 @@ def _less(found: dict[str, Float]) -> dict[str, Float]:
 
 
 def reference(variant: str, variants: Collection[str]) -> str:
-    """Return which of the variants this one is compared with."""
+    """Return the reference of a variant."""
     other = REFERENCES.get(variant, WHOLE)
     return other if other in variants else WHOLE
 
@@ -149,7 +149,7 @@ def _signed(e: Estimate) -> str:
     return f"{e.value:+.1f} ({e.low:+.1f} to {e.high:+.1f})"
 
 
-#: Figure -> head of its column, and how its value and its difference are written.
+#: Figure -> column head, and formats of its value and its difference.
 _Columns = dict[str, tuple[str, Callable[[Estimate], str], Callable[[Estimate], str]]]
 _COLUMNS: _Columns = {
     **{f"eer {name}": (f"EER, {name}", percent, points) for name in GENDERS},

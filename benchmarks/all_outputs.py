@@ -206,7 +206,7 @@ def _thumbnail(path: Path) -> np.ndarray:
 
 
 def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Findings:
-    """Make all outputs of a set, let the judges look, and compare with the originals."""
+    """Make and judge all outputs of a set, and compare with the originals."""
     truth = Truth.of(photos)
     judges = fitting(truth, setting.judges)
     output_run = OutputRun(setting.registry, setting.method, setting.requests, judges, KEY)
@@ -216,7 +216,7 @@ def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Fi
     note(f"{name}: comparing {len(setting.requests)} outputs with the originals")
     ages = {output: request.targets.get(AGE.name, "") for output, request in setting.requests.items()}
     tasks = [(predictions[output], ages.get(output, "")) for output in predictions]
-    # Alone it needs no other process.
+    # A single task needs no other process.
     workers = min(setting.workers, len(tasks)) if setting.workers > 1 else 0
     figures = dict(zip(predictions, spread(examiner, tasks, workers), strict=True))
     original = figures.pop(ORIGINAL)

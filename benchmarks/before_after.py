@@ -175,19 +175,19 @@ def age_figures(
         ``photos``; ``error_before``, ``error_after``, ``error_change``: mean absolute error in years, over the photos
         in which a face was found both times (a lost one has no error in years); ``not_found``.
 
-        With a target: ``shift``, the mean change in years of the faces whose age lies outside the group, positive
-        towards it (a lost face has not moved), and ``outside``, how many these are.
+        With a target: ``shift``, the mean change in years of the faces whose age is outside the group, positive towards
+        it (a lost face counts as 0), and ``outside``, their number.
 
     Raises
     ------
     DataError
-        If no face was found both times, or none lies outside the group.
+        If no face was found both times, or none is outside the group.
     """
     truth = np.asarray(years, dtype=np.float64)
     known = ~np.isnan(truth)
     before, after = (np.asarray(p, dtype=np.float64)[known] for p in (before, after))
     truth, people = truth[known], np.asarray(subjects)[known]
-    # What is lost in either is left out of both: the difference is one of the same faces.
+    # A face lost in either is left out of both, so that the difference is over the same faces.
     lost = np.isnan(before) | np.isnan(after)
     paired = np.where(lost, np.nan, before), np.where(lost, np.nan, after)
     direction = np.sign(AGE.index(target) - AGE.bin(truth)) if target else np.zeros(len(truth))

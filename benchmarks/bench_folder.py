@@ -147,7 +147,7 @@ def of_faces(shown: Mapping[Path, Sequence[Box]], found: Sequence[Sequence[Box]]
 
 
 def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
-    """Measure runs over more and more small photos: seconds, and the most memory of all processes together."""
+    """Measure runs over increasing numbers of small photos: seconds, and peak memory of all processes together."""
     runs = []
     for count in counts:
         folder = place / f"small-{count}"
@@ -157,7 +157,7 @@ def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
         shutil.rmtree(folder)
         note(f"growth: {count} files")
     first, middle, last = (runs[n] for n in (0, -2, -1))
-    # Start-up is in both of a pair, and falls out.
+    # Start-up cancels out in each pair.
     early, late = (
         (b["seconds"] - a["seconds"]) / (b["files"] - a["files"]) for a, b in ((first, middle), (middle, last))
     )

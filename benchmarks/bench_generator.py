@@ -1,4 +1,4 @@
-"""The first part of bench.py: how fast PrivacyNet's generator is, a face at a time, on the CPU."""
+"""The first part of bench.py: speed of PrivacyNet's generator on the CPU, one face at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from facepriv.inference.devices import bfloat16_units
 from facepriv.testing import specimens
 
-#: Least times the faces a second of the plain StarGAN.
+#: Minimum ratio of faces per second to the plain StarGAN.
 TIMES_STARGAN = 10.0
 #: Minimum ratio of faces per second to the same weights in eager float32, by the processor's bfloat16 units. AMX
 #: multiplies it 16 times as fast as AVX-512 multiplies float32, AVX512_BF16 only twice. Others were not measured.

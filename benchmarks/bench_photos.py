@@ -46,10 +46,10 @@ def make_small(folder: Path, count: int, side: int = 168, seed: int = 0) -> None
 
 
 def _view(size: tuple[int, int], widths: float, rng: np.random.Generator) -> tuple[Image.Image, Box]:
-    """Return a portrait cut so that the picture is `widths` faces wide, mirrored and lit by chance; and the face."""
+    """Return a portrait cropped to `widths` face widths, randomly mirrored and lit, and the face's box."""
     portrait, (left, top, right, bottom) = _portraits()[int(rng.integers(2))]
     face = right - left
-    # As wide as asked for, as far as the portrait reaches, and high enough for the face.
+    # The requested width, limited by the portrait, and high enough for the face.
     wide = min(max(widths, 1.6 * size[0] / size[1]) * face, portrait.width, portrait.height * size[0] / size[1])
     high = wide * size[1] / size[0]
     x = (left + right) / 2 - wide / 2 + rng.uniform(-0.2, 0.2) * face

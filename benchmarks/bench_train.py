@@ -9,7 +9,7 @@ row adds an optimisation to the row above. Rows run in turns, so that a busy mac
     python benchmarks/bench_train.py
     python benchmarks/bench_train.py --ends --rounds 5 --json bench.json
 
-It needs no data set: the faces are two public-domain portraits, and the matcher has random weights, which cost as much.
+It needs no data set: the faces are two public-domain portraits, and the matcher has random weights of the same cost.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from facepriv.cli.console import note, table
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.steps import descend, frozen_precision
 
-#: Steps of G in a block: every term that is evaluated in turns comes up equally often in each.
+#: Steps of G in a block; each term evaluated in turns occurs equally often in every block.
 BLOCK = 12
 #: Target ratio of samples per second to plain training.
 BAR = 2.0
@@ -63,7 +63,7 @@ class Row:
 
 
 class Plain(Trainer):
-    """Uses every judge in each step, and trains each on its own views, with separate calls for real and changed faces."""
+    """Uses every judge in each step; trains each on its own views, with separate calls for real and changed faces."""
 
     all_teach = own_views = True
 
@@ -125,9 +125,9 @@ def rows(recipe: Recipe, device: str) -> list[Row]:
 
 
 def build(row: Row, faces: Faces, matcher: nn.Module, classifier: nn.Module, cpu: bool) -> Plain:
-    """Return the trainer of one row; all begin with the same weights."""
+    """Return the trainer of one row; all start with the same weights."""
     own = replace(faces, crops=faces.crops.contiguous(memory_format=row.execution.layout))
-    # Copies, because each row lays them out in memory in its own way.
+    # Copies, because each row uses its own memory format.
     nets = copy.deepcopy(matcher), copy.deepcopy(classifier)
     place = accelerator(row.precision, cpu=cpu)
     trainer = Plain(row.recipe, own, [nets[0]], place, [nets[1]], execution=row.execution)

@@ -1,7 +1,7 @@
-"""Convolutions by oneDNN for inference on a CPU: weights laid out once, and the activation in the same pass.
+"""Convolutions by oneDNN for inference on a CPU: weights are reordered once, and the activation is fused.
 
-torch itself lays the weights out anew in every call, runs bias and activation afterwards, and with a single thread its
-1x1 convolutions without oneDNN. The operators are those that torch's compiler puts in; not every build has them.
+Eager torch reorders the weights in every call, runs bias and activation separately, and with a single thread runs 1x1
+convolutions without oneDNN. The operators are those used by torch's compiler; not every build has them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Activations, as oneDNN is told of them.
+#: Activations, as arguments to oneDNN.
 RELU6: tuple[str, list[float]] = ("hardtanh", [0.0, 6.0])
 RELU: tuple[str, list[float]] = ("relu", [])
 NONE: tuple[str, list[float]] = ("none", [])
