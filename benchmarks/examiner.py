@@ -1,4 +1,4 @@
-"""From what judges saw to figures: every attribute and the identity, for one output of a method after the other."""
+"""Compute figures from predictions: every attribute and the identity, for one output of a method at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
 from facepriv.schema import AGE, ATTRIBUTES, GENDER
 
-#: The figure of an estimator on the originals by which `before_after.counts` lets it count.
+#: Figure of an estimator on the originals that `before_after.counts` checks.
 _STRENGTH: dict[str, Callable[[Figures], Any]] = {
     "gender": lambda figures: figures["eer_before"],
     "race": lambda figures: figures["pair"]["eer_before"],

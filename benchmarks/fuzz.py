@@ -7,7 +7,7 @@ runs in a monitored child process. If it dies or does not answer, this is a find
     python benchmarks/fuzz.py
     python benchmarks/fuzz.py --inputs 200 --kind image --seed 7
 
-With ``--atheris FILE...`` atheris instead mutates those files for the image reader, guided by code coverage, until it is
+With ``--atheris FILE...`` atheris instead mutates those files for the image reader, guided by code coverage, until
 interrupted (it must be installed: pip install atheris).
 """
 
@@ -108,11 +108,11 @@ class Watched:
         self._end()
 
     def ask(self, kind: str, seed: int, number: int) -> tuple[str, float, str]:
-        """Try one input; returns what came of it, the seconds that it took, and for a finding what is known of it."""
+        """Try one input; returns the outcome, the seconds, and details of a finding."""
         start = time.monotonic()
         self.pipe.send((kind, seed, number))
         try:
-            # A little longer than the limit, so that what is only slow still tells what it did.
+            # Wait longer than the limit, so that a merely slow input still reports its outcome.
             if self.pipe.poll(2 * LIMIT):
                 what, detail = self.pipe.recv()
                 seconds = time.monotonic() - start

@@ -204,7 +204,7 @@ def _spoil(content: Any, rng: Generator) -> None:
 
 
 def sound_image(rng: Generator) -> bytes:
-    """Return a small sound image file, of any format and mode, with or without metadata."""
+    """Return a small valid image file, of any format and mode, with or without metadata."""
     size = (int(rng.integers(1, 40)), int(rng.integers(1, 40)))
     kind = str(rng.choice(FORMATS))
     modes = {"JPEG": ("L", "RGB", "CMYK"), "BMP": ("1", "L", "P", "RGB"), "PPM": ("L", "RGB"), "WEBP": ("RGB", "RGBA")}
@@ -222,7 +222,7 @@ def sound_image(rng: Generator) -> bytes:
     out = io.BytesIO()
     try:
         base.save(out, kind, **more)
-    except (OSError, ValueError):  # a mode that this format cannot hold
+    except (OSError, ValueError):  # the format does not support this mode
         base.convert("RGB").save(out, kind)
     return out.getvalue()
 

@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: options, the sets, what they refuse, percent for people, JSON for machines."""
+"""Shared code of the benchmark scripts: options, data sets, checks, and output as text and JSON."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from facepriv.files import atomic_write
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.registry import Registry
 
-#: The secret that decides drawn targets, no secret here: a repeated run gives the same figures.
+#: Key for random targets; not secret, so that a repeated run gives the same figures.
 KEY = b"the visible LFW, reproducible"
 FMR = 0.001
 
 
 class Benchmark(click.Command):
-    """A command whose `FaceprivError` is one line and an exit code, and whose help keeps the lines of examples."""
+    """A command that reports a `FaceprivError` as one line and an exit code; its help preserves lines of examples."""
 
     def __init__(self, *given: Any, **settings: Any) -> None:
-        # A backspace of its own at the start of a paragraph tells click to leave the lines as they are.
+        # A line with a backspace at the start of a paragraph makes click preserve the lines.
         settings["help"] = settings["help"].replace("\n\n    ", "\n\n\b\n    ")
         super().__init__(*given, **settings)
 
