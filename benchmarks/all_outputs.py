@@ -1,7 +1,7 @@
 """Measure all outputs of a method: does it hide the requested attributes, and only these, from unseen models?
 
-The outputs are the paper's 15 (gender flipped or kept, race changed to its pair or kept, age kept or moved to each of
-its three groups), one with a random gender ("random") and one with each face's own labels ("own"). The sets are the
+In the paper's 15 outputs, gender is flipped or kept, race is changed to its pair or kept, and age is kept or moved to
+each of its three groups. Two more have a random gender ("random") and each face's own labels ("own"). The sets are the
 visible LFW and the test splits of CelebA and UTKFace (15 years and over). Photos are processed as by ``facepriv
 apply``, in memory; then faces are detected and aligned again. Predictions are cached in the work folder, so an
 interrupted run resumes and a repeated one is quick. A change of method, weights or code invalidates the cache. No photo

@@ -194,7 +194,7 @@ def _alone_and_others(
 def _kept(found: Findings, attribute: str, judge: str) -> list[Row]:
     path = {"gender": ("eer_rise",), "race": ("pair", "eer_rise"), "age": ("error_change",)}[attribute]
     bar, unit = (KEPT_YEARS, "years") if attribute == "age" else (KEPT_EER, "points")
-    # Of a race the lower end of the interval decides; of the rest the change, whichever way.
+    # For race the lower end of the interval decides; for other attributes the absolute change.
     measure: Callable[[Estimate], float] = (lambda f: f.low) if attribute == "race" else (lambda f: abs(f.value))
     words = {
         "gender": "gender EER changes, gender kept",

@@ -1,8 +1,8 @@
 """All comparisons of a set of photos, and their rates under resampling of people.
 
-With S people resampled, a genuine comparison is weighted by the count of its person, an impostor comparison by the
-product of its two people's counts (two copies of one person are no impostors). Impostor scores are sorted once; a low
-FMR then needs only the top of that list, so a resample of 5 million comparisons costs a millisecond. Only the top is
+With S people resampled, a genuine comparison is weighted by its person's count. An impostor comparison is weighted by
+the product of its two people's counts (two copies of one person are no impostors). Impostor scores are sorted once. A
+low FMR needs only the top of that list, so a resample of 5 million comparisons costs a millisecond. Only the top is
 stored, at most `KEPT` comparisons of 8 bytes, so memory is bounded. Figures that need all scores (AUC, d') are
 computed in a stream.
 """

@@ -126,19 +126,19 @@ def threshold_at_fmr(impostor: ArrayLike, fmr: float, *, min_errors: int = MIN_E
     Raises
     ------
     DataError
-        If the impostor comparisons are too few for this rate; the text says how many it takes.
+        If there are too few impostor comparisons for this rate; the message includes the required number.
     """
     impostor = _scores(impostor, "impostor")
     check_count(len(impostor), fmr, min_errors)
     allowed = allowed_errors(len(impostor), fmr)
     real = np.where(np.isnan(impostor), -np.inf, impostor)
-    # One false match more than allowed has this score; the threshold lies just above it and above its ties.
+    # Score of the first false match that is not allowed; the threshold is just above it and its ties.
     refused = np.partition(real, len(real) - 1 - allowed)[len(real) - 1 - allowed]
     return float(np.nextafter(refused, np.inf))
 
 
 def rates_at(genuine: ArrayLike, impostor: ArrayLike, threshold: float) -> OperatingPoint:
-    """Return TMR and FMR at a given threshold, for example at the one that the unprotected photos set."""
+    """Return TMR and FMR at a given threshold, for example the one set by the unprotected photos."""
     genuine, impostor = _scores(genuine, "genuine"), _scores(impostor, "impostor")
     return OperatingPoint(threshold, float((genuine >= threshold).mean()), float((impostor >= threshold).mean()))
 
@@ -173,7 +173,7 @@ def _scores(scores: ArrayLike, what: str) -> NDArray[np.float64]:
 
 
 def check_scores(scores: NDArray[Any], what: str) -> NDArray[Any]:
-    """Return scores (N,); raises `ContractError` on another shape, or on infinity, which is no score."""
+    """Return scores (N,); raises `ContractError` on another shape or on infinite values."""
     if scores.ndim != 1:
         raise ContractError(f"{what} scores: expected shape (N,), got {scores.shape}")
     if np.isinf(scores).any():

@@ -2,7 +2,7 @@
 
 ``Rafd090_28_Caucasian_male_angry_frontal.jpg``: camera angle 090 (frontal), model 28, as in the set's own FAQ; anywhere
 below the root. Caucasian is our "white"; Moroccan has no race label here. Both profiles (angles 000 and 180) are left
-out, as frontal detectors do not find them, and so are children (group Kid), as figures are for faces of 15 and over.
+out, as frontal detectors do not find them. Children (group Kid) are left out, as figures are for faces of 15 and over.
 All models are "test".
 """
 
