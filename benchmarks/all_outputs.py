@@ -1,11 +1,11 @@
-"""Does a method hide what it is asked to hide, and nothing else, from models that it has never seen? All outputs.
+"""Measure all outputs of a method: does it hide the requested attributes, and only these, from unseen models?
 
-The paper's 15 outputs (gender flipped or kept, race turned into its pair or kept, age kept or aimed at each of its
-three groups), one with a drawn gender ("random") and one with every face's own labels ("own"), on the visible LFW, the
-test split of CelebA and that of UTKFace (15 years and over). Photos go the way of ``facepriv apply``, in memory; then
-faces are found and aligned anew. What the judges saw is kept in the work folder, so that an interrupted run goes on and
-a repeated one is quick; a change of method, weights or of the code on that way starts anew. No photo is written. LFW
-and the test splits are for evaluation only.
+In the paper's 15 outputs, gender is flipped or kept, race is changed to its pair or kept, and age is kept or moved to
+each of its three groups. Two more have a random gender ("random") and each face's own labels ("own"). The sets are the
+visible LFW and the test splits of CelebA and UTKFace (15 years and over). Photos are processed as by ``facepriv
+apply``, in memory; then faces are detected and aligned again. Predictions are cached in the work folder, so an
+interrupted run resumes and a repeated one is quick. A change of method, weights or code invalidates the cache. No photo
+is written. LFW and the test splits are for evaluation only.
 
     python benchmarks/all_outputs.py --data DIR
     python benchmarks/all_outputs.py --data DIR --weights FILE --set utkface --output age=old --limit 40
@@ -71,7 +71,7 @@ OUTPUTS = all_outputs()
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured, and with what."""
+    """Configuration of the measurement."""
 
     registry: Registry
     method: str
@@ -172,7 +172,7 @@ def main(
 
 
 def wanted(known: Registry, method: str, outputs: tuple[str, ...]) -> dict[str, PrivacyRequest]:
-    """Return the outputs that were asked for, or all that the method can make, in their fixed order."""
+    """Return the requested outputs, or all that the method supports, in their fixed order."""
     can = known.create("method", method).attributes
     able = possible(OUTPUTS, can)
     for name in outputs:
@@ -182,14 +182,14 @@ def wanted(known: Registry, method: str, outputs: tuple[str, ...]) -> dict[str, 
 
 
 def photos_of(name: str, data: Path, limit: int | None) -> tuple[list[Record], int]:
-    """Return the photos of a set, and how many were left out as near copies of photos of other parts."""
+    """Return the photos of a set, and the number left out as near copies of photos in other parts."""
     if name == "lfw":
         return visible(data / "lfw", limit), 0
     photos = readers.read(name, data / name)
     tested = [r for r in photos if r.part == TEST]
     if name == "celeba":
         return of_people(tested, limit), 0
-    # A whole photo of UTKFace is a face and little else, so that its thumbnail needs no detection.
+    # A photo of UTKFace shows little besides the face, so its thumbnail needs no detection.
     thumbnails = np.stack([_thumbnail(r.path) for r in photos])
     copied = near_copies(thumbnails, np.array([r.part == TEST for r in photos]))
     copies = {r.name for r, copy in zip(photos, copied, strict=True) if copy}
@@ -206,7 +206,7 @@ def _thumbnail(path: Path) -> np.ndarray:
 
 
 def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Findings:
-    """Make all outputs of a set, let the judges look, and compare with the originals."""
+    """Make and judge all outputs of a set, and compare with the originals."""
     truth = Truth.of(photos)
     judges = fitting(truth, setting.judges)
     output_run = OutputRun(setting.registry, setting.method, setting.requests, judges, KEY)
@@ -216,7 +216,7 @@ def measure(name: str, photos: list[Record], setting: Setting, cost: Cost) -> Fi
     note(f"{name}: comparing {len(setting.requests)} outputs with the originals")
     ages = {output: request.targets.get(AGE.name, "") for output, request in setting.requests.items()}
     tasks = [(predictions[output], ages.get(output, "")) for output in predictions]
-    # Alone it needs no other process.
+    # A single task needs no other process.
     workers = min(setting.workers, len(tasks)) if setting.workers > 1 else 0
     figures = dict(zip(predictions, spread(examiner, tasks, workers), strict=True))
     original = figures.pop(ORIGINAL)
@@ -235,7 +235,7 @@ def _as_arrays(
 
 
 def cost_of(cost: Cost) -> dict[str, Any]:
-    """Return what was computed and its seconds of one core, in all and for one output of a photo."""
+    """Return the number of computed outputs and their CPU seconds, in total and per output of a photo."""
     each = {stage: seconds / max(1, cost.outputs) for stage, seconds in cost.seconds.items()}
     return {
         "photo_outputs": cost.outputs,
@@ -289,7 +289,7 @@ def _output(figures: dict[str, Any], columns: dict[str, tuple[str, str]]) -> lis
 
 
 def _cell(kind: str, said: dict[str, Any]) -> str:
-    """Return a figure and how it moved; of a matcher the worst of the pairings with a protected photo."""
+    """Return a figure and its change; for a matcher the worst of the pairings with a protected photo."""
     if "refused" in said:
         return "too few"
     if kind == "age":

@@ -1,8 +1,8 @@
-"""Do the attacks attack? On a method that does nothing, on a fixed recolouring, and on a method that flips gender.
+"""Validate the attacks on a method that does nothing, on a fixed recolouring, and on a method that flips gender.
 
-On the first files of the visible LFW: where nothing was done, every attack must tell gender as the classifiers tell it
-in the originals, and the detector must guess; a fixed, invertible change of colours must not stop a retrained
-classifier; and against a flip it must do at least as well as turning a classifier's answer round.
+The photos are the first files of the visible LFW. On the method that does nothing, every attack must recover gender as
+well as the classifiers do on the originals, and the detector must be at chance. A fixed, invertible change of colours
+must not stop a retrained classifier. Against a flip it must do at least as well as inverting a classifier.
 
     python benchmarks/attacks.py --data DIR
 """
@@ -28,7 +28,7 @@ from facepriv.evaluation.setup import make_setup
 from facepriv.registry import registry
 from facepriv.report.plots import interval
 
-#: Points of EER: on nothing done; on a recolouring; against a flip.
+#: Tolerances in points of EER: method that does nothing; recolouring; flip.
 NOTHING, RECOLOURED, FLIPPED = 1.0, 5.0, 2.0
 
 

@@ -1,7 +1,7 @@
-"""The bars of the paper's claim, and which of them the figures of all outputs hold.
+"""The bars of the paper's claim, and whether the figures of all outputs meet them.
 
-A bar is held by the figure itself; the interval stands beside it. Only of a kept race it is the interval that must
-include a value within the bar, since the faces of two races in a test split are few.
+The point estimate decides; the interval is reported beside it. The exception is a kept race: its interval must include
+a value within the bar, since the test splits have few faces of the two races.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Row:
     Parameters
     ----------
     part, what, where, who, output : str
-        The part of the table (a to f), the figure, the set, the judge, the output (of a worst one, which it is).
+        The part of the table (a to f), the figure, the set, the judge, the output (for a worst case, the worst one).
     figure : Estimate or None
-        None where there is none; `note` says why.
+        None if it could not be computed; `note` has the reason.
     unit : {"percent", "points", "years"}
     bar : str
-        In words, or nothing: the figure is for information.
+        The bar as text; empty if the figure is for information only.
     misses : float or None
         By how much the bar is missed, in `unit` (a percentage in points), 0 if it holds; None without a bar.
     """
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``holds``, ``misses by ...``, or nothing."""
+        """``holds``, ``misses by ...``, or empty."""
         if self.misses is None:
             return self.note
         words = UNITS["points" if self.unit == "percent" else self.unit][1]
@@ -65,23 +65,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found on one set.
+    """Results on one set.
 
     Parameters
     ----------
     name : str
-        The set's.
+        Name of the set.
     requests : mapping
-        Output -> what was asked.
+        Output -> request.
     original : mapping
         Figures of the originals by attribute (and ``matching``) and judge.
     strength : mapping
         Estimator -> ``attribute``, ``counts``, ``note``; see `examiner.strength`.
     outputs : mapping
-        Output -> the same of each.
+        Output -> figures, in the same form.
     matchers : sequence of str
     lost : mapping
-        Output, and the originals -> photos in which no face was found: errors of every judge, which flatter a method.
+        Output, and the originals -> photos without a detected face: errors of every judge, which favour a method.
     """
 
     name: str
@@ -97,11 +97,11 @@ class Findings:
         return [name for name, s in self.strength.items() if s["attribute"] == attribute and s["counts"]]
 
     def of_the_paper(self, wanted: Callable[[PrivacyRequest], bool]) -> list[str]:
-        """Return the paper's outputs whose request is wanted."""
+        """Return the paper's outputs whose request satisfies `wanted`."""
         return [name for name in self.outputs if name not in (RANDOM, OWN) and wanted(self.requests[name])]
 
     def figure(self, kind: str, judge: str, output: str, *path: str) -> Estimate | None:
-        """Return one figure; None where it was refused for want of photos."""
+        """Return one figure; None if there were too few photos."""
         value: Any = self.outputs[output][kind][judge]
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
@@ -194,7 +194,7 @@ def _alone_and_others(
 def _kept(found: Findings, attribute: str, judge: str) -> list[Row]:
     path = {"gender": ("eer_rise",), "race": ("pair", "eer_rise"), "age": ("error_change",)}[attribute]
     bar, unit = (KEPT_YEARS, "years") if attribute == "age" else (KEPT_EER, "points")
-    # Of a race the lower end of the interval decides; of the rest the change, whichever way.
+    # For race the lower end of the interval decides; for other attributes the absolute change.
     measure: Callable[[Estimate], float] = (lambda f: f.low) if attribute == "race" else (lambda f: abs(f.value))
     words = {
         "gender": "gender EER changes, gender kept",
@@ -236,7 +236,7 @@ def _matching(found: Findings, matcher: str) -> list[Row]:
 
 
 def _pairings(found: Findings, matcher: str, outputs: Sequence[str], kind: str, key: str) -> dict[str, Estimate]:
-    """Return "output, pairing" -> figure, for the pairings that hold a protected photo."""
+    """Return "output, pairing" -> figure, for the pairings with a protected photo."""
     return {
         f"{output}, {pairing}": found.outputs[output]["matching"][matcher][pairing][kind][key]
         for output in outputs

@@ -1,8 +1,8 @@
-"""The figures by which a method is judged, before and after, with intervals over people.
+"""Figures of a method before and after protection, with intervals over people.
 
-Attribute: does an unseen classifier fail on the protected photos? Matching: does an unseen matcher still compare
-originals X and protected photos X' as it did, in the four pairings (X1, X2), (X1', X2'), (X1, X2') and (X1', X2)?
-(Mirjalili, Raschka, Ross, IEEE TIP 2020, section 3.1.) All rates are shares in [0, 1].
+Attributes: whether an unseen classifier fails on the protected photos. Matching: whether an unseen matcher still works
+on originals X and protected photos X', in the four pairings (X1, X2), (X1', X2'), (X1, X2') and (X1', X2) (Mirjalili,
+Raschka, Ross, IEEE TIP 2020, section 3.1). All rates are shares in [0, 1].
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Figures = dict[str, Any]
 
 
 def counts(attribute: str, on_originals: Estimate) -> bool:
-    """Tell whether an estimator is good enough on the originals to be evidence, see `STRONG`."""
+    """Return whether an estimator is good enough on the originals to count, see `STRONG`."""
     return on_originals.value <= STRONG[attribute]
 
 
 def matcher_counts(on_originals: Estimate) -> bool:
-    """Tell whether a matcher is good enough on the originals to be evidence: all of the interval of its TMR must be."""
+    """Return whether a matcher is good enough on the originals to count: its whole TMR interval must be."""
     return on_originals.low >= STRONG_TMR
 
 
@@ -57,7 +57,7 @@ def binary_figures(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Figures:
-    """Compare how well a score tells two classes apart on originals and on protected photos.
+    """Compare how well a score separates two classes on originals and on protected photos.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def binary_figures(
     -------
     dict
         ``photos``; ``eer_before``, ``eer_after``, ``eer_rise`` (paired); ``flip_aware_before``, ``flip_aware_after``,
-        the EER of who may turn the answer round; ``not_found``, photos without a face, before and after.
+        the EER if the attacker may invert the classifier; ``not_found``, photos without a face, before and after.
     """
     before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     positive = np.asarray(positive)
@@ -115,7 +115,7 @@ def race_figures(
     -------
     dict
         ``pair``: `binary_figures` of Black against White, over the photos of either; ``rest``: class ->
-        `binary_figures` of it against all others, for every class that is there;
+        `binary_figures` of it against all others, for every class present;
         ``balanced_before``, ``balanced_after``, ``balanced_rise``: balanced accuracy.
     """
     truth = np.asarray(race)
@@ -167,7 +167,7 @@ def age_figures(
     subjects : sequence of str
         (N,) the people.
     target : str
-        The age group that was aimed at, or nothing.
+        The target age group, or empty.
 
     Returns
     -------
@@ -175,19 +175,19 @@ def age_figures(
         ``photos``; ``error_before``, ``error_after``, ``error_change``: mean absolute error in years, over the photos
         in which a face was found both times (a lost one has no error in years); ``not_found``.
 
-        With a target: ``shift``, the mean change in years of the faces whose age lies outside the group, positive
-        towards it (a lost face has not moved), and ``outside``, how many these are.
+        With a target: ``shift``, the mean change in years of the faces whose age is outside the group, positive towards
+        it (a lost face counts as 0), and ``outside``, their number.
 
     Raises
     ------
     DataError
-        If no face was found both times, or none lies outside the group.
+        If no face was found both times, or none is outside the group.
     """
     truth = np.asarray(years, dtype=np.float64)
     known = ~np.isnan(truth)
     before, after = (np.asarray(p, dtype=np.float64)[known] for p in (before, after))
     truth, people = truth[known], np.asarray(subjects)[known]
-    # What is lost in either is left out of both: the difference is one of the same faces.
+    # A face lost in either is left out of both, so that the difference is over the same faces.
     lost = np.isnan(before) | np.isnan(after)
     paired = np.where(lost, np.nan, before), np.where(lost, np.nan, after)
     direction = np.sign(AGE.index(target) - AGE.bin(truth)) if target else np.zeros(len(truth))
@@ -226,13 +226,13 @@ def gender_figures(
     Returns
     -------
     dict
-        ``all``: what `binary_figures` gives; ``eer_after_seen``, the EER over the photos in which a face was found
-        (what is left when lost faces earn nothing), None where these are too few; ``accuracy_before``,
-        ``accuracy_after`` (at a probability of 0.5).
+        ``all``: the result of `binary_figures`; ``eer_after_seen``, the EER over the photos with a detected face
+        (without the benefit of lost faces), None if these are too few; ``accuracy_before``, ``accuracy_after`` (at a
+        probability of 0.5).
 
-        ``men``, ``women``, each alone: ``wrong_before``, ``wrong_after``, ``wrong_rise``, the share taken for the
-        other class at the originals' EER threshold; ``eer_before``, ``eer_after``, ``eer_rise``, the EER of this
-        gender's photos against the other gender's *originals*.
+        ``men``, ``women``, each alone: ``wrong_before``, ``wrong_after``, ``wrong_rise``, the share misclassified at
+        the originals' EER threshold; ``eer_before``, ``eer_after``, ``eer_rise``, the EER of this gender's photos
+        against the other gender's *originals*.
 
         ``not_found``: photos without a face, before and after.
     """
@@ -273,7 +273,7 @@ def gender_figures(
         try:
             return figure(lambda w: eer(after, w * seen))
         except DataError:
-            return None  # hardly a face was found
+            return None  # too few faces were found
 
     every = binary_figures(before, after, truth, subjects, replicates=replicates, seed=seed)
     not_found = every.pop("not_found")
@@ -308,19 +308,19 @@ def matching_figures(
     score : callable
         `FaceMatcher.score_all`.
     fmr : float
-        The false match rate at which the thresholds are set.
+        The false match rate of the thresholds.
 
     Returns
     -------
     dict
-        Pairing -> ``own``: ``tmr``, ``fmr`` at the threshold that this pairing's own impostors set; ``fixed``:
-        ``tmr``, ``fmr`` at the threshold that the originals set (a resample sets its own); each also ``tmr_kept``,
-        TMR over the originals' TMR, and ``tmr_change``, their difference. ``genuine``, ``impostor``: comparisons.
+        Pairing -> ``own``: ``tmr``, ``fmr`` at the threshold set by this pairing's own impostors; ``fixed``: ``tmr``,
+        ``fmr`` at the threshold set by the originals, for each resample separately. Both also have ``tmr_kept``, TMR
+        over the originals' TMR, and ``tmr_change``, their difference. ``genuine``, ``impostor``: comparisons.
 
     Raises
     ------
     DataError
-        If the impostor comparisons are too few for this FMR, or falsely match beyond what is kept of them.
+        If there are too few impostor comparisons for this FMR, or more false matches than are stored.
     """
     matching = Matching(before, subjects, score, fmrs=(fmr,), replicates=replicates, seed=seed)
     matching.rates.check(fmr)
@@ -339,7 +339,7 @@ def matching_figures(
 
 
 def _point_figures(points: pairs.Points, base: Float) -> Figures:
-    """Turn the points of the whole set (first) and of the resamples into estimates; `base` is the originals' TMR."""
+    """Convert points of the full set (first) and of the resamples to estimates; `base` is the originals' TMR."""
     kept = np.where(base > 0, points.tmr / np.where(base > 0, base, 1), np.nan)
     values = {
         "tmr": points.tmr,

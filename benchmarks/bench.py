@@ -1,16 +1,16 @@
-"""How fast is facepriv, beside what it must be compared with, in one run?
+"""Speed of facepriv and of its references, measured in one run.
 
 generator
-    PrivacyNet's generator, a face at a time: beside the plain StarGAN generator (64 channels, six residual blocks,
+    PrivacyNet's generator, one face at a time, against the plain StarGAN generator (64 channels, six residual blocks,
     eager float32, crops of the same size), its own weights in eager float32, and its own convolutions alone.
 folder
-    ``facepriv apply`` over photos of 1350 x 1013 pixels, from decoding to encoding, beside ``deface`` (PyPI), which
-    blurs faces, on as many threads. Needs ``pip install -e '.[bench]'``.
+    ``facepriv apply`` over photos of 1350 x 1013 pixels, from decoding to encoding, against ``deface`` (PyPI), which
+    blurs faces, with the same number of threads. Needs ``pip install -e '.[bench]'``.
 growth
-    ``facepriv apply`` over more and more files: does a file cost more, or does memory grow?
+    ``facepriv apply`` over increasing numbers of files: does the time per file or the memory grow?
 
-Photos are generated from two public-domain portraits. What is compared takes turns, so that a busy machine slows all;
-told are the least, the median and the most of each round's ratio, and a bar is held by the median.
+Photos are generated from two public-domain portraits. Candidates run in turns, so that a busy machine slows all of
+them. Reported are minimum, median and maximum of the ratios over the rounds; the median decides on a bar.
 
     python benchmarks/bench.py
     python benchmarks/bench.py --part generator --rounds 50
@@ -91,7 +91,7 @@ def main(
 
 
 def show_generator(found: dict[str, Any]) -> None:
-    """Print milliseconds a face, and the ratios with their bars."""
+    """Print milliseconds per face, and the ratios with their bars."""
     by = f"{found['dtype']} ({found['units'] or 'no units for bfloat16'})"
     print(f"\ngenerator, a face of {found['size']} pixels, {found['threads']} threads, {by}")
     table(
@@ -113,7 +113,7 @@ def show_generator(found: dict[str, Any]) -> None:
 
 
 def show_folder(found: dict[str, Any]) -> None:
-    """Print photos a second and faces found, and what they are beside deface's."""
+    """Print photos per second and faces found, and their ratios to deface's."""
     wide, high = found["pixels"]
     print(f"\nend to end, {found['photos']} photos of {wide} x {high} pixels, {found['threads']} threads each")
     rows = [("facepriv apply", found["ours"]), *((f"deface, {b}", said) for b, said in found["deface"].items())]
@@ -142,7 +142,7 @@ def show_folder(found: dict[str, Any]) -> None:
 
 
 def show_growth(found: dict[str, Any]) -> None:
-    """Print a row a run, and how a file's time and the memory grow."""
+    """Print a row per run, and the growth of time per file and memory."""
     print(f"\ngrowth, small photos of one face, {found['workers']} workers; memory of all processes together")
     table(
         ("files", "seconds", "files/s", "MiB at most"),
@@ -165,7 +165,7 @@ def show_growth(found: dict[str, Any]) -> None:
 
 
 def _thousandths(seconds: list[float]) -> list[str]:
-    """Return least, median and most in thousandths."""
+    """Return minimum, median and maximum in thousandths."""
     return [f"{1e3 * of(seconds):.1f}" for of in (min, median, max)]
 
 

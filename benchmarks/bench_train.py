@@ -1,15 +1,15 @@
-"""How fast does PrivacyNet train, beside the plain way of training the same networks, in one run?
+"""Training speed of PrivacyNet against plain training of the same networks, measured in one run.
 
-The plain way: float32, contiguous memory, one kernel a parameter, no compiling, and every term of every update: the way
-back, the gradient penalty, all judges, family A and its copy, each on its own augmented view. Ours evaluates terms in
-turns (each row below says which), and computes what is left faster. Both make the same updates of the same networks
-from the same batch size: for 12 updates of G, 4 of D, 12 of the judges, 6 of the copies, which is counted and printed.
-A row has the tricks of all rows above it. Rows take turns, so that a busy machine slows all of them.
+Plain training uses float32, contiguous memory, one kernel per parameter, no compiling, and every term in every update:
+the cycle, the gradient penalty, all judges, family A and its copy, each on its own augmented view. Ours evaluates terms
+in turns (see the rows of the table), and computes the rest faster. Both make the same updates of the same networks with
+the same batch size: for 12 updates of G, 4 of D, 12 of the judges, 6 of the copies, which is counted and printed. Each
+row adds an optimisation to the row above. Rows run in turns, so that a busy machine slows all of them.
 
     python benchmarks/bench_train.py
     python benchmarks/bench_train.py --ends --rounds 5 --json bench.json
 
-It needs no data set: the faces are two public-domain portraits, and the matcher has random weights, which cost as much.
+It needs no data set: the faces are two public-domain portraits, and the matcher has random weights of the same cost.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from facepriv.cli.console import note, table
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.steps import descend, frozen_precision
 
-#: Steps of G in a block: every term that is evaluated in turns comes up equally often in each.
+#: Steps of G in a block; each term evaluated in turns occurs equally often in every block.
 BLOCK = 12
-#: Times the samples a second of the plain way that are wanted.
+#: Target ratio of samples per second to plain training.
 BAR = 2.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to train: the tricks of all rows so far."""
+    """One training configuration, with the optimisations of all rows so far."""
 
     name: str
     recipe: Recipe
@@ -63,7 +63,7 @@ class Row:
 
 
 class Plain(Trainer):
-    """Every judge teaches, and learns on views of its own, one call for real and one for changed faces."""
+    """Uses every judge in each step; trains each on its own views, with separate calls for real and changed faces."""
 
     all_teach = own_views = True
 
@@ -72,7 +72,7 @@ class Plain(Trainer):
         return [*self.judges, *self.fixed, *self.copies] if self.all_teach else super().teachers(work)
 
     def judges_step(self, real: tuple[Tensor, Labels], changed: tuple[Tensor, Labels] | None) -> dict[str, Tensor]:
-        """Update every judge as the recipe's loss says, without sharing anything between judges."""
+        """Update every judge with the recipe's loss, without sharing anything between judges."""
         if not self.own_views:
             return super().judges_step(real, changed)
         groups = [real] if changed is None else [real, changed]
@@ -98,8 +98,8 @@ class Plain(Trainer):
 
 
 def rows(recipe: Recipe, device: str) -> list[Row]:
-    """Return the ways, the plain one first and ours last; `recipe` is ours."""
-    # Whether teachers come in turns is the rows' to say.
+    """Return the configurations, the plain one first and ours last; `recipe` is ours."""
+    # The rows set whether terms are evaluated in turns.
     every = replace(recipe, cycle_every=1, penalty_every=1)
     slow = Execution(channels_last=False, fused=False)
     found = [Row("plain: float32, every term at every update", every, slow, all_teach=True, own_views=True)]
@@ -125,9 +125,9 @@ def rows(recipe: Recipe, device: str) -> list[Row]:
 
 
 def build(row: Row, faces: Faces, matcher: nn.Module, classifier: nn.Module, cpu: bool) -> Plain:
-    """Return the trainer of one row; all begin with the same weights."""
+    """Return the trainer of one row; all start with the same weights."""
     own = replace(faces, crops=faces.crops.contiguous(memory_format=row.execution.layout))
-    # Copies, because each row lays them out in memory in its own way.
+    # Copies, because each row uses its own memory format.
     nets = copy.deepcopy(matcher), copy.deepcopy(classifier)
     place = accelerator(row.precision, cpu=cpu)
     trainer = Plain(row.recipe, own, [nets[0]], place, [nets[1]], execution=row.execution)
@@ -139,7 +139,7 @@ def build(row: Row, faces: Faces, matcher: nn.Module, classifier: nn.Module, cpu
 
 
 def counted(trainer: Trainer) -> Counter[str]:
-    """Return a counter of the updates that each optimiser makes from now on."""
+    """Return a counter of subsequent updates of each optimiser."""
     counter: Counter[str] = Counter()
     for name, optimiser in trainer.optimisers().items():
         optimiser.register_step_post_hook(lambda *_, name=name: counter.update([name]))
@@ -147,14 +147,14 @@ def counted(trainer: Trainer) -> Counter[str]:
 
 
 def block(trainer: Trainer) -> None:
-    """Do `BLOCK` updates of G and what belongs to them, from the first on."""
+    """Run `BLOCK` updates of G with all related updates, starting at the first step."""
     trainer.step = 0
     for _ in range(BLOCK):
         trainer.train_step()
 
 
 def synchronised(job: Callable[[], None], device: str) -> float:
-    """Return the seconds that a job takes until its last result is there."""
+    """Return the seconds that a job takes, including device synchronisation."""
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -165,14 +165,14 @@ def synchronised(job: Callable[[], None], device: str) -> float:
 
 
 def matmul_peak(device: str, dtype: torch.dtype, size: int, rounds: int = 5) -> float:
-    """Return the best operations a second of a product of two square matrices."""
+    """Return the peak operations per second of a product of two square matrices."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     a @ b
     return 2 * size**3 / min(synchronised(lambda: a @ b, device) for _ in range(rounds))
 
 
 class Memory:
-    """The most memory that a job takes on top of what lies there before, in MiB; None where it cannot be told."""
+    """Peak memory of a job above the memory in use before, in MiB; None if unavailable."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -188,9 +188,9 @@ class Memory:
         status = Path("/proc/self/status")
         before_kib = None
         with suppress(OSError, AttributeError, TypeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)  # what others have freed would be taken again, and not be seen
+            ctypes.CDLL(None).malloc_trim(0)  # else reuse of freed memory would hide the job's allocations
         with suppress(OSError):  # not Linux
-            Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what is in use now
+            Path("/proc/self/clear_refs").write_text("5")  # reset the peak to the current use
             before_kib = _status(status, "VmRSS")
         job()
         return None if before_kib is None else (_status(status, "VmHWM") - before_kib) / 1024
@@ -236,10 +236,10 @@ def measure(wanted: list[Row], device: str, rounds: int, *, tiny: bool = False) 
         trainers.append(trainer)
         with_tf32(device, row.precision == "bf16")
         counter = counted(trainer)
-        with FlopCounterMode(display=False) as counting:  # this is the warm-up, too
+        with FlopCounterMode(display=False) as counting:  # also serves as the warm-up
             memory.append(Memory(device)(lambda trainer=trainer: block(trainer)))
         updates.append(dict(counter))
-        # Compiled code hides its operations; they are those of the row above.
+        # Operations of compiled code cannot be counted; they equal those of the row above.
         flops.append(flops[-1] if row.execution.backend else counting.get_total_flops())
         note(f"ready: {row.name}")
     if any(found != updates[0] for found in updates):
@@ -286,7 +286,7 @@ def measure(wanted: list[Row], device: str, rounds: int, *, tiny: bool = False) 
 
 
 def with_tf32(device: str, on: bool) -> None:
-    """Let float32 products run in TF32, or not; a CPU knows no TF32."""
+    """Enable or disable TF32 for float32 products; no effect on a CPU."""
     if device == "cuda":
         torch.set_float32_matmul_precision("high" if on else "highest")
         torch.backends.cudnn.allow_tf32 = on

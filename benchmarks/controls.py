@@ -1,4 +1,4 @@
-"""Two methods that prove a measurement: one does nothing, the other recolours all faces in one, invertible way."""
+"""Two control methods: one does nothing, the other applies the same invertible recolouring to all faces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facepriv.registry import Plugin, Registry
 
 
 class Nothing(Perturber):
-    """Leaves every face as it is: whatever an adversary learns from its outputs, it could learn from originals."""
+    """Leaves every face unchanged: an adversary learns no more from its outputs than from originals."""
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
 
@@ -31,7 +31,7 @@ class Nothing(Perturber):
 
 
 class Recolour(Perturber):
-    """Puts each channel in another's place, one as its negative: it hides nothing from who learns it."""
+    """Permutes the channels and negates one: it hides nothing from an adversary that learns the map."""
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
 

@@ -1,7 +1,7 @@
 """Make facepriv/faces/proposals.safetensors from the wheel of mtcnn 1.0.0 (MIT), whose weights are joblib pickles.
 
-Needs ``pip install lz4 "joblib>=1.6"`` and the wheel, ``pip download --no-deps mtcnn==1.0.0``. The pickles are opened
-with nothing allowed but NumPy arrays. The same wheel gives the same bytes.
+Needs ``pip install lz4 "joblib>=1.6"`` and the wheel, ``pip download --no-deps mtcnn==1.0.0``. The unpickler allows
+NumPy arrays only. The same wheel gives the same bytes.
 
     python benchmarks/convert_proposals.py mtcnn-1.0.0-py3-none-any.whl
 """
@@ -55,14 +55,14 @@ def main(wheel: Path) -> None:
 
 
 def as_ours(array: np.ndarray, part: str) -> np.ndarray:
-    """Return an array of Keras with its outputs first, then its inputs, rows and columns."""
+    """Return a Keras array with axes in the order outputs, inputs, rows, columns."""
     if part != "weight":
         return np.ascontiguousarray(array.ravel())
     return np.ascontiguousarray(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T)
 
 
 def unpickle(data: bytes) -> list[np.ndarray]:
-    """Open a joblib pickle that may hold arrays only."""
+    """Load a joblib pickle; only arrays are allowed."""
     import lz4.frame
     from joblib import numpy_pickle
 

@@ -1,7 +1,7 @@
-"""Runs deface (a program of others, MIT) over photos as its command does by default, and says how long that took.
+"""Runs deface (third party, MIT) over photos with its command's defaults, and reports the time.
 
-It is a process of its own, so that threads and memory are its own. Its command tells neither how many faces it found
-nor when it was ready; and it takes as many threads as there are processors: so it is called by its functions here.
+It runs in a separate process with its own threads and memory. deface's command reports neither the number of faces nor
+the end of its start-up, and uses as many threads as there are processors. So this script calls its functions.
 
     python benchmarks/deface_run.py BACKEND THREADS OUT PHOTO...
 """
@@ -34,7 +34,7 @@ def main(backend: str, threads: int, out: str, photos: list[str]) -> None:
 
     ready = time.perf_counter()
     for photo in photos:
-        # The defaults of its command.
+        # Defaults of deface's command.
         image_detect(
             photo,
             os.path.join(out, os.path.basename(photo)),
@@ -55,7 +55,7 @@ CPU = "CPUExecutionProvider"
 
 
 def limit_onnxruntime(threads: int) -> None:
-    """Make sessions that are opened without options use so many threads."""
+    """Limit sessions that are opened without options to `threads` threads."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession

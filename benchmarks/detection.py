@@ -1,10 +1,10 @@
-"""Does detection in large photos still find what dlib's search of the whole photo finds, and how much sooner?
+"""Recall and speed of detection in large photos, relative to dlib's search of the whole photo.
 
-Photos of 1350 and 2400 pixels are generated: faces of LFW, 60 to 600 pixels wide, turned by up to 12 degrees, with soft
-edges, on pictures of scikit-image that hold no face. A face is found by both where the boxes' intersection over union
-is 0.4 or more. The landmarks' shift is the mean over the five, in shares of the width of dlib's box; beside it the
-same for dlib's own search of the photo moved by three pixels. The thresholds of `facepriv.faces.propose` were chosen
-with photos of `--part tuning`. `--spoil` does to every photo what light, cameras and time do.
+Photos of 1350 and 2400 pixels are generated: faces of LFW, 60 to 600 pixels wide, rotated by up to 12 degrees, with
+soft edges, on pictures of scikit-image without faces. Both find a face if the boxes' intersection over union is 0.4 or
+more. The shift of landmarks is the mean over the five, as a share of the width of dlib's box. For comparison, the same
+is given for dlib's own search of the photo moved by three pixels. The thresholds of `facepriv.faces.propose` were
+chosen with photos of `--part tuning`. `--spoil` degrades every photo, for example by overexposure.
 
     python benchmarks/detection.py --data DIR
     python benchmarks/detection.py --data DIR --spoil overexposed
@@ -49,33 +49,33 @@ BACKGROUNDS = (
     "page.png",
     "text.png",
 )
-#: Width of the box of a face in a photo of LFW, as a share of the photo's.
+#: Width of a face's box in a photo of LFW, as a share of the photo's width.
 FACE_IN_LFW = 96 / 250
-#: Widths of dlib's boxes, in pixels, that divide the classes.
+#: Limits of the size classes: widths of dlib's boxes, in pixels.
 CLASSES = (0, 90, 150, 300, 10_000)
 SAME, MOVED = 0.4, 3
 
 
 def _shaded(rgb: Image.Image) -> Image.Image:
-    """Return light and deep shade in turns, about twice a face of 200 pixels."""
+    """Return the photo with alternating light and deep shade, with a period of about two faces of 200 pixels."""
     waves = 0.55 + 0.45 * np.sin(np.arange(rgb.width) / 70)
     return Image.fromarray((np.asarray(rgb) * waves[:, None]).astype(np.uint8))
 
 
 def _noisy(rgb: Image.Image) -> Image.Image:
-    """Return a photo with the noise of a dark room, the same in every run."""
+    """Return a photo with low-light noise, the same in every run."""
     noise = np.random.default_rng(0).normal(0, 25, (rgb.height, rgb.width, 3))
     return Image.fromarray(np.clip(np.asarray(rgb) + noise, 0, 255).astype(np.uint8))
 
 
 def _coarse(rgb: Image.Image) -> Image.Image:
-    """Return a JPEG of quality 10."""
+    """Return the photo after JPEG compression at quality 10."""
     buffer = io.BytesIO()
     rgb.save(buffer, "JPEG", quality=10)
     return Image.open(buffer).convert("RGB")
 
 
-#: What may be done to a photo.
+#: Degradations of a photo.
 SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
     "overexposed": lambda rgb: rgb.point(lambda v: min(255, 1.8 * v + 20)),
     "bright": lambda rgb: rgb.point(lambda v: min(255, 1.4 * v)),
@@ -91,7 +91,7 @@ SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 @dataclass
 class Tally:
-    """What one class of faces, or all, came to."""
+    """Results of one size class, or of all."""
 
     both: int = 0
     whole_only: int = 0
@@ -118,7 +118,7 @@ class Tally:
 
 
 def quantiles(values: Sequence[float], shares: tuple[float, float]) -> list[float] | None:
-    """Return two quantiles, None of nothing."""
+    """Return two quantiles, or None without values."""
     return np.quantile(values, shares).tolist() if values else None
 
 
@@ -157,7 +157,7 @@ def main(data: Path | None, photos: tuple[int, int], part: str, spoil: str | Non
 
 
 def measure(photos: Iterator[tuple[np.ndarray, list[Box]]], count: int) -> dict[str, Any]:
-    """Compare the two searches on photos, given with the places of their faces."""
+    """Compare the two searches on photos with known face positions."""
     tallies = [Tally() for _ in CLASSES[1:]]
     seconds: dict[str, list[float]] = {"whole": [], "new": []}
     false = {"whole": 0, "new": 0}
@@ -188,7 +188,7 @@ def together(tallies: list[Tally]) -> Tally:
 
 
 def timed(search: Callable[[np.ndarray], list[Box]], rgb: np.ndarray, seconds: list[float]) -> list[Box]:
-    """Search, and note the processor's time."""
+    """Run a search and record its CPU time."""
     begun = time.process_time()
     boxes = search(rgb)
     seconds.append(time.process_time() - begun)
@@ -196,13 +196,13 @@ def timed(search: Callable[[np.ndarray], list[Box]], rgb: np.ndarray, seconds: l
 
 
 def best(box: Box, boxes: list[Box]) -> tuple[float, Box]:
-    """Return the largest overlap with one of many boxes, and that box; 0 and the box itself where there is none."""
+    """Return the largest overlap with any of the boxes, and that box; 0 and the box itself if there are none."""
     shares = overlap(np.array(box), np.array(boxes).reshape(-1, 4))
     return (float(shares.max()), boxes[int(shares.argmax())]) if boxes else (0.0, box)
 
 
 def compare(rgb: np.ndarray, whole: list[Box], new: list[Box], moved: list[Box], tallies: list[Tally]) -> None:
-    """Add the faces of one photo to the tallies of their sizes."""
+    """Add the faces of one photo to the tallies of their size classes."""
     for box in new:
         if best(box, whole)[0] < SAME:
             size_class(box, tallies).new_only += 1
@@ -235,7 +235,7 @@ def apart(points: np.ndarray, others: np.ndarray) -> float:
 def generated(
     count: int, side: int, pool: Sequence[Path], seed: int, spoil: str | None = None
 ) -> Iterator[tuple[np.ndarray, list[Box]]]:
-    """Return photos (H, W, 3), and where in each a photo of LFW lies; the same in every run."""
+    """Return photos (H, W, 3), and the positions of the LFW photos in each; the same in every run."""
     rng = np.random.default_rng((seed, side))
     for _ in range(count):
         canvas, places = photo(SIZES[side], pool, rng)
@@ -243,14 +243,14 @@ def generated(
 
 
 def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator) -> tuple[Image.Image, list[Box]]:
-    """Return one photo of one to seven faces, fewer where they find no room."""
+    """Return one photo of one to seven faces, fewer if there is no room."""
     canvas, places = background(size, rng), []
     short = min(size)
     for _ in range(int(rng.integers(1, 8))):
         side = round(np.exp(rng.uniform(np.log(60), np.log(600))) / FACE_IN_LFW)
         with Image.open(pool[rng.integers(len(pool))]) as opened:
             face = opened.convert("RGB")
-        if side >= short:  # its middle only, the face as large
+        if side >= short:  # crop the margin and keep the face's size
             margin = face.width * (1 - 0.98 * short / side) / 2
             face = face.crop((margin, margin, face.width - margin, face.height - margin))
             side = int(0.98 * short)
@@ -262,7 +262,7 @@ def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator)
 
 
 def background(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """Return a picture of scikit-image in some size, mirrored again and again."""
+    """Return a picture of scikit-image, extended to a size by repeated mirroring."""
     import skimage
 
     with Image.open(Path(skimage.__file__).parent / "data" / BACKGROUNDS[rng.integers(len(BACKGROUNDS))]) as opened:
@@ -275,7 +275,7 @@ def background(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
 
 
 def room(size: tuple[int, int], side: int, places: Sequence[Box], rng: np.random.Generator) -> Box | None:
-    """Return a free place by chance; None where twenty tries found none."""
+    """Return a random free place; None after twenty failed tries."""
     for _ in range(20):
         x, y = (int(rng.integers(0, length - side + 1)) for length in size)
         if all(x + side <= a or c <= x or y + side <= b or d <= y for a, b, c, d in places):
@@ -284,7 +284,7 @@ def room(size: tuple[int, int], side: int, places: Sequence[Box], rng: np.random
 
 
 def paste(canvas: Image.Image, face: Image.Image, place: Box, degrees: float) -> None:
-    """Paste a face, turned, with soft edges."""
+    """Paste a face, rotated, with soft edges."""
     inwards = np.minimum(np.arange(face.width), np.arange(face.width)[::-1]) / (0.08 * face.width)
     soft = (255 * np.clip(np.minimum.outer(inwards, inwards) - 0.8, 0, 1)).astype(np.uint8)
     mask = Image.fromarray(soft).rotate(degrees, Image.Resampling.BILINEAR)

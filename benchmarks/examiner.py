@@ -1,4 +1,4 @@
-"""From what judges saw to figures: every attribute and the identity, for one output of a method after the other."""
+"""Compute figures from predictions: every attribute and the identity, for one output of a method at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
 from facepriv.schema import AGE, ATTRIBUTES, GENDER
 
-#: The figure of an estimator on the originals by which `before_after.counts` lets it count.
+#: Figure of an estimator on the originals that `before_after.counts` checks.
 _STRENGTH: dict[str, Callable[[Figures], Any]] = {
     "gender": lambda figures: figures["eer_before"],
     "race": lambda figures: figures["pair"]["eer_before"],
@@ -33,11 +33,11 @@ class Examiner:
     ----------
     truth : Truth
     before : Looks
-        At the originals.
+        Predictions on the originals.
     judges : Judges
-        Whose words are examined.
+        The judges that are measured.
     fmr : float
-        The false match rate at which matchers are measured.
+        The false match rate of the matchers.
     replicates : int
         Resamples of the intervals.
     """
@@ -49,7 +49,7 @@ class Examiner:
     replicates: int = REPLICATES
 
     def __call__(self) -> Callable[[tuple[Predictions, str]], Figures]:
-        """Build the judges, and return `examine` bound to them; its task is looks and the age group aimed at."""
+        """Build the judges, and return `examine` bound to them; its task is predictions and the target age group."""
         models = self.judges.build()
 
         def examine(task: tuple[Predictions, str]) -> Figures:
@@ -59,7 +59,7 @@ class Examiner:
                 kind = "matching" if isinstance(model, FaceMatcher) else _attribute(model)
                 try:
                     figures[kind][name] = self._compare(kind, model, self.before[name], after[name], age)
-                except DataError as error:  # too few photos for this figure: said, not guessed
+                except DataError as error:  # too few photos for this figure; report the reason
                     figures[kind][name] = {"refused": str(error)}
             return figures
 
@@ -82,9 +82,9 @@ class Examiner:
 
 
 def strength(figures: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
-    """Return, of the figures of the originals (compared with themselves), whether each estimator may speak.
+    """Return whether each estimator counts, from the figures of the originals compared with themselves.
 
-    Estimator -> ``attribute``, ``on_originals`` (None where the photos are too few), ``counts``, and ``note``, why not.
+    Estimator -> ``attribute``, ``on_originals`` (None with too few photos), ``counts``, and ``note`` with the reason.
     """
     found: dict[str, Figures] = {}
     for attribute, own in _STRENGTH.items():

@@ -1,15 +1,14 @@
-"""Does anything that a stranger hands over crash facepriv, hang it, or leave half a file?
+"""Fuzz test: untrusted input must not crash facepriv, hang it, or leave a partial file.
 
-Damaged and lying image files, tar shards, manifests, weights, tables of labels and command lines, made from a seed
-(`hostile.py`), are given to what reads them. Each must be read, or refused as a user's mistake is, within some seconds.
-The work is done in another process, which is watched: one that dies or does not answer is a finding, and a new one
-goes on.
+The inputs are damaged and inconsistent image files, tar shards, manifests, weights, label tables and command lines,
+generated from a seed (`hostile.py`). Each must be read, or rejected like any user error, within a few seconds. The work
+runs in a monitored child process. If it dies or does not answer, this is a finding, and a new process continues.
 
     python benchmarks/fuzz.py
     python benchmarks/fuzz.py --inputs 200 --kind image --seed 7
 
-With ``--atheris FILE...`` the images' reader is instead given what atheris makes of those files, steered by the code
-that they reach, until it is interrupted (it must be installed: pip install atheris).
+With ``--atheris FILE...`` atheris instead mutates those files for the image reader, guided by code coverage, until
+interrupted (it must be installed: pip install atheris).
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from shared import Benchmark, json_option, write_json
 from facepriv.cli.console import note, progress, table
 from facepriv.errors import FaceprivError, UsageError
 
-#: Seconds that one input may take.
+#: Maximum seconds per input.
 LIMIT = 5.0
-#: Seconds in which the process that does the work must have begun.
+#: Maximum seconds for the start of the child process.
 START = 60.0
 READ, REFUSED = "read", "refused"
 
@@ -95,7 +94,7 @@ def main(
 
 
 class Watched:
-    """A process that tries inputs in a folder of its own, and is begun anew where it dies or hangs."""
+    """A process that tries inputs in its own folder, and is restarted if it dies or hangs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -109,11 +108,11 @@ class Watched:
         self._end()
 
     def ask(self, kind: str, seed: int, number: int) -> tuple[str, float, str]:
-        """Try one input; returns what came of it, the seconds that it took, and for a finding what is known of it."""
+        """Try one input; returns the outcome, the seconds, and details of a finding."""
         start = time.monotonic()
         self.pipe.send((kind, seed, number))
         try:
-            # A little longer than the limit, so that what is only slow still tells what it did.
+            # Wait longer than the limit, so that a merely slow input still reports its outcome.
             if self.pipe.poll(2 * LIMIT):
                 what, detail = self.pipe.recv()
                 seconds = time.monotonic() - start
@@ -154,7 +153,7 @@ def _work(pipe: Connection, folder: Path) -> None:
         except EOFError:
             return
         with tempfile.TemporaryDirectory(dir=folder) as own:
-            inner = Path(own, "inner")  # a level deeper, so that ".." is nobody else's
+            inner = Path(own, "inner")  # one level deeper, so that ".." stays within the folder
             inner.mkdir()
             os.chdir(inner)
             found = attempt(kind, seed, number)
@@ -163,7 +162,7 @@ def _work(pipe: Connection, folder: Path) -> None:
 
 
 def attempt(kind: str, seed: int, number: int) -> tuple[str, str]:
-    """Try one input in the current folder; returns what came of it, and the text of an error."""
+    """Try one input in the current folder; returns the outcome, and the text of an error."""
     try:
         TARGETS[kind](np.random.default_rng([seed, list(TARGETS).index(kind), number]))
         what, detail = READ, ""
@@ -244,7 +243,7 @@ def _arguments(rng: np.random.Generator) -> None:
         raise UsageError(done.stderr)
 
 
-#: Kind of input -> what reads one; it returns, or raises `FaceprivError`.
+#: Kind of input -> function that reads one; it returns, or raises `FaceprivError`.
 TARGETS: dict[str, Callable[[np.random.Generator], None]] = {
     "image": _image,
     "manifest": _manifest,
@@ -256,11 +255,11 @@ TARGETS: dict[str, Callable[[np.random.Generator], None]] = {
 
 
 def steer(corpus: tuple[Path, ...]) -> None:
-    """Give the images' reader what atheris makes of some files; does not return."""
+    """Fuzz the image reader with atheris, starting from some files; does not return."""
     import atheris
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "facepriv"]:
-        del sys.modules[name]  # what is imported already would not tell which code was reached
+        del sys.modules[name]  # modules already imported would not be instrumented
     with atheris.instrument_imports(include=["facepriv"]):
         from facepriv.errors import FaceprivError
         from facepriv.image.decode import decode_image

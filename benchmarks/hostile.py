@@ -1,6 +1,6 @@
-"""What a stranger might hand over: damaged, lying and odd files and words, made by code from a seed, none stored.
+"""Generators of untrusted input: damaged, inconsistent and unusual files and arguments, made from a seed, none stored.
 
-Every maker takes a `numpy.random.Generator` and returns one input; the same seed gives the same one.
+Every function takes a `numpy.random.Generator` and returns one input; the same seed gives the same input.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image
 from facepriv.schema import ATTRIBUTES
 from facepriv.weights import Provenance, WeightsMetadata
 
-#: What stands in place of a value where any value may stand.
+#: Unusual values to substitute for any value.
 ODD: tuple[Any, ...] = (
     None,
     True,
@@ -62,7 +62,7 @@ _STRANGE = ("", " ", "\t", "a" * 4000, "tmr_loss > 2", "\udcff")
 
 
 def image(rng: Generator) -> bytes:
-    """Return the bytes of something that calls itself an image."""
+    """Return the bytes of a purported image."""
     makers: tuple[Callable[[Generator], bytes], ...] = (_lying_png, _lying_jpeg, _bomb, _noise, _nested_tiff)
     if rng.random() < 0.25:
         return makers[rng.integers(len(makers))](rng)
@@ -88,7 +88,7 @@ def manifest(rng: Generator) -> tuple[bytes, bytes]:
 
 
 def shard(rng: Generator) -> bytes:
-    """Return something that calls itself a tar shard."""
+    """Return a purported tar shard."""
     kinds = [tarfile.REGTYPE] * 9 + [tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.GNUTYPE_LONGNAME]
     names = ["a.png", "b/c.jpg", "d.webp", "e.bmp"] * 4 + ["../up.png", "/a.png", "x.json", ".h.png", "ü" * 90]
     out = io.BytesIO()
@@ -103,7 +103,7 @@ def shard(rng: Generator) -> bytes:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     content = bytearray(out.getvalue())
-    if rng.random() < 0.2:  # a size of the first member that is anything, with a sum that is right
+    if rng.random() < 0.2:  # an arbitrary size of the first member, with a valid checksum
         size = [b"\xff" * 12, b"\x80" + rng.bytes(11), b"77777777777\0", b"-0000000512\0", b"\0" * 12]
         content[124:136] = size[rng.integers(len(size))]
         total = sum(content[:148]) + 8 * 32 + sum(content[156:512])
@@ -112,7 +112,7 @@ def shard(rng: Generator) -> bytes:
 
 
 def weights(rng: Generator) -> bytes:
-    """Return something that calls itself a safetensors file of ours."""
+    """Return a purported safetensors file of facepriv."""
     said = WeightsMetadata("a", Provenance("b", "c", "2026-01-01", seen=("d",)), {"e": 1}, ATTRIBUTES).to_json()
     if rng.random() < 0.5:
         said = odd_json(json.loads(said), rng)
@@ -126,7 +126,7 @@ def weights(rng: Generator) -> bytes:
 
 
 def table(rng: Generator) -> bytes:
-    """Return something that calls itself a table of labels, CSV, of the one photo ``a.png``."""
+    """Return a purported CSV table of labels for the single photo ``a.png``."""
     words = ["file", "female", "white", "30", "-3", "1e999", "\x00", '"', "ü", "=1+1", "a" * 3000, "../a.png", ""]
     sound = ["a.png", "somebody", "female", "white", "30"]
     lines = [
@@ -138,7 +138,7 @@ def table(rng: Generator) -> bytes:
 
 
 def arguments(rng: Generator) -> list[str]:
-    """Return words for the command line; none of them can begin work that takes long."""
+    """Return command-line arguments; none of them starts long work."""
     values = [*_VALUES.split(), *_STRANGE]
     words = [str(rng.choice(["", *_COMMANDS.split()]))]
     for _ in range(int(rng.integers(0, 9))):
@@ -147,7 +147,7 @@ def arguments(rng: Generator) -> list[str]:
 
 
 def odd_json(content: Any, rng: Generator) -> str:
-    """Return JSON like that of `content` with odd values, missing or added keys; now and then no JSON at all."""
+    """Return the JSON of `content` with unusual values, missing or added keys; occasionally invalid JSON."""
     kind = rng.random()
     if kind < 0.05:
         return "[" * int(rng.integers(1, 200_000))
@@ -160,7 +160,7 @@ def odd_json(content: Any, rng: Generator) -> str:
 
 
 def damaged(data: bytes, rng: Generator) -> bytes:
-    """Return bytes cut off, with others flipped, left out, repeated or put in."""
+    """Return bytes that are truncated, flipped, deleted, repeated or inserted."""
     content = bytearray(data)
     for _ in range(int(rng.integers(1, 5))):
         if not content:
@@ -177,13 +177,13 @@ def damaged(data: bytes, rng: Generator) -> bytes:
                 content[at:at] = content[at : at + length]
             case 4:
                 content[at:at] = rng.bytes(length)
-            case 5:  # where lengths and offsets stand
+            case 5:  # overwrite lengths and offsets
                 content[at : at + 4] = struct.pack("<I", int(rng.choice([0, 1, 2**16 - 1, 2**31, 2**32 - 1])))
     return bytes(content)
 
 
 def _spoil(content: Any, rng: Generator) -> None:
-    """Change one value somewhere inside a dict or list."""
+    """Change one random value inside a dict or list."""
     while True:
         keys = list(content) if isinstance(content, dict) else list(range(len(content)))
         if not keys:
@@ -204,7 +204,7 @@ def _spoil(content: Any, rng: Generator) -> None:
 
 
 def sound_image(rng: Generator) -> bytes:
-    """Return a small sound image file, of any format and mode, with or without metadata."""
+    """Return a small valid image file, of any format and mode, with or without metadata."""
     size = (int(rng.integers(1, 40)), int(rng.integers(1, 40)))
     kind = str(rng.choice(FORMATS))
     modes = {"JPEG": ("L", "RGB", "CMYK"), "BMP": ("1", "L", "P", "RGB"), "PPM": ("L", "RGB"), "WEBP": ("RGB", "RGBA")}
@@ -222,7 +222,7 @@ def sound_image(rng: Generator) -> bytes:
     out = io.BytesIO()
     try:
         base.save(out, kind, **more)
-    except (OSError, ValueError):  # a mode that this format cannot hold
+    except (OSError, ValueError):  # the format does not support this mode
         base.convert("RGB").save(out, kind)
     return out.getvalue()
 
@@ -238,14 +238,14 @@ def _png(width: int, height: int, depth: int, colour: int, data: bytes) -> bytes
 
 
 def _lying_png(rng: Generator) -> bytes:
-    """Return a PNG whose header says other than what follows."""
+    """Return a PNG whose header contradicts its data."""
     side = [0, 1, 7, 3000, 70_000, 2**31 - 1, 2**32 - 1]
     width, height = (int(rng.choice(side)) for _ in range(2))
     return _png(width, height, int(rng.choice([0, 1, 2, 3, 8, 16, 255])), int(rng.integers(0, 8)), rng.bytes(100))
 
 
 def _lying_jpeg(rng: Generator) -> bytes:
-    """Return a JPEG whose frame header names another size, precision or number of channels."""
+    """Return a JPEG whose frame header has a wrong size, precision or number of channels."""
     out = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(out, "JPEG")
     content = bytearray(out.getvalue())
@@ -257,13 +257,13 @@ def _lying_jpeg(rng: Generator) -> bytes:
 
 
 def _bomb(rng: Generator) -> bytes:
-    """Return a small PNG that unpacks to much."""
+    """Return a small PNG that decompresses to a large image."""
     side = int(rng.choice([4000, 12_000, 30_000]))
     return _png(side, side, 8, 2, bytes(int(rng.choice([10**6, 5 * 10**7]))))
 
 
 def _nested_tiff(rng: Generator) -> bytes:
-    """Return a TIFF whose directories point anywhere, at themselves too."""
+    """Return a TIFF whose directories have arbitrary offsets, including their own."""
     entries = int(rng.choice([0, 1, 5, 65535]))
     body = b"".join(
         struct.pack(
@@ -285,7 +285,7 @@ def _nested_tiff(rng: Generator) -> bytes:
 
 
 def _noise(rng: Generator) -> bytes:
-    """Return a known beginning with noise behind it, or nothing at all."""
+    """Return a known signature followed by noise, or no bytes."""
     magic = [
         b"",
         b"\xff\xd8\xff",

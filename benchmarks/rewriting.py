@@ -1,9 +1,9 @@
-"""How far a photo moves outside its face because a lossy file is encoded again, and how much.
+"""Pixel changes outside the face that result from re-encoding a lossy file.
 
     python benchmarks/rewriting.py
 
 Saves the two public-domain portraits in lossy formats, darkens their faces, and compares what is written with the file
-that was read, at least 64 pixels away from the face. Lossless formats do not move at all: tests hold that.
+that was read, at least 64 pixels away from the face. Lossless formats do not change at all; tests check that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from facepriv.image.decode import decode_image, read_image
 from facepriv.image.encode import encode_image
 from facepriv.samples import portraits
 
-#: What is saved: a file's name, and Pillow's options.
+#: File name -> Pillow's options for saving.
 CODINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "JPEG, quality 95, 4:4:4": ("a.jpg", {"quality": 95, "subsampling": 0}),
     "JPEG, quality 95, 4:2:0": ("a.jpg", {"quality": 95, "subsampling": 2}),
@@ -37,7 +37,7 @@ APART = 64
 
 
 def moved(rgb: NDArray[np.uint8], box: tuple[float, ...], name: str, options: dict[str, Any]) -> NDArray[np.int64]:
-    """Return the change of each pixel that lies apart from the face: the largest of its channels, in levels of 255."""
+    """Return the change of each pixel away from the face: the maximum over channels, in levels of 255."""
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, Image.registered_extensions()[f".{name.rpartition('.')[2]}"], **options)
     photo = decode_image(file.getvalue(), name)
@@ -52,7 +52,7 @@ def moved(rgb: NDArray[np.uint8], box: tuple[float, ...], name: str, options: di
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Return, of each way to save a photo, what share of the pixels moved, and how far, over both portraits."""
+    """Return, for each coding, the share of changed pixels and the size of the change, over both portraits."""
     photos = [read_image(portrait.path).rgb8() for portrait in portraits()]
     boxes = [detect_boxes(rgb)[0] for rgb in photos]
     found = {}

@@ -1,10 +1,10 @@
-"""The SAN family and its authors' published weights on the same faces, by models that none of them has seen.
+"""The SAN family and its authors' published weights on the same faces, measured by unseen models.
 
-On the visible LFW, gender hidden: `san`; the authors' network, from the file that they published; `ensemble-san` as the
-mean of its members, with a random member for each face, and each member alone; `flow-san` at every depth. For each the
-EER of unseen gender estimators and the TMR of an unseen matcher, with 95 % intervals over people; and how diverse the
-members are: the share of photos on which an unseen estimator disagrees about two of them. Photos go the way of
-``facepriv apply``, in memory; what the judges saw is kept in the work folder, so that an interrupted run goes on.
+On the visible LFW, gender hidden: `san`; the authors' network, from their published file; `ensemble-san` as the mean of
+its members, with a random member for each face, and each member alone; `flow-san` at every depth. Reported are the EER
+of unseen gender estimators and the TMR of an unseen matcher, with 95 % intervals over people, and the diversity of the
+members: the share of photos on which an unseen estimator predicts different classes for two of them. Photos are
+processed as by ``facepriv apply``, in memory. Predictions are cached in the work folder, so an interrupted run resumes.
 
     python benchmarks/san_family.py --data DIR --authors conv-autoencoder-e20.pkl
     python benchmarks/san_family.py --data DIR --output san --output flow-san:2 --limit 100
@@ -116,7 +116,7 @@ def main(
 
 
 def published(file: Path, place: Path) -> Path:
-    """Convert the authors' file, as `facepriv convert san` does, into the work folder."""
+    """Convert the authors' file into the work folder, as `facepriv convert san` does."""
     from facepriv_san.convert import command
 
     place.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def published(file: Path, place: Path) -> Path:
 
 
 def outputs(known: Registry, authors: Path | None, chosen: tuple[str, ...]) -> list[Output]:
-    """Return what is compared: all there are, or those that were named."""
+    """Return the outputs to compare: all, or the chosen ones."""
     members, depth = (len(known.create("method", name).loaded().nets) for name in ("ensemble-san", "flow-san"))
     every = [Output("san", "san", {})]
     every += [Output(AUTHORS, "san", {"weights": str(authors.absolute())})] if authors else []
@@ -141,9 +141,9 @@ def outputs(known: Registry, authors: Path | None, chosen: tuple[str, ...]) -> l
 
 
 def diversity(predictions: dict[str, Predictions], judge: str, truth: Truth, replicates: int) -> dict[str, Estimate]:
-    """Return, for each two members of the ensemble, the share of photos on which a judge says different classes.
+    """Return, for each pair of ensemble members, the share of photos on which a judge predicts different classes.
 
-    A face that is not found is a class of its own.
+    A face that is not found counts as a separate class.
     """
     members = {
         name: said for name, said in predictions.items() if name.startswith("ensemble-san:") and name[-1].isdigit()
@@ -165,7 +165,7 @@ def _classes(probabilities: np.ndarray) -> np.ndarray:
 
 
 def against_authors(found: dict[str, Any], judges: tuple[str, ...], matcher: str) -> dict[str, bool]:
-    """Tell whether `san` hides more than its authors' weights, by each judge that counts, at no lower TMR."""
+    """Return whether `san` hides more than its authors' weights, by each judge that counts, at no lower TMR."""
     ours, theirs = found["san"], found[AUTHORS]
     said = {
         f"EER of {name} is higher": ours["gender"][name]["eer_after"].value > theirs["gender"][name]["eer_after"].value

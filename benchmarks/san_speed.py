@@ -1,7 +1,7 @@
-"""How fast is a semi-adversarial network, beside the plain forward of the same weights, in one run?
+"""Speed of a semi-adversarial network against a plain forward pass with the same weights, in one run.
 
-A real face (scikit-image's astronaut) goes through the network in turns: ours, and layer by layer as its authors run
-it, float32 both, not compiled. Printed are the medians and their ratio, and how far the outputs differ.
+A real face (scikit-image's astronaut) is processed in turns by our implementation and layer by layer as by its authors,
+both in float32, not compiled. Printed are the medians, their ratio, and the difference of the outputs.
 
     python benchmarks/san_speed.py
     python benchmarks/san_speed.py --weights converted.safetensors --threads 1

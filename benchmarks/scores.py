@@ -1,10 +1,10 @@
-"""How fast are verification figures, beside pyeer, and what do 10^8 impostor scores take?
+"""Speed of verification figures against pyeer, and cost of 10^8 impostor scores.
 
-Both get the same random scores (genuine about 2 standard deviations above impostors). Each job runs in a process of its
-own, whose address space is limited for pyeer, and reports its time and peak memory. pyeer's sets double until it runs
-out of memory (or of time); on the largest set that it held, both are timed in turns, best of several rounds: for pyeer
-`calculate_roc`, area and EER, for us all of `ScoreStream` (EER, area, d', TMR at three FMRs). Then 10^8 impostor scores
-in blocks.
+Both get the same random scores (genuine about 2 standard deviations above impostors). Each job runs in a separate
+process, with limited address space for pyeer, and reports its time and peak memory. pyeer's sets double until it runs
+out of memory (or of time). On the largest set that succeeded, both are timed in turns, best of several rounds: for
+pyeer `calculate_roc`, area and EER, for us all of `ScoreStream` (EER, area, d', TMR at three FMRs). Then 10^8 impostor
+scores are processed in blocks.
 
     python benchmarks/scores.py
 """
@@ -30,7 +30,7 @@ from facepriv.errors import DataError
 
 TIMES_AS_FAST, MOST_MIB = 10, 1024
 FIRST, GENUINE, BLOCK = 250_000, 20_000, 2**22
-#: What a job of ours may take, in seconds; 10^8 scores need a fraction of it.
+#: Time limit of our jobs, in seconds; 10^8 scores need a fraction of it.
 OUR_LIMIT = 3600
 
 
@@ -69,7 +69,7 @@ def main(memory: float, seconds: int, impostors: int, rounds: int, job: str | No
 
 
 def largest_of_pyeer(memory: float, seconds: int) -> tuple[int, str]:
-    """Return the largest of the doubling set sizes that pyeer holds, and why it holds no larger one."""
+    """Return the largest of the doubling set sizes that pyeer completes, and why it fails on the next one."""
     held = 0
     size = FIRST
     while True:
@@ -83,7 +83,7 @@ def largest_of_pyeer(memory: float, seconds: int) -> tuple[int, str]:
 
 
 def run(job: dict[str, Any], memory: float | None, seconds: int) -> dict[str, Any]:
-    """Do a job in a process of its own; returns what it says, or ``failed``."""
+    """Run a job in a separate process; returns its result, or ``failed``."""
 
     def limit() -> None:
         if memory is not None:
@@ -101,7 +101,7 @@ def run(job: dict[str, Any], memory: float | None, seconds: int) -> dict[str, An
 
 
 def do(tool: str, impostors: int) -> dict[str, Any]:
-    """Compute one tool's figures of a set of so many impostor scores."""
+    """Compute one tool's figures for a given number of impostor scores."""
     genuine = np.random.default_rng(1).normal(2, 1, GENUINE).astype(np.float32)
     work = of_pyeer if tool == "pyeer" else ours
     found = work(genuine, impostors)
@@ -147,14 +147,14 @@ def ours(genuine: NDArray[np.float32], impostors: int) -> dict[str, Any]:
         "tmr": {fmr: counted.tmr_at_fmr(fmr).tmr for fmr in (0.01, 0.001)},
     }
     spent += time.perf_counter() - started
-    # pyeer's definition needs the scores around the crossing; of a set that is held, for comparison only.
+    # pyeer's definition needs the scores around the crossing; computed for comparison if the set fits in memory.
     held = impostors <= 10 * BLOCK
     fvc = eer_fvc(genuine, np.concatenate(list(blocks(impostors)))) if held else None
     return {**found, "eer_fvc": fvc, "seconds": spent}
 
 
 def show(result: dict[str, Any], answers: dict[str, Any]) -> None:
-    """Print the comparison and what the large set took."""
+    """Print the comparison and the cost of the large set."""
     largest = result["largest_of_pyeer"]
     print(
         f"\n{largest} impostor and {GENUINE} genuine scores, the largest set that pyeer held within "

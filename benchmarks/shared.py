@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: options, the sets, what they refuse, percent for people, JSON for machines."""
+"""Shared code of the benchmark scripts: options, data sets, checks, and output as text and JSON."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from facepriv.files import atomic_write
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.registry import Registry
 
-#: The secret that decides drawn targets, no secret here: a repeated run gives the same figures.
+#: Key for random targets; not secret, so that a repeated run gives the same figures.
 KEY = b"the visible LFW, reproducible"
 FMR = 0.001
 
 
 class Benchmark(click.Command):
-    """A command whose `FaceprivError` is one line and an exit code, and whose help keeps the lines of examples."""
+    """A command that reports a `FaceprivError` as one line and an exit code; its help preserves lines of examples."""
 
     def __init__(self, *given: Any, **settings: Any) -> None:
-        # A backspace of its own at the start of a paragraph tells click to leave the lines as they are.
+        # A line with a backspace at the start of a paragraph makes click preserve the lines.
         settings["help"] = settings["help"].replace("\n\n    ", "\n\n\b\n    ")
         super().__init__(*given, **settings)
 
@@ -65,14 +65,14 @@ json_option = click.option("--json", "json_path", type=click.Path(path_type=Path
 
 
 def cache_folder(work: Path | None, name: str) -> Path:
-    """Return the folder that was asked for, or one of this name in the user's cache; says what is kept there."""
+    """Return `work`, or a folder of this name in the user's cache; prints what is stored there."""
     place = work or files.cache_folder(name)
     print(files.prepare_work_folder(place), file=sys.stderr)
     return place
 
 
 def visible(root: Path, limit: int | None = None) -> list[Record]:
-    """Return the visible LFW, or its photos of `limit` people spread over the whole list; each must have a gender."""
+    """Return the visible LFW, or the photos of `limit` evenly spaced people; each must have a gender."""
     photos = lfw.visible(readers.read("lfw", root))
     unlabelled = [r.subject for r in photos if "gender" not in r.labels]
     if unlabelled:
@@ -81,7 +81,7 @@ def visible(root: Path, limit: int | None = None) -> list[Record]:
 
 
 def of_people(photos: list[Record], limit: int | None) -> list[Record]:
-    """Return the photos of `limit` people, or single photos where nobody is named, spread over the whole list."""
+    """Return the photos of `limit` evenly spaced people, or single photos if there are no identities."""
     people = sorted({r.subject or r.name for r in photos})
     if limit is not None and limit < len(people):
         kept = {people[i] for i in np.linspace(0, len(people) - 1, limit).round().astype(int)}
@@ -90,16 +90,16 @@ def of_people(photos: list[Record], limit: int | None) -> list[Record]:
 
 
 def with_weights(known: Registry, methods: Sequence[str], weights: Path) -> Registry:
-    """Return the registry with one method built on other weights."""
+    """Return the registry with one method using other weights."""
     if len(methods) != 1:
         raise UsageError("--weights belongs to one method: name just one")
     return known.with_options("method", methods[0], {"weights": str(weights.absolute())})
 
 
 def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what the methods say of themselves, and how they are set; a judge that one was trained against is refused.
+    """Return descriptions and settings of the methods; a judge that one was trained against raises an error.
 
-    Of weights it is the hash that tells, not where they lie.
+    Weights are identified by hash, not by path.
     """
     described = []
     for name in methods:
@@ -114,24 +114,24 @@ def refuse_seen(known: Registry, methods: Sequence[str], judges: Sequence[str]) 
 
 
 def in_turns(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each job, round by round: they take turns, so that a busy machine slows all of them."""
+    """Return the seconds of each job, round by round; jobs run in turns, so that a busy machine slows all of them."""
     taken: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds + 2):
         for name, job in jobs.items():
             start = time.perf_counter()
             job()
             taken[name].append(time.perf_counter() - start)
-    return {name: found[2:] for name, found in taken.items()}  # the first two warm up
+    return {name: found[2:] for name, found in taken.items()}  # the first two are warm-up
 
 
 def spread(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Return least, median and most of the ratios, round by round."""
+    """Return minimum, median and maximum of the ratios over the rounds."""
     ratios = [a / b for a, b in zip(above, below, strict=True)]
     return {"least": min(ratios), "median": statistics.median(ratios), "most": max(ratios)}
 
 
 def within(box: Sequence[float], place: Sequence[float]) -> bool:
-    """Say whether the centre of a box (left, top, right, bottom) lies in a place."""
+    """Return whether the centre of a box (left, top, right, bottom) lies in `place`."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return place[0] <= x <= place[2] and place[1] <= y <= place[3]
 

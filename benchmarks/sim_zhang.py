@@ -1,10 +1,11 @@
-"""Does a change of one attribute by sim-zhang leave the others alone, on faces that it was not fitted to?
+"""Check that sim-zhang changes one attribute without affecting the others, on faces that it was not fitted to.
 
-UTKFace's test part at 15 and over, without near copies of other parts, in two ways. By others: gender is hidden, and
-an unseen race estimator tells Black from White before and after (the original method was found to leak there). By its
-own measure: each attribute is changed alone, landmarks are found anew in the changed face (beside it: as the edit put
-them), and how far the coordinates of the other attributes have moved is given as a share of the distance between their
-classes. The method is told the true classes, so that no estimator's errors count.
+The faces are UTKFace's test part at 15 and over, without near copies of other parts. There are two measures. With an
+unseen model: gender is hidden, and an unseen race estimator separates Black from White before and after (the original
+method was found to leak there). In the method's own coordinates: each attribute is changed alone, landmarks are
+detected again in the changed face (and, for comparison, taken from the edit). The shift of the other attributes'
+coordinates is given as a share of the distance between their classes. The method receives the true classes, so that
+errors of estimators do not count.
 
     python benchmarks/sim_zhang.py --data DIR
     python benchmarks/sim_zhang.py --pack DIR      # only faces that were found; how many were not is unknown
@@ -34,7 +35,7 @@ from facepriv.protection.request import face_rng
 from facepriv.registry import registry
 from facepriv.schema import ADULT, ATTRIBUTES, RACE, RACE_PAIRS
 
-#: What hiding gender may move the race estimator's EER by, and a change of one attribute the others' coordinates.
+#: Maximum change of the race EER when gender is hidden, and of other attributes' coordinates when one is changed.
 MOST_EER_CHANGE, MOST_MOVE = 0.03, 0.10
 _CHUNK = 16
 
@@ -97,7 +98,7 @@ def main(
 
 
 def batched(faces: Faces) -> FaceBatch:
-    """Return faces with landmarks, found in their crops, and true labels."""
+    """Return faces with landmarks, detected in their crops, and true labels."""
     found = np.stack([landmarks_of_crop(crop) for crop in faces.crops])
     return FaceBatch(faces.crops.astype(np.float32) / np.float32(255), found, faces.labels)
 
@@ -122,7 +123,7 @@ def changed(method: Any, batch: FaceBatch, attribute: str, own: NDArray[np.int64
 
 
 def flipped(attribute: str, own: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return another class: the paired race, the next of the others."""
+    """Return another class: the paired race, or the next class of another attribute."""
     classes = ATTRIBUTES[attribute].classes
     if attribute == RACE.name:
         return np.array([classes.index(RACE_PAIRS[label]) for label in classes])[own]
@@ -155,12 +156,12 @@ def race_eer(name: str, method: Any, batch: FaceBatch, faces: Faces, replicates:
 
 
 def moves(method: Any, batch: FaceBatch, faces: Faces, replicates: int) -> list[dict[str, Any]]:
-    """Return, for each attribute changed and each other one, how far the other's coordinates move.
+    """Return, for each changed attribute and each other one, the shift of the other's coordinates.
 
-    ``mean``: the length of the mean move of the faces of one class, the largest over the classes that are changed (men
-    and women may be moved to opposite sides); ``single``: mean length of one face's move, in which finding the
-    landmarks anew has its part; ``mean_as_put``: as ``mean``, read at the landmarks as the edit put them. Shares of the
-    mean distance between two classes.
+    ``mean``: the length of the mean shift of the faces of one class, maximum over the changed classes (men and women
+    may shift in opposite directions); ``single``: mean length of a single face's shift, which includes landmark
+    detection noise; ``mean_as_put``: as ``mean``, at the landmarks set by the edit. All are shares of the mean distance
+    between two classes.
     """
     from facepriv_sim_zhang.model import load
 
@@ -196,8 +197,8 @@ def moves(method: Any, batch: FaceBatch, faces: Faces, replicates: int) -> list[
 def as_put(
     method: Any, model: Any, batch: FaceBatch, before: NDArray[np.float32], attribute: str, own: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the landmarks (N, 68, 2) as the edit puts them that `changed` makes."""
-    rng = face_rng("benchmark", 0, "sim-zhang", 0)  # nothing is drawn: identities stay
+    """Return the landmarks (N, 68, 2) as set by the edit of `changed`."""
+    rng = face_rng("benchmark", 0, "sim-zhang", 0)  # not used for drawing: identities stay
     found = []
     for coordinates, landmarks, label in zip(before, batch.landmarks, flipped(attribute, own), strict=True):
         goal = method.goal(model, coordinates, {attribute: int(label)}, rng)
@@ -208,7 +209,7 @@ def as_put(
 def _largest_mean(
     values: NDArray[np.float64], labels: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the largest, over classes, length of the weighted mean of a class's values (N, K): (R,)."""
+    """Return the maximum over classes of the length of a class's weighted mean of values (N, K): (R,)."""
     lengths = []
     for label in np.unique(labels[labels >= 0]):
         own = weights * (labels == label)

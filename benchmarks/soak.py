@@ -1,9 +1,9 @@
-"""Does a run that is killed again and again lose a photo, or leave half of one?
+"""Soak test: a run that is killed repeatedly must not lose a photo or leave a partial file.
 
-``facepriv apply`` works on a folder of generated photos, and is killed (SIGKILL, with all of its processes) at random
-moments until it has been killed often enough; ``--resume`` then goes on to the end. After every kill each file in the
-output folder must be whole and be the one that the manifest names; in the end the folder must equal, byte for byte,
-that of a run that was left alone, and hold nothing else.
+``facepriv apply`` processes a folder of generated photos, and is killed (SIGKILL, with all of its processes) at random
+times until the number of kills is reached; ``--resume`` then completes the run. After every kill, each file in the
+output folder must be complete and match the manifest. In the end the folder must equal, byte for byte, that of an
+uninterrupted run, without other files.
 
     python benchmarks/soak.py
     python benchmarks/soak.py --kills 3 --photos 12 --method pixelate
@@ -37,13 +37,13 @@ from facepriv.files import file_sha256
 from facepriv.image.decode import read_image
 from facepriv.protection.manifest import RUN_FOLDER, SHARDS, read_run
 
-#: Seconds without an end after which a run is taken for hanging.
+#: Seconds after which an unfinished run counts as hanging.
 PATIENCE = 900.0
 
 
 @dataclass
 class Found:
-    """What a soak found: how often a run was killed, by how many outputs were there then, and what was wrong."""
+    """Results of a soak test: number of kills, number of outputs at each, and problems."""
 
     kills: int = 0
     there: list[int] = field(default_factory=list)
@@ -98,7 +98,7 @@ def main(
 
 
 def make_photos(folder: Path, count: int, rng: np.random.Generator) -> None:
-    """Write views of the two portraits of the demonstration, as JPEG and PNG, some in a folder below."""
+    """Write views of the demonstration's two portraits, as JPEG and PNG, some in a subfolder."""
     from facepriv.samples import portraits
 
     faces = [Image.fromarray(read_image(portrait.path).rgb8()) for portrait in portraits()]
@@ -111,7 +111,7 @@ def make_photos(folder: Path, count: int, rng: np.random.Generator) -> None:
 
 
 def make_shards(folder: Path, count: int) -> None:
-    """Put the photos of a folder into that many tars there."""
+    """Move the photos of a folder into `count` tar files there."""
     photos = sorted(path for path in folder.rglob("*") if path.is_file())
     for n in range(count):
         with tarfile.open(folder / f"{n:05d}.tar", "w") as tar:
@@ -121,7 +121,7 @@ def make_shards(folder: Path, count: int) -> None:
 
 
 def apply(place: Path, out: str, method: str, workers: int) -> subprocess.Popen[bytes]:
-    """Begin a run, or go on with one, in a group of processes of its own."""
+    """Start or resume a run in a new process group."""
     words = f"apply photos -o {out} --method {method} --obfuscate gender --key-file key --workers {workers} --resume"
     command = [sys.executable, "-m", "facepriv", *words.split()]
     quiet = subprocess.DEVNULL
@@ -132,7 +132,7 @@ def apply(place: Path, out: str, method: str, workers: int) -> subprocess.Popen[
 def soak(
     place: Path, begin: Callable[[], subprocess.Popen[bytes]], kills: int, alone: float, rng: np.random.Generator
 ) -> Found:
-    """Kill runs at random moments; whenever one has reached its end, the next begins with an empty folder."""
+    """Kill runs at random times; after a completed run, the next starts with an empty folder."""
     out, found = place / "killed", Found()
     while found.kills < kills:
         run = begin()
@@ -156,7 +156,7 @@ def soak(
 
 
 def look(out: Path) -> tuple[int, list[str]]:
-    """Return how many outputs are there, and what is wrong with any."""
+    """Return the number of outputs, and any problems."""
     outputs = _outputs(out)
     try:
         rows = read_run(out).rows if (out / RUN_FOLDER).is_dir() and outputs else {}
@@ -172,7 +172,7 @@ def look(out: Path) -> tuple[int, list[str]]:
 
 
 def differences(alone: Path, killed: Path) -> list[str]:
-    """Return how the outputs of two runs differ, and what else lies in the second's folder."""
+    """Return the differences of two runs' outputs, and other files in the second's folder."""
     first, second = _outputs(alone), _outputs(killed)
     wrong = [f"{name}: missing" for name in first.keys() - second.keys()]
     wrong += [f"{name}: no output" for name in second.keys() - first.keys()]
@@ -186,7 +186,7 @@ def differences(alone: Path, killed: Path) -> list[str]:
 
 
 def _outputs(out: Path) -> dict[str, Path]:
-    """Return name -> file of what lies in an output folder, the record of the run aside."""
+    """Return name -> file in an output folder, without the record of the run."""
     files = (path for path in out.rglob("*") if path.is_file() and RUN_FOLDER not in path.relative_to(out).parts)
     return {path.relative_to(out).as_posix(): path for path in files}
 

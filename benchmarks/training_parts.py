@@ -1,4 +1,4 @@
-"""What the benchmarks of training share: faces without a data set, networks, and a recipe that is done in a moment."""
+"""Shared code of the training benchmarks: faces without a data set, networks, and a tiny recipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from facepriv.testing.packs import little_pack
 from facepriv.training.faces import Faces
 from facepriv.training.judges import Judge, JudgeShape
 
-#: Two small judges and a small generator on 32 pixels: to see that a command works, not to learn from.
+#: Two small judges and a small generator on 32 pixels, for smoke tests of a command.
 TINY = replace(
     OURS,
     generator=GeneratorShape(32, 8, 1),
@@ -32,14 +32,14 @@ TINY = replace(
 
 
 def portrait_faces(size: int, device: torch.device, each: int = 16) -> Faces:
-    """Return `each` views of either of two public-domain portraits, (2 each, 3, size, size), with made-up labels."""
+    """Return `each` views of both public-domain portraits, (2 each, 3, size, size), with made-up labels."""
     with tempfile.TemporaryDirectory() as folder:
         pack = open_pack(little_pack(Path(folder) / "pack", each=each))
         return Faces.from_pack(pack, "train", size, device)
 
 
 def stand_ins(tiny: bool = False) -> tuple[nn.Module, nn.Module]:
-    """Return a matcher with random weights, which costs what a trained one costs, and family A; or tiny ones."""
+    """Return a matcher with random weights, at the cost of a trained one, and family A; or tiny networks."""
     torch.manual_seed(0)
     if tiny:
         return _Pooled(), Judge(JudgeShape(16, 8)).eval()
@@ -47,13 +47,13 @@ def stand_ins(tiny: bool = False) -> tuple[nn.Module, nn.Module]:
 
 
 def accelerator(precision: str, *, cpu: bool) -> Accelerator:
-    """Return an accelerator of another precision than the process may have had before: Accelerate keeps one."""
+    """Return an accelerator of a given precision; resets the one that Accelerate keeps per process."""
     AcceleratorState._reset_state(reset_partial_state=False)
     return Accelerator(cpu=cpu, mixed_precision=precision)
 
 
 class _Pooled(nn.Module):
-    """A face at 4x4 pixels as a unit vector: differentiable, nothing to learn."""
+    """A face at 4x4 pixels as a unit vector: differentiable, without parameters."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1), dim=1)

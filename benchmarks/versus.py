@@ -1,11 +1,11 @@
-"""How far do two methods lie apart on the same faces, by models that neither has seen?
+"""Compare two methods on the same faces, with models that neither has seen.
 
-Gender hidden, on the visible LFW, or on all faces of several sets together, for what is too small for one: the EER of
-gender estimators and the TMR of a matcher for each method, and the second less the first, paired, with 95 % intervals
-over people; photos of UTKFace name nobody, and are impostors only. A method may stand against itself under another
-setting. What differs from it by less than a grey level is told apart with ``--in-place``: where faces are found anew,
-one pixel by which a landmark moves outweighs that. For such a difference, not for how well something hides, photos that
-models were trained on may be taken as well (``--all-photos``).
+Gender is hidden on the visible LFW, or, for small differences, on all faces of several sets together. Reported are the
+EER of gender estimators and the TMR of a matcher for each method, and the second minus the first, paired, with 95 %
+intervals over people. Photos of UTKFace have no identities and are impostors only. A method may be compared with itself
+under another setting. Use ``--in-place`` for differences below one grey level: otherwise faces are detected again, and
+a landmark that moves by one pixel outweighs the difference. Only for such differences, and not for how well a method
+hides, photos that models were trained on may be included (``--all-photos``).
 
     python benchmarks/versus.py --data DIR baseline-gan privacynet
     python benchmarks/versus.py --data DIR baseline-gan privacynet --weights privacynet=FILE
@@ -141,14 +141,14 @@ def main(
 
 
 def chosen(name: str, data: Path, limit: int | None, all_photos: bool) -> list[Record]:
-    """Return the photos of a set that are for evaluation, or all that name a gender."""
+    """Return the photos of a set that are for evaluation, or all with a gender label."""
     if not all_photos:
         return photos_of(name, data, limit)[0]
     return of_people([r for r in readers.read(name, data / name) if GENDER.name in r.labels], limit)
 
 
 def set_as(known: Registry, text: str) -> Registry:
-    """Return the registry in which a method is set as ``METHOD`` or ``METHOD:NAME=VALUE`` says."""
+    """Return the registry with a method configured by ``METHOD`` or ``METHOD:NAME=VALUE``."""
     method, colon, setting = text.partition(":")
     if colon and not setting.partition("=")[0]:
         raise UsageError(f"{text}: expected METHOD or METHOD:NAME=VALUE")
@@ -156,7 +156,7 @@ def set_as(known: Registry, text: str) -> Registry:
 
 
 def show(result: dict[str, Any], first: str, second: str) -> None:
-    """Print one row a figure; rates in percent, differences in points, 95 % intervals over people."""
+    """Print one row per figure; rates in percent, differences in points, 95 % intervals over people."""
     print(f"\n{result['photos']} photos of {result['people']} people, gender hidden (flip); TMR at FMR 0.1 %")
     outputs = [result["outputs"][name] for name in (first, second)]
     rows = []

@@ -1,9 +1,9 @@
-"""Does a method hide gender and keep identity, on the visible LFW, for models that it has never seen?
+"""Measure on the visible LFW whether a method hides gender and keeps identity, with unseen models.
 
-The first five photos of each of 1,037 people are protected as ``facepriv apply`` does it. Then faces are found and
-aligned anew in originals and protected photos, and gender estimators and a matcher judge both. Protected photos and
-what the judges said are kept in the work folder, so that an interrupted run goes on and a repeated one is quick; a
-change of method, weights or code starts anew. LFW is for evaluation only.
+The first five photos of each of 1,037 people are protected as by ``facepriv apply``. Faces are then detected and
+aligned again in originals and protected photos, and gender estimators and a matcher judge both. Protected photos and
+predictions are cached in the work folder, so an interrupted run resumes and a repeated one is quick. A change of
+method, weights or code invalidates the cache. LFW is for evaluation only.
 
     python benchmarks/visible_lfw.py --data DIR
     python benchmarks/visible_lfw.py --data DIR --own-labels
@@ -57,7 +57,7 @@ from facepriv.settings import configured
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured."""
+    """Configuration of the measurement."""
 
     registry: Registry
     methods: tuple[str, ...]
@@ -134,7 +134,7 @@ def main(
         raise UsageError("where are the data sets? give --data or FACEPRIV_DATA")
     photos = visible(data / "lfw", limit)
     request = PrivacyRequest(
-        # Nothing hidden: every face's target is its own label, and the generator runs all the same.
+        # Nothing is hidden: every face's target is its own label, but the generator still runs.
         obfuscate=() if own_labels else obfuscate,
         policy=policy,
         strength=strength,
@@ -145,7 +145,7 @@ def main(
         raise UsageError("--own-labels sets every target itself: leave out --policy")
     known = configured(registry() if weights is None else with_weights(registry(), methods, weights), settings, methods)
     setting = Setting(known, methods, request, true_labels, workers or os.cpu_count() or 1)
-    for name in (*judges, *seen_judges):  # an unknown one is said now, not when all photos are protected
+    for name in (*judges, *seen_judges):  # report unknown names before protecting photos
         known.find("estimator", name)
     known.find("matcher", matcher)
     who, fooled = Judges(known, judges, (matcher,)), Judges(known, seen_judges)
@@ -184,7 +184,7 @@ def main(
 
 
 def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[Path]:
-    """Protect every photo that is not yet; returns the protected files in the order of `photos`."""
+    """Protect every photo that is not yet protected; returns the protected files in the order of `photos`."""
     groups = {"all": photos}
     if setting.true_labels:
         groups = {label: [r for r in photos if r.labels["gender"] == label] for label in GENDER.classes}
@@ -204,7 +204,7 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
             workers=setting.workers,
             on_no_face="copy",
             existing="resume",
-            trust_existing=True,  # the name of the folder tells the request
+            trust_existing=True,  # the folder's name identifies the request
         )
         plan = make_plan(options, known)
         note(f"{len(plan.work.todo)} photos to protect in {out}, {len(plan.work.done)} are there")
@@ -217,7 +217,7 @@ def protect(photos: list[records.Record], setting: Setting, work: Path) -> list[
 
 
 def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
-    """Return the registry with an estimator that says `label` of every face, and the choice of it for gender."""
+    """Return the registry with an estimator that predicts `label` for every face, and its selection for gender."""
     name = f"told-{label}"
     knower = Descriptor(
         "estimator", name, "facepriv.evaluation.truth:KnownLabel", "the true label", options={"label": label}
@@ -227,7 +227,7 @@ def told(label: str, known: Registry) -> tuple[Registry, dict[str, str]]:
 
 
 def stale_key(setting: Setting) -> str:
-    """Return a hash of all that decides the protected photos but the photos themselves."""
+    """Return a hash of everything that the protected photos depend on, except the photos."""
     known = setting.registry
     methods = [known.find("method", name) for name in setting.methods]
     labels = [d for d in known.descriptors("estimator").values() if d.name.startswith("family-a-")]
@@ -237,7 +237,7 @@ def stale_key(setting: Setting) -> str:
 
 
 def changed(originals: list[Path], protected: list[Path]) -> int:
-    """Return how many protected photos differ from their original in any pixel."""
+    """Return the number of protected photos that differ from their original in any pixel."""
     from facepriv.image.decode import read_image
 
     pairs = zip(originals, protected, strict=True)
@@ -252,7 +252,7 @@ def _look(paths: list[Path], who: Judges, workers: int, work: Path) -> Predictio
 def figures(
     photos: list[records.Record], before: Predictions, after: Predictions, who: Judges, replicates: int
 ) -> dict[str, dict[str, Any]]:
-    """Return the figures of every judge; where there are too few photos for one, why."""
+    """Return the figures of every judge, or the reason if there are too few photos."""
     subjects = [r.subject for r in photos]
     female = np.array([r.labels["gender"] == "female" for r in photos])
     column = GENDER.index("female")
@@ -274,7 +274,7 @@ def figures(
 
 
 def bar(what: str, figure: Estimate, needed: float, holds: bool) -> dict[str, Any]:
-    """Return one bar; it is held by the figure itself, the interval stands beside it."""
+    """Return one bar; the point estimate decides, the interval is reported beside it."""
     return {"what": what, "figure": figure, "needed": needed, "holds": bool(holds)}
 
 
@@ -296,7 +296,7 @@ def bars(result: dict[str, Any], judge: str, matcher: str) -> list[dict[str, Any
 
 
 def own_label_bars(result: dict[str, Any], judge: str, matcher: str) -> list[dict[str, Any]]:
-    """Return the bars of a method that hides nothing: neither figure moves by more than 3 points."""
+    """Return the bars of a method that hides nothing: neither figure changes by more than 3 points."""
     gender, matching = result["gender"][judge], result["matching"][matcher]
     moves = [(f"gender EER moves, {who}", gender[who]["eer_rise"]) for who in ("all", "men", "women")]
     if PROTECTED in matching:

@@ -1,1 +1,1 @@
-"""What a determined adversary recovers: `run` carries attacks out, `rows` turns their answers into figures."""
+"""Attacks on protected faces: `run` executes them, `rows` computes figures from their predictions."""

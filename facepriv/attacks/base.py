@@ -1,4 +1,4 @@
-"""What several attacks note of a face: the answers of estimators as evidence."""
+"""Features shared by several attacks: predictions of estimators as evidence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from facepriv.evaluation.answers import judged
 
 
 def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> NDArray[np.float32]:
-    """Return what estimators say of crops (N, S, S, 3) as evidence (N, D): log-odds of classes, or decades of age.
+    """Return estimators' predictions on crops (N, S, S, 3) as evidence (N, D): log-odds of classes, or decades of age.
 
-    A face that an estimator cannot take is 0.
+    A face that an estimator cannot process is 0.
     """
     columns = []
     for model in estimators.values():
@@ -25,7 +25,7 @@ def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> ND
 
 
 def log_odds(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """Return log p/(1 - p) of probabilities (N, K); of two classes one column (N, 1), the other says the same."""
+    """Return log p/(1 - p) of probabilities (N, K); (N, 1) for two classes, as the second column is redundant."""
     p = np.clip(np.asarray(probabilities, np.float64), 1e-6, 1 - 1e-6)
     odds = np.log(p) - np.log1p(-p)
     return odds[:, 1:] if odds.shape[1] == 2 else odds

@@ -18,7 +18,7 @@ from facepriv.evaluation.truth import Truth
 
 
 def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
-    """Return a comparison with the rows of every adversary that its setup names.
+    """Return a comparison with the rows of every adversary in its setup.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
 def attack_outputs(
     plans: Mapping[str, OutputPlan], truth: Truth, setup: ComparisonSetup, progress: Progress
 ) -> dict[str, dict[Target, Answers]]:
-    """Run what is missing of every attack; returns method -> target -> what it said."""
+    """Run all attacks that are not cached; returns method -> target -> answers."""
     attack_runs = {}
     for method, done in plans.items():
         targets = _targets(done, setup)
@@ -52,12 +52,12 @@ def attack_outputs(
 
 
 def _targets(done: OutputPlan, setup: ComparisonSetup) -> list[Target]:
-    """Return what is attacked in the outputs of a method."""
+    """Return the attack targets in the outputs of a method."""
     targets: list[Target] = []
     for output, request in done.output_run.requests.items():
         asked = [name for name in request.hidden if setup.telling(name)]
         for attack in setup.attacks:
-            # Whether a face is protected is one question, whatever is hidden in it.
+            # Detection of protection does not depend on the hidden attribute, so it runs once.
             once = setup.registry.create("attack", attack).asks == "protection"
             targets += [Target(output, name, attack) for name in (asked[:1] if once else asked)]
     return targets
@@ -70,12 +70,12 @@ def adversaries_of(
     truth: Truth,
     setup: ComparisonSetup,
 ) -> list[Row]:
-    """Return the rows of all adversaries on what an output hides."""
+    """Return the rows of all adversaries on the attributes that an output hides."""
     rows: list[Row] = []
     for name in output.hidden:
         own = {t: said for t, said in answers.items() if (t.output, t.attribute) == (output.name, name)}
         if own:
-            # Seen or not, an adversary has them all; only one that errs on the originals is no help.
+            # An adversary has all estimators, seen or not; only those too weak on the originals are excluded.
             told = output.pick(TOLD[name])
             able = [row.evaluator for row in told if row.counts or row.note.startswith(SEEN)]
             before, after = predictions[ORIGINAL], predictions[output.name]

@@ -1,7 +1,7 @@
-"""A detector of protection: who knows which photos were changed knows whose answers to turn round, and may ask why.
+"""A detector of protection. An adversary that can tell protected photos from originals knows which answers to invert.
 
-Generators and warps leave traces in a photo's frequencies. The crop is cut into blocks of 8 x 8 pixels, and the energy
-of each frequency is noted for lightness and colour, in the face and around it.
+Generators and warps leave traces in a photo's frequencies. The crop is divided into blocks of 8 x 8 pixels. The
+features are the energies of each frequency for lightness and colour, in the face and around it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from facepriv.contracts import Attack, Images, Notes, Tools
 
 _BLOCK = 8
-#: Share of the side that the middle of the crop, the face, takes.
+#: Side of the central face region, as a share of the crop's side.
 _FACE = 0.6
 # ITU-R BT.601: lightness, and the two colour differences.
 _YCC = np.array([(0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081)])
 
 
 class Detector(Attack):
-    """Tells protected from original faces by the energy of their frequencies; never looks for an attribute."""
+    """Tells protected from original faces by the energy of their frequencies; does not use attributes."""
 
     asks: ClassVar[Literal["attribute", "protection"]] = "protection"
     needs_originals = True

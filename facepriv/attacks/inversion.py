@@ -1,8 +1,8 @@
-"""Inversion: a generator that can turn a class round can turn it back, and everybody has it.
+"""Inversion: run the public generator again to reverse its change.
 
-A method that learnt with a cycle (G of G of a face is the face) was even trained to undo itself. So the method is run
-on the protected face with every label, and the classifiers look at what comes out, and at how much it changed: a
-generator has least to do where the face already shows what it is asked for.
+A method trained with cycle consistency (G of G of a face is the face) has even learnt to undo itself. The attack runs
+the method on the protected face with every label. The features are the classifiers' predictions on the results and the
+size of each change: a generator changes a face least if it already shows the target class.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from facepriv.protection.request import face_rng
 
 
 class Inversion(Attack):
-    """Runs the method itself on protected faces, once towards each class."""
+    """Runs the method on protected faces, once towards each class."""
 
     uses_method = True
 
@@ -35,7 +35,7 @@ class Inversion(Attack):
 
 
 def _batch(images: Images, tools: Tools) -> FaceBatch:
-    """Return the crops as the method is given faces: with landmarks and own classes, where it needs them."""
+    """Return the crops as input to the method, with landmarks and own classes where it needs them."""
     landmarks = None
     if "landmarks" in tools.method.needs:
         from facepriv.faces.detect import landmarks_of_crop
@@ -45,10 +45,10 @@ def _batch(images: Images, tools: Tools) -> FaceBatch:
 
 
 def _towards(wanted: int, faces: FaceBatch, tools: Tools) -> Images:
-    """Ask the method for one class of every face, each from another class than that."""
+    """Run the method on every face towards one class, with another class as the own class."""
     source = {name: own.copy() for name, own in faces.labels.items()}
     own = source.get(tools.attribute, np.full(len(faces), -1, np.int64))
-    # A method that is asked for the class that a face has already does nothing.
+    # A method does nothing if the target equals the own class.
     other = (wanted + 1) % tools.classes
     source[tools.attribute] = np.where((own == wanted) | (own < 0), other, own)
     target = {**source, tools.attribute: np.full(len(faces), wanted, np.int64)}

@@ -1,4 +1,4 @@
-"""Multinomial logistic regression with an L2 penalty that faces of other people choose: what most attacks end with."""
+"""Multinomial logistic regression with an L2 penalty chosen by cross-validation over people; used by most attacks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
-#: Penalties on standardised notes, for each sample, that are tried.
+#: Candidate penalties on standardised features, per sample.
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 _FOLDS = 4
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """A fitted model; calling it gives probabilities.
+    """A fitted model; calling it returns probabilities.
 
     Parameters
     ----------
     centre, scale : ndarray
-        (D,) by which notes are standardised.
+        (D,) standardisation of the notes.
     weights : ndarray
         (D + 1, K); the last row is the intercept.
     """
@@ -44,7 +44,7 @@ def fit_logistic(
     *,
     penalties: Sequence[float] = PENALTIES,
 ) -> Logistic:
-    """Fit a model in which every class weighs alike, with the penalty that does best on people left out.
+    """Fit a class-balanced model, with the penalty that does best on held-out people.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def fit_logistic(
     classes : ndarray
         (N,) in 0 to K - 1.
     subjects : ndarray
-        (N,) people: nobody is on both sides when penalties are compared.
+        (N,) people; no person is in both training and validation when penalties are compared.
     count : int
-        K. A class without a sample gets hardly any probability.
+        K. A class without a sample gets a probability near 0.
     """
     folds = people_folds(subjects, classes, _FOLDS)
     tried: list[tuple[float, float]] = []
@@ -71,9 +71,9 @@ def fit_logistic(
 
 
 def people_folds(subjects: NDArray[np.str_], classes: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Deal people into folds, each class in turn and in the order of a hash of their names; returns (N,) fold index.
+    """Assign people to folds round-robin within each class, in the order of a hash of their names; returns (N,) index.
 
-    A person of several classes (an age that changes from photo to photo) counts as of the first.
+    A person with several classes (age may differ between photos) counts in the first.
     """
     from facepriv.files import digest
 
@@ -85,7 +85,7 @@ def people_folds(subjects: NDArray[np.str_], classes: NDArray[np.int64], folds: 
 
 
 def balance(classes: NDArray[np.int64], count: int) -> Float:
-    """Return weights (N,) that sum to 1 and give every class that is there the same."""
+    """Return weights (N,) that sum to 1, with equal totals for all classes present."""
     sizes = np.bincount(classes, minlength=count)
     return 1 / (sizes[classes] * np.count_nonzero(sizes))
 
@@ -94,13 +94,13 @@ def _fit(x: NDArray[Any], classes: NDArray[np.int64], count: int, penalty: float
     from scipy.optimize import minimize
 
     centre, spread = x.mean(axis=0), x.std(axis=0)
-    # A note that is the same of all faces says nothing.
+    # A constant feature carries no information.
     scale = np.where(spread > 1e-9, spread, np.inf)
     design = _with_one((x - centre) / scale)
     truth = np.eye(count)[classes]
     share = balance(classes, count)[:, None]
     free = np.ones((design.shape[1], 1))
-    free[-1] = 1e-3  # the intercept is hardly held, but held: of a class that is not there it would run away
+    free[-1] = 1e-3  # a weak penalty on the intercept: without one it diverges for a class without samples
 
     def loss(flat: Float) -> tuple[float, Float]:
         weights = flat.reshape(-1, count)

@@ -1,4 +1,4 @@
-"""Undoing a fixed change of colours: what every colour of protected faces was, on average, in their originals."""
+"""Undo a fixed change of colours: map each protected colour to its average colour in the originals."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from numpy.typing import NDArray
 
 #: Steps of each channel in the table.
 LEVELS = 32
-# So many pixels' worth does the smooth guess weigh in a cell of the table.
+# Weight of the polynomial estimate in a cell of the table, in pixels.
 _PRIOR = 4.0
 
 
 @dataclass(frozen=True)
 class ColourMap:
-    """From a protected colour to the original one.
+    """Map from protected colours to original ones.
 
     Parameters
     ----------
     polynomial : ndarray
-        (10, 3) least squares on the products of up to two channels: the guess where a colour was not met.
+        (10, 3) least squares on the products of up to two channels; the estimate for colours not seen in training.
     residual : ndarray
-        (LEVELS, LEVELS, LEVELS, 3) what a cell's colours differ from that, on average.
+        (LEVELS, LEVELS, LEVELS, 3) mean difference of a cell's colours from the polynomial.
     """
 
     polynomial: NDArray[np.float32]
     residual: NDArray[np.float32]
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return crops (N, S, S, 3) uint8 in their original colours, as far as they are known."""
+        """Return crops (N, S, S, 3) uint8 in their estimated original colours."""
         from scipy.ndimage import map_coordinates
 
         out = np.empty_like(images)
         for n, image in enumerate(images):
             pixels = image.reshape(-1, 3).astype(np.float32) / np.float32(255)
-            # Between the centres of cells the table is read linearly.
+            # Linear interpolation between cell centres.
             where = (pixels.T * LEVELS) - 0.5
             fine = [map_coordinates(self.residual[..., c], where, order=1, mode="nearest") for c in range(3)]
             restored = _products(pixels) @ self.polynomial + np.stack(fine, axis=1)
@@ -63,7 +63,7 @@ def learn_colours(protected: NDArray[np.uint8], original: NDArray[np.uint8]) -> 
         for channel in range(3):
             totals[:, channel] += np.bincount(cell, missing[:, channel], LEVELS**3)
     shape = (LEVELS,) * 3
-    # A cell that was hardly met borrows from its neighbours, and where they know nothing stays with the polynomial.
+    # Cells with few pixels borrow from their neighbours; without data there, the polynomial alone remains.
     near = gaussian_filter(counts.reshape(shape), 1.0, mode="constant")
     table = np.empty((*shape, 3), np.float32)
     for channel in range(3):
@@ -74,7 +74,7 @@ def learn_colours(protected: NDArray[np.uint8], original: NDArray[np.uint8]) -> 
 
 
 def gain(colours: ColourMap, protected: NDArray[np.uint8], original: NDArray[np.uint8]) -> float:
-    """Return by what share the map takes protected crops nearer to their originals: 1 all the way, 0 not at all."""
+    """Return the share of the difference between protected and original crops that the map removes, 1 for all of it."""
     before = np.abs(protected.astype(np.float32) - original).mean()
     after = np.abs(colours(protected).astype(np.float32) - original).mean()
     return float(1 - after / before) if before > 0 else 0.0
@@ -85,6 +85,6 @@ def _pixels(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _products(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (N, 10): one, the channels, and the products of two."""
+    """Return (N, 10): one, the channels, and the products of two channels."""
     r, g, b = pixels.T
     return np.stack([np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b], axis=1)

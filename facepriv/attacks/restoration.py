@@ -1,4 +1,4 @@
-"""Restoration: what the method added may not outlive a blur, a compression, a smaller size or denoising."""
+"""Restoration: blur, compression, downscaling or denoising may remove what the method added."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from facepriv.contracts import Attack, Images, Notes, Tools, resize_images
 
 
 class Restoration(Attack):
-    """Lets the classifiers look at the face as it is and at restored copies of it, and learns whom to believe.
+    """Runs the classifiers on the face and on restored copies of it, and learns to weight their predictions.
 
     Parameters
     ----------
     blur : float
         Standard deviation, as a share of the crop's side.
     quality : int
-        Of the JPEG.
+        JPEG quality.
     smaller : int
-        By how much the side is divided.
+        Divisor of the side.
     smooth : float
         Weight of total variation; more is smoother.
     """
@@ -31,7 +31,7 @@ class Restoration(Attack):
         self.blur, self.quality, self.smaller, self.smooth = blur, quality, smaller, smooth
 
     def observe(self, images: Images, tools: Tools) -> Notes:
-        """Return the classifiers' evidence on the face and on each copy."""
+        """Return the classifiers' evidence on the face and on each restored copy."""
         return {name: evidence(view, tools.estimators) for name, view in self.views(images).items()}
 
     def views(self, images: Images) -> dict[str, Images]:

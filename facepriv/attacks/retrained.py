@@ -2,13 +2,12 @@
 
 The adversary protects photos of people whose class is known, with the public method, and learns from the result:
 
-1. where one fixed change of colours explains much of what the method did, it is undone first (`recolouring`);
-2. a logistic regression on what every classifier and matcher at hand says of the protected faces: what misleads a
-   classifier in a steady way informs this one, and a descriptor that tells people apart tells their gender; how far
-   it is believed beside the classifiers as they are, people whom it has not met decide, everybody in turn;
-3. a classifier's network is trained on, all of it, on the protected faces;
-4. people left out of 2 and 3 decide how much each is believed; where these are too few to show every class, 2 stands
-   alone.
+1. If a fixed change of colours explains much of what the method did, the attack undoes it first (`recolouring`).
+2. A logistic regression is fitted on the outputs of every available classifier and matcher for the protected faces. A
+   systematic error of a classifier is informative, and descriptors that identify people also encode gender. The weight
+   relative to the unmodified classifiers is chosen by cross-validation over people.
+3. A classifier's network is fine-tuned, all layers, on the protected faces.
+4. People left out of 2 and 3 determine the weight of each. If they are too few to cover every class, only 2 is used.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known
 from facepriv.errors import UsageError
 from facepriv.evaluation.answers import judged
 
-#: Side of the faces that the network is trained on, in pixels.
+#: Side of the network's training faces, in pixels.
 SIDE = 112
-#: Colours are undone where that brings protected faces so much nearer to their originals.
+#: Colours are undone if that removes at least this share of the difference to the originals.
 WORTH = 0.25
-# Of this many folds of the people studied, one decides whom to believe.
+# Number of folds of the training people; one is held out to weight the models.
 _FOLDS = 4
 _BATCH = 16
 
@@ -45,11 +44,11 @@ class Retrained(Attack):
     Parameters
     ----------
     epochs : float
-        Passes over the faces that the network makes; 0 trains none.
+        Training epochs of the network; 0 disables it.
     trunk : str
-        The classifier whose network is trained on; by default the first that offers one.
+        The classifier whose network is fine-tuned; by default the first that offers one.
     rate : float
-        Learning rate (AdamW, falling to nothing along a cosine).
+        Learning rate (AdamW, with cosine decay to 0).
     seed : int
     """
 
@@ -59,7 +58,7 @@ class Retrained(Attack):
         self.epochs, self.trunk, self.rate, self.seed = epochs, trunk, rate, seed
 
     def observe(self, images: Images, tools: Tools) -> Notes:
-        """Return the faces at `SIDE` pixels, uint8, and what classifiers and matchers say of them."""
+        """Return the faces at `SIDE` pixels, uint8, and the outputs of classifiers and matchers for them."""
         small = np.clip(resize_images(images, SIDE), 0, 1)
         described = [judged(matcher, images) for matcher in tools.matchers.values()]
         return {
@@ -69,7 +68,7 @@ class Retrained(Attack):
         }
 
     def learn(self, known: Known, tools: Tools) -> Answer:
-        """Undo colours, train, and weigh; see the module."""
+        """Undo colours, train and weight the models; see the module."""
         left_out = people_folds(known.subjects, known.classes, _FOLDS) == 0
         study, rest = known.take(~left_out), known.take(left_out)
         if any(len(np.unique(part.classes)) < len(np.unique(known.classes)) for part in (study, rest)):
@@ -83,18 +82,18 @@ class Retrained(Attack):
         if len(models) == 1:
             return _after(prepare, _frozen(prepare(known.after), known, tools.classes))
         weigh = fit_logistic(_answers(models, rest_notes), rest.classes, rest.subjects, tools.classes)
-        # Whom to believe is settled; the cheap one may now learn from the people left out, too.
+        # The weights are set; refit the cheap model on all people, including those held out.
         models[0] = _frozen(prepare(known.after), known, tools.classes)
         return _after(prepare, lambda notes: weigh(_answers(models, notes)))
 
     def _trunk(self, estimators: Mapping[str, AttributeEstimator]) -> Any:
-        """Return a network of our own to train: a copy of a classifier's, or None where none offers one."""
+        """Return a copy of a classifier's network to train, or None if no classifier offers one."""
         if self.trunk and self.trunk not in estimators:
             raise UsageError(f"retrained.trunk: '{self.trunk}' is none of {', '.join(estimators)}")
         for name in [self.trunk] if self.trunk else estimators:
             module = estimators[name].torch_module()
             if module is not None:
-                # Statistics of whole batches stay those of its own training: ours are small, and all of one kind.
+                # Keep the batch statistics of the original training: our batches are small and uniform.
                 return copy.deepcopy(module).eval().requires_grad_(True)
         if self.trunk:
             raise UsageError(f"retrained.trunk: '{self.trunk}' offers no network to train")
@@ -142,7 +141,7 @@ def _tensor(pixels: NDArray[np.uint8]) -> Any:
 
 
 def _colours(study: Known, rest: Known) -> ColourMap | None:
-    """Return the map that undoes a fixed change of colours, if there was one: other people's faces say so."""
+    """Return the map that undoes a fixed change of colours, or None; held-out people decide whether it helps."""
     found = learn_colours(study.after["pixels"], study.before["pixels"])
     return found if gain(found, rest.after["pixels"], rest.before["pixels"]) >= WORTH else None
 
@@ -150,7 +149,7 @@ def _colours(study: Known, rest: Known) -> ColourMap | None:
 def _prepared(
     notes: Notes, *, colours: ColourMap | None, estimators: Mapping[str, AttributeEstimator]
 ) -> dict[str, NDArray[Any]]:
-    """Return notes with their colours undone and looked at again."""
+    """Return notes with the colours undone, plus the classifiers' evidence on the result."""
     if colours is None:
         return notes
     pixels = colours(notes["pixels"])
@@ -159,11 +158,11 @@ def _prepared(
 
 
 def _frozen(notes: Notes, known: Known, count: int) -> Model:
-    """Fit a logistic regression on all that was said, and another that weighs it beside the classifiers alone."""
+    """Fit a logistic regression on all outputs, and a second one that combines it with the classifiers alone."""
     everything = _everything(notes)
     model = fit_logistic(everything, known.classes, known.subjects, count)
     folds = people_folds(known.subjects, known.classes, _FOLDS)
-    if len(np.unique(folds)) < 2:  # one person alone, of several ages: nobody is left to decide
+    if len(np.unique(folds)) < 2:  # a single person with several ages: no other fold for validation
         return lambda other: model(_everything(other))
     unmet = np.empty((len(folds), count))
     for fold in np.unique(folds):
@@ -178,7 +177,7 @@ def _everything(notes: Notes) -> NDArray[np.float64]:
 
 
 def _beside(notes: Notes, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what classifiers say, and a model's answers (N, K), as evidence (N, D)."""
+    """Return the classifiers' predictions and a model's answers (N, K) as evidence (N, D)."""
     return np.concatenate([notes["said"], log_odds(answers)], axis=1)
 
 

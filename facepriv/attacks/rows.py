@@ -1,4 +1,4 @@
-"""What adversaries recover, in figures: classifiers as they are and turned round, every attack, and the best of all."""
+"""Figures of adversaries: classifiers unmodified and inverted, every attack, and the strongest of all."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Float = NDArray[np.float64]
 
 
 def class_eer(scores: Float, classes: NDArray[np.int64], weights: Float) -> Float:
-    """Return (R,) the mean, over the classes that are there, of the EER of telling each from the rest.
+    """Return (R,) the one-against-rest EER, averaged over the classes present.
 
     Parameters
     ----------
     scores : ndarray
-        (N, K), higher = more likely of that class; NaN where no face was found, an error of every class. Of two
-        classes whose scores mirror each other the mean is the EER.
+        (N, K), higher = more likely of that class; NaN where no face was found, an error of every class. For two
+        classes with mirrored scores the mean equals the binary EER.
     classes : ndarray
-        (N,) class index, none unknown.
+        (N,) class index; unknown classes are not allowed.
     weights : ndarray
         (R, N), see `facepriv.metrics.bootstrap`.
     """
@@ -41,12 +41,12 @@ def class_eer(scores: Float, classes: NDArray[np.int64], weights: Float) -> Floa
 
 
 def class_scores(name: str, said: NDArray[Any]) -> Float:
-    """Turn what an estimator says, (N, K) probabilities or (N,) years, into a score for every class (N, K)."""
+    """Convert an estimator's output, (N, K) probabilities or (N,) years, to a score for every class (N, K)."""
     said = np.asarray(said, np.float64)
     spec = attribute(name)
     if said.ndim == 2:
         return said
-    # Of years the middle of a group is likeliest to be of it; the outer groups are open.
+    # The score of an age group is highest at its middle; the outer groups are open.
     first, *_, last = spec.thresholds
     middles = [(a + b) / 2 for a, b in zip(spec.thresholds, spec.thresholds[1:], strict=False)]
     inner = [-np.abs(said - middle) for middle in middles]
@@ -70,18 +70,18 @@ def adversary_rows(
     name : str
         The attribute.
     before, after : Looks
-        At the originals and at the output.
+        Predictions on the originals and on the output.
     counting : sequence of str
-        Estimators of the attribute that are good enough on the originals. The best of them there is what every
-        adversary is compared with: ``before``.
+        Estimators of the attribute that are good enough on the originals. The best of them on the originals is the
+        reference for every adversary: ``before``.
     answers : mapping
-        Of the attacks on this output and attribute.
+        Answers of the attacks on this output and attribute.
 
     Returns
     -------
     list of Row
-        `ATTACK`, percent: each estimator as it is and turned round, each attack; ``change`` is paired. The strongest
-        has the note "best adversary". `DETECTION` of a detector.
+        `ATTACK`, percent: each estimator unmodified and inverted, each attack; ``change`` is paired. The strongest
+        has the note "best adversary". `DETECTION` for a detector.
     """
     known = (truth.classes[name] >= 0) & ~(truth.years < ADULT)  # as in all attribute figures
     classes, people = truth.classes[name][known], truth.subjects[known]
@@ -137,7 +137,7 @@ def _recovered(
 
 
 def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, Any]) -> Row:
-    """Return the EER of telling protected from original faces; a photo without a face tells neither."""
+    """Return the EER of telling protected from original faces; photos without a face score 0.5."""
     assert said.original is not None
     scores = np.concatenate([said.original, said.protected])
     scores = np.where(np.isnan(scores), 0.5, scores)
@@ -148,6 +148,6 @@ def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, A
 
 
 def _best_marked(rows: list[Row]) -> list[Row]:
-    """Return the rows, the lowest EER marked: of what was measured it is the least of many, so rather too low."""
+    """Return the rows with the lowest EER marked. As the minimum of many estimates, it is biased low."""
     best = min(rows, key=lambda row: row.after.value if row.after else np.inf, default=None)
     return [replace(row, note=BEST) if row is best else row for row in rows]

@@ -1,7 +1,7 @@
-"""Runs attacks on one method's outputs: what each noted of every face, and what it answers for people it never met.
+"""Runs attacks on one method's outputs: the features (notes) of every face, and answers for people not trained on.
 
-Everything is kept under hashes of what decides it: notes chunk by chunk, answers attack by attack, so that an
-interrupted run goes on and a repeated one computes nothing.
+Everything is cached under hashes of its inputs: notes chunk by chunk, answers attack by attack. An interrupted run
+resumes, and a repeated one computes nothing.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from facepriv.files import digest, load_arrays, save_arrays
 from facepriv.pool import spread, use_one_thread
 from facepriv.registry import build_estimator, build_method, wanted_labels
 
-#: People are dealt into so many folds; those of one are answered by what was learnt from the others.
+#: Number of folds of people; each fold is predicted by a model trained on the others.
 FOLDS = 2
-# Fewer faces than this of a class, in all folds but one, teach nothing.
+# Minimum number of faces of a class in the training folds.
 _LEAST = 5
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked: one output of a method, one attribute hidden in it, one attack."""
+    """Target of an attack: one output of a method, one hidden attribute, one attack."""
 
     output: str
     attribute: str
@@ -43,16 +43,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Answers:
-    """What an attack said of N photos, each by what it learnt from other people; NaN where no face was found.
+    """Predictions of an attack on N photos, each by a model trained on other people; NaN where no face was found.
 
     Parameters
     ----------
     protected : ndarray
-        (N, K) probabilities of the classes; of a detector (N,) that the protected face is protected.
+        (N, K) probabilities of the classes; for a detector (N,) that the protected face is protected.
     original : ndarray or None
-        Of a detector, (N,) that the original is protected.
+        For a detector, (N,) probability that the original is protected.
     refused : str
-        Why there is no answer, or nothing.
+        Why there is no answer, or empty.
     """
 
     protected: NDArray[np.float64]
@@ -62,7 +62,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class AttackRun:
-    """Attacks on the outputs of a method whose faces are kept; travels to other processes. See `plan_attacks`.
+    """Attacks on the outputs of a method whose face crops are stored; can be pickled. See `plan_attacks`.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ class AttackRun:
     truth : Truth
     judges : Judges
     notes : dict
-        Target -> output, and `ORIGINAL` where the attack asks for it -> folder of what the attack noted.
+        Target -> output, and `ORIGINAL` if the attack needs it -> folder of the notes.
     answers : dict
-        Target -> file of what it answered.
+        Target -> file of the answers.
     """
 
     plan: OutputPlan
@@ -82,14 +82,14 @@ class AttackRun:
     answers: Mapping[Target, Path]
 
     def note(self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None) -> None:
-        """Let the attacks note what is missing; `workers` processes (0: this one), which change no result."""
+        """Compute missing notes in `workers` processes (0: this one); the number does not change results."""
         todo = self.unnoted
         for _ in spread(partial(_AttackObserver, self), todo, workers) if todo else ():
             progress(1)
 
     @property
     def unlearnt(self) -> list[Target]:
-        """The targets of which there is no answer yet."""
+        """Targets without an answer."""
         return [target for target, file in self.answers.items() if not file.is_file()]
 
     def said(self) -> dict[Target, Answers]:
@@ -97,13 +97,13 @@ class AttackRun:
         return {target: _load(file) for target, file in self.answers.items()}
 
     def attack(self, target: Target) -> Attack:
-        """Build the attack of a target."""
+        """Build a target's attack."""
         attack: Attack = self.plan.output_run.registry.create("attack", target.attack)
         return attack
 
     @property
     def unnoted(self) -> list[_Task]:
-        """What is to be noted, each once, however many targets take it."""
+        """Missing notes, each listed once even if several targets use it."""
         wanted = {
             folder / file: _Task(target, output, file)
             for target, folders in self.notes.items()
@@ -113,7 +113,7 @@ class AttackRun:
         return [task for path, task in wanted.items() if not path.is_file()]
 
     def tools(self, target: Target) -> Tools:
-        """Build what the adversary has."""
+        """Build the adversary's tools."""
         known, models = self.plan.output_run.registry, self.judges.build()
         method = build_method(known, self.plan.output_run.method, "cpu")
         estimators = {n: m for n, m in models.items() if _tells(m, target.attribute)}
@@ -122,7 +122,7 @@ class AttackRun:
         return Tools(target.attribute, method.perturber, estimators, matchers, labels, fit_logistic)
 
     def learn(self, target: Target) -> None:
-        """Let an attack study one half of the people and answer for the other, in turn; keep what it says."""
+        """Train an attack on one half of the people and predict the other, in turn; store the answers."""
         attack, tools = self.attack(target), self.tools(target)
         folders = self.notes[target]
         after = _load_notes([folders[target.output] / file for file in self.plan.files])
@@ -135,18 +135,18 @@ class AttackRun:
 
 
 def plan_attacks(plan: OutputPlan, truth: Truth, targets: Sequence[Target], judges: Judges, place: Path) -> AttackRun:
-    """Find out where everything of some attacks is kept.
+    """Return the attack run with the cache locations of its notes and answers.
 
     Parameters
     ----------
     plan : OutputPlan
-        Run already, with `Trial.keep_crops`.
+        Completed, with `OutputRun.keep_crops`.
     truth : Truth
-        Of the same photos.
+        Labels of the same photos.
     judges : Judges
         The classifiers and matchers that the adversary has.
     place : Path
-        Where notes and answers are kept, under hashes of all that decides them.
+        Folder for notes and answers, stored under hashes of their inputs.
     """
     notes: dict[Target, dict[str, Path]] = {}
     answers: dict[Target, Path] = {}
@@ -164,7 +164,7 @@ def plan_attacks(plan: OutputPlan, truth: Truth, targets: Sequence[Target], judg
 
 
 def _notes_key(plan: OutputPlan, target: Target, attack: Attack, output: str, models: list[str]) -> str:
-    """Return a hash of all that decides the notes of an output, but the photos."""
+    """Return a hash of everything that an output's notes depend on, except the photos."""
     descriptor = plan.output_run.registry.find("attack", target.attack)
     own = f"{descriptor.name} {component_key(descriptor)}"
     faces = [plan.crops[output].name]
@@ -175,7 +175,7 @@ def _notes_key(plan: OutputPlan, target: Target, attack: Attack, output: str, mo
 
 @dataclass(frozen=True)
 class _Task:
-    """A chunk of an output's faces that an attack is to note."""
+    """A chunk of an output's faces whose notes are to be computed."""
 
     target: Target
     output: str
@@ -185,18 +185,18 @@ class _Task:
 def cross_fit(
     attack: Attack, tools: Tools, before: Notes | None, after: Notes, truth: Truth, attribute: str
 ) -> Answers:
-    """Let an attack answer for every person by what it learnt from people of other folds.
+    """Predict every person with a model of the attack trained on the other folds.
 
     Parameters
     ----------
     before, after : dict
-        Notes of N originals (None: it asks for none) and of N protected faces; ``seen`` (N,) bool tells where a face
-        was found, the rest holds any value elsewhere.
+        Notes of N originals (None if not needed) and of N protected faces; ``seen`` (N,) bool is True where a face was
+        found, other values are undefined elsewhere.
 
     Raises
     ------
     PluginError
-        If the attack fails, or answers something else than probabilities.
+        If the attack fails, or its answers are not probabilities.
     """
     classes = truth.classes[attribute]
     detects = attack.asks == "protection"
@@ -236,7 +236,7 @@ def _checked(said: NDArray[np.float64], count: int, width: int) -> NDArray[np.fl
 
 
 class _AttackObserver:
-    """Notes chunks of faces; keeps the tools of the last attribute, since tasks come sorted by it."""
+    """Computes notes of chunks of faces; caches the tools of the last attribute, as tasks are sorted by it."""
 
     def __init__(self, attack_run: AttackRun) -> None:
         use_one_thread()
@@ -247,7 +247,7 @@ class _AttackObserver:
         attack_run = self.attack_run
         if self.tools is None or self.tools[0] != task.target.attribute:
             self.tools = (task.target.attribute, attack_run.tools(task.target))
-            use_one_thread()  # a plugin may have brought torch in
+            use_one_thread()  # a plugin may have imported torch
         crops = load_crops(attack_run.plan.crops[task.output] / task.file)
         found = [crop for crop in crops if not isinstance(crop, str)]
         seen = np.array([not isinstance(crop, str) for crop in crops])
@@ -261,16 +261,16 @@ class _AttackObserver:
 
 
 def learn_all(attack_runs: Sequence[AttackRun], *, workers: int, progress: Callable[[int], None]) -> None:
-    """Learn what is missing in several sieges; `workers` processes (0: this one), which change no result."""
+    """Compute missing answers of several runs in `workers` processes (0: this one); results do not depend on it."""
     pending = [(attack_run, target) for attack_run in attack_runs for target in attack_run.unlearnt]
-    # Alone a lesson needs no other process.
+    # A single target needs no other process.
     processes = min(workers, len(pending)) if len(pending) > 1 else 0
     for _ in spread(_AttackLearner, pending, processes) if pending else ():
         progress(1)
 
 
 class _AttackLearner:
-    """Learns one target after the other."""
+    """Trains the attack of one target at a time."""
 
     def __init__(self) -> None:
         use_one_thread()
@@ -281,10 +281,10 @@ class _AttackLearner:
 
 
 def _load_notes(files: Sequence[Path]) -> Notes:
-    """Join the notes of chunks; one without any face has none but ``seen``, and is filled up where others have more."""
+    """Join the notes of chunks; a chunk without any face has only ``seen``, and is padded to the other arrays."""
     parts = [load_arrays(file) for file in files]
     full = next((part for part in parts if len(part) > 1), None)
-    if full is None:  # no face in any photo: too few to learn from, which is the answer
+    if full is None:  # no face in any photo: too few to learn from, which the caller reports
         return {"seen": np.concatenate([part["seen"] for part in parts])}
     joined: Notes = {}
     for name, rows in full.items():

@@ -1,1 +1,1 @@
-"""Readers of face data sets in their native layouts, their one split, and the training pack made of them."""
+"""Readers of face data sets in their native layouts, fixed splits, and the training pack built from them."""

@@ -1,6 +1,6 @@
-"""Copies: the same photo under two names, byte for byte or nearly. UTKFace has scores of them, in every part.
+"""Duplicate photos under two names, identical or nearly so. UTKFace has scores of them, in every part.
 
-A photo that a model was trained on says nothing of it in a test.
+A photo that a model was trained on is no evidence in a test.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST, TRAIN, VALIDATION
 
 _HELD_OUT = {TEST: 0, VALIDATION: 1, TRAIN: 2}
-#: Two crops are near copies where their thumbnails correlate at least so much; different photos of one person do not.
+#: Two crops are near copies if their thumbnails correlate at least this much; different photos of one person do not.
 NEAR = 0.98
 _THUMBNAIL = 16
 # Suspects compared with all others in one matrix product.
@@ -32,7 +32,7 @@ def without_copies(records: Sequence[Record]) -> list[int]:
         try:
             content = hashlib.sha256(record.path.read_bytes()).digest()
         except OSError:
-            # Counted as unreadable by whoever reads it; no copy of anything.
+            # A copy of nothing; the caller counts it as unreadable when reading.
             content = f"unreadable {i}".encode()
         best = kept.setdefault(content, i)
         if _HELD_OUT[record.part] < _HELD_OUT[records[best].part]:
@@ -41,7 +41,7 @@ def without_copies(records: Sequence[Record]) -> list[int]:
 
 
 def near_copies(crops: NDArray[np.uint8], suspects: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (N,) which suspect crops have a near copy among the crops that are not suspect.
+    """Return the mask (N,) of suspect crops with a near copy among the other crops.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def near_copies(crops: NDArray[np.uint8], suspects: NDArray[np.bool_]) -> NDArra
 
 
 def _thumbnail(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a crop's coarse look as a vector of mean 0 and length 1."""
+    """Return a crop's thumbnail as a vector of mean 0 and length 1."""
     edges = np.linspace(0, len(crop), _THUMBNAIL + 1).astype(int)[:-1]
     sums = np.add.reduceat(np.add.reduceat(crop.astype(np.float32), edges, axis=0), edges, axis=1)
     areas = np.diff(np.append(edges, len(crop)))

@@ -1,4 +1,4 @@
-"""Crops of a light pack: one JPEG after the other."""
+"""Crops of a light pack: concatenated JPEGs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 CROPS = "crops.jpegs"
-# Stands before each JPEG.
+# Length prefix of each JPEG.
 _LENGTH = struct.Struct("<I")
 
 
@@ -35,7 +35,7 @@ def _pieces(data: bytes) -> Iterator[bytes]:
 
 
 def piece(crop: NDArray[np.uint8], quality: int) -> bytes:
-    """Return a crop (S, S, 3) uint8 as JPEG, with its length before it."""
+    """Return a crop (S, S, 3) uint8 as a JPEG with a length prefix."""
     buffer = io.BytesIO()
     Image.fromarray(crop).save(buffer, "JPEG", quality=quality)
     return _LENGTH.pack(buffer.tell()) + buffer.getvalue()

@@ -1,7 +1,7 @@
-"""A light copy of a training pack, to carry to another machine: JPEG crops, without the test part and children.
+"""A light copy of a training pack, for transfer to another machine: JPEG crops, without the test part and children.
 
-About 3 KB a face of 112 pixels instead of 38. Beside ``rows.csv`` and ``pack.json`` stands ``crops.jpegs``: one JPEG
-after the other, the length of each in four bytes before it.
+A face of 112 pixels takes about 3 KB instead of 38. Besides ``rows.csv`` and ``pack.json`` the pack contains
+``crops.jpegs``: concatenated JPEGs, each with its length in four bytes before it.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from facepriv.schema import ADULT
 
 
 def lighten(pack: Path, out: Path, quality: int = 75, *, most: float | None = None, overwrite: bool = False) -> int:
-    """Write the light copy of `pack` to `out`, which appears when it is whole; returns how many faces it holds.
+    """Write the light copy of `pack` to `out`, which appears once complete; returns its number of faces.
 
     Parameters
     ----------
     pack, out : Path
     quality : int
-        Of the JPEGs.
+        JPEG quality.
     most : float or None
-        MiB that the crops may take: as many faces as fit, drawn by chance, the same ones each time. None: all.
+        Maximum size of the crops in MiB: a random selection of as many faces as fit, the same each time. None: all.
 
     Raises
     ------
     DataError
-        If `pack` is none or holds nobody to keep, `most` is too little for a single face, or `out` exists (unless
+        If `pack` is not a pack or has no face to keep, `most` is too small for a single face, or `out` exists (unless
         `overwrite`, and it is a pack).
     """
     opened = open_pack(pack)
@@ -59,7 +59,7 @@ def lighten(pack: Path, out: Path, quality: int = 75, *, most: float | None = No
 
 
 def _fitting(crops: NDArray[np.uint8], rows: NDArray[np.int64], quality: int, most: float) -> dict[int, bytes]:
-    """Return row -> its JPEG with the length before it, for as many `rows` as `most` bytes hold."""
+    """Return row -> its JPEG with length prefix, for as many `rows` as fit in `most` bytes."""
     pieces: dict[int, bytes] = {}
     size = 0
     for row in np.random.default_rng(0).permutation(rows).tolist():

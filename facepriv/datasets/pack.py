@@ -1,9 +1,9 @@
 """A training pack: aligned crops of one or more data sets with their labels, cached on disk.
 
-A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, read by memory map, and ``rows.csv``: one line a crop. Photos
-in which no face was found are left out and counted in ``pack.json``, and so are byte-identical copies. Of a set without
-a test part, near copies of the other sets' photos are left out as well: a test photo must not be trained on. A light
-copy (`facepriv.datasets.jpegs`) holds JPEGs instead.
+A pack is a folder with ``crops.npy`` (N, S, S, 3) uint8, memory-mapped, and ``rows.csv`` with one line per crop. Photos
+without a detected face and byte-identical copies are left out and counted in ``pack.json``. For a set without a test
+part, near copies of the other sets' photos are also left out, so that no test photo is used for training. A light copy
+(`facepriv.datasets.jpegs`) has JPEGs instead.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Pack:
 
 
 def open_pack(path: Path) -> Pack:
-    """Open a pack; raises `DataError` where it is none, is damaged, or of another format."""
+    """Open a pack; raises `DataError` if it is not a pack, is damaged, or has another format."""
     again = "make it again with 'facepriv pack'"
     if not (path / INFO).is_file():
         raise DataError(f"{path}: no training pack; make one with 'facepriv pack'")
@@ -111,20 +111,20 @@ def build_pack(
 ) -> dict[str, int]:
     """Align all photos of `sets` (name -> records) into a pack at `out`.
 
-    The pack appears under its name only when it is whole; what an interrupted run left is removed by the next. Of
-    byte-identical files one is kept, the most held-out one, so that none is both trained on and tested with.
+    The pack appears under its name only when complete; the next run removes the remains of an interrupted one. Of
+    byte-identical files only the most held-out one is kept, so that none is in both training and test.
 
     Returns
     -------
     dict
-        The counts that ``pack.json`` holds: ``photos``, ``crops``, ``duplicates``, ``near_copies``, ``no_face``,
+        The counts in ``pack.json``: ``photos``, ``crops``, ``duplicates``, ``near_copies``, ``no_face``,
         ``unreadable``.
 
     Raises
     ------
     DataError
         If `out` exists (unless `overwrite`, and it is a pack), a set is for evaluation only, the disk has too little
-        room, or no face is found at all.
+        space, or no face is found.
     """
     for name in sets:
         if name in EVALUATION_ONLY:
@@ -146,7 +146,7 @@ def build_pack(
 
 @contextmanager
 def new_pack(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a folder to fill, which appears as `out` only if that succeeds; else nothing of it stays.
+    """Yield a temporary folder, which is renamed to `out` on success and removed on failure.
 
     Raises
     ------
@@ -165,14 +165,14 @@ def new_pack(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         yield partial
         _publish(partial, out)
     finally:
-        # Gone already when all went well.
+        # On success the folder is already gone.
         _clear(partial)
 
 
 def _fill(
     folder: Path, jobs: list[Job], size: int, workers: int, progress: Callable[[int, int], None] | None
 ) -> dict[str, int]:
-    """Write crops and rows; returns the counts of crops and failures."""
+    """Write crops and rows; returns the numbers of crops and failures."""
     counts = {"crops": 0, "no_face": 0, "unreadable": 0}
     with (folder / ROWS).open("w", newline="", encoding="utf-8") as file, CropWriter(folder / CROPS, size) as crops:
         writer = csv.DictWriter(file, _COLUMNS)
@@ -195,7 +195,7 @@ def _without_test_part(sets: dict[str, list[Record]]) -> list[str]:
 
 
 def _leave_out_near_copies(folder: Path, names: list[str]) -> int:
-    """Remove the rows and crops of the sets `names` that are near copies of other sets' crops; returns how many."""
+    """Remove rows and crops of the sets `names` that are near copies of other sets' crops; returns the number."""
     with (folder / ROWS).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     suspects = np.array([row["set"] in names for row in rows])
@@ -208,7 +208,7 @@ def _leave_out_near_copies(folder: Path, names: list[str]) -> int:
         with CropWriter(folder / "kept.npy", crops.shape[1]) as writer:
             for i in kept:
                 writer.append(crops[i])
-        del crops  # Windows replaces no file that is mapped
+        del crops  # Windows cannot replace a mapped file
         os.replace(folder / "kept.npy", folder / CROPS)
         with (folder / ROWS).open("w", newline="", encoding="utf-8") as file:
             table = csv.DictWriter(file, _COLUMNS)
@@ -234,7 +234,7 @@ def _row(name: str, record: Record) -> dict[str, str]:
 
 
 class CropWriter:
-    """Appends crops to a ``.npy`` whose length is not known before; plain writes, so that a full disk is an error."""
+    """Appends crops to a ``.npy`` of unknown length; uses plain writes, so that a full disk raises an error."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._file = path.open("wb")
@@ -281,7 +281,7 @@ def _check_room(folder: Path, crops: int, size: int) -> None:
 
 
 def _publish(partial: Path, out: Path) -> None:
-    """Move the finished pack to its name; an old one is moved aside first and removed last."""
+    """Rename the finished pack to `out`; an old pack is first moved aside and finally removed."""
     old = out.with_name(f".{out.name}.old")
     _clear(old)
     if out.exists():

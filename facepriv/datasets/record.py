@@ -1,11 +1,11 @@
-"""What every reader returns: one record a photo, with labels where the set has them."""
+"""The return type of all readers: one record per photo, with labels where the set has them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Sets that nothing may be trained, tuned or early-stopped on.
+#: Sets that must not be used for training, tuning or early stopping.
 EVALUATION_ONLY = frozenset({"lfw"})
 
 
@@ -20,13 +20,13 @@ class Record:
     name : str
         The file's name within its set, unique there.
     subject : str
-        The person, or "" where the set does not say.
+        The person, or "" if unknown.
     part : str
         "train", "validation" or "test".
     labels : dict
-        Attribute -> class name; what is unknown is absent.
+        Attribute -> class name; unknown attributes are absent.
     years : float or None
-        Age in years where the set says.
+        Age in years, if known.
     """
 
     path: Path

@@ -1,6 +1,6 @@
-"""The one split of each data set into train, validation and test, and the two halves for independent estimators.
+"""The fixed split of each data set into train, validation and test, and the two halves for independent estimators.
 
-Splits are a function of names and labels alone, so they need no file and never change with the order of reading.
+Splits depend on names and labels only, so they need no file and do not change with the order of reading.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ PARTS = (TRAIN, VALIDATION, TEST)
 
 
 def _unit(text: str) -> float:
-    """Map a text to [0, 1), evenly and for ever the same."""
+    """Hash a text to [0, 1), uniformly and reproducibly."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
 def by_subject(subjects: Sequence[str], *, validation: float = 0.1, test: float = 0.15) -> NDArray[np.str_]:
-    """Split by person: all photos of one subject fall into one part. Returns (N,) of part names."""
+    """Split by person: all photos of a subject are in one part. Returns (N,) part names."""
     draws = np.array([_unit(f"subject/{subject}") for subject in subjects])
     return np.where(draws < test, TEST, np.where(draws < test + validation, VALIDATION, TRAIN))
 
@@ -35,18 +35,18 @@ def by_file(
     test: float = 0.15,
     test_share: Mapping[Any, float] | None = None,
 ) -> NDArray[np.str_]:
-    """Split files so that each stratum is divided alike.
+    """Split files so that each stratum is divided in the same proportions.
 
     Parameters
     ----------
     names : sequence of str
         File names; their hash orders a stratum.
     strata : sequence of tuple
-        One a file, for example (gender, age group, race).
+        One per file, for example (gender, age group, race).
     validation, test : float
         Shares of each stratum.
     test_share : mapping
-        Stratum -> share of test, where it differs.
+        Stratum -> share of test, if it differs.
     """
     parts = np.full(len(names), TRAIN, dtype="<U10")
     members: dict[tuple[Any, ...], list[int]] = {}
@@ -64,5 +64,5 @@ def by_file(
 
 
 def halves(units: Sequence[str]) -> NDArray[np.str_]:
-    """Assign each unit (a subject, or a file where subjects are unknown) to half "a" or "b"; returns (N,)."""
+    """Assign each unit (a subject, or a file if subjects are unknown) to half "a" or "b"; returns (N,)."""
     return np.array(["a" if _unit(f"half/{unit}") < 0.5 else "b" for unit in units])

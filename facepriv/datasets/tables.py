@@ -1,4 +1,4 @@
-"""Label tables, as spreadsheets and scripts write them."""
+"""Reads label tables written by spreadsheets and scripts."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ class TableRow:
     Parameters
     ----------
     line : int
-        Line of the file on which it begins; the first is 1.
+        Line of the file on which the row begins; the first is 1.
     cells : dict
-        Column, in small letters -> cell as it was written.
+        Column, in lower case -> cell as written.
     """
 
     line: int
     cells: dict[str, str]
 
     def __getitem__(self, column: str) -> str:
-        """Return a cell without spaces around it; empty where the table has no such column."""
+        """Return a cell with surrounding spaces stripped; empty if the table has no such column."""
         return self.cells.get(column, "").strip()
 
 
 def read_table(path: Path) -> str:
-    """Return the text of a label file, UTF-8 or UTF-16; raises `DataError` where it is missing or no such text."""
+    """Return the text of a label file, UTF-8 or UTF-16; raises `DataError` if it is missing or not valid text."""
     try:
         data = path.read_bytes()
         return data.decode(_encoding(data))
@@ -49,13 +49,13 @@ def read_table(path: Path) -> str:
 def read_csv(path: Path, columns: set[str]) -> list[TableRow]:
     """Return the rows of a label table with a header.
 
-    Cells are separated by commas, semicolons or tabs, whichever the header has most of. Capitals and spaces around the
-    names of columns do not matter. Rows without any content are passed over.
+    The delimiter is a comma, semicolon or tab, whichever is most frequent in the header. Case and surrounding spaces of
+    column names do not matter. Empty rows are skipped.
 
     Raises
     ------
     DataError
-        If one of `columns` is missing, a name stands there twice, or a row has more cells than the header.
+        If one of `columns` is missing, a name is repeated, or a row has more cells than the header.
     """
     text = read_table(path)
     first = text.partition("\n")[0].rstrip("\r").lower()
@@ -91,13 +91,13 @@ def _encoding(data: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """Return what separates the cells of the first line that is not empty."""
+    """Return the delimiter of the first line that is not empty."""
     line = next((line for line in text.splitlines() if line.strip()), "")
     return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter), [])))
 
 
 def _header(path: Path, cells: Sequence[str], columns: set[str]) -> list[str]:
-    """Return the names of the columns in small letters."""
+    """Return the names of the columns in lower case."""
     names = [cell.strip().lower() for cell in cells]
     missing = sorted(columns - set(names))
     if missing:

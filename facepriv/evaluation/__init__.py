@@ -1,6 +1,6 @@
-"""The path of a figure, from photos to rows.
+"""Evaluation, from photos to rows of figures.
 
-In order: `photos` (what is evaluated), `truth` (its labels), `judges` (who judges, which judges count), `outputs` and
-`crops` (protected faces), `predictions` (what judges say), `attributes`, `matching` and `measure` (figures), `results`
-(rows and comparisons). `pairing` and `folders` evaluate two folders; `setup`, `measured` and `compare` compare methods.
+In order: `photos` (input), `truth` (labels), `judges` (the evaluators, and which of them count), `outputs` and `crops`
+(protected faces), `predictions` (of the judges), `attributes`, `matching` and `measure` (figures), `results` (rows and
+comparisons). `pairing` and `folders` evaluate two folders; `setup`, `measured` and `compare` compare methods.
 """

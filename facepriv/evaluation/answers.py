@@ -1,4 +1,4 @@
-"""What a model says of aligned faces, and which faces it could not take."""
+"""Predictions of a model on aligned faces, and faces that it cannot process."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Image
 
 
 def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
-    """Return what one model says of aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D).
+    """Return one model's predictions on aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D).
 
-    Where any value of a face is NaN or infinite, all are NaN: the model could not take that face.
+    If any value of a face is NaN or infinite, all its values become NaN: the model could not process the face.
     """
     if isinstance(model, FaceMatcher):
         said = model.embed(images)
@@ -30,16 +30,16 @@ def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
 
 
 def not_taken(looks: Mapping[str, NDArray[Any]], names: Sequence[str], what: str) -> dict[str, str]:
-    """Return judge -> how many faces it could not take, of the judges for which there are any.
+    """Return judge -> message about the faces that it could not process, for judges with any.
 
     Parameters
     ----------
     looks : mapping
-        Judge -> what it says of N photos; ``seen`` (N,) tells where a face was found.
+        Judge -> predictions on N photos; ``seen`` (N,) is True where a face was found.
     names : sequence of str
         The photos' names.
     what : str
-        What the photos are, for the text.
+        Word for the photos in the message.
     """
     seen = looks["seen"]
     found = {}

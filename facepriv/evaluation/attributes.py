@@ -1,7 +1,7 @@
-"""Rows of an attribute estimator: how well it tells gender, race or age on originals and on protected photos.
+"""Rows of an attribute estimator: its performance for gender, race or age on originals and on protected photos.
 
-A face that is not found is an error of its class; an error in years it has none, and such faces are left out of both
-sides. Faces under 15 by label are left out of all attribute figures.
+A face that is not found counts as an error of its class. It has no error in years, so age figures leave it out on both
+sides. Faces labelled under 15 are left out of all attribute figures.
 """
 
 from __future__ import annotations
@@ -34,38 +34,38 @@ from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-#: Takes an estimator's answers, (N, K) or (N,), and weights (R, N); returns (R,).
+#: Takes an estimator's predictions, (N, K) or (N,), and weights (R, N); returns (R,).
 Statistic = Callable[[Float, Float], Float]
 
-#: The figure of an estimator on the originals by which it counts, see `facepriv.evaluation.judges.STRONG`.
+#: Figure on the originals that decides whether an estimator counts, see `facepriv.evaluation.judges.STRONG`.
 STRENGTH = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
-#: Figures that have a mean over the estimators that count and were not seen.
+#: Figures that are averaged over the unseen estimators that count.
 MEANS = frozenset({"gender_eer", "gender_flip_aware", "gender_balanced", "race_pair_eer", "race_balanced", "age_error"})
 _PERCENT = 100.0
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A statistic of an estimator's answers, and the row that it fills."""
+    """A statistic of an estimator's predictions, and the row that it fills."""
 
     row: Row
     statistic: Statistic
 
     @property
     def scale(self) -> float:
-        """What turns the statistic into the row's unit."""
+        """Factor from the statistic to the row's unit."""
         return _PERCENT if self.row.unit == "percent" else 1.0
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """Whose photos they are, (N,), and how intervals are drawn."""
+    """The person of each photo, (N,), and the options of the resampling."""
 
     people: NDArray[np.str_]
     options: dict[str, Any] = field(default_factory=dict)
 
     def fill(self, figure: Figure, before: Float, after: Float) -> Row:
-        """Return the figure's row: before, after, and the paired difference; or with the reason why there is none."""
+        """Return the figure's row: before, after and the paired difference, or the reason why there is no value."""
 
         def both(w: Float) -> dict[str, Float]:
             first, second = figure.statistic(before, w), figure.statistic(after, w)
@@ -86,7 +86,7 @@ class Resampling:
 
 
 def groups(truth: Truth) -> Iterator[tuple[str, Mask]]:
-    """Yield ``attribute: class`` and its photos (N,), for every class that has any."""
+    """Yield ``attribute: class`` and the mask (N,) of its photos, for every class with at least one photo."""
     for name, spec in ATTRIBUTES.items():
         for k, label in enumerate(spec.classes):
             mask = truth.classes[name] == k
@@ -102,13 +102,13 @@ def attribute_rows(
     Parameters
     ----------
     name, attribute : str
-        The estimator, and what it estimates.
+        The estimator and its attribute.
     before, after : ndarray
         (N, K) probabilities, or (N,) years, for the same N photos; NaN where no face was found.
     truth : Truth
     how : Resampling
     age : str
-        The age group that was aimed at, or nothing.
+        The target age group, or empty.
     """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if attribute == AGE.name:
@@ -122,7 +122,7 @@ def attribute_rows(
 def mean_rows(
     attribute: str, before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], truth: Truth, how: Resampling
 ) -> list[Row]:
-    """Return the rows of the mean over several estimators of one attribute, of the figures in `MEANS`."""
+    """Return the rows of the mean over several estimators of one attribute, for the figures in `MEANS`."""
     firsts, seconds = ([np.asarray(said, dtype=np.float64) for said in side] for side in (before, after))
     if attribute == AGE.name:
         pairs = [_paired(one, other) for one, other in zip(firsts, seconds, strict=True)]
@@ -137,7 +137,7 @@ def mean_rows(
 
 
 def weak(attribute: str, rows: Sequence[Row]) -> str:
-    """Return why an estimator's rows are no evidence, judged by the originals alone; nothing if they are."""
+    """Return why an estimator is too weak to count, judged by the originals alone; empty if it counts."""
     row = next((r for r in rows if r.figure == STRENGTH[attribute] and not r.group), None)
     if row is None or row.before is None:
         return row.note if row and row.note else "cannot be judged on the originals"
@@ -155,13 +155,13 @@ def error_statistic(attribute: str, truth: Truth) -> Statistic:
 
 
 def figures(attribute: str, truth: Truth, before: Float) -> list[Figure]:
-    """Return the figures of an attribute's estimators; `before` is what one says of the originals."""
+    """Return the figures of an attribute's estimators; `before` is the predictions of one on the originals."""
     build = {"gender": _gender, "race": _race, "age": _age}[attribute]
     return build(truth, before)
 
 
 def _known(attribute: str, truth: Truth) -> Mask:
-    """Tell of which photos (N,) the class is known, faces under 15 left out."""
+    """Return the mask (N,) of photos with a known class, without faces under 15."""
     young = ~np.isnan(truth.years) & (truth.years < ADULT)
     known = ~np.isnan(truth.years) if attribute == AGE.name else truth.classes[attribute] >= 0
     return known & ~young
@@ -249,7 +249,7 @@ def _age_rows(before: Float, after: Float, truth: Truth, how: Resampling, age: s
 
 
 def _right(attribute: str, truth: Truth, mask: Mask, group: str = "") -> list[Figure]:
-    """Return accuracy and balanced accuracy over some photos."""
+    """Return accuracy and balanced accuracy over the photos in `mask`."""
     classes = truth.classes[attribute]
 
     def share(metric: Callable[..., Float]) -> Statistic:
@@ -273,11 +273,11 @@ def _classes(said: Float) -> NDArray[np.int64]:
 
 
 def _paired(before: Float, after: Float) -> tuple[Float, Float]:
-    """Leave what was lost in either out of both."""
+    """Set a face that is NaN in either array to NaN in both."""
     lost = np.isnan(before) | np.isnan(after)
     return np.where(lost, np.nan, before), np.where(lost, np.nan, after)
 
 
 def _mean(statistic: Statistic) -> Statistic:
-    """Turn a statistic of one estimator's answers into the mean over a stack of them."""
+    """Turn a statistic of one estimator's predictions into the mean over a stack of them."""
     return lambda said, w: np.mean([statistic(one, w) for one in said], axis=0)

@@ -1,7 +1,7 @@
-"""Cache keys: hashes of all that decides a kept result.
+"""Cache keys: hashes of everything that a stored result depends on.
 
-A result depends on the code of facepriv, on the package of each component that took part (and on the plugins that this
-package imports), on weights and on options. A change in any of them gives another key.
+A result depends on the code of facepriv, on the package of each component used (and on the plugins that this package
+imports), on weights and on options. A change in any of them gives another key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 CODE = frozenset({".py"})
 WEIGHTS = frozenset({".safetensors"})
 DATA = frozenset({".json", ".onnx", ".npz", ".npy"}) | WEIGHTS
-# A settings file that lies beside a model's file counts with it.
+# A settings file beside a model's file is part of the key.
 _BESIDE = (".toml", ".json")
 _PLUGIN = re.compile(rb"\bfacepriv_\w+")
 
@@ -33,19 +33,19 @@ def core_hash() -> str:
 
 
 def package_hash(package: str, suffixes: Collection[str] = CODE | DATA) -> str:
-    """Return a hash of those files of a package that have one of `suffixes`; a package that is missing has one too."""
+    """Return a hash of the files of a package with one of `suffixes`; a missing package has a hash, too."""
     files = sorted(f"{path} {_hash(path)}" for path in _files(package, suffixes))
     return digest([package, *(line.rpartition(f"/{package}/")[2] for line in files)])
 
 
 def component_key(descriptor: Descriptor, weights: str = "") -> str:
-    """Return a hash of all that decides what a component computes; its name does not count.
+    """Return a hash of everything that a component's results depend on; its name does not count.
 
     Parameters
     ----------
     descriptor : Descriptor
     weights : str
-        Hash of the weights in use, where it is known: other weights in its package then do not count.
+        Hash of the weights in use, if known; other weights in the package then do not count.
     """
     options = {name: value for name, value in descriptor.options.items() if name != "weights" or not weights}
     packages = plugin_packages(descriptor.target.partition(":")[0].partition(".")[0])
@@ -55,7 +55,7 @@ def component_key(descriptor: Descriptor, weights: str = "") -> str:
 
 
 def judge_key(known: Registry, kind: Kind, name: str) -> str:
-    """Return a hash of all that decides what a judge says of a photo, but the photo."""
+    """Return a hash of everything that a judge's predictions depend on, except the photo."""
     return component_key(known.find(kind, name))
 
 
@@ -92,7 +92,7 @@ def _plugins_named(path: Path) -> list[str]:
 
 
 def _cached(read: Callable[[Path], T], path: Path) -> T:
-    """Return what `read` makes of a file; a file that did not change is read once."""
+    """Return `read(path)`, cached while the file does not change."""
     stat = path.stat()
     return _cache(read, path, stat.st_size, stat.st_mtime_ns)
 
@@ -103,7 +103,7 @@ def _cache(read: Callable[[Path], Any], path: Path, size: int, changed: int) -> 
 
 
 def _option_parts(options: Mapping[str, Any]) -> list[str]:
-    """Return what must be hashed of options: of a file that one names, its content, and the settings file beside it."""
+    """Return the parts of options to hash; a file counts by its content and by that of the settings file beside it."""
     parts = []
     for name, value in sorted(options.items()):
         path = Path(str(value))

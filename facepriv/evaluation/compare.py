@@ -1,8 +1,8 @@
-"""Any set of methods over a data set: every output made once, judged by all, measured.
+"""Compare any set of methods on a data set: make every output once, judge it with all judges, and measure it.
 
-What costs time is kept under keys of all that decides it (photos, code, weights, settings): what judges said of every
-output, and figures. An interrupted run continues where it was, and a repeated one only reads. The key for drawn targets
-is a constant, so that figures repeat: no protected photo leaves this run.
+Predictions of the judges and figures are cached under hashes of their inputs (photos, code, weights, settings). An
+interrupted run resumes, and a repeated run only reads. The key for random targets is a constant, so figures repeat;
+this is safe because no protected photo leaves the run.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from facepriv.files import make_private
 from facepriv.registry import build_method
 from facepriv.schema import ATTRIBUTES
 
-#: Decides drawn targets; no secret here, so that a repeated run gives the same figures.
+#: Key for random targets; not secret, so that a repeated run gives the same figures.
 KEY = b"facepriv compare, reproducible"
 
 
 @dataclass(frozen=True)
 class ComparisonRun:
-    """A comparison with what it was computed from, for attacks and examples.
+    """A comparison and its inputs, for attacks and examples.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class ComparisonRun:
     truth : Truth
         Of the photos.
     plans : mapping
-        Method -> where its outputs and their faces are kept.
+        Method -> where its outputs and their faces are stored.
     predictions : mapping
-        Method -> output, and `facepriv.evaluation.outputs.ORIGINAL` -> what the judges said.
+        Method -> output, and `facepriv.evaluation.outputs.ORIGINAL` -> predictions of the judges.
     comparison : Comparison
     """
 
@@ -54,7 +54,7 @@ class ComparisonRun:
 
 
 def compare(setup: ComparisonSetup, progress: Progress | None = None) -> ComparisonRun:
-    """Run a comparison, or what is missing of it.
+    """Run a comparison, or the parts that are not cached.
 
     Raises
     ------
@@ -86,13 +86,13 @@ def compare(setup: ComparisonSetup, progress: Progress | None = None) -> Compari
 
 
 def _differences(outputs: list[Output], against: str) -> list[Output]:
-    """Return every output of the other methods less the same output of `against`."""
+    """Return the difference of every other method's output to the same output of `against`."""
     base = {output.name: output for output in outputs if output.method == against}
     return [o.less(base[o.name]) for o in outputs if o.method != against and o.name in base]
 
 
 def runs_of(setup: ComparisonSetup) -> tuple[dict[str, OutputRun], dict[str, str]]:
-    """Return the trial of every method that can make an output, and what is skipped, with the reason."""
+    """Return the run of every method that can make an output, and the skipped methods and outputs with reasons."""
     output_runs, skipped = {}, {}
     for name in setup.methods:
         try:
@@ -128,11 +128,11 @@ def runs_of(setup: ComparisonSetup) -> tuple[dict[str, OutputRun], dict[str, str
 def _make_and_judge(
     output_runs: Mapping[str, OutputRun], setup: ComparisonSetup, progress: Progress
 ) -> tuple[dict[str, OutputPlan], dict[str, dict[str, Predictions]]]:
-    """Make and judge what is missing; returns by method the plan, and output (and `ORIGINAL`) -> what was seen."""
+    """Make and judge missing outputs; returns per method the plan, and output (and `ORIGINAL`) -> predictions."""
     paths = [record.path for record in setup.photos]
     plans, predictions = {}, {}
     for method, output_run in output_runs.items():
-        # One after the other: the originals are all methods', what one has judged the next finds.
+        # Sequential: all methods share the originals, so the next method finds them already judged.
         plans[method] = plan(output_run, paths, setup.place / "looks")
         advance = progress.stage(f"{method}: outputs of a photo", plans[method].missing)
         predictions[method], _ = plans[method].run(workers=setup.workers, progress=advance)
@@ -140,7 +140,7 @@ def _make_and_judge(
 
 
 def _not_taken(predictions: Mapping[str, Mapping[str, Predictions]], setup: ComparisonSetup) -> dict[str, str]:
-    """Return what judges could not take, and why; of the originals once."""
+    """Return which faces the judges could not process, and why; the originals are listed once."""
     names = [record.name for record in setup.photos]
     found: dict[str, str] = {}
     for method, outputs in predictions.items():
@@ -160,7 +160,7 @@ def _true_classes(setup: ComparisonSetup) -> dict[Path, dict[str, int]]:
 
 
 def _described(setup: ComparisonSetup, name: str) -> dict[str, Any]:
-    """Return what a method says of itself, and how it is set; of weights it is the hash that tells, not their place."""
+    """Return a method's description and settings; weights are identified by hash, not by path."""
     descriptor = setup.registry.find("method", name)
     settings = {key: str(value) for key, value in descriptor.options.items() if key != "weights"}
     info = build_method(setup.registry, name, "cpu").info()

@@ -1,13 +1,13 @@
-"""Conditions on rows for ``--fail-if``, such as ``tmr_loss > 2``: read by a small grammar, never run as code.
+"""Conditions on rows for ``--fail-if``, such as ``tmr_loss > 2``: parsed by a small grammar, never run as code.
 
     condition = name [ "[" evaluator "]" ] comparison number [ "%" ]
     name      = figure [ "_before" | "_rise" | "_loss" ] [ "@" FMR "%" ]
     comparison = ">" | ">=" | "<" | "<="
 
-A figure alone is its value on the protected photos, in the unit of the tables (rates in percent); ``_before`` is that
-on the originals, ``_rise`` the paired change and ``_loss`` the change turned round. A condition holds if it holds for
-any evaluator that counts, in any pairing that holds a protected photo; figures of single groups are looked at only
-where a figure has no other. It cannot be judged by an evaluator that does not count, even if it names that one.
+A figure without a suffix is its value on the protected photos, in the unit of the tables (rates in percent).
+``_before`` is the value on the originals, ``_rise`` the paired change and ``_loss`` the negated change. A condition
+holds if it holds for any evaluator that counts, in any pairing with a protected photo. Single groups are used only if
+the figure has no other rows. An evaluator that does not count cannot decide a condition, even if it is named.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _FORM = re.compile(
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition as read.
+    """A parsed condition.
 
     Parameters
     ----------
     text : str
-        As it was given.
+        The condition as given.
     figure, end : str
-        A key of `facepriv.evaluation.rows.FIGURES`, perhaps with an FMR, and what of it is meant.
+        A key of `facepriv.evaluation.rows.FIGURES`, possibly with an FMR, and the suffix.
     evaluator : str
-        Whose; empty for all that count.
+        Name of an evaluator; empty for all that count.
     sign : str
     number : float
     """
@@ -61,7 +61,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a condition holds (None: it cannot be judged, and why), and for which rows and values."""
+    """Whether a condition holds (None: undecidable, with the reason), and for which rows and values."""
 
     condition: Condition
     holds: bool | None
@@ -70,7 +70,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """One human-readable line."""
         said = f"--fail-if '{self.condition.text}'"
         if self.holds is None:
             return f"{said}: cannot be judged: {self.why}"
@@ -83,9 +83,9 @@ class Verdict:
 
 
 def read_condition(text: str, fmr: float = MAIN_FMR) -> Condition:
-    """Read one condition; raises `UsageError` that says what is wrong, and for an unknown name which there are.
+    """Parse a condition; raises `UsageError` with the cause, and with the known names if a name is unknown.
 
-    `fmr` is the main false match rate, which figures do not name.
+    `fmr` is the main false match rate; figures at it have no FMR in their name.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -105,7 +105,7 @@ def read_condition(text: str, fmr: float = MAIN_FMR) -> Condition:
 
 
 def _rate(text: str, name: str, figure: str, share: str, fmr: float) -> float:
-    """Return the FMR that stands in the name of a figure as ``NUMBER%``."""
+    """Return the FMR given in a figure's name as ``NUMBER%``."""
     if figure not in AT_FMR:
         raise UsageError(f"--fail-if '{text}': {figure} hangs on no FMR; those that do: {', '.join(AT_FMR)}")
     known = {f"{100 * rate:g}": rate for rate in (fmr, *FMRS)}
@@ -117,7 +117,7 @@ def _rate(text: str, name: str, figure: str, share: str, fmr: float) -> float:
 
 
 def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
-    """Return whether a condition holds for the worst of the rows that it speaks of."""
+    """Return whether a condition holds for the worst of its rows."""
     meant = [row for row in rows if row.figure == condition.figure]
     if condition.evaluator:
         meant = [row for row in meant if row.evaluator == condition.evaluator]
@@ -134,7 +134,7 @@ def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
     worst = sorted(values, key=lambda pair: pair[1], reverse=condition.sign.startswith(">"))
     where = tuple(pair for pair in worst if compare(pair[1], condition.number))
     if not where and (not values or len(values) < len(meant)):
-        # What could not be measured may be the worst.
+        # A figure that could not be measured may be the worst one.
         return Verdict(condition, None, why="not every judge and pairing has such a figure")
     return Verdict(condition, bool(where), where)
 
@@ -147,7 +147,7 @@ def _value(row: Row, end: str) -> float | None:
 
 
 def check_named(conditions: Sequence[Condition], judges: Iterable[str]) -> None:
-    """Raise `UsageError` for a condition on a judge that does not judge here, before anything is computed."""
+    """Raise `UsageError` for a condition on a judge that is not used, before anything is computed."""
     known = [*judges, UNSEEN_MEAN]
     for condition in conditions:
         if condition.evaluator and condition.evaluator not in known:

@@ -1,4 +1,4 @@
-"""The faces that judges are given."""
+"""Storage of the face crops that judges receive."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from facepriv.faces.subject import Crop
 from facepriv.files import load_arrays, save_arrays
 
-#: Side of the crops that judges are given, in pixels.
+#: Side of the judges' crops, in pixels.
 JUDGE_SIZE = 224
 
 
 def save_crops(path: Path, crops: Sequence[Crop]) -> None:
-    """Keep the faces of a chunk of photos."""
+    """Save the face crops of a chunk of photos."""
     found = [crop for crop in crops if not isinstance(crop, str)]
     images = np.stack(found) if found else np.zeros((0, JUDGE_SIZE, JUDGE_SIZE, 3), np.uint8)
     seen = np.array([not isinstance(crop, str) for crop in crops])
@@ -23,7 +23,7 @@ def save_crops(path: Path, crops: Sequence[Crop]) -> None:
 
 
 def load_crops(path: Path) -> list[Crop]:
-    """Return the faces of a chunk of photos as `save_crops` kept them."""
+    """Load the face crops of a chunk of photos, as written by `save_crops`."""
     kept = load_arrays(path)
     images = iter(kept["images"])
     return [next(images) if face else "no_face" for face in kept["seen"]]

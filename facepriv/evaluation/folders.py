@@ -1,4 +1,4 @@
-"""Two folders, originals and protected, evaluated: what ``facepriv evaluate`` does."""
+"""Evaluate a folder of protected photos against a folder of originals: the core of ``facepriv evaluate``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from facepriv.protection.inputs import discover
 from facepriv.protection.manifest import Run, read_run
 from facepriv.schema import ATTRIBUTES
 
-#: Opens a stage of so many photos and gives what is told how many more are done.
+#: Opens a progress stage of a given number of photos and returns the callback that advances it.
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 SAID = {"failed": "it failed", "no-face": "no face was found", "copied": "copied unprotected, no face was found"}
 
@@ -40,17 +40,17 @@ def _quiet(words: str, total: int) -> AbstractContextManager[Callable[[int], Non
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found.
+    """Result of an evaluation.
 
     Parameters
     ----------
     rows : tuple of Row
     problems : tuple of str
-        One line for each photo with something wrong, for each protected file without an original, and the like.
+        One line for each photo with a problem, for each protected file without an original, and the like.
     notes : tuple of str
         What is left out, and why.
     photos, people : int
-        People is 0 where nobody is named.
+        People is 0 where the photos have no identity labels.
     judges : dict
         Judge -> ``kind``, ``component``, ``attribute``, ``trained_on``, ``settings``, ``seen``, ``counts``, ``note``.
     """
@@ -72,7 +72,7 @@ class Evaluation:
         return to_dataframe(({}, row) for row in self.rows)
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return a JSON-serialisable dict."""
         return {
             "facepriv": __version__,
             "photos": self.photos,
@@ -86,7 +86,7 @@ class Evaluation:
 
 
 def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool = False) -> list[Record]:
-    """Return the photos of a folder: those that a table names, or without a table all of them.
+    """Return the photos of a folder: those listed in a table, or all photos if there is no table.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool =
     labels : Path or None
         A table as `facepriv.datasets.readers.csvfolder` reads it.
     people_by_folder : bool
-        A photo's person is the folder that it lies in; a photo that lies in none of its own is an error.
+        Take the photo's parent folder as its person; a photo directly in `folder` is an error.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool =
 
 
 def find_run(folder: Path) -> Run | None:
-    """Return the record of the run that made a folder, if facepriv did; raises `DataError` where it is damaged."""
+    """Return the record of the facepriv run that made a folder, if any; raises `DataError` if it is damaged."""
     try:
         return read_run(folder)
     except DataError:
@@ -134,12 +134,12 @@ def find_run(folder: Path) -> Run | None:
 
 
 def recorded_originals(folder: Path) -> Path:
-    """Return the folder of a run's originals, which only an audited run records.
+    """Return the folder of a run's originals, which only a run with ``--audit`` records.
 
     Raises
     ------
     UsageError
-        If it is not recorded: it must then be named.
+        If it is not recorded; the user must then give it.
     """
     run = find_run(folder)
     if run is None:
@@ -173,7 +173,7 @@ def evaluate_folders(
     seed: int = 0,
     stage: Stage = _quiet,
 ) -> Evaluation:
-    """Compare protected files with their originals, by what independent models see in both.
+    """Compare protected files with their originals, using the predictions of independent models on both.
 
     Parameters
     ----------
@@ -182,15 +182,15 @@ def evaluate_folders(
     originals, protected : Path
         The two folders.
     panel : Panel
-        Who judges.
+        The judges.
     seen : collection of str
-        Judges that the protection was made against, besides those that the record of a run names.
+        Judges that the protection was trained against, in addition to those in the record of the run.
     age : str
-        The age group that was aimed at, or nothing.
+        The target age group, or empty.
     store : PredictionStore, optional
-        What is known already, and where what is new is kept.
+        Cache of predictions; new ones are added.
     workers : int
-        Processes; 0 works in this one.
+        Number of processes; 0 runs in the current one.
     fmr, replicates, seed
         See `facepriv.evaluation.measure.Measure`.
     stage : callable
@@ -201,7 +201,7 @@ def evaluate_folders(
     FaceprivError
         If a folder, a judge or a label is missing or wrong.
     """
-    # What cannot work is said before a model is loaded or a photo is read.
+    # Report usage errors before any model is loaded or photo is read.
     truth = Truth.of(photos)
     _check_judgeable(truth, panel)
     run = find_run(protected)
@@ -240,7 +240,7 @@ def evaluate_folders(
 
 
 def _check_judgeable(truth: Truth, panel: Panel) -> None:
-    """Refuse photos of which no judge could say whether it is right."""
+    """Raise `UsageError` if the photos have no labels that a judge could be checked against."""
     if any(truth.knows(name) for name in ATTRIBUTES):
         return
     judges = ", ".join(panel.components)
@@ -254,7 +254,7 @@ def _check_judgeable(truth: Truth, panel: Panel) -> None:
 
 
 def _paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
-    """Return what `pair` finds; raises `DataError` where it finds nothing."""
+    """Return the result of `pair`; raises `DataError` if no file pairs."""
     pairing = pair(photos, originals, protected)
     if any(pairing.protected):
         return pairing
@@ -271,7 +271,7 @@ def _paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairi
 
 
 def _counts(pairing: Pairing, likeness: Likeness) -> list[Row]:
-    """Return how many protected files are missing, unreadable, resized, identical."""
+    """Return the numbers of missing, unreadable, resized and identical protected files."""
     states = likeness.states
     counted = {
         "missing": states.count("missing"),
@@ -283,7 +283,7 @@ def _counts(pairing: Pairing, likeness: Likeness) -> list[Row]:
 
 
 def _quality(likeness: Likeness, how: Resampling) -> list[Row]:
-    """Return mean SSIM, and mean PSNR of the photos that changed."""
+    """Return the mean SSIM, and the mean PSNR over changed photos."""
     rows = []
     psnr = np.where(np.isposinf(likeness.psnr), np.nan, likeness.psnr)
     for name, values, unit in (("ssim", likeness.ssim, "index"), ("psnr", psnr, "dB")):
@@ -308,9 +308,7 @@ def _problems(
     looks: tuple[Predictions, Predictions],
     run: Run | None,
 ) -> list[str]:
-    """Return one line for each photo or file with something wrong; `looks` are at the originals and at the protected
-    files.
-    """
+    """Return one line for each photo or file with a problem; `looks` are the predictions on originals and protected."""
     recorded: dict[str, str] = {}
     for name, row in (run.rows if run else {}).items():
         if row.status in SAID:
@@ -348,7 +346,7 @@ def _notes(photos: Sequence[Record], described: Mapping[str, Any], measure: Meas
 def _said(
     described: dict[str, dict[str, Any]], measure: Measure, rows: Sequence[Row], seen: Collection[str]
 ) -> dict[str, dict[str, Any]]:
-    """Add to each judge whether it was seen in training, whether it counts, and why not."""
+    """Add to each judge whether the method was trained against it, whether it counts, and why not."""
     found = {}
     for name, own in described.items():
         doubted: Mapping[str, str] = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts}

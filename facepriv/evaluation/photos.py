@@ -1,4 +1,4 @@
-"""Which photos are evaluated, with what is known of them: a data set in its own layout, or a folder with a table."""
+"""Photos to evaluate, with their labels: a data set in its native layout, or a folder with a table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None
     part : str
         "train", "validation" or "test"; empty: all.
     limit : int or None
-        Only the first so many photos, in the set's order.
+        Maximum number of photos, taken in the set's order.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None
 
 
 def layout_of(root: Path) -> str:
-    """Find out how a folder is laid out; raises `UsageError` where it cannot be told."""
+    """Detect the layout of a folder; raises `UsageError` if it is unclear."""
 
     if not root.is_dir():
         raise UsageError(f"{root}: no such folder; DATA is a data set, or a folder of photos with {LABELS}")

@@ -1,7 +1,7 @@
-"""What judges say of photos. Each photo is judged once: answers are kept by the content of photo and judge.
+"""Predictions of judges on photos. Each photo is judged once; predictions are cached by the content of photo and judge.
 
-The face nearest the centre is found and aligned as a third party would do it. A face that is not found, or that a model
-cannot take, is NaN, which the metrics count as an error.
+The face nearest the centre is detected and aligned as a third party would do it. If no face is found, or a model cannot
+process it, the prediction is NaN, which the metrics count as an error.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from facepriv.files import file_hash, make_private
 from facepriv.hookspecs import Kind
 from facepriv.pool import spread
 
-#: Photos looked at and kept at once; what an interruption costs at most, for each process.
+#: Photos judged and stored at once; an interruption loses at most one chunk per process.
 CHUNK = 16
 
-#: What is kept of one photo: an answer, or None where no face was found.
+#: Stored prediction for one photo, or None where no face was found.
 Answer = NDArray[np.float32] | None
 
 
 class PredictionStore:
-    """Answers on disk, in one SQLite file; what was put stays whatever ends the process.
+    """Predictions on disk, in one SQLite file; stored entries survive a crash.
 
     Parameters
     ----------
     folder : Path or None
-        Where ``looks.sqlite`` is kept; None keeps all in memory.
+        Folder of ``looks.sqlite``; None keeps everything in memory.
 
     Raises
     ------
     DataError
-        If the file cannot be made or is no such file.
+        If the file cannot be created or is not an SQLite database.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -52,7 +52,7 @@ class PredictionStore:
         try:
             if folder is not None:
                 make_private(folder)
-                Path(self.place).touch(mode=0o600)  # the folder may be one of the user's that others can read
+                Path(self.place).touch(mode=0o600)  # the user's folder may be readable by others
             self._base = sqlite3.connect(":memory:" if folder is None else self.place, timeout=60)
             self._base.execute(
                 "CREATE TABLE IF NOT EXISTS answers (judge TEXT, photo TEXT, shape TEXT, value BLOB, "
@@ -62,7 +62,7 @@ class PredictionStore:
             raise DataError(f"{self.place}: cannot keep results there ({error}); name another folder") from error
 
     def get(self, key: str, photos: Iterable[str]) -> dict[str, Answer]:
-        """Return photo -> answer of those photos (hashes) that this judge (key) has looked at."""
+        """Return photo -> prediction, for those photos (hashes) that this judge (key) has already judged."""
         found: dict[str, Answer] = {}
         for photo in photos:
             row = self._base.execute(
@@ -74,7 +74,7 @@ class PredictionStore:
         return found
 
     def put(self, key: str, answers: Mapping[str, Answer]) -> None:
-        """Keep answers, photo -> answer; they are on disk when this returns."""
+        """Store predictions, photo -> prediction; they are on disk when this returns."""
         rows = [
             (key, photo, "", None)
             if value is None
@@ -93,24 +93,24 @@ def predict_photos(
     workers: int = 1,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
-    """Let every judge look at the face nearest the centre of each photo, unless it has.
+    """Run every judge on the face nearest the centre of each photo, unless the prediction is stored.
 
     Parameters
     ----------
     paths : sequence of Path or None
-        N photos; None is one that is not there, and of which every judge says NaN.
+        N photos; None is a missing photo, with NaN for every judge.
     judges : Judges
     store : PredictionStore, optional
-        What is known already, and where what is new is kept.
+        Cache of predictions; new ones are added.
     workers : int
-        Processes; 0 works in this one. The number changes no result.
+        Number of processes; 0 runs in the current one. The number does not change results.
     progress : callable, optional
-        Told how many photos more are done, all N in the end.
+        Called with the number of photos just done; the calls add up to N.
 
     Returns
     -------
     dict
-        Judge -> (N, K), (N,) or (N, D) float32, NaN where it saw no face; ``seen`` -> (N,) bool.
+        Judge -> (N, K), (N,) or (N, D) float32, NaN where no face was found; ``seen`` -> (N,) bool.
 
     Raises
     ------
@@ -137,14 +137,14 @@ def predict_photos(
 
 @dataclass(frozen=True)
 class _Task:
-    """Photos (hash, path) that some judges have not looked at."""
+    """Photos (hash, path) that some judges have not judged."""
 
     judges: tuple[str, ...]
     photos: tuple[tuple[str, Path], ...]
 
 
 def _missing(known: Mapping[str, Mapping[str, Answer]], photos: list[str]) -> list[tuple[tuple[str, ...], list[str]]]:
-    """Return chunks of photos that lack the same judges, and which these are."""
+    """Return chunks of photos, each with the judges whose predictions are missing."""
     lacking: dict[tuple[str, ...], list[str]] = {}
     for photo in photos:
         names = tuple(name for name, answers in known.items() if photo not in answers)
@@ -155,7 +155,7 @@ def _missing(known: Mapping[str, Mapping[str, Answer]], photos: list[str]) -> li
 
 @dataclass(frozen=True)
 class _PredictionWorker:
-    """Builds the judges, and then lets those of a task look at its photos."""
+    """Builds the judges, then runs those of a task on its photos."""
 
     judges: Judges
 
@@ -170,7 +170,7 @@ class _PredictionWorker:
 
 
 def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]], judges: Judges) -> Predictions:
-    """Put the answers into arrays; a judge that saw no face at all is asked how wide its answers are."""
+    """Put predictions into arrays; a judge without any prediction is run once to get the shape."""
     predictions: Predictions = {}
     seen = np.zeros(len(hashes), dtype=bool)
     for name, answers in known.items():
@@ -191,12 +191,12 @@ def _shape(judges: Judges, name: str) -> tuple[int, ...]:
     return judged(judges.build()[name], black).shape[1:]
 
 
-#: Name of a judge -> what it says of each photo, (N, K), (N,) or (N, D), NaN where it saw none; "seen" -> (N,) bool.
+#: Judge -> its predictions (N, K), (N,) or (N, D), NaN where no face was found; "seen" -> (N,) bool.
 Predictions = dict[str, NDArray[Any]]
 
 
 def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Predictions:
-    """Return what built judges say of crops (`JUDGE_SIZE`); nothing but ``seen`` where no crop shows a face."""
+    """Return the predictions of built judges on crops (`JUDGE_SIZE`); only ``seen`` if no crop has a face."""
     seen = np.array([not isinstance(crop, str) for crop in crops])
     predictions: Predictions = {"seen": seen}
     if not seen.any():
@@ -210,10 +210,10 @@ def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Pre
 
 
 def joined(parts: Sequence[Predictions], judges: Judges) -> Predictions:
-    """Join chunks; one without any face says nothing of its judges, and is NaN for all of them."""
+    """Join chunks; a chunk without any face has no predictions and becomes NaN for all judges."""
     told = next((part for part in parts if part["seen"].any()), None)
     if told is None:
-        # What a judge says of a black square tells how wide its answers are.
+        # Run the judges on a black square to get the shapes of their predictions.
         black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
         told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
     whole: Predictions = {}

@@ -1,4 +1,4 @@
-"""What a method is asked for when it is measured: one output a request, the paper's 15 among them."""
+"""Requests for evaluation: one request per output, including the paper's 15."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from facepriv.errors import UsageError
 from facepriv.protection.request import PrivacyRequest
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, nearest, selections
 
-#: Outputs beside the paper's: a drawn gender, and every face's own labels as targets.
+#: Additional outputs: a random gender, and each face's own labels as targets.
 RANDOM, OWN = "random", "own"
 
 
 def paper_outputs(**options: Any) -> dict[str, PrivacyRequest]:
-    """Return name -> request of the paper's 15 outputs: gender flipped or kept, race turned into its pair or kept, age
-    kept or aimed at each of its three groups.
+    """Return name -> request for the paper's 15 outputs.
+
+    Gender is flipped or kept, race is changed to its pair or kept, age is kept or moved to each of its three groups.
 
     Parameters
     ----------
     **options
-        Of every request: ``strength``, ``seed``, ``policy``.
+        Options of every request: ``strength``, ``seed``, ``policy``.
     """
     found = {}
     for chosen in selections():
@@ -40,18 +41,18 @@ def all_outputs(**options: Any) -> dict[str, PrivacyRequest]:
 
 
 def named_output(name: str, **options: Any) -> PrivacyRequest:
-    """Return the request that an output's name stands for.
+    """Return the request for an output's name.
 
     Parameters
     ----------
     name : str
-        Attributes to hide, joined by ``+``, each alone (``race``) or with the class aimed at (``age=old``); or
-        `RANDOM`, or `OWN`.
+        Attributes to hide, joined by ``+``, each alone (``race``) or with a target class (``age=old``); or `RANDOM`,
+        or `OWN`.
 
     Raises
     ------
     UsageError
-        If it names no attribute or no class, or an attribute twice.
+        If an attribute or class is unknown, or an attribute comes twice.
     """
     if name in (RANDOM, OWN):
         return all_outputs(**options)[name]
@@ -73,7 +74,7 @@ def named_output(name: str, **options: Any) -> PrivacyRequest:
 
 
 def possible(requests: dict[str, PrivacyRequest], can: Sequence[str]) -> dict[str, PrivacyRequest]:
-    """Return the requests that a method can fulfil which changes the attributes `can`."""
+    """Return the requests that a method can fulfil if it changes the attributes `can`."""
     return {name: request for name, request in requests.items() if set(request.hidden) <= set(can)}
 
 

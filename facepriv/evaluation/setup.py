@@ -1,4 +1,4 @@
-"""What is compared, and who is told how far it is."""
+"""Configuration of a comparison, and the protocol for progress reports."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class ComparisonSetup:
-    """What is compared.
+    """Configuration of a comparison.
 
     Parameters
     ----------
     photos : sequence of Record
-        Of different files.
+        Photos, all different files.
     name : str
-        What the photos are called in the report.
+        Name of the photos in the report.
     methods : tuple of str
         Names or aliases in the panel's registry, see `aliased`.
     requests : mapping
-        Name of an output -> what is asked; a method makes those that it can.
+        Name of an output -> request; each method makes the outputs that it supports.
     panel : Panel
-        Who judges, see `fitting_panel`; its registry builds the methods too, with their settings.
+        The judges, see `fitting_panel`; its registry also builds the methods, with their settings.
     place : Path
-        Where everything is kept.
+        Folder for all cached results.
     attacks : tuple of str
     workers, replicates, fmr
-        Processes, which change no result; resamples of the intervals; the main false match rate.
+        Number of processes (does not change results); resamples of the intervals; the main false match rate.
     left_out : mapping
-        What was not even tried -> why, for the report.
+        What was not tried -> reason, for the report.
     against : str
-        The method that the others are compared with, figure by figure; empty: none.
+        The reference method for paired differences; empty: none.
     true_labels : bool
-        Give the methods the true classes of the faces instead of estimates, where the data name them.
+        Give the methods the true classes of the faces instead of estimates, where the data have labels.
     in_place : bool
         See `facepriv.evaluation.outputs.OutputRun`.
     """
@@ -69,31 +69,31 @@ class ComparisonSetup:
 
     @property
     def registry(self) -> Registry:
-        """What builds methods, judges and attacks."""
+        """Registry of methods, judges and attacks."""
         return self.panel.judges.registry
 
     @property
     def judges(self) -> Judges:
-        """Who looks at every output."""
+        """Judges of every output."""
         return self.panel.judges
 
     def seen(self, method: str) -> list[str]:
-        """Return the judges that a method was made with: no evidence for it."""
+        """Return the judges that a method was trained against; they do not count for it."""
         return sorted(self.panel.seen(build_method(self.registry, method, "cpu").info()["seen"]))
 
     def telling(self, attribute: str) -> list[str]:
-        """Return the estimators among the judges that tell an attribute."""
+        """Return the judges that estimate an attribute."""
         said = self.panel.describe()
         return [name for name in self.judges.estimators if said[name]["attribute"] == attribute]
 
 
 def fitting_panel(panel: Panel, truth: Truth) -> tuple[Panel, dict[str, str]]:
-    """Return those of a panel whom the photos' labels can measure, and of the others why not.
+    """Return the panel's judges that the photos' labels can evaluate, and the reasons for leaving out the others.
 
     Raises
     ------
     UsageError
-        If nobody is left.
+        If no judge is left.
     """
     kept: dict[str, list[str]] = {"estimator": [], "matcher": []}
     left_out: dict[str, str] = {}
@@ -126,20 +126,20 @@ def make_setup(
     request: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> ComparisonSetup:
-    """Return a setup from names, as the command line gives them.
+    """Return a setup from names as on the command line.
 
     Parameters
     ----------
     photos, place, name, attacks
         See `ComparisonSetup`.
     methods : sequence of str
-        None: all that are installed. As `aliased` reads them.
+        In the form of `aliased`; empty: all installed methods.
     outputs : sequence of str
-        As `named_output` reads them, or `ALL` for the paper's 15.
+        In the form of `named_output`, or `ALL` for the paper's 15.
     estimators, matchers, settings : sequence of str
-        As `facepriv.evaluation.judges.panel` reads them; settings also of methods, ``METHOD.NAME=VALUE``.
+        In the form of `facepriv.evaluation.judges.panel`; settings also for methods, ``METHOD.NAME=VALUE``.
     known : Registry, optional
-        By default what is installed.
+        By default all installed plugins.
     request : mapping, optional
         ``policy``, ``strength``, ``seed`` of every output.
     **more
@@ -148,7 +148,7 @@ def make_setup(
     Raises
     ------
     UsageError
-        If a name, a setting or an output is wrong, or nobody can judge these photos.
+        If a name, a setting or an output is wrong, or no judge can evaluate these photos.
     """
     known = known or registry()
     chosen, known = aliased(known, methods or tuple(known.descriptors("method")))
@@ -175,8 +175,8 @@ def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Reg
     ----------
     known : Registry
     texts : sequence of str
-        ``METHOD``, ``METHOD:NAME=VALUE`` (such as ``privacynet:precision=float32``, which is then its name here), or
-        ``OWN=METHOD:NAME=VALUE`` under a name of one's own; further settings after another colon.
+        ``METHOD``; ``METHOD:NAME=VALUE`` (such as ``privacynet:precision=float32``, which is then also the name); or
+        ``OWN=METHOD:NAME=VALUE`` with a custom name. Further settings follow after another colon.
 
     Raises
     ------
@@ -208,15 +208,15 @@ def _setting(text: str, setting: str) -> tuple[str, str]:
 
 
 class Progress(Protocol):
-    """Is told how far a comparison is."""
+    """Receives the progress of a comparison."""
 
     def stage(self, what: str, total: int) -> Callable[[int], None]:
-        """Begin a stage of so many steps; returns what is told of each number of steps done."""
+        """Begin a stage of `total` steps; returns a callback that takes the number of steps just done."""
 
 
 class NoProgress:
-    """Tells nobody."""
+    """Ignores progress."""
 
     def stage(self, what: str, total: int) -> Callable[[int], None]:
-        """Return a counter that counts nothing."""
+        """Return a callback that does nothing."""
         return lambda count: None

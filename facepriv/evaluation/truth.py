@@ -1,4 +1,4 @@
-"""What the labels of a set of photos say."""
+"""Ground-truth labels of a set of photos."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from facepriv.schema import AGE, ATTRIBUTES, GENDER
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the N photos of a set.
+    """Labels of the N photos of a set.
 
     Parameters
     ----------
     subjects : ndarray
-        (N,) people; a photo that names nobody is a person of its own.
+        (N,) people; a photo without an identity label counts as its own person.
     named : bool
-        Whether all photos name people, so that matchers can be measured.
+        Whether all photos have an identity label, so that matchers can be measured.
     classes : dict
         Attribute -> (N,) int64 class index, -1 unknown.
     years : ndarray
@@ -37,7 +37,7 @@ class Truth:
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Truth:
-        """Return what the records say."""
+        """Return the labels of records."""
         classes = {
             name: np.array([spec.index(r.labels[name]) if name in r.labels else -1 for r in records], dtype=np.int64)
             for name, spec in ATTRIBUTES.items()
@@ -47,14 +47,14 @@ class Truth:
         return cls(np.array([r.subject or f"file/{r.name}" for r in records]), named, classes, years)
 
     def knows(self, attribute: str) -> bool:
-        """Tell whether an estimator of this attribute can be measured here; age takes years, not groups."""
+        """Return whether an estimator of this attribute can be measured here; age needs years, not groups."""
         if attribute == AGE.name:
             return bool((~np.isnan(self.years)).any())
         return bool((self.classes[attribute] >= 0).any())
 
 
 class KnownLabel(AttributeEstimator):
-    """Says of every face the gender that it was told, for methods that are to be given true labels."""
+    """Predicts a fixed gender for every face, for methods that receive true labels."""
 
     attribute: ClassVar[str] = "gender"
     trained_on: ClassVar[str] = "nothing: repeats a known label"

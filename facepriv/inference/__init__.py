@@ -1,1 +1,1 @@
-"""What methods with torch networks share when they run: what a processor multiplies, and convolutions by oneDNN."""
+"""Shared inference code of methods with torch networks: device features, and convolutions by oneDNN."""

@@ -1,7 +1,7 @@
-"""Convolutions by oneDNN for inference on a CPU: weights laid out once, and the activation in the same pass.
+"""Convolutions by oneDNN for inference on a CPU: weights are reordered once, and the activation is fused.
 
-torch itself lays the weights out anew in every call, runs bias and activation afterwards, and with a single thread its
-1x1 convolutions without oneDNN. The operators are those that torch's compiler puts in; not every build has them.
+Eager torch reorders the weights in every call, runs bias and activation separately, and with a single thread runs 1x1
+convolutions without oneDNN. The operators are those used by torch's compiler; not every build has them.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Activations, as oneDNN is told of them.
+#: Activations, as arguments to oneDNN.
 RELU6: tuple[str, list[float]] = ("hardtanh", [0.0, 6.0])
 RELU: tuple[str, list[float]] = ("relu", [])
 NONE: tuple[str, list[float]] = ("none", [])
 
 
 def can_fuse() -> bool:
-    """Tell whether this build of torch has the operators."""
+    """Return whether this build of torch has the operators."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 class Convolution:
     """A convolution with its activation; without gradients.
 
-    It is for images of one shape: the weights are laid out for the first ones', once.
+    It is for images of one shape: the weights are reordered once, for the shape of the first images.
     """
 
     def __init__(self, plain: nn.Conv2d, activation: tuple[str, list[float]] = NONE) -> None:

@@ -1,7 +1,7 @@
-"""Attributes: how well an estimator tells classes apart and guesses years.
+"""Attribute metrics: how well an estimator separates classes and predicts years.
 
-A face that the estimator could not see (not detected, NaN, or class -1) counts as an error of either class. Note that
-such a failure flatters a method that hides attributes, so reports give the count beside the rate.
+A face without a prediction (not detected, NaN, or class -1) counts as an error of either class. Note that such a
+failure favours a method that hides attributes, so reports give the count beside the rate.
 
 Every function takes `weights`, (R, N) counts of R resamples (see `facepriv.metrics.bootstrap`), and then returns (R,);
 without them it returns (1,). Rates are shares in [0, 1].
@@ -31,7 +31,7 @@ def binary_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | No
     Raises
     ------
     DataError
-        If only one class is there.
+        If only one class is present.
     """
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
     if positive.shape != scores.shape or positive.dtype != bool:
@@ -43,15 +43,15 @@ def binary_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | No
 def binary_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> Float:
     """Return the equal error rate of a binary attribute, (R,); see `binary_curve` and `Curve.equal_error`.
 
-    0.5 says that the score carries nothing, 1 that it is always wrong, and so that its inverse is always right.
+    0.5 means that the score carries no information; 1 means that it is always wrong, so its inverse is always right.
     """
     return binary_curve(scores, positive, weights).equal_error()
 
 
 def flip_aware_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> Float:
-    """Return the EER that an adversary reaches who may turn the answer round, (R,).
+    """Return the EER of an adversary that may invert the classifier, (R,).
 
-    min(EER, 1 - EER) where every face was seen; one that was not is an error either way round.
+    min(EER, 1 - EER) if every face was seen; an unseen face is an error either way.
     """
     scores = np.asarray(scores, dtype=np.float64)
     return np.minimum(binary_eer(scores, positive, weights), binary_eer(-scores, positive, weights))
@@ -60,7 +60,7 @@ def flip_aware_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | 
 def one_against_one(
     probabilities: ArrayLike, truth: ArrayLike, positive: int, negative: int
 ) -> tuple[Float, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Reduce several classes to two: how likely is the one, if it is one of the two?
+    """Reduce several classes to two: the probability of one class, given that it is one of the two.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def one_against_one(
     Returns
     -------
     scores, is_positive, which
-        (M,) P(positive) / (P(positive) + P(negative)), NaN where no face was seen, and (M,) bool, of the M faces that
-        are of either class; (N,) bool, which these are. For `binary_eer(scores, is_positive, weights[:, which])`.
+        For the M faces of either class: (M,) P(positive) / (P(positive) + P(negative)), NaN where no face was seen, and
+        (M,) bool. `which`: (N,) bool mask of these faces. For `binary_eer(scores, is_positive, weights[:, which])`.
     """
     probabilities, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
     which = (truth == positive) | (truth == negative)
     one, other = probabilities[which, positive], probabilities[which, negative]
     total = one + other
-    # A face that is certainly neither is as likely the one as the other.
+    # If both probabilities are 0, the score is neutral.
     scores = np.where(total == 0, 0.5, one / np.where(total == 0, 1, total))
     return scores, truth[which] == positive, which
 
@@ -90,10 +90,10 @@ def shift_towards(before: ArrayLike, after: ArrayLike, direction: ArrayLike, wei
     Parameters
     ----------
     before, after : array
-        (N,) estimates of the same faces; one that is not seen afterwards (NaN) has moved by 0, one that was not seen
-        before is left out.
+        (N,) estimates of the same faces. A face that is lost afterwards (NaN) counts as a change of 0; a face that was
+        not seen before is left out.
     direction : array
-        (N,) 1 where more is wanted, -1 where less; faces with 0 are left out.
+        (N,) 1 for an increase, -1 for a decrease; faces with 0 are left out.
 
     Raises
     ------
@@ -116,12 +116,12 @@ def error_share(
 ) -> Float:
     """Return the share of faces that fall on the wrong side of a threshold set elsewhere, (R,).
 
-    For faces of one class alone, where an EER does not exist. Positive is what scores at or above the threshold.
+    For faces of a single class, where an EER does not exist. A score at or above the threshold counts as positive.
 
     Parameters
     ----------
     thresholds : array
-        (R,), one a resample, or a single value; NaN gives NaN.
+        (R,), one per resample, or a single value; NaN gives NaN.
     """
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
     thresholds = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
@@ -131,15 +131,15 @@ def error_share(
 
 
 def accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None) -> Float:
-    """Return the share of faces whose class (N,) is right, (R,); a predicted -1 is wrong, a truth of -1 refused."""
+    """Return the share of correct classes (N,), (R,); a predicted -1 is wrong, a true -1 raises an error."""
     predicted, truth = _classes(predicted, truth)
     return _mean((predicted == truth).astype(np.float64), check_weights(weights, len(truth)))
 
 
 def balanced_accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None) -> Float:
-    """Return the mean over the classes in `truth` of the share of each that is right, (R,).
+    """Return the mean recall over the classes in `truth`, (R,).
 
-    A resample that holds no face of a class gives NaN.
+    A resample without a face of some class gives NaN.
     """
     predicted, truth = _classes(predicted, truth)
     w = check_weights(weights, len(truth))
@@ -151,8 +151,8 @@ def balanced_accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike
 def mean_absolute_error(predicted: ArrayLike, years: ArrayLike, weights: ArrayLike | None = None) -> Float:
     """Return the mean absolute error in years, (R,).
 
-    Faces that were not seen (NaN in `predicted`) have no error in years; they are left out, and the caller counts
-    them. An unknown age (NaN in `years`) is refused.
+    Faces that were not seen (NaN in `predicted`) have no error in years; they are left out, and the caller must count
+    them. An unknown age (NaN in `years`) raises an error.
     """
     predicted, years = np.asarray(predicted, dtype=np.float64), np.asarray(years, dtype=np.float64)
     if predicted.shape != years.shape or years.ndim != 1:

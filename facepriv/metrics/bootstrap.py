@@ -48,7 +48,7 @@ def draws(subjects: int, *, replicates: int = REPLICATES, seed: int = 0, width: 
     subjects : int
         S, at least 2.
     width : int
-        How many numbers a statistic holds for each resample, if more than S; sets the block's height.
+        Numbers that a statistic holds per resample, if more than S; sets the number of rows per block.
     """
     if subjects < 2:
         raise DataError(f"an interval over people needs at least 2 subjects, got {subjects}")
@@ -78,12 +78,12 @@ def estimate(
         Takes weights (R, N) of the samples and returns (R,), such as ``lambda w: accuracy(predicted, truth, w)``; for a
         paired difference, the difference of two metrics under the same weights.
     subjects : sequence of str
-        (N,) who each sample shows. Where the set does not say, each sample its own name.
+        (N,) person of each sample. If unknown, use a unique name per sample.
 
     Raises
     ------
     DataError
-        If there are fewer than 2 subjects, or more than 5 % of the resamples have no figure.
+        If there are fewer than 2 subjects, or more than 5 % of the resamples give NaN.
     """
     options: dict[str, Any] = {"replicates": replicates, "seed": seed, "level": level}
     return estimates(lambda w: {"figure": statistic(w)}, subjects, **options)["figure"]
@@ -102,7 +102,7 @@ def estimates(
     Parameters
     ----------
     statistics : callable
-        Takes weights (R, N) and returns name -> (R,), so that what several figures need is computed once.
+        Takes weights (R, N) and returns name -> (R,), so that shared intermediate results are computed once.
     """
     found = resamples(statistics, subjects, replicates=replicates, seed=seed)
     return {name: with_interval(float(values[0]), values[1:], level=level) for name, values in found.items()}
@@ -115,7 +115,7 @@ def resamples(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> dict[str, Float]:
-    """Return name -> (1 + R,): a metric on the set as it is, then on R resamples of its subjects.
+    """Return name -> (1 + R,): a metric on the full set, then on R resamples of its subjects.
 
     The same subjects, R and seed give the same resamples, so that the difference of two such arrays is paired.
     """
@@ -129,7 +129,7 @@ def resamples(
 def with_interval(value: float, samples: ArrayLike, *, level: float = LEVEL) -> Estimate:
     """Return `value` with the percentile interval of its resamples (R,).
 
-    Resamples without a figure (NaN: a small class was not drawn) are left out, at most 5 % of them.
+    NaN resamples (a small class was not drawn) are left out, at most 5 % of them.
     """
     samples = np.asarray(samples, dtype=np.float64)
     known = samples[~np.isnan(samples)]

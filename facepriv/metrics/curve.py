@@ -1,7 +1,7 @@
 """Error rates of a score over all its thresholds, for many weightings of the same samples at once.
 
-Verification (genuine against impostor) and a binary attribute (one class against the other) are the same arithmetic;
-`facepriv.metrics.verification` and `facepriv.metrics.attributes` say what a failure costs in each.
+Verification (genuine against impostor) and binary attributes (one class against the other) use the same arithmetic;
+`facepriv.metrics.verification` and `facepriv.metrics.attributes` define how failures count in each.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Float = NDArray[np.float64]
 class Curve:
     """A score's error rates, from accepting nothing to accepting everything.
 
-    A sample is accepted where its score is at or above the threshold. Equal scores are one step. Samples of score
-    -infinity are never accepted, samples of +infinity by every threshold; beyond the last real threshold the curve
-    runs level, as a failure cannot be won back by a lower threshold.
+    A sample is accepted if its score is at or above the threshold. Equal scores form one step. Samples with score
+    -infinity are never accepted, samples with +infinity always. Beyond the last finite threshold the curve is level, as
+    no lower threshold can recover a failure.
 
     Parameters
     ----------
     thresholds : ndarray
         (T,) descending; the first is +infinity (nothing is accepted), the last -infinity (the level end).
     false, true : ndarray
-        (R, T) share of the negatives, and of the positives, that is accepted; one row a weighting. NaN where a
+        (R, T) share of the negatives, and of the positives, that is accepted; one row per weighting. NaN where a
         weighting leaves a class empty.
     """
 
@@ -40,8 +40,7 @@ class Curve:
     def equal_error(self) -> Float:
         """Return (R,) the rate at which false accepts and false rejects are equal, in [0, 1].
 
-        The curve's steps are joined by straight lines and cut with the diagonal (linear interpolation between the two
-        thresholds around the crossing).
+        The curve is interpolated linearly between the two thresholds around its crossing with the diagonal.
         """
         before, after, share = self._crossing()
         rows = np.arange(len(self.false))
@@ -51,16 +50,16 @@ class Curve:
         """Return (R,) the threshold, an observed score, at which the two error rates differ least."""
         before, after, share = self._crossing()
         nearest = np.where(share < 0.5, before, after)
-        # The two ends are no scores of a sample.
+        # The two ends are not observed scores.
         nearest = np.clip(nearest, 1, max(1, len(self.thresholds) - 2))
         return np.where(np.isnan(share), np.nan, self.thresholds[nearest])
 
     def area(self) -> Float:
-        """Return (R,) the area under the curve: the chance that a positive outscores a negative, ties half."""
+        """Return (R,) the area under the curve: the probability that a positive outscores a negative, ties half."""
         return np.asarray(np.trapezoid(self.true, self.false, axis=1))
 
     def _crossing(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Float]:
-        """Return the steps around the crossing and how far along it lies; the difference rises from -1 to >= 0."""
+        """Return the steps around the crossing and its relative position; the difference rises from -1 to >= 0."""
         difference = self.false + self.true - 1
         after = np.maximum((difference >= 0).argmax(axis=1), 1)
         before = after - 1
@@ -81,7 +80,7 @@ def curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = No
     positive : array
         (N,) bool.
     weights : array or None
-        (R, N), how often each sample counts in each of R weightings (resamples); None: each once.
+        (R, N) counts of the samples in each of R weightings (resamples); None: each once.
 
     Raises
     ------
@@ -107,7 +106,7 @@ def curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = No
     ends = np.append(np.flatnonzero(ordered[:-1] != ordered[1:]), len(ordered) - 1)
     true, all_true = _cumulated(w * truth, ends)
     false, all_false = _cumulated(w * ~truth, ends)
-    # Only samples that failed are at -infinity; no threshold accepts them.
+    # Failed samples have score -infinity; no threshold accepts them.
     real = ordered[ends] > -np.inf
     empty = (all_true == 0) | (all_false == 0)
     true = np.where(empty, np.nan, true[:, real] / np.where(empty, 1, all_true))
@@ -132,6 +131,6 @@ def check_weights(weights: ArrayLike | None, count: int) -> Float:
 
 
 def _cumulated(weights: Float, ends: NDArray[np.int64]) -> tuple[Float, Float]:
-    """Return the running sums (R, T) at the steps' ends, and the totals (R, 1)."""
+    """Return the cumulative sums (R, T) at the steps' ends, and the totals (R, 1)."""
     running = np.cumsum(weights, axis=1)
     return running[:, ends], running[:, -1:]

@@ -1,7 +1,7 @@
-"""Identification: a probe is compared with everybody's photos (closed set), and people are ranked by their best score.
+"""Closed-set identification: a probe is compared with the photos of all people, ranked by their best score.
 
-A probe's own photo is not in its gallery, in whatever version. A person's score is that of their best photo. Ties
-count against the probe: who scores as high as its own person ranks before it. A failure is never found.
+The gallery excludes the probe's own photo, original or protected. A person's score is that of their best photo. Ties
+count against the probe: people with the same score rank before its own person. A failure is never identified.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ _BLOCK = 2**20
 def ranks(
     probes: NDArray[np.float32], gallery: NDArray[np.float32], subjects: NDArray[np.int64], score: Score
 ) -> NDArray[np.float64]:
-    """Return the rank (N,) of each probe's own person, from 1; infinity where it is never found.
+    """Return the rank (N,) of each probe's own person, from 1; infinity if it is never found.
 
     Parameters
     ----------
     probes, gallery : ndarray
-        (N, D) descriptors of the same N photos, as taken or as protected; an all-NaN row is a failure.
+        (N, D) descriptors of the same N photos, original or protected; an all-NaN row is a failure.
     subjects : ndarray
-        (N,) index of the person. The probe of a person with one photo only has no rank: NaN.
+        (N,) index of the person. A probe of a person with only one photo has no rank: NaN.
     score : callable
         Similarity (K, M) of all rows with all rows, higher = more likely the same person.
 
     Raises
     ------
     DataError
-        If nobody has two photos, or there is only one person.
+        If no person has two photos, or there is only one person.
     """
     order = np.argsort(subjects, kind="stable")
     people, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
@@ -56,7 +56,7 @@ def ranks(
         scores[order[None] == some[:, None]] = -np.inf
         best = np.maximum.reduceat(scores, starts, axis=1)
         reached = best[np.arange(len(some)), own[some]]
-        # Its own person is among those that score as high.
+        # The count includes the probe's own person.
         found[some] = np.where(reached == -np.inf, np.inf, (best >= reached[:, None]).sum(axis=1))
     return found
 
@@ -67,7 +67,7 @@ def cmc(found: ArrayLike, depth: int, weights: ArrayLike | None = None) -> Float
     Parameters
     ----------
     found : array
-        (N,) what `ranks` gives; NaN is left out.
+        (N,) ranks from `ranks`; NaN is left out.
     weights : array or None
         (R, N) counts of R resamples; None: each once.
     """

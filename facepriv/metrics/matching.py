@@ -1,7 +1,7 @@
 """A matcher on originals X and protected photos X', in the four pairings, under resampling of people.
 
 (X1, X2), (X1', X2'), (X1, X2') and (X1', X2) (Mirjalili, Raschka, Ross, IEEE TIP 2020, section 3.1). The originals are
-compared once, and every method's protected photos with them under the same resamples, so that differences are paired.
+compared once. Every method's protected photos are then compared under the same resamples, so differences are paired.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Float = NDArray[np.float64]
 ORIGINAL, PROTECTED = "(X1, X2)", "(X1', X2')"
 #: Pairing -> whether its first (the probe) and its second photo (the gallery) are protected.
 PAIRINGS = {ORIGINAL: (False, False), PROTECTED: (True, True), "(X1, X2')": (False, True), "(X1', X2)": (True, False)}
-#: Ranks of identification that are reported.
+#: Reported ranks of identification.
 RANKS = (1, 5)
-#: How far a CMC goes.
+#: Largest rank of a CMC.
 DEPTH = 20
 
 
@@ -39,16 +39,16 @@ class Compared:
 
 @dataclass(frozen=True)
 class Rates:
-    """FMR at which thresholds are set -> points under all weightings (1 + R,): the set as it is, then its resamples.
+    """FMR of the thresholds -> points under all weightings (1 + R,): the full set, then its resamples.
 
     Parameters
     ----------
     own : dict
-        At the thresholds that this pairing's own impostors set.
+        At the thresholds set by this pairing's own impostors.
     fixed : dict
-        At those that the originals set; a resample sets its own.
+        At the thresholds set by the originals, for each resample separately.
     refused : dict
-        FMR that is in neither -> why: too few comparisons, or more false matches than are kept.
+        FMR without points -> reason: too few comparisons, or more false matches than are stored.
     """
 
     own: dict[float, pairs.Points] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Rates:
     refused: dict[float, str] = field(default_factory=dict)
 
     def check(self, fmr: float) -> None:
-        """Raise `DataError` with the reason where there are no points for this FMR."""
+        """Raise `DataError` with the reason if there are no points for this FMR."""
         if fmr in self.refused:
             raise DataError(self.refused[fmr])
 
@@ -73,7 +73,7 @@ class Matching:
     score : callable
         `FaceMatcher.score_all`.
     fmrs : sequence of float
-        False match rates at which thresholds are set.
+        False match rates of the thresholds.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class Matching:
         self.rates = Rates(own=found, fixed=found, refused=refused)
 
     def compare(self, after: NDArray[np.float32]) -> dict[str, Compared]:
-        """Return pairing -> its comparisons; of photos that did not change those of the originals."""
+        """Return pairing -> its comparisons; unchanged photos reuse those of the originals."""
         if np.array_equal(after, self.before, equal_nan=True):
             return dict.fromkeys(PAIRINGS, self.original)
         sides = (self.before, after)
@@ -127,28 +127,28 @@ class Matching:
             try:
                 own = _joined([pairs.at_fmr(compared.pairs, fmr, w) for w in self.weights])
                 fixed = _joined([pairs.at_thresholds(compared.pairs, r.threshold, w) for r, w in both])
-            except DataError as error:  # others can still be told
+            except DataError as error:  # other rates may still be available
                 found.refused[fmr] = str(error)
             else:
                 found.own[fmr], found.fixed[fmr] = own, fixed
         return found
 
     def original_tmr(self, fmr: float) -> Float:
-        """Return the TMR (1 + R,) of the originals at an FMR, also where the comparisons are too few for it.
+        """Return the TMR (1 + R,) of the originals at an FMR, even with too few comparisons for it.
 
-        The threshold then lies above all impostor comparisons, or nearly all: the TMR is rather too low than too high.
+        The threshold then lies above all or nearly all impostor comparisons, so the TMR is biased low.
 
         Raises
         ------
         DataError
-            If there are more false matches than are kept.
+            If there are more false matches than are stored.
         """
         if fmr in self.rates.own:
             return self.rates.own[fmr].tmr
         return np.concatenate([pairs.at_fmr(self.original.pairs, fmr, w, check=False).tmr for w in self.weights])
 
     def of_group(self, compared: Compared, rates: Rates, people: NDArray[np.bool_], fmr: float) -> Rates:
-        """Return the rates of some people (S,) alone, at the thresholds that everybody sets.
+        """Return the rates of some people (S,) alone, at the thresholds set by all people.
 
         TMR of their genuine comparisons, and FMR of the impostor comparisons among them.
         """
@@ -163,7 +163,7 @@ class Matching:
         return Rates(own={fmr: _joined(parts["own"])}, fixed={fmr: _joined(parts["fixed"])})
 
     def equal_errors(self, compared: Compared) -> Float:
-        """Return the EER (1 + R,); raises `DataError` if it lies beyond the comparisons that are kept."""
+        """Return the EER (1 + R,); raises `DataError` if it lies beyond the stored comparisons."""
         return np.concatenate([pairs.equal_errors(compared.pairs, w) for w in self.weights])
 
     def ranks(self, compared: Compared) -> Float:

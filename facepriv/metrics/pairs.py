@@ -1,10 +1,10 @@
 """All comparisons of a set of photos, and their rates under resampling of people.
 
-With S people resampled, a genuine comparison counts as often as its person was drawn, an impostor comparison the
-product of its two people's counts (two copies of one person are no impostors). Impostor scores are sorted once; a low
-FMR then needs only the top of that list, so a resample of 5 million comparisons costs a millisecond. Only that top is
-kept, at most `KEPT` comparisons of 8 bytes, so that memory is bounded; what all scores are needed for (AUC, d') is
-counted as they come.
+With S people resampled, a genuine comparison is weighted by its person's count. An impostor comparison is weighted by
+the product of its two people's counts (two copies of one person are no impostors). Impostor scores are sorted once. A
+low FMR needs only the top of that list, so a resample of 5 million comparisons costs a millisecond. Only the top is
+stored, at most `KEPT` comparisons of 8 bytes, so memory is bounded. Figures that need all scores (AUC, d') are
+computed in a stream.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Float = NDArray[np.float64]
 Score = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 _MAX_SUBJECTS = 2**16
-#: How many of the highest impostor comparisons are kept: all of 4,000 photos, 8 % of 10^8.
+#: Number of stored highest impostor comparisons: all of 4,000 photos, 8 % of 10^8.
 KEPT = 2**23
 _ROWS = 2**20
 
@@ -42,13 +42,13 @@ class Comparisons:
     genuine_subject : ndarray
         (G,) index of the subject.
     impostor : ndarray
-        (K,) float32, descending: of the I impostor comparisons the highest, failures last as -infinity.
+        (K,) float32, descending: the highest of the I impostor comparisons, failures last as -infinity.
     first, second : ndarray
-        (K,) uint16 subjects of each of them.
+        (K,) uint16 subjects of these comparisons.
     photos : ndarray
-        (S,) photos of each subject.
+        (S,) number of photos of each subject.
     stream : ScoreStream
-        What was counted of all scores.
+        Statistics of all scores.
     """
 
     genuine: NDArray[np.float32]
@@ -66,12 +66,12 @@ class Comparisons:
 
     @property
     def whole(self) -> bool:
-        """Whether all impostor comparisons are kept."""
+        """Whether all impostor comparisons are stored."""
         return len(self.impostor) == self.impostors
 
     @cached_property
     def negated(self) -> NDArray[np.float32]:
-        """`impostor` with the sign turned, ascending."""
+        """`impostor` negated, ascending."""
         return -self.impostor
 
     @property
@@ -80,7 +80,7 @@ class Comparisons:
         return len(self.photos)
 
     def ones(self) -> Float:
-        """The weighting (1, S) of the set as it is."""
+        """The weighting (1, S) of the full set."""
         return np.ones((1, self.subjects))
 
 
@@ -101,8 +101,8 @@ def compare_all(
     Parameters
     ----------
     first, second : ndarray
-        (N, D) descriptors of the same N photos, as taken and as protected, in either order or twice the same; an
-        all-NaN row is a failure to acquire.
+        (N, D) descriptors of the same N photos, original and protected in either order, or the same twice; an all-NaN
+        row is a failure to acquire.
     subjects : ndarray
         (N,) index of the person, 0 to S - 1.
     score : callable
@@ -124,7 +124,7 @@ def compare_all(
         missing = "genuine" if photos.max(initial=0) < 2 else "impostor"
         raise DataError(f"{len(first)} photos of {(photos > 0).sum()} people hold no {missing} pair")
     genuine, genuine_subject = _genuine(first, second, subjects, score)
-    stream = ScoreStream(genuine, keep=0)  # the highest are kept here, with whose they are
+    stream = ScoreStream(genuine, keep=0)  # `_Top` stores the highest scores with their subjects
     top = _Top()
     height = max(1, _ROWS // len(first))
     for start in range(0, len(first) - 1, height):
@@ -137,7 +137,7 @@ def compare_all(
 def _genuine(
     first: NDArray[np.float32], second: NDArray[np.float32], subjects: NDArray[np.int64], score: Score
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the scores of all pairs of one person's photos, and whose they are."""
+    """Return the scores of all pairs of photos of the same person, and their subjects."""
     scores, people = [], []
     for person in np.flatnonzero(np.bincount(subjects) > 1):
         own = np.flatnonzero(subjects == person)
@@ -149,7 +149,7 @@ def _genuine(
 def _impostors(
     first: NDArray[np.float32], second: NDArray[np.float32], subjects: NDArray[np.int64], score: Score, rows: slice
 ) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16]]:
-    """Return the scores of some photos with all later photos of others, NaN = failure, and the two people of each."""
+    """Return the scores of some photos with all later photos of other people, NaN = failure, and both subjects."""
     after = rows.start + 1
     scores = _scores(first[rows], second[after:], score)
     one, other = np.arange(rows.start, rows.stop)[:, None], np.arange(after, len(second))[None]
@@ -159,13 +159,13 @@ def _impostors(
 
 
 def _scores(first: NDArray[np.float32], second: NDArray[np.float32], score: Score) -> NDArray[np.float32]:
-    """Return all scores (K, M), NaN where either photo failed."""
+    """Return all scores (K, M), NaN if either photo failed."""
     failed = (np.isnan(side).all(axis=1) for side in (first, second))
     return np.where(np.logical_or.outer(*failed), np.float32(np.nan), score(first, second))
 
 
 class _Top:
-    """Collects comparisons, and keeps the highest."""
+    """Collects comparisons and keeps the highest."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint16]]] = []
@@ -194,12 +194,12 @@ class _Top:
 
 
 def descending(scores: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """Return the stable order (N,) of float32 scores from the highest on; N below 2^32.
+    """Return the stable descending order (N,) of float32 scores; N below 2^32.
 
-    Score and place are sorted as one whole number, which is several times as fast as sorting places by score.
+    Score and index are sorted as one integer, which is several times as fast as an argsort.
     """
     bits = (-scores + np.float32(0)).view(np.uint32)  # no negative zero
-    # Floats sort as whole numbers once the sign is dealt with.
+    # Floats sort as integers after this transformation of the sign.
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)
     keys <<= np.uint64(32)
     keys |= np.arange(len(scores), dtype=np.uint64)
@@ -213,9 +213,9 @@ def at_fmr(pairs: Comparisons, fmr: float, weights: Float, *, check: bool = True
     Parameters
     ----------
     weights : ndarray
-        (R, S) how often each subject counts.
+        (R, S) counts of the subjects.
     check : bool
-        Refuse an FMR that allows fewer than 30 false matches in the set as it is.
+        Raise an error for an FMR that allows fewer than 30 false matches in the full set.
     """
     if check:
         check_count(pairs.impostors, fmr)
@@ -224,7 +224,7 @@ def at_fmr(pairs: Comparisons, fmr: float, weights: Float, *, check: bool = True
 
 
 def at_thresholds(pairs: Comparisons, thresholds: Float, weights: Float) -> Points:
-    """Return the points (R,) at given thresholds, one a weighting; NaN gives NaN."""
+    """Return the points (R,) at given thresholds, one per weighting; NaN gives NaN."""
     genuine_weights = weights[:, pairs.genuine_subject]
     total = genuine_weights.sum(axis=1)
     matched = (genuine_weights * (pairs.genuine >= thresholds[:, None])).sum(axis=1)
@@ -245,15 +245,15 @@ def equal_errors(pairs: Comparisons, weights: Float) -> Float:
     Raises
     ------
     DataError
-        If it lies beyond the impostor comparisons that are kept.
+        If it lies beyond the stored impostor comparisons.
     """
     real = ~np.isnan(pairs.genuine)
     steps, place = np.unique(pairs.genuine[real], return_inverse=True)
     people = pairs.genuine_subject[real]
-    # How many of the impostor comparisons lie above each genuine score, and at it or above; from the highest on.
+    # Number of impostor comparisons above each genuine score, and at or above it; highest score first.
     counts = np.stack([np.searchsorted(pairs.negated, -steps, side=side) for side in ("left", "right")], axis=1)[::-1]
     totals = _impostor_totals(pairs, weights)
-    # Resamples cross near where the set as it is does.
+    # Resamples cross near the crossing of the full set.
     start = int(1.25 * pairs.stream.eer() * pairs.impostors) + 1024
     rates = []
     for w, total in zip(weights, totals, strict=True):
@@ -294,7 +294,7 @@ def _too_many(pairs: Comparisons) -> str:
 
 
 def _threshold(pairs: Comparisons, weights: Float, fmr: float) -> float:
-    """Return the lowest threshold that keeps within `fmr` under one weighting (S,); just above a refused score."""
+    """Return the lowest threshold with FMR at most `fmr` under one weighting (S,); just above a rejected score."""
     allowed = fmr * _impostor_totals(pairs, weights[None])[0] * (1 + 1e-12)
     count = len(pairs.impostor)
     stop = min(count, 1024 + int(2 * fmr * count))

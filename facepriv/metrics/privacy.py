@@ -1,6 +1,6 @@
-"""Figures that weigh privacy won against identity lost, as the literature on soft-biometric privacy states them.
+"""Figures from the literature on soft-biometric privacy that relate privacy gain to identity loss.
 
-Both compare rates before and after; they are ratios, so a small rate before makes them large and unsteady.
+Both compare rates before and after. They are ratios, so a small rate before makes them large and unstable.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Float = NDArray[np.float64]
 
 
 def suppression_rate(accuracy_before: ArrayLike, accuracy_after: ArrayLike) -> Float:
-    """Return the attribute suppression rate (ACC - ACC') / ACC, (R,); 0: nothing is hidden, 1: nothing is told right.
+    """Return the attribute suppression rate (ACC - ACC') / ACC, (R,); 0: nothing is hidden, 1: no class is correct.
 
     Terhoerst et al., Suppressing gender and age in face templates using incremental variable elimination, ICB 2019;
     Unsupervised enhancement of soft-biometric privacy with negative face recognition, 2020 (arXiv:2002.09181).
@@ -20,8 +20,8 @@ def suppression_rate(accuracy_before: ArrayLike, accuracy_after: ArrayLike) -> F
     Parameters
     ----------
     accuracy_before, accuracy_after : array
-        (R,) share of faces whose class an attribute classifier tells right, on originals and on protected photos.
-        Guessing between two classes leaves 0.5, so that hiding well is about 0.5 and not 1.
+        (R,) accuracy of an attribute classifier on originals and on protected photos. Guessing between two classes
+        gives 0.5, so a well hidden attribute has a rate of about 0.5 and not 1.
     """
     before, after = np.asarray(accuracy_before, dtype=np.float64), np.asarray(accuracy_after, dtype=np.float64)
     return _relative(before - after, before)
@@ -32,7 +32,7 @@ def privacy_identity_coefficient(
 ) -> Float:
     """Return the privacy-gain identity-loss coefficient PIC = (AE' - AE) / AE - (RE' - RE) / RE, (R,).
 
-    Positive: privacy grew by more, relatively, than recognition lost. Terhoerst et al., PE-MIU: a training-free
+    Positive: the relative privacy gain exceeds the relative recognition loss. Terhoerst et al., PE-MIU: a training-free
     privacy-enhancing face recognition approach based on minimum information units, IEEE Access 8, 2020.
 
     Parameters
@@ -45,7 +45,7 @@ def privacy_identity_coefficient(
     Returns
     -------
     ndarray
-        (R,); NaN where an error before is 0, for then no gain or loss is relative to it.
+        (R,); NaN where an error before is 0, as the ratio is undefined.
     """
     ae, ae_after = np.asarray(attribute_before, dtype=np.float64), np.asarray(attribute_after, dtype=np.float64)
     re, re_after = np.asarray(recognition_before, dtype=np.float64), np.asarray(recognition_after, dtype=np.float64)

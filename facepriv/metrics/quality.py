@@ -1,4 +1,4 @@
-"""How alike two versions of a photo look, by scikit-image: image quality, never a measure of privacy."""
+"""Similarity of two versions of a photo, computed by scikit-image: image quality, never a measure of privacy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facepriv.errors import ContractError
 
-#: The side of SSIM's window in pixels: smaller photos have no SSIM.
+#: Side of SSIM's window in pixels; smaller photos have no SSIM.
 WINDOW = 7
 
 
@@ -24,7 +24,7 @@ def ssim(original: NDArray[Any], changed: NDArray[Any]) -> float:
     Raises
     ------
     ContractError
-        If shape or dtype differ or are others.
+        If shape or dtype differ or are not supported.
     """
     _check(original, changed)
     if np.array_equal(original, changed):

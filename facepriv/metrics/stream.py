@@ -1,8 +1,8 @@
-"""Verification over more impostor scores than memory holds: they come in blocks, and the result is exact.
+"""Exact verification figures from impostor scores in blocks, for more scores than fit in memory.
 
-Between two genuine scores the TMR does not change, so the ROC has its corners at the genuine scores: it is enough to
-count, for each, the impostor scores at or above it and above it. One pass, memory for the genuine scores, one block,
-and the highest impostor scores (for thresholds).
+The TMR is constant between two genuine scores, so the corners of the ROC are at the genuine scores. It is enough to
+count, for each, the impostor scores at or above it and above it. This needs one pass, and memory for the genuine
+scores, one block, and the highest impostor scores (for thresholds).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from facepriv.errors import DataError
 from facepriv.metrics.curve import Curve
 from facepriv.metrics.verification import MIN_ERRORS, OperatingPoint, allowed_errors, check_count, check_scores
 
-#: Impostor scores sorted at once.
+#: Number of impostor scores sorted at once.
 BLOCK = 2**22
-#: How many of the highest impostor scores are kept: an FMR of 1 % of 4 x 10^8 comparisons.
+#: Number of stored highest impostor scores: an FMR of 1 % of 4 x 10^8 comparisons.
 KEPT = 2**22
 
 
@@ -28,10 +28,10 @@ class ScoreStream:
     Parameters
     ----------
     genuine : array
-        (G,) scores, NaN = failure; float32 is kept as it is, all else becomes float64.
+        (G,) scores, NaN = failure; float32 is kept, other types become float64.
     keep : int
-        How many of the highest impostor scores are kept: the most false matches at which a threshold can be set. With 0
-        there is no threshold, and all other figures.
+        Number of stored highest impostor scores: the maximum number of false matches for a threshold. With 0 there are
+        no thresholds; all other figures are available.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class ScoreStream:
         self._scored, self._mean, self._square = 0, 0.0, 0.0
 
     def add(self, impostor: ArrayLike) -> None:
-        """Count a block of impostor scores (I,), NaN = failure; of any length, it is cut into parts."""
+        """Add a block of impostor scores (I,), NaN = failure; blocks of any length are split."""
         scores = _real(impostor, "impostor")
         for start in range(0, len(scores), BLOCK):
             self._add(scores[start : start + BLOCK])
@@ -79,7 +79,7 @@ class ScoreStream:
             self._dropped = True
 
     def _moments(self, scores: NDArray[np.floating]) -> None:
-        """Take a block into the running mean and sum of squares (Chan, Golub, LeVeque 1979)."""
+        """Update the running mean and sum of squares (Chan, Golub, LeVeque 1979)."""
         count, mean = len(scores), float(scores.mean(dtype=np.float64))
         total, apart = self._scored + count, mean - self._mean
         self._square += float(((scores - mean) ** 2).sum(dtype=np.float64)) + apart**2 * self._scored * count / total
@@ -87,7 +87,7 @@ class ScoreStream:
         self._scored = total
 
     def curve(self) -> Curve:
-        """Return the ROC's corners; its EER and area are those of all its points.
+        """Return the ROC's corners; they give the same EER and area as all points.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class ScoreStream:
         Raises
         ------
         DataError
-            If the comparisons are too few for this rate, or more false matches are allowed than were kept.
+            If there are too few comparisons for this rate, or more false matches are allowed than are stored.
         """
         check_count(self.impostors, fmr, min_errors)
         allowed = allowed_errors(self.impostors, fmr)
@@ -142,7 +142,7 @@ class ScoreStream:
                 raise DataError(
                     f"an FMR of {100 * fmr:g} % allows {allowed} false matches, more than the {self._keep} kept"
                 )
-            return float(np.nextafter(-np.inf, np.inf))  # the rest failed: no threshold accepts more
+            return float(np.nextafter(-np.inf, np.inf))  # the other scores are failures: no threshold accepts more
         return float(np.nextafter(float(np.sort(self._top)[-1 - allowed]), np.inf))
 
     def tmr_at_fmr(self, fmr: float, *, min_errors: int = MIN_ERRORS) -> OperatingPoint:

@@ -1,8 +1,8 @@
-"""Verification: how well a matcher's scores tell genuine from impostor comparisons (ISO/IEC 19795-1).
+"""Verification: how well a matcher's scores separate genuine from impostor comparisons (ISO/IEC 19795-1).
 
-A score is a similarity, higher = more likely the same person; a comparison matches where its score is at or above the
-threshold. NaN is a failure to detect or acquire and an error of its own kind: a genuine one never matches, an impostor
-one is never a false match, and both stay in the denominators.
+A score is a similarity, higher = more likely the same person; a comparison matches if its score is at or above the
+threshold. NaN is a failure to detect or acquire: a genuine comparison then never matches, an impostor comparison is
+never a false match, and both stay in the denominators.
 
 Rates are shares in [0, 1]. TMR: true match rate, the share of genuine comparisons that match. FMR: false match rate,
 the share of impostor comparisons that match.
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from facepriv.errors import ContractError, DataError
 from facepriv.metrics.curve import Curve, curve
 
-#: A rate is only reported where the comparisons can hold this many errors (about +-37 % at 95 %).
+#: A rate is only reported if the comparisons allow this many errors (about +-37 % at 95 %).
 MIN_ERRORS = 30
 
 
@@ -44,7 +44,7 @@ def roc(genuine: ArrayLike, impostor: ArrayLike) -> Curve:
     Raises
     ------
     DataError
-        If either holds no comparison.
+        If either is empty.
     """
     genuine, impostor = _scores(genuine, "genuine"), _scores(impostor, "impostor")
     scores = np.concatenate([genuine, impostor])
@@ -58,14 +58,14 @@ def eer(genuine: ArrayLike, impostor: ArrayLike) -> float:
 
 
 def eer_fvc(genuine: ArrayLike, impostor: ArrayLike) -> float:
-    """Return the EER as FVC2000 defines it, without interpolation: for comparison with tools that do so.
+    """Return the EER as defined by FVC2000, without interpolation, for comparison with tools that use it.
 
-    Of the two observed scores around the crossing of FMR and FNMR, the one with the smaller sum of both as threshold;
-    the mean of both there (Maio et al., FVC2000: Fingerprint verification competition, IEEE TPAMI 24(3), 2002). 1
-    where they do not cross at an observed score: even the highest one accepts more impostors than it rejects genuine.
+    The threshold is the one of the two observed scores around the crossing of FMR and FNMR with the smaller sum of
+    both; the EER is their mean there (Maio et al., FVC2000: Fingerprint verification competition, IEEE TPAMI 24(3),
+    2002). It is 1 if they do not cross: even the highest score accepts more impostors than it rejects genuine.
     """
     points = roc(genuine, impostor)
-    # Of counts, since 1 - 2/3 is not 1/3 in floating point, and where both are equal matters here.
+    # Use counts: 1 - 2/3 is not 1/3 in floating point, and exact equality matters here.
     false, true = points.false[0, -2:0:-1], points.true[0, -2:0:-1]
     fmr = np.rint(false * np.size(impostor)) / np.size(impostor)
     fnmr = np.rint((1 - true) * np.size(genuine)) / np.size(genuine)
@@ -80,7 +80,7 @@ def eer_fvc(genuine: ArrayLike, impostor: ArrayLike) -> float:
 def det(points: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return a curve as DET: FMR and FNMR, each (R, T), as normal deviates (Martin et al., Eurospeech 1997).
 
-    Rates of 0 and 1 are -infinity and infinity there, which no axis shows.
+    Rates of 0 and 1 become -infinity and infinity, which cannot be plotted.
     """
     from scipy.special import ndtri
 
@@ -88,14 +88,14 @@ def det(points: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def auc(genuine: ArrayLike, impostor: ArrayLike) -> float:
-    """Return the chance that a genuine score exceeds an impostor score; ties count half, a failed genuine one 0."""
+    """Return the probability that a genuine score exceeds an impostor score; ties count half, genuine failures 0."""
     return float(roc(genuine, impostor).area()[0])
 
 
 def d_prime(genuine: ArrayLike, impostor: ArrayLike) -> float:
-    """Return the distance of the two means over the root mean of their variances.
+    """Return the distance of the two means over the root of their mean variance.
 
-    Failures have no score and are left out here, and only here.
+    Failures have no score and are left out, in this figure only.
 
     Raises
     ------
@@ -121,24 +121,24 @@ def threshold_at_fmr(impostor: ArrayLike, fmr: float, *, min_errors: int = MIN_E
     fmr : float
         In (0, 1).
     min_errors : int
-        How many false matches `fmr` must allow among the comparisons.
+        Number of false matches that `fmr` must allow.
 
     Raises
     ------
     DataError
-        If the impostor comparisons are too few for this rate; the text says how many it takes.
+        If there are too few impostor comparisons for this rate; the message includes the required number.
     """
     impostor = _scores(impostor, "impostor")
     check_count(len(impostor), fmr, min_errors)
     allowed = allowed_errors(len(impostor), fmr)
     real = np.where(np.isnan(impostor), -np.inf, impostor)
-    # One false match more than allowed has this score; the threshold lies just above it and above its ties.
+    # Score of the first false match that is not allowed; the threshold is just above it and its ties.
     refused = np.partition(real, len(real) - 1 - allowed)[len(real) - 1 - allowed]
     return float(np.nextafter(refused, np.inf))
 
 
 def rates_at(genuine: ArrayLike, impostor: ArrayLike, threshold: float) -> OperatingPoint:
-    """Return TMR and FMR at a given threshold, for example at the one that the unprotected photos set."""
+    """Return TMR and FMR at a given threshold, for example the one set by the unprotected photos."""
     genuine, impostor = _scores(genuine, "genuine"), _scores(impostor, "impostor")
     return OperatingPoint(threshold, float((genuine >= threshold).mean()), float((impostor >= threshold).mean()))
 
@@ -160,8 +160,8 @@ def check_count(impostors: int, fmr: float, min_errors: int = MIN_ERRORS) -> Non
 
 
 def allowed_errors(comparisons: float, rate: float) -> int:
-    """Return how many errors keep within `rate` of `comparisons`."""
-    # 0.001 x 30,000 is a hair below 30 in floating point.
+    """Return the largest number of errors with a share of at most `rate`."""
+    # 0.001 x 30,000 is slightly below 30 in floating point.
     return math.floor(comparisons * rate + 1e-9)
 
 
@@ -173,7 +173,7 @@ def _scores(scores: ArrayLike, what: str) -> NDArray[np.float64]:
 
 
 def check_scores(scores: NDArray[Any], what: str) -> NDArray[Any]:
-    """Return scores (N,); raises `ContractError` on another shape, or on infinity, which is no score."""
+    """Return scores (N,); raises `ContractError` on another shape or on infinite values."""
     if scores.ndim != 1:
         raise ContractError(f"{what} scores: expected shape (N,), got {scores.shape}")
     if np.isinf(scores).any():

@@ -1,1 +1,1 @@
-"""From a comparison to one self-contained page, with CSV, JSON and LaTeX beside it."""
+"""Write a comparison as one self-contained page, with CSV, JSON and LaTeX files."""

@@ -1,4 +1,4 @@
-"""Figure 4: faces that may be shown, through every method. The default are two public-domain portraits."""
+"""Figure 4: example faces protected by every method. The defaults are two public-domain portraits."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from facepriv.protection.pipeline import build_pipeline
 
 #: Side of a picture in pixels.
 SIDE = 176
-#: How far the picture reaches from the middle of the face, in sides of its aligned crop.
+#: Half the side of the picture, in sides of the aligned crop.
 _ROOM = 0.55
 
 
 def bundled() -> tuple[tuple[str, Path], ...]:
-    """Return caption and file of the portraits that come with scikit-image and matplotlib; none where they do not."""
+    """Return caption and file of the portraits included in scikit-image and matplotlib, as far as they exist."""
     from facepriv.samples import portraits
 
     try:
@@ -37,7 +37,7 @@ def bundled() -> tuple[tuple[str, Path], ...]:
 
 
 def of_folder(folder: Path) -> tuple[tuple[str, Path], ...]:
-    """Return caption (the file's name) and file of the user's own photos; raises `UsageError` where there is none."""
+    """Return caption (the file's name) and file of the user's own photos; raises `UsageError` if there are none."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; --examples takes a folder of photos that may be shown")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
@@ -49,15 +49,15 @@ def of_folder(folder: Path) -> tuple[tuple[str, Path], ...]:
 def make_examples(
     output_runs: Mapping[str, OutputRun], shown: Sequence[tuple[str, Path]], place: Path
 ) -> list[Example]:
-    """Protect photos that may be shown, and return the largest face of each, before and after.
+    """Protect the example photos, and return the largest face of each, before and after.
 
     Parameters
     ----------
     trials : mapping
-        Method -> what is asked of it.
+        Method -> its run.
     shown : sequence of (str, Path)
     place : Path
-        Where pictures are kept, under hashes of what decides them.
+        Folder for cached pictures, stored under hashes of their inputs.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _protected(output_run: OutputRun, output: str, photo: Photo, window: Window)
     try:
         return _cut(pipeline.protect(photo).photo, window)
     except FaceprivError:
-        return None  # shown as a gap; what the method does on the data set decides the run
+        return None  # shown as a gap; only a failure on the data set stops the run
 
 
 def _keep(file: Path, pictures: Sequence[NDArray[np.uint8] | None]) -> None:

@@ -1,4 +1,4 @@
-"""Lays a comparison out as one page that needs nothing but itself, with CSV, JSON and LaTeX beside it."""
+"""Renders a comparison as one self-contained page, with CSV, JSON and LaTeX files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _QUALITY = 88
 
 
 def check_installed() -> None:
-    """Raise `PluginError` unless what draws and lays out is installed: said before an hour of measuring, not after."""
+    """Raise `PluginError` unless the report's dependencies are installed; call it before a long measurement."""
     from importlib.util import find_spec
 
     missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
@@ -40,7 +40,7 @@ def check_installed() -> None:
 
 
 def check_place(folder: Path) -> None:
-    """Raise `UsageError` unless a report can be written into `folder`."""
+    """Raise `UsageError` if a report cannot be written to `folder`."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file; a report is a folder, name another with -o")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / RESULT).is_file():
@@ -50,7 +50,7 @@ def check_place(folder: Path) -> None:
 
 
 def write_report(of: Comparison, folder: Path) -> Path:
-    """Write the page and what goes with it into `folder`; returns the page's path."""
+    """Write the page and its data files to `folder`; returns the page's path."""
     shown = tables.glance(of), tables.adversaries(of), tables.groups(of)
     files = {
         ROWS: csv_text(of),
@@ -67,8 +67,8 @@ def write_report(of: Comparison, folder: Path) -> Path:
 def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Path:
     """Write the report of each comparison; returns the path of the page to open.
 
-    Of several sets each has a report in a folder of its own, and above them stand one ``rows.csv`` with a column
-    ``data``, one ``result.json`` with all ``sets``, and a page that leads to them.
+    With several sets, each report is in a subfolder. The parent folder has one ``rows.csv`` with a column ``data``, one
+    ``result.json`` with all ``sets``, and an index page.
     """
     if len(comparisons) == 1:
         return write_report(comparisons[0], folder)
@@ -88,7 +88,7 @@ def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Path:
 
 
 def joined_csv(tables: Mapping[str, str]) -> str:
-    """Join the rows of several sets into one table whose first column names the set."""
+    """Join the rows of several sets into one table with the set's name in the first column."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     for name, text in tables.items():

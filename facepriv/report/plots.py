@@ -1,7 +1,7 @@
-"""The figures of a report: the paper's 5 to 9, what adversaries recover, and what privacy costs. Figure 4 is pictures.
+"""The figures of a report: the paper's 5 to 9, adversaries, and the trade-off. Figure 4 is in `examples`.
 
-Every figure comes with the numbers that it shows. Colours stand for methods (0 is the originals), markers for
-evaluators, the same in all figures.
+Every figure includes its numbers as a table. Colours stand for methods (0 is the originals), markers for evaluators,
+the same in all figures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NUMBERS = {"gender": "Fig. 5", "race": "Fig. 6", "age": "Fig. 7"}
 
 @dataclass(frozen=True)
 class Key:
-    """One entry of a legend: words, a sign, and the series whose colour it has (None: ink)."""
+    """One entry of a legend: text, marker, and the series that sets its colour (None: ink)."""
 
     words: str
     sign: str
@@ -51,7 +51,7 @@ class Figure:
     svg : str
     keys : list of Key
     head, table : list
-        The numbers that it shows.
+        Its numbers.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Spot:
-    """A figure with its interval: who said it, of what line of the plot."""
+    """A point of a dot plot: a value with its interval, its evaluator and its line."""
 
     line: str
     method: str
@@ -75,7 +75,7 @@ class _Spot:
 
 
 def figures(of: Comparison) -> list[Figure]:
-    """Return all figures that there are numbers for, in the paper's order."""
+    """Return all figures that have data, in the paper's order."""
     found = [told(of, attribute) for attribute in of.attributes()]
     hidden = [a for a in ("gender", "race") if any(a in output.hidden for output in of.outputs)]
     found += [trade_off(of, attribute) for attribute in hidden]
@@ -88,17 +88,17 @@ def figures(of: Comparison) -> list[Figure]:
 
 
 def series(of: Comparison, method: str) -> int:
-    """Return the colour's number of a method; the originals have 0."""
+    """Return the colour index of a method; the originals have 0."""
     return 1 + [m["name"] for m in of.methods].index(method) % (COLOURS - 1)
 
 
 def label(of: Comparison, output: Output) -> str:
-    """Return what an output is called: its method, and what is hidden where there are several of it."""
+    """Return an output's label: its method, plus the output's name if the method has several."""
     return output.method if len(of.of(output.method)) == 1 else f"{output.method}: {output.name}"
 
 
 def told(of: Comparison, attribute: str) -> Figure | None:
-    """Return figure 5, 6 or 7: how well an attribute is told in the originals and in what hides it, or keeps it."""
+    """Return figure 5, 6 or 7: how well an attribute is estimated on originals and on outputs that hide or keep it."""
     figure = TOLD[attribute]
     evaluators = _evaluators(of, figure)
     spots = _originals(of, figure)
@@ -128,7 +128,7 @@ def told(of: Comparison, attribute: str) -> Figure | None:
 
 
 def adversaries(of: Comparison, attribute: str) -> Figure | None:
-    """Return what adversaries recover of a hidden attribute: for each method classifiers, attacks, and the best."""
+    """Return the figure of adversaries on a hidden attribute: for each method classifiers, attacks, and the best."""
     spots: list[_Spot] = []
     for output in of.outputs:
         rows = [r for r in output.adversaries if r.figure == ATTACK and r.attribute == attribute and r.after]
@@ -149,7 +149,7 @@ def adversaries(of: Comparison, attribute: str) -> Figure | None:
 
 
 def trade_off(of: Comparison, attribute: str) -> Figure | None:
-    """Return the EER of a hidden attribute against the TMR that is left, a point an output."""
+    """Return the plot of a hidden attribute's EER against the TMR, one point per output."""
     points: list[tuple[Output, Estimate, Estimate, Row | None]] = []
     for output in of.outputs:
         privacy, cost = output.lead(TOLD[attribute]), output.lead("tmr", pairing=PROTECTED)
@@ -188,7 +188,7 @@ def trade_off(of: Comparison, attribute: str) -> Figure | None:
 
 
 def roc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
-    """Return figure 8 for one matcher and pairing: ROC of the originals and of each method, a band over its outputs."""
+    """Return figure 8 for one matcher and pairing: ROC of the originals, and of each method as a band over outputs."""
     drawn = _bands(of, matcher, pairing, lambda curves: curves.roc)
     if drawn is None:
         return None
@@ -229,7 +229,7 @@ def cmc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
 
 @dataclass(frozen=True)
 class _Bands:
-    """Curves in percent: of the originals, and of each method lowest and highest over its outputs."""
+    """Curves in percent: for the originals, and for each method the lowest and highest over its outputs."""
 
     original: Any
     bands: list[tuple[str, Any, Any]]
@@ -293,7 +293,7 @@ def _dots(
     *,
     line: float | None = None,
 ) -> Figure:
-    """Return a dot plot: a line for each output, a marker for each evaluator, a bar for each interval."""
+    """Return a dot plot with a line per output, a marker per evaluator and a bar per interval."""
     lines = list(dict.fromkeys(spot.line for spot in spots))
     with drawing(_WIDTH, 74 + 30 * len(lines)) as (figure, axes):
         shift = {e: 0.5 * ((n + 0.5) / len(evaluators) - 0.5) for n, e in enumerate(evaluators)}
@@ -332,7 +332,7 @@ def _originals(of: Comparison, figure: str) -> list[_Spot]:
 
 
 def _worst_kept(of: Comparison, outputs: Sequence[Output], figure: str) -> list[_Spot]:
-    """Return, for each evaluator, the output that changes most what it should keep."""
+    """Return, for each evaluator, the output with the largest change of an attribute to keep."""
     worst: dict[str, tuple[float, _Spot]] = {}
     for output in outputs:
         for row in output.pick(figure):
@@ -347,7 +347,7 @@ def _evaluators(of: Comparison, figure: str) -> list[str]:
 
 
 def _strongest_of(rows: Sequence[Row]) -> dict[str, Row]:
-    """Return the strongest classifier as it is, the strongest turned round, and every attack."""
+    """Return the strongest unmodified classifier, the strongest inverted one, and every attack."""
     kinds: dict[str, list[Row]] = {}
     for row in rows:
         turned = row.evaluator.endswith(TURNED)
@@ -362,7 +362,7 @@ def _method_keys(of: Comparison, methods: Sequence[str], sign: str = "●") -> l
 
 
 def _bar(said: Estimate) -> Any:
-    """Return the error bar of an estimate, (2, 1), none where it has no interval."""
+    """Return the error bar of an estimate, (2, 1), or None without an interval."""
     low, high = said.value - said.low, said.high - said.value
     return [[max(0.0, low)], [max(0.0, high)]] if np.isfinite([low, high]).all() else None
 
@@ -378,7 +378,7 @@ def interval(said: Estimate | None, digits: int = 1, sign: str = "") -> str:
 
 
 def number(value: float) -> str:
-    """Return a percentage, or nothing where there is none."""
+    """Return a percentage as text, empty for NaN."""
     return "" if np.isnan(value) else f"{value:.1f}"
 
 

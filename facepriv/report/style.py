@@ -1,4 +1,4 @@
-"""Matplotlib figures as SVG that belongs to a page: its colours are the page's, light or dark; nothing is linked."""
+"""Matplotlib figures as inline SVG: colours follow the page's theme, light or dark; there are no external links."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from facepriv.files import cache_folder
 from facepriv.pool import environment
 
-#: Colours that the page fills in: what stands in the SVG -> the page's variable.
+#: Placeholder colours in the SVG, which are replaced by CSS variables of the page.
 INK, FAINT, GRID = "#010203", "#010204", "#010205"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--grid)"}
-#: How many series the page has colours for.
+#: Number of series colours of the page.
 COLOURS = 10
-#: Markers of evaluators, and how a page writes them.
+#: Markers of evaluators, and their characters on the page.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "◀", "▶")
 
 
 def colour(series: int) -> str:
-    """Return the colour of a series; the page knows it as ``--c0``, ``--c1``, ... and repeats them after `COLOURS`."""
+    """Return the colour of a series: ``--c0``, ``--c1``, ... on the page, repeating after `COLOURS`."""
     return f"#0a0b{0x10 + series % COLOURS:02x}"
 
 
 def _matplotlib() -> tuple[Any, Any]:
-    """Import matplotlib, which keeps its list of fonts in facepriv's part of the user's cache and not in its own."""
+    """Import matplotlib, with its font cache in facepriv's cache folder."""
     place = os.environ.get("MPLCONFIGDIR") or str(cache_folder("matplotlib"))
     with environment({"MPLCONFIGDIR": place}):
         from matplotlib import rc_context
@@ -74,7 +74,7 @@ def drawing(width: float, height: float) -> Iterator[tuple[Any, Any]]:
 
 
 def to_svg(figure: Any, name: str) -> str:
-    """Return a figure as an ``<svg>`` element; `name` makes its ids its own on the page."""
+    """Return a figure as an ``<svg>`` element; `name` makes its ids unique on the page."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     text = file.getvalue().decode()
@@ -84,7 +84,7 @@ def to_svg(figure: Any, name: str) -> str:
     text = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", text)
     text = text.replace("xlink:href", "href")
     text = re.sub(r'\b(id="|url\(#|href="#)', lambda m: f"{m.group(1)}{name}-", text)
-    # The page's own font, and no more digits than a screen shows.
+    # Use the page's font, and no more digits than a screen shows.
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
     text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
     for stands, variable in _VARIABLES.items():

@@ -1,4 +1,4 @@
-"""The tables of a report: at a glance, every evaluator, every group, the judges; and the same in LaTeX."""
+"""The tables of a report: summary, every evaluator, every group, the judges; and the same in LaTeX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facepriv.metrics.matching import PROTECTED
 from facepriv.report.plots import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
-#: What the table of every evaluator shows; all else stands in the CSV.
+#: Figures in the table of every evaluator; the CSV has all figures.
 _MAIN = (
     "gender_eer",
     "gender_flip_aware",
@@ -28,13 +28,13 @@ _MAIN = (
     "eer",
     "rank1",
 )
-#: What the table of groups shows.
+#: Figures in the table of groups.
 _GROUPED = ("found", "gender_eer", "gender_wrong", "race_eer", "age_error", "tmr", "tmr_fixed", "fmr_fixed")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is read, what it is sorted by (None: as text), and a smaller second line."""
+    """One cell: text, sort key (None: sort by text), and a smaller second line."""
 
     text: str
     value: float | None = None
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: a name for its place on the page, words, columns and rows."""
+    """A table: id on the page, texts, columns and rows."""
 
     name: str
     title: str
@@ -56,8 +56,9 @@ class Table:
 
 
 def glance(of: Comparison) -> Table:
-    """Return one line an output: what is hidden, from whom, and what it costs; where not all lines are means of the
-    same evaluators, each says of which.
+    """Return one line per output: what is hidden, from which evaluators, and the cost.
+
+    If the lines are means over different evaluators, each line lists its evaluators.
     """
     attributes = of.attributes()
     attacked = [a for a in attributes if any(output.best_adversary(a) for output in of.outputs)]
@@ -96,13 +97,13 @@ def glance(of: Comparison) -> Table:
 
 
 def _who_counts(output: Output, asked: Sequence[tuple[str, str]]) -> str:
-    """Name the evaluators whose mean an output's line is: not the same for all, where a method had seen one."""
+    """Return the evaluators in an output's mean; they differ between methods if one has seen an evaluator."""
     rows = [row for figure, pairing in asked for row in output.pick(figure, pairing=pairing)]
     return ", ".join(sorted({row.evaluator for row in rows if row.counts and row.after}))
 
 
 def evaluators(of: Comparison) -> Table:
-    """Return what every evaluator says of every output."""
+    """Return the figures of every evaluator for every output."""
     head = ["output", "figure", "evaluator", "photos", "originals", "protected", "change", "note"]
     caption = "Grey: seen in training or too weak on the originals, so in no mean."
     table = Table("evaluators", "Every evaluator", caption, head)
@@ -114,7 +115,7 @@ def evaluators(of: Comparison) -> Table:
 
 
 def differences(of: Comparison) -> Table:
-    """Return how far every method lies from the one that it is compared with; empty where none was named."""
+    """Return the differences of every method to the reference method; empty if there is none."""
     against = of.settings.get("against", "")
     head = ["output", "figure", "evaluator", "pairing", against, "the other", "difference", "note"]
     caption = f"Each method less {against}, on the same faces under the same resamples of people."
@@ -128,7 +129,7 @@ def differences(of: Comparison) -> Table:
 
 
 def groups(of: Comparison) -> Table:
-    """Return the figures of each group: who pays for the privacy."""
+    """Return the figures by gender, race and age group."""
     head = ["output", "figure", "group", "evaluator", "originals", "protected", "change", "note"]
     caption = "Matching: (X1', X2'). A rate of one gender's photos is against the other's originals."
     table = Table("groups", "Who pays: every group", caption, head)
@@ -140,7 +141,7 @@ def groups(of: Comparison) -> Table:
 
 
 def adversaries(of: Comparison) -> Table:
-    """Return what every adversary recovers, the best in bold, and whether protection can be told."""
+    """Return the figures of every adversary, the best in bold, and of the detection of protection."""
     head = ["output", "asked for", "adversary", "best classifier, originals, %", "EER, protected, %", "change", "note"]
     caption = (
         "Every adversary but the classifiers as they are studied protected faces of other people than those it answers "
@@ -157,7 +158,7 @@ def adversaries(of: Comparison) -> Table:
 
 
 def judges(of: Comparison) -> Table:
-    """Return who looked, what it was trained on, and how good it is on the originals."""
+    """Return the judges, their training data, and their figures on the originals."""
     head = ["evaluator", "tells", "on the originals", "seen by", "trained on"]
     table = Table("judges", "Evaluators", "An evaluator is no evidence for a method that was trained against it.", head)
     for judge in of.judges:
@@ -184,7 +185,7 @@ def methods(of: Comparison) -> Table:
 
 
 def skipped(of: Comparison) -> Table:
-    """Return what is not there, and why."""
+    """Return what was skipped, with reasons."""
     rows = [[Cell(item["what"]), Cell(item["why"])] for item in of.skipped]
     return Table("skipped", "Left out", "", ["what", "why"], rows)
 
@@ -216,7 +217,7 @@ def _line(of: Comparison, output: Output, row: Row, words: list[str]) -> list[Ce
 
 
 def _figures(row: Row, words: list[str]) -> list[Cell]:
-    """Return the cells of a row: what it is, `words`, before, after and change, and its note."""
+    """Return the cells of a row: description, `words`, before, after and change, and its note."""
     digits = 3 if row.unit == "index" else 2 if row.figure.startswith("fmr") else 1
     unit = {"percent": ", %", "years": ", years"}.get(row.unit, "")
     values = [_cell(row.before, digits), _cell(row.after, digits), _cell(row.change, digits, "+")]

@@ -1,1 +1,1 @@
-"""What the plugins that learn share: augmentation, the loop's bookkeeping, checkpoints. Needs torch."""
+"""Shared code of trainable plugins: augmentation, training loop, checkpoints. Needs torch."""

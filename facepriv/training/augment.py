@@ -1,7 +1,7 @@
-"""Differentiable augmentation of face crops: what stands between a generator and its judges, and what trains them.
+"""Differentiable augmentation of face crops, applied between a generator and its judges, and to train the judges.
 
-Every transform keeps gradients, so that a generator learns changes that survive a shift, a blur or a smaller size,
-which is what carries over to classifiers that it never saw.
+Every transform keeps gradients, so a generator learns changes that survive a shift, a blur or a smaller size. Such
+changes transfer to unseen classifiers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strong each transform is; 0 turns it off.
+    """Strength of each transform; 0 disables it.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Augmentation:
     noise : float
         Largest standard deviation of the noise added, in units of the full range.
     grey : float
-        Share of faces turned grey.
+        Share of faces converted to grey.
     """
 
     rotate: float = 12.0
@@ -45,13 +45,13 @@ class Augmentation:
     grey: float = 0.1
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) in [0, 1] -> the same shape and range, each face changed in its own way."""
+        """(N, 3, S, S) in [0, 1] -> the same shape and range, with independent parameters per face."""
         return self.resolution(self.photometric(self.geometric(x))).clamp(0, 1)
 
     def geometric(self, x: Tensor, *, pairs: bool = False) -> Tensor:
-        """Rotate, scale, shift and mirror; beyond the crop its border repeats.
+        """Rotate, scale, shift and mirror, with border replication.
 
-        With `pairs` the second half of the batch moves exactly as the first.
+        With `pairs` the second half of the batch uses the same parameters as the first.
         """
         n, device = len(x) // 2 if pairs else len(x), x.device
         angle = _uniform(n, device, math.radians(self.rotate))
@@ -69,7 +69,7 @@ class Augmentation:
     def photometric(self, x: Tensor, *, pairs: bool = False) -> Tensor:
         """Change brightness, contrast, gamma, saturation and colour balance; turn some faces grey; add noise.
 
-        With `pairs` the second half of the batch changes as the first; its noise is its own.
+        With `pairs` the second half of the batch uses the same parameters as the first, but independent noise.
         """
         halves = 2 if pairs else 1
         n, device = len(x) // halves, x.device
@@ -88,7 +88,7 @@ class Augmentation:
         return x + torch.randn_like(x) * each(self.noise).abs() if self.noise else x
 
     def resolution(self, x: Tensor) -> Tensor:
-        """Shrink the batch to a random size and enlarge it again, half of the time."""
+        """With probability 0.5, shrink the batch to a random size and enlarge it again."""
         if self.smallest >= 1 or float(torch.rand(())) < 0.5:
             return x
         side = x.shape[-1]

@@ -1,4 +1,4 @@
-"""The exponential moving average of a network, which is what gets released."""
+"""Exponential moving average of a network; the average is released."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class MovingAverage:
     Parameters
     ----------
     net : Module
-        The network that trains.
+        The network in training.
     decay : float
-        Share of the old average kept at each update; early updates keep less, so that the start is forgotten.
+        Share of the old average kept at each update; early updates keep less, to forget the initial weights.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:

@@ -15,7 +15,7 @@ from facepriv.training.ordinal import YEARS, years_from
 from facepriv.training.sampling import balanced_weights
 
 Labels = dict[str, Tensor]
-#: Name of the outlines among the labels of faces that are taken: (N, 1, s, s) float32, 1 within the head.
+#: Name of the head outlines among the labels of a batch: (N, 1, s, s) float32, 1 within the head.
 OUTLINE = "outline"
 
 
@@ -23,8 +23,8 @@ OUTLINE = "outline"
 class Faces:
     """Crops (N, 3, S, S) uint8 and labels on one device, with sampling weights (N,).
 
-    Labels are attribute -> (N,) int64, -1 unknown, and ``years`` -> (N,) float32, NaN unknown. Outlines, where somebody
-    has set them, are (N, 1, s, s) uint8, 255 within the head; s divides S.
+    Labels are attribute -> (N,) int64, -1 unknown, and ``years`` -> (N,) float32, NaN unknown. Outlines, if set, are
+    (N, 1, s, s) uint8, 255 within the head; s divides S.
     """
 
     crops: Tensor
@@ -34,7 +34,7 @@ class Faces:
 
     @classmethod
     def from_pack(cls, pack: Pack, part: str, size: int, device: torch.device) -> Faces:
-        """Load one part of a pack, resized to `size` where it differs."""
+        """Load one part of a pack, resized to `size` if needed."""
         rows = pack.where(part=part)
         crops = torch.from_numpy(np.ascontiguousarray(pack.crops[rows])).permute(0, 3, 1, 2)
         if crops.shape[-1] != size:
@@ -49,12 +49,12 @@ class Faces:
 
     @property
     def layout(self) -> torch.memory_format:
-        """Memory format of the crops, which the faces that are drawn have too."""
+        """Memory format of the crops and of drawn faces."""
         last = self.crops.is_contiguous(memory_format=torch.channels_last)
         return torch.channels_last if last else torch.contiguous_format
 
     def take(self, rows: Tensor) -> tuple[Tensor, Labels]:
-        """Return the faces `rows` as float32 in [0, 1] with their labels; half of them mirrored."""
+        """Return the faces `rows` as float32 in [0, 1] with their labels; half of the faces are mirrored."""
         x = self.crops[rows].float().div_(255)
         mirrored = torch.rand(len(rows), 1, 1, 1, device=x.device) < 0.5
         x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=self.layout)
@@ -70,10 +70,10 @@ class Faces:
 
     @torch.inference_mode()
     def fill_unknown(self, estimator: nn.Module, batch: int = 64) -> dict[str, int]:
-        """Give unlabelled faces the classes that `estimator` sees, as the paper did with commercial software.
+        """Label unlabelled faces with the predictions of `estimator`, as the paper did with commercial software.
 
-        `estimator` gives age in ranks, ``years``; age groups follow from the years. Returns how many labels of each
-        attribute were filled.
+        `estimator` predicts age in ranks, ``years``; age groups follow from the years. Returns the number of filled
+        labels of each attribute.
         """
         unknown = {name: values.isnan() if name == YEARS else values < 0 for name, values in self.labels.items()}
         rows = torch.stack(list(unknown.values())).any(0).nonzero().flatten()

@@ -1,4 +1,4 @@
-"""Judges: small attribute classifiers that stand for classifiers nobody has seen."""
+"""Judges: small attribute classifiers that stand in for unseen classifiers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facepriv.training.ordinal import YEARS, Coral
 
 @dataclass(frozen=True)
 class JudgeShape:
-    """One judge: input side in pixels, channels, grey or colour, the share of the crop that it sees."""
+    """Shape of a judge: input side in pixels, channels, grey or colour, and visible share of the crop."""
 
     size: int
     base: int = 24
@@ -24,7 +24,7 @@ class JudgeShape:
     residual: bool = False
 
 
-#: Judges of trainings: low and high resolutions, colour and grey, whole crop and face alone, plain and residual.
+#: Default judges: low and high resolutions, colour and grey, whole crop and face alone, plain and residual.
 JUDGES = (
     JudgeShape(32, window=0.7),
     JudgeShape(32, grey=True, window=0.85),
@@ -37,9 +37,9 @@ JUDGES = (
 
 
 class Judge(nn.Module):
-    """A small attribute classifier that stands for classifiers nobody has seen, and goes on learning.
+    """A small attribute classifier that stands in for unseen classifiers, and continues to train.
 
-    With `ordered` it sees age in ranks (``years``, see `facepriv.training.ordinal`), else in groups (``age``).
+    With `ordered` it predicts age in ranks (``years``, see `facepriv.training.ordinal`), else in groups (``age``).
     """
 
     def __init__(self, shape: JudgeShape, schema: Schema = ATTRIBUTES, *, ordered: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""What every training run does besides learning: it repeats a step, writes a log, saves, and goes on where it was."""
+"""The training loop: repeated steps, logs, checkpoints, and resuming."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from facepriv.errors import DataError
 
-#: Name of the file that a run goes on from.
+#: File name of the checkpoint.
 CHECKPOINT = "checkpoint.pt"
 
 Log = Callable[[int, Mapping[str, float]], None]
@@ -24,20 +24,20 @@ Step = Callable[[], Mapping[str, Tensor]]
 
 @dataclass
 class Loop:
-    """Repeats steps until there are enough or the time is up.
+    """Repeats steps until the target number or the deadline is reached.
 
     Parameters
     ----------
     log : callable
-        Given a step and the means of what steps returned since the last time.
+        Called with a step and the means of the steps' values since the last call.
     save : callable
-        Saves, so that the run can go on from here.
+        Saves a checkpoint.
     deadline : float
-        Of `time.monotonic`.
+        In terms of `time.monotonic`.
     log_every, save_every : int
         In steps.
     agreed : callable
-        Turns one process's wish to stop into what all of them do.
+        Turns one process's request to stop into a decision of all processes.
     """
 
     log: Log
@@ -48,7 +48,7 @@ class Loop:
     agreed: Callable[[bool], bool] = bool
 
     def run(self, step: Step, done: Callable[[], int], until: int, *, before: int = 0) -> None:
-        """Call `step` while `done()`, which it raises, is below `until`; logged as step ``done() - before``."""
+        """Call `step`, which increases `done()`, until that reaches `until`; logged as step ``done() - before``."""
         values: dict[str, list[Tensor]] = {}
         while done() < until and not self.agreed(time.monotonic() >= self.deadline):
             for name, value in step().items():
@@ -61,14 +61,14 @@ class Loop:
 
 
 class RunLog:
-    """The log of a run: a line of ``log.jsonl`` a call, the files of TensorBoard, and a line for the user.
+    """The log of a run: per call one line in ``log.jsonl``, TensorBoard scalars, and a line for the user.
 
     Parameters
     ----------
     out : Path
         The run's folder.
     say : callable
-        Given a line.
+        Called with each line for the user.
     active : bool
         False in all processes but the main one: nothing is written.
     """
@@ -77,7 +77,7 @@ class RunLog:
         self.out, self.say, self.active = out, say, active
 
     def __enter__(self) -> RunLog:
-        """Open TensorBoard's file; the clock starts."""
+        """Open TensorBoard's file and start the clock."""
         from torch.utils.tensorboard import SummaryWriter
 
         self.start = time.monotonic()
@@ -107,7 +107,7 @@ def save_checkpoint(
     optimisers: Mapping[str, torch.optim.Optimizer],
     numbers: Mapping[str, Any],
 ) -> None:
-    """Write networks, optimisers and `numbers` to a file that is there whole or not at all."""
+    """Write networks, optimisers and `numbers` to a file atomically."""
     state = {
         **numbers,
         "nets": {name: net.state_dict() for name, net in nets.items()},
@@ -119,7 +119,7 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Return what `save_checkpoint` wrote; raises `DataError` if the file is missing, damaged or another."""
+    """Return the contents written by `save_checkpoint`; raises `DataError` if missing, damaged or another file."""
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
@@ -135,12 +135,12 @@ def load_checkpoint(
     optimisers: Mapping[str, torch.optim.Optimizer],
     device: torch.device,
 ) -> dict[str, Any]:
-    """Fill networks and optimisers from a file, and return its numbers.
+    """Load networks and optimisers from a file, and return its numbers.
 
     Raises
     ------
     DataError
-        If the file is damaged or holds other networks.
+        If the file is damaged or has other networks.
     """
     state = read_checkpoint(path, device)
     try:

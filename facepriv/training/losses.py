@@ -1,4 +1,4 @@
-"""Losses that say how far a face may change; what a method adds of its own stands with the method."""
+"""Losses that limit the change of a face; losses specific to a method are in its plugin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def identity(original: Tensor, changed: Tensor) -> Tensor:
 def alike(original: Tensor, changed: Tensor) -> Tensor:
     """Ours: mean square of the rise in similarity between different faces of a batch; descriptors (N, D), unit length.
 
-    A generator that draws the same beard on everybody keeps every face close to itself and brings all close together.
+    A generator that draws the same beard on all faces preserves each identity but makes all faces more similar.
     """
     n = len(original)
     different = 1 - torch.eye(n, device=original.device)
@@ -24,7 +24,7 @@ def alike(original: Tensor, changed: Tensor) -> Tensor:
 
 
 def roughness(image: Tensor, changed: Tensor) -> Tensor:
-    """Ours: total variation of the change, so that it is drawn in shapes and not in noise."""
+    """Ours: total variation of the change, to favour shapes over noise."""
     delta = changed - image
     across = (delta[..., :, 1:] - delta[..., :, :-1]).abs().mean()
     down = (delta[..., 1:, :] - delta[..., :-1, :]).abs().mean()
@@ -32,8 +32,8 @@ def roughness(image: Tensor, changed: Tensor) -> Tensor:
 
 
 def faded(image: Tensor, changed: Tensor) -> Tensor:
-    """Ours: how much weaker the edges of the changed face are: one that is flat or dim tells a classifier less of
-    anything, which hides nothing in particular.
+    """Ours: loss of edge strength in the changed face. A flat or dim face degrades every classifier without hiding one
+    attribute in particular.
     """
     return torch.stack(
         [F.relu(a.abs() - b.abs()).mean() for a, b in zip(*map(_edges, (image, changed)), strict=True)]
@@ -41,6 +41,6 @@ def faded(image: Tensor, changed: Tensor) -> Tensor:
 
 
 def _edges(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the steps across and down between blocks of two by two pixels."""
+    """Return horizontal and vertical differences between blocks of two by two pixels."""
     small = F.avg_pool2d(image.mean(1, keepdim=True), 2)
     return small[..., :, 1:] - small[..., :, :-1], small[..., 1:, :] - small[..., :-1, :]

@@ -1,6 +1,6 @@
 """Age as an ordered attribute: one logit for each year, "older than r".
 
-Class logits treat "old for middle" and "old for young" as the same error. Ranks know the distance.
+Class logits treat "old for middle" and "old for young" as the same error. Ranks take the distance into account.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ AGE_RANKS = 90
 class Coral(nn.Module):
     """Consistent rank logits (Cao, Mirjalili, Raschka, Pattern Recognition Letters 2020, section 3.3).
 
-    All ranks share one weight vector and differ in their biases, which makes the probabilities of "older than r years"
-    consistent: they fall as r grows.
+    All ranks share one weight vector and differ in their biases, so the probabilities of "older than r years" are
+    consistent: they decrease with r.
     """
 
     def __init__(self, features: int) -> None:
@@ -40,8 +40,8 @@ def years_from(logits: Tensor) -> Tensor:
 def age_loss(logits: Tensor, years: Tensor) -> Tensor:
     """Loss of rank logits (N, AGE_RANKS) against ages (N,) in years; NaN is unknown and does not count.
 
-    The mean over 90 ranks is small because most are easy; 6 puts age on a par with a cross-entropy. CORAL ranks; the
-    second term pulls their sum, the years that are reported.
+    The mean over 90 ranks is small because most are easy; the factor 6 scales it to the size of a cross-entropy. The
+    first term is CORAL's; the second trains the sum of the ranks, which is the reported age.
     """
     known = ~torch.isnan(years)
     logits, years = logits[known].float(), years[known]

@@ -1,4 +1,4 @@
-"""Which faces a training step sees: the sets alike, rarer genders and races of a set more often, children less."""
+"""Sampling weights of training faces: equal for all sets, higher for rarer genders and races, lower for children."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from facepriv.datasets.pack import Pack
 from facepriv.schema import ADULT
 
-#: How often a child is drawn, where an adult of the same stratum is drawn once: the bars speak of adults.
+#: Weight of a child relative to an adult of the same stratum, as the bars apply to adults.
 CHILDREN = 0.4
 
 
 def balanced_weights(pack: Pack, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return sampling weights (N,), summing to 1, for `rows` of a pack.
 
-    Every set gets the same total. Within a set, genders get the same total, and races of n faces a total in
-    proportion to sqrt(n): full balance would show the few faces of a rare race until they are learnt by heart.
-    Children then count `CHILDREN` times.
+    Every set has the same total. Within a set, genders have the same total, and a race of n faces has a total
+    proportional to sqrt(n): full balance would overfit to the few faces of a rare race. Weights of children are then
+    multiplied by `CHILDREN`.
     """
     weights = np.ones(len(rows))
     sets, gender, race = pack.columns["set"][rows], pack.labels["gender"][rows], pack.labels["race"][rows]

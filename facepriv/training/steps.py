@@ -1,4 +1,4 @@
-"""What one update of a network is made of, whichever method it belongs to."""
+"""Parts of one update of a network, shared by all methods."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def descend(
     optimiser.zero_grad(set_to_none=True)
     accelerator.backward(total, inputs=trained)
     if accelerator.num_processes > 1:
-        # In one message: there are a hundred small ones.
+        # One message instead of a hundred small ones.
         gradients = [p.grad for p in trained if p.grad is not None]
         mean = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
         for g, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
@@ -35,7 +35,7 @@ def descend(
 
 
 def agreed(accelerator: Accelerator, stop: bool) -> bool:
-    """Tell whether any process wants to stop: one that stopped alone would leave the others waiting for it."""
+    """Return whether any process requests to stop: all must stop together, or the others would wait forever."""
     if accelerator.num_processes == 1:
         return stop
     wishes = torch.tensor(float(stop), device=accelerator.device)
@@ -43,7 +43,7 @@ def agreed(accelerator: Accelerator, stop: bool) -> bool:
 
 
 def mixed_precision(chosen: str | None) -> str:
-    """Return Accelerate's name of the precision to train in: the chosen one, else bfloat16 where there are units."""
+    """Return Accelerate's name of the training precision: the chosen one, else bfloat16 if the hardware supports it."""
     return chosen or ("bf16" if multiplies_bfloat16("cuda" if torch.cuda.is_available() else "cpu") else "no")
 
 
@@ -53,16 +53,16 @@ def frozen_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def matched(x: Tensor, y: Tensor, matchers: Sequence[nn.Module], jitter: Augmentation | None) -> tuple[Tensor, Tensor]:
-    """Return `identity` and `alike` of faces x and their changed selves y, means over all matchers.
+    """Return `identity` and `alike` of faces x and their changed versions y, means over all matchers.
 
     Parameters
     ----------
     x, y : Tensor
         (N, 3, S, S) in [0, 1].
     matchers : sequence of Module
-        Crops to descriptors; differentiable.
+        Differentiable networks from crops to descriptors.
     jitter : Augmentation or None
-        What both faces of a pair go through alike, so that no matcher's alignment is learnt.
+        Augmentation applied identically to both faces of a pair, so that no matcher's alignment is learnt.
     """
     layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
     if jitter:

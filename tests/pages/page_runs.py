@@ -43,7 +43,7 @@ QUICK = {
 }
 #: What is not run, only parsed, and where it is run.
 NOT_RUN = {
-    "--engine ray": "needs a cluster: plugins/facepriv-ray/tests",
+    "--engine ray": "needs a cluster: tests/test_ray_engine.py",
     "--rounds": "takes minutes: plugins/facepriv-privacynet/tests/test_privacynet_rounds.py",
     "benchmarks/": "tests/benchmarks",
     "-m pytest": "this suite",

@@ -1,4 +1,4 @@
-"""Readers of data sets in their native layouts, by the name that the command line uses."""
+"""Readers of data sets in their native layouts, by their name on the command line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facepriv.schema import nearest
 
 
 def readers() -> dict[str, Callable[[Path], list[Record]]]:
-    """Return the readers by the name that the command line uses."""
+    """Return the readers by their name on the command line."""
     from facepriv.datasets.readers import celeba, csvfolder, lfw, morph, muct, rafd, utkface
 
     return {
@@ -27,7 +27,7 @@ def readers() -> dict[str, Callable[[Path], list[Record]]]:
 
 
 def read(kind: str, root: Path) -> list[Record]:
-    """Read the set of `kind` under `root`; raises `DataError` with what is missing."""
+    """Read the set of `kind` under `root`; raises `DataError` if something is missing."""
     known = readers()
     if kind not in known:
         raise DataError(f"unknown data set '{kind}'{nearest(kind, list(known))}: known are {', '.join(known)}")

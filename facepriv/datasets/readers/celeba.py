@@ -1,8 +1,8 @@
 """CelebA (Liu et al., ICCV 2015) in its native layout, full or half size.
 
 ``img_align_celeba/000001.jpg``, ``list_attr_celeba.txt`` (a count, a header, rows of -1 and 1) and
-``identity_CelebA.txt`` (file, person). Photos that are absent are skipped, so a subset reads too, and so are photos
-that either list does not name. Age and race have no label ("Young" is no age group of ours).
+``identity_CelebA.txt`` (file, person). Missing photos are skipped, so subsets can be read, and so are photos that are
+not in both lists. Age and race have no label ("Young" is not one of our age groups).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A folder of photos with ``labels.csv``: ``file`` and any of ``subject``, ``part``, ``gender``, ``race``, ``age``.
 
-``file`` is relative to the folder. ``gender`` is male, female, M or F. ``age`` is in years or a group's name. An empty
-cell is unknown, and so is one that says so (NA, unknown). Without ``part``, the split is by subject where there is one,
-else by file; with it, no subject may stand in two parts. `facepriv.datasets.tables` says which tables are read.
+``file`` is relative to the folder. ``gender`` is male, female, M or F. ``age`` is in years or a group's name. Empty
+cells, NA and unknown mean unknown. Without ``part``, the split is by subject if known, else by file. With it, no
+subject may be in two parts. `facepriv.datasets.tables` defines the table format.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _LABELLED = ("subject", "part", *ATTRIBUTES)
 
 
 def read(root: Path, table: Path | None = None) -> list[Record]:
-    """Return the records that a table names, ``labels.csv`` in `root` unless it lies elsewhere.
+    """Return the records of a table, by default ``labels.csv`` in `root`.
 
     Raises
     ------
     DataError
-        With the line of the table that is wrong.
+        With the number of the invalid line.
     """
     table = table or root / LABELS
     rows = read_csv(table, {"file"})
@@ -58,7 +58,7 @@ def read(root: Path, table: Path | None = None) -> list[Record]:
 
 
 def _name(root: Path, cell: str) -> str:
-    r"""Return a file's path below `root` in one spelling: a/b.jpg, also where the table says ./a/b.jpg or a\b.jpg."""
+    r"""Return a file's normalised path below `root`: a/b.jpg, also for ./a/b.jpg or a\b.jpg in the table."""
     if not os.path.isfile(root / cell):
         cell = cell.replace("\\", "/")
     whole, start = os.path.abspath(root / cell), os.path.abspath(root)
@@ -70,19 +70,19 @@ def _name(root: Path, cell: str) -> str:
 def _check_file(where: str, path: Path, row: TableRow) -> None:
     if not row["file"]:
         raise DataError(f"{where}: its cell 'file' is empty; name a photo there")
-    if not os.path.isfile(path):  # unlike Path's, it says no to a name that no file can have
+    if not os.path.isfile(path):  # unlike Path.is_file, it returns False for invalid file names
         raise DataError(f"{where}: no file {path}")
 
 
 def _twice(first: TableRow, again: TableRow) -> str:
-    """Say where a photo was before, and by what the two rows differ."""
+    """Return a message with the first row of a repeated photo and how the two rows differ."""
     other = [column for column in _LABELLED if first[column].lower() != again[column].lower()]
     return f"is on line {first.line} too" + (f", with another {' and '.join(other)}" if other else "")
 
 
 def _parts(names: list[str], subjects: list[str]) -> list[str]:
     if any(subjects):
-        # A photo without a subject is one of its own.
+        # A photo without a subject counts as its own subject.
         parts = by_subject([subject or f"file/{name}" for subject, name in zip(subjects, names, strict=True)])
     else:
         parts = by_file(names, [()] * len(names))

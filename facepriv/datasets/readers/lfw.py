@@ -1,7 +1,7 @@
-"""LFW (Huang et al., 2007): a folder a person; gender, where known, from ``lfw_gender.csv`` beside or inside it.
+"""LFW (Huang et al., 2007): one folder per person; gender, if known, from ``lfw_gender.csv`` beside or inside it.
 
 LFW is for evaluation only: every record is "test". `visible` keeps the first five photos of each person, so that no
-one person dominates the genuine pairs.
+single person dominates the genuine pairs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def visible(records: list[Record]) -> list[Record]:
 
 
 def _genders(root: Path) -> dict[str, str]:
-    """Return person -> gender; empty where there is no table."""
+    """Return person -> gender; empty if there is no table."""
     for path in (root / "lfw_gender.csv", root.parent / "lfw_gender.csv"):
         if path.is_file():
             return _read_genders(path)

@@ -4,7 +4,7 @@
 ``photo`` and ``race`` (``morph_2008_nonCommercial.csv``: id_num, picture_num, dob, doa, race, gender, facial_hair, age,
 age_diff, glasses, photo) gives the race: W White, B Black, A Asian; Hispanic and Other have no race label here. Without
 it there is none. The labels are known to disagree between photos of some people (Yip et al., MORPH-II: inconsistencies
-and cleaning, arXiv:2007.02684): such a person keeps the photos and loses that label. Split by person.
+and cleaning, arXiv:2007.02684): such a person's photos are kept without that label. Split by person.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _RACE = {"W": "white", "B": "black", "A": "asian", "H": "", "O": ""}
 
 
 def parse(name: str) -> tuple[str, str, int] | None:
-    """Return (person, gender, years) from a file name, or None for another."""
+    """Return (person, gender, years) from a file name, or None if it does not match."""
     found = _NAME.fullmatch(name)
     return None if found is None else (found["person"], _SEX[found["sex"].upper()], int(found["years"]))
 
@@ -60,7 +60,7 @@ def _drop_contradictions(people: list[str], labels: list[dict[str, str]], attrib
 
 
 def _races(root: Path) -> dict[str, str]:
-    """Return photo (its name without suffix, lower case) -> race; empty where there is no table."""
+    """Return photo (its name without suffix, lower case) -> race; empty if there is no table."""
     tables = sorted(root.glob("*.csv"))
     if not tables:
         return {}

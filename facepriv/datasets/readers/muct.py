@@ -1,8 +1,8 @@
 """MUCT (Milborrow, Morkel, Nicolls, PRASA 2010): person, lighting, camera, sex and glasses in the file name.
 
 ``i000qa-fn.jpg``: person 000, lighting q, camera a (a frontal; b, c turned; d, e from below and above), female, no
-glasses; anywhere below the root (its archives unpack into ``jpg/``). The names' form is that of the set's own page
-"MUCT Details". All 276 people are "test": a set of photos from one room is for evaluation. No race or age label.
+glasses; anywhere below the root (its archives unpack into ``jpg/``). The set's own page "MUCT Details" defines the
+names. All 276 people are "test", as all photos are from one room. No race or age label.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SEX = {"f": "female", "m": "male"}
 
 
 def parse(name: str) -> tuple[str, str, str] | None:
-    """Return (person, camera, gender) from a file name, or None for another."""
+    """Return (person, camera, gender) from a file name, or None if it does not match."""
     found = _NAME.fullmatch(name)
     return None if found is None else (found["person"], found["camera"], _SEX[found["sex"]])
 

@@ -1,9 +1,9 @@
 """RaFD (Langner et al., Cognition & Emotion 2010): camera, model, group, gender, expression and gaze in the file name.
 
-``Rafd090_28_Caucasian_male_angry_frontal.jpg``: camera angle 090 (frontal), model 28, as the set's own FAQ says;
-anywhere below the root. Caucasian is our "white"; Moroccan has no race label here. Left out are both profiles (angles
-000 and 180), in which no frontal detector finds a face, and the children (group Kid), as figures speak of faces of 15
-and over. All models are "test".
+``Rafd090_28_Caucasian_male_angry_frontal.jpg``: camera angle 090 (frontal), model 28, as in the set's own FAQ; anywhere
+below the root. Caucasian is our "white"; Moroccan has no race label here. Both profiles (angles 000 and 180) are left
+out, as frontal detectors do not find them. Children (group Kid) are left out, as figures are for faces of 15 and over.
+All models are "test".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PROFILES = ("000", "180")
 
 
 def parse(name: str) -> tuple[str, str, str, str] | None:
-    """Return (angle, model, group, gender) from a file name, or None for another."""
+    """Return (angle, model, group, gender) from a file name, or None if it does not match."""
     found = _NAME.fullmatch(name)
     return None if found is None else (found["angle"], found["model"], found["group"], found["gender"])
 

@@ -32,7 +32,7 @@ from facepriv.protection.run import make_plan, run_plan
 from facepriv.protection.worker import FileTask, Outcome
 from facepriv.registry import registry
 
-TINY = Path(__file__).parents[3] / "tests" / "tiny"
+TINY = Path(__file__).parent / "tiny"
 KEY = b"a secret for tests only, in plain letters"
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 #: Everything is hidden and drawn: what could depend on order, blocks or nodes, would.
@@ -235,7 +235,7 @@ def test_a_dry_run_looks_for_the_cluster_too(cluster, tiny, photos, tmp_path):
 
 def test_an_address_belongs_to_ray(tiny, photos, tmp_path):
     code, said = apply(photos(1), tmp_path / "out", "--address", "auto")
-    assert (code, said) == (2, "facepriv: error: --address names a Ray cluster: give --engine ray too\n")
+    assert (code, said) == (2, "facepriv: error: --address names a cluster: give its --engine too\n")
 
 
 @pytest.fixture
