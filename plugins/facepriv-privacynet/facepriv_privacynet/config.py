@@ -89,7 +89,7 @@ class Recipe:
     copies: bool = True
     rate_copies: float = 1e-4
     decay: float = 0.3
-    w_source: float = 1.0
+    w_source: float = 3.0
     w_attribute: float = 0.3
     w_judges: float = 2.0
     w_gender: float = 4.0
@@ -102,7 +102,7 @@ class Recipe:
     w_mirror: float = 40.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
-    w_colour: float = 80.0
+    w_colour: float = 600.0
     w_outside: float = 80.0
     cycle_every: int = 6
     mirror_every: int = 3
