@@ -118,7 +118,7 @@ class AttackRun:
         method = build_method(known, self.plan.output_run.method, "cpu")
         estimators = {n: m for n, m in models.items() if _tells(m, target.attribute)}
         matchers = {n: m for n, m in models.items() if isinstance(m, FaceMatcher)}
-        labels = {name: build_estimator(known, name) for name in wanted_labels([method])}
+        labels = {name: build_estimator(known, name).classes for name in wanted_labels([method])}
         return Tools(target.attribute, method.perturber, estimators, matchers, labels, fit_logistic)
 
     def learn(self, target: Target) -> None:

@@ -338,3 +338,13 @@ def test_true_labels_reach_the_method(setup, monkeypatch, tmp_path):
     given.clear()
     compare(replace(setup, methods=("nothing",), place=tmp_path / "true", true_labels=True))
     assert given == truth[: len(given)].tolist() and given != estimated
+
+
+def test_an_adversary_estimates_the_labels_that_the_method_needs(setup, known, tmp_path, monkeypatch):
+    monkeypatch.setattr(Dim, "needs", frozenset({"labels"}))
+    own = Descriptor("attack", "inversion", "facepriv.attacks.inversion:Inversion", "a test's")
+    more = Registry([*setup.registry.plugins, Plugin("more", "more", "0", (own,))])
+    who = replace(setup.panel, judges=replace(setup.panel.judges, registry=more))
+    attacked = replace(setup, panel=who, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
+    (output,) = attack(compare(attacked)).of("dim")
+    assert any(row.evaluator == "attack: inversion" and row.after for row in output.adversaries)
