@@ -64,7 +64,7 @@ def seen(
     """Return the predictions on one output, gender hidden, and on the originals."""
     at = known.with_options("method", output.method, output.settings)
     output_run = OutputRun(at, output.method, {"hidden": PrivacyRequest(("gender",))}, who, KEY, in_place=in_place)
-    todo = plan(output_run, [r.path for r in photos], place / "looks")
+    todo = plan(output_run, [r.path for r in photos], place / "predictions")
     with progress(todo.missing, "outputs of a photo") as bar:
         predictions, _ = todo.run(workers=workers, progress=bar.advance)
     return predictions["hidden"], predictions[ORIGINAL]

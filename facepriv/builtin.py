@@ -42,7 +42,7 @@ def facepriv_components() -> list[Descriptor]:
             kind="attack",
             name="detector",
             target="facepriv.attacks.detector:Detector",
-            summary="Tells protected from original faces by their frequencies, block by block",
+            summary="Distinguishes protected from original faces by their frequencies, block by block",
             reference="Frank et al., Leveraging frequency analysis for deep fake image recognition, ICML 2020",
         ),
     ]

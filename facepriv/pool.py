@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 from facepriv.errors import DataError
 
 T = TypeVar("T")
-
-
 R = TypeVar("R")
 
 

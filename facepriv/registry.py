@@ -212,20 +212,20 @@ def _components(module: Any) -> tuple[Descriptor, ...]:
     manager.check_pending()  # finds misspelt hooks, which would never be called
     answers = manager.hook.facepriv_components()
     if not answers:
-        raise PluginError("brings nothing: its hook facepriv_components is missing or returned None")
+        raise PluginError("provides nothing: its hook facepriv_components is missing or returned None")
     if isinstance(answers[0], str) or not isinstance(answers[0], Iterable):
         raise PluginError(f"its hook facepriv_components returned {_shown(answers[0])}, expected Descriptors")
-    brought = tuple(answers[0])
-    for item in brought:
+    descriptors = tuple(answers[0])
+    for item in descriptors:
         if not isinstance(item, Descriptor):
             raise PluginError(f"its hook facepriv_components returned {_shown(item)}, expected Descriptors")
-    return brought
+    return descriptors
 
 
 def _clash_text(kind: str, name: str, plugins: list[Plugin]) -> str:
     owners = sorted({plugin.distribution for plugin in plugins})
     if len(owners) == 1:
-        return f"{kind} '{name}' is brought twice by {owners[0]}: rename one of them there"
+        return f"{kind} '{name}' is provided twice by {owners[0]}: rename one of them there"
     return f"{kind} '{name}' is claimed by {' and '.join(owners)}: uninstall one of them"
 
 
@@ -368,5 +368,5 @@ def build_estimator(registry: Registry, name: str, chosen: str = "") -> Estimato
         )
     model = registry.create("estimator", wanted)
     if model.attribute != name:
-        raise UsageError(f"estimator '{wanted}' tells {model.attribute}, not {name}")
+        raise UsageError(f"estimator '{wanted}' estimates {model.attribute}, not {name}")
     return Estimator(wanted, model)

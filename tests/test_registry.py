@@ -35,7 +35,7 @@ GOOD = """
         def _perturb(self, faces, source, target, strength, rngs):
             return faces.images
 
-    class Stranger:
+    class Unrelated:
         pass
 """
 HOOK = """
@@ -80,7 +80,7 @@ def test_create_takes_the_callers_options_over_the_descriptors(install_plugin):
         ("this is no Python", "SyntaxError: "),
         ("raise SystemExit('left')", "SystemExit: left"),
         ("import sys; sys.exit()", "SystemExit"),
-        ("FACEPRIV_CONTRACT = 2", "brings nothing: its hook facepriv_components is missing or returned None"),
+        ("FACEPRIV_CONTRACT = 2", "provides nothing: its hook facepriv_components is missing or returned None"),
         (HOOK.format(body="raise KeyError('inside the hook')"), "KeyError: 'inside the hook'"),
         (HOOK.format(body="raise SystemExit(3)"), "SystemExit: 3"),
         (HOOK.format(body="return None"), "returned None"),
@@ -134,7 +134,7 @@ def test_a_clash_names_both_distributions_and_leaves_other_names_alone(install_p
 def test_a_name_that_one_distribution_brings_twice_is_its_own_fault(install_plugin):
     body = "return 2 * [Descriptor('matcher', 'twin', 'a:B', '')]"
     install_plugin("twins", HOOK.format(body=body))
-    assert registry().clashes() == ["matcher 'twin' is brought twice by twins: rename one of them there"]
+    assert registry().clashes() == ["matcher 'twin' is provided twice by twins: rename one of them there"]
 
 
 def test_one_name_may_stand_for_a_method_and_a_matcher(install_plugin):
@@ -204,8 +204,8 @@ def test_an_option_that_the_class_does_not_take_is_named(install_plugin):
 
 
 def test_a_component_of_another_class_than_its_kind_is_refused(install_plugin):
-    install_plugin("acme-blur", good("acme", "Stranger"))
-    with pytest.raises(PluginError, match="method 'acme' is a Stranger, not a Perturber"):
+    install_plugin("acme-blur", good("acme", "Unrelated"))
+    with pytest.raises(PluginError, match="method 'acme' is a Unrelated, not a Perturber"):
         registry().create("method", "acme")
 
 

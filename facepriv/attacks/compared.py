@@ -11,7 +11,7 @@ from facepriv.evaluation.compare import ComparisonRun
 from facepriv.evaluation.measure import SEEN
 from facepriv.evaluation.outputs import ORIGINAL, OutputPlan
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.results import TOLD, Comparison, Output
+from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import Row
 from facepriv.evaluation.setup import ComparisonSetup, NoProgress, Progress
 from facepriv.evaluation.truth import Truth
@@ -45,7 +45,7 @@ def attack_outputs(
         advance = progress.stage(f"{method}: notes of adversaries", len(attack_runs[method].unnoted))
         attack_runs[method].note(workers=setup.workers, progress=advance)
     advance = progress.stage(
-        "lessons of adversaries", sum(len(attack_run.unlearnt) for attack_run in attack_runs.values())
+        "training of adversaries", sum(len(attack_run.unlearnt) for attack_run in attack_runs.values())
     )
     learn_all(list(attack_runs.values()), workers=setup.workers, progress=advance)
     return {method: attack_run.said() for method, attack_run in attack_runs.items()}
@@ -76,8 +76,8 @@ def adversaries_of(
         own = {t: said for t, said in answers.items() if (t.output, t.attribute) == (output.name, name)}
         if own:
             # An adversary has all estimators, seen or not; only those too weak on the originals are excluded.
-            told = output.pick(TOLD[name])
-            able = [row.evaluator for row in told if row.counts or row.note.startswith(SEEN)]
+            figures = output.pick(MAIN_FIGURES[name])
+            able = [row.evaluator for row in figures if row.counts or row.note.startswith(SEEN)]
             before, after = predictions[ORIGINAL], predictions[output.name]
             rows += adversary_rows(name, truth, before, after, able, own, replicates=setup.replicates)
     return rows

@@ -21,7 +21,7 @@ _YCC = np.array([(0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.
 
 
 class Detector(Attack):
-    """Tells protected from original faces by the energy of their frequencies; does not use attributes."""
+    """Distinguishes protected from original faces by the energy of their frequencies; does not use attributes."""
 
     asks: ClassVar[Literal["attribute", "protection"]] = "protection"
     needs_originals = True

@@ -69,7 +69,7 @@ def adversary_rows(
     ----------
     name : str
         The attribute.
-    before, after : Looks
+    before, after : dict
         Predictions on the originals and on the output.
     counting : sequence of str
         Estimators of the attribute that are good enough on the originals. The best of them on the originals is the
@@ -108,17 +108,17 @@ def adversary_rows(
         else:
             adversaries[PREFIX + target.attack] = said.protected[known]
     found = []
-    for who, scores in adversaries.items():
+    for adversary, scores in adversaries.items():
         try:
-            found.append(_recovered(name, who, reference, scores, classes, people, options))
+            found.append(_recovered(name, adversary, reference, scores, classes, people, options))
         except DataError as error:
-            rows.append(Row(ATTACK, who, name, note=str(error)))
+            rows.append(Row(ATTACK, adversary, name, note=str(error)))
     return [*_best_marked(found), *rows]
 
 
 def _recovered(
     name: str,
-    who: str,
+    adversary: str,
     reference: Float | None,
     scores: Float,
     classes: NDArray[np.int64],
@@ -133,7 +133,7 @@ def _recovered(
         return {"before": before, "after": after, "change": after - before}
 
     said: dict[str, Estimate] = dict(estimates(figures, people, **options))
-    return Row(ATTACK, who, name, before=said.get("before"), after=said["after"], change=said.get("change"))
+    return Row(ATTACK, adversary, name, before=said.get("before"), after=said["after"], change=said.get("change"))
 
 
 def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, Any]) -> Row:

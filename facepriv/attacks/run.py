@@ -150,12 +150,12 @@ def plan_attacks(plan: OutputPlan, truth: Truth, targets: Sequence[Target], judg
     """
     notes: dict[Target, dict[str, Path]] = {}
     answers: dict[Target, Path] = {}
-    told = {name: f"{name} {judge_key(plan.output_run.registry, 'estimator', name)}" for name in judges.estimators}
-    told |= {name: f"{name} {judge_key(plan.output_run.registry, 'matcher', name)}" for name in judges.matchers}
+    models = {name: f"{name} {judge_key(plan.output_run.registry, 'estimator', name)}" for name in judges.estimators}
+    models |= {name: f"{name} {judge_key(plan.output_run.registry, 'matcher', name)}" for name in judges.matchers}
     for target in targets:
         attack: Attack = plan.output_run.registry.create("attack", target.attack)
         outputs = (target.output, ORIGINAL) if attack.needs_originals else (target.output,)
-        keys = {output: _notes_key(plan, target, attack, output, list(told.values())) for output in outputs}
+        keys = {output: _notes_key(plan, target, attack, output, list(models.values())) for output in outputs}
         notes[target] = {o: place / f"notes-{target.attack}-{o}-{key}" for o, key in keys.items()}
         labels = [*truth.classes[target.attribute].astype(str), *truth.subjects.tolist()]
         decided = [*keys.values(), *plan.files, *labels, core_hash(), str(FOLDS)]

@@ -23,8 +23,8 @@ COMMANDS: Mapping[str, str] = {
     "compare": "Compare methods over a data set, as one report.",
     "attack": "Ask what adversaries recover from protected photos.",
     "pack": "Turn data sets into an aligned training pack.",
-    "train": "Train a method or an estimator that a plugin brings.",
-    "convert": "Turn a published weights file into one of ours.",
+    "train": "Train a method or an estimator that a plugin provides.",
+    "convert": "Convert a published weights file to the format of an installed method.",
     "export": "Write a method as a file that other programs run.",
 }
 

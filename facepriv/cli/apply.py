@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "settings",
     multiple=True,
     metavar="METHOD.NAME=VALUE",
-    help="A setting of a method or of an --estimator, see its page; a wrong name is answered with those there are.",
+    help="A setting of a method or of an --estimator, see its page; a wrong name lists the known ones.",
 )
 @click.option("--obfuscate", type=Names(), multiple=True, help="Attributes to hide: gender, race, age.")
 @click.option(
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
-    "least 16 bytes. Needed to repeat such a run; whoever has it can undo the draws. Default: a fresh "
+    "least 16 bytes. Needed to repeat such a run; with it, the draws can be undone. Default: a fresh "
     "secret, kept nowhere; --resume keeps what it has drawn.",
 )
 @click.option(
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     "estimators",
     multiple=True,
     metavar="ATTR=NAME",
-    help="Estimator that tells the faces' own classes, instead of family-a-ATTR.",
+    help="Estimator of the faces' own classes, instead of family-a-ATTR.",
 )
 @click.option(
     "--on-no-face",
@@ -113,8 +113,8 @@ if TYPE_CHECKING:
 @click.option(
     "--audit",
     is_flag=True,
-    help="Record in the manifest what was hidden, how, and where the faces are. Whoever reads that can undo "
-    "the protection.",
+    help="Record in the manifest what was hidden, how, and where the faces are. With this record, the "
+    "protection can be undone.",
 )
 @click.option(
     "--keep-metadata",

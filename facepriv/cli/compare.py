@@ -69,7 +69,7 @@ _OPTIONS = (
         "--layout",
         default="",
         metavar="NAME",
-        help="How DATA is laid out: celeba, csv, lfw, utkface, visible-lfw, ... [default: found out for each]",
+        help="How DATA is laid out: celeba, csv, lfw, utkface, visible-lfw, ... [default: detected for each]",
     ),
     click.option("--part", default="", metavar="NAME", help="Only this part: train, validation, test."),
     click.option("--limit", type=click.IntRange(2), metavar="N", help="Only the first N photos of each."),
@@ -113,21 +113,22 @@ _OPTIONS = (
         "settings",
         multiple=True,
         metavar="NAME.FIELD=VALUE",
-        help="A setting of a method, evaluator or attack; a wrong name is answered with those there are.",
+        help="A setting of a method, evaluator or attack; a wrong name lists the known ones.",
     ),
     click.option(
         "--estimator",
         "estimators",
         type=Names(),
         multiple=True,
-        help="Who judges attributes: NAME, or OWN=NAME. [default: those no method here was made with]",
+        help="Estimators that judge attributes: NAME, or OWN=NAME. "
+        "[default: those that no method here was trained with]",
     ),
     click.option(
         "--matcher",
         "matchers",
         type=Names(),
         multiple=True,
-        help="Who judges identity: NAME, or OWN=NAME. [default: dlib]",
+        help="Matchers that judge identity: NAME, or OWN=NAME. [default: dlib]",
     ),
     click.option(
         "--fmr",
@@ -186,7 +187,7 @@ def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
     "attacks",
     type=Names(),
     multiple=True,
-    help="Also let these adversaries try; 'facepriv attack' lets all of them.",
+    help="Also run these attacks; 'facepriv attack' runs all of them.",
 )
 def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:
     """Protect the photos of DATA with every method, judge them with independent models, and write a report.
@@ -309,12 +310,12 @@ def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
 
 def _show(done: Comparison, *, named: bool) -> None:
     """Print the report's first table, and what is left out; `named`: with the name of the set as heading."""
-    from facepriv.report.tables import glance
+    from facepriv.report.tables import overview
 
     if named:
         click.echo(f"\n{done.data['name']}")
 
-    table = glance(done)
+    table = overview(done)
     console.table(table.head, [[f"{c.text} ({c.small})" if c.small else c.text for c in row] for row in table.rows])
     for item in done.skipped:
         console.note(f"left out: {item['what']}: {item['why']}")

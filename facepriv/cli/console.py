@@ -57,7 +57,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         click.echo(line.rstrip())
 
 
-class Progress(Protocol):
+class ProgressDisplay(Protocol):
     """Shows the progress of a run."""
 
     def advance(self, count: int = 1) -> None:
@@ -68,7 +68,7 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(total: int, what: str = "files") -> Iterator[Progress]:
+def progress(total: int, what: str = "files") -> Iterator[ProgressDisplay]:
     """Show progress with rate and time left on stderr: a bar on a terminal, otherwise occasional lines.
 
     `what` names the counted items in the plain lines.
@@ -81,7 +81,7 @@ def progress(total: int, what: str = "files") -> Iterator[Progress]:
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Progress]:
+def _bar(total: int) -> Iterator[ProgressDisplay]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -113,14 +113,14 @@ class _Lines:
         self.total = total
         self.what = what
         self.done = 0
-        self.started = self.told = time.monotonic()
+        self.started = self.printed = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
         self.done += count
         now = time.monotonic()
-        if now - self.told < self.interval:
+        if now - self.printed < self.interval:
             return
-        self.told = now
+        self.printed = now
         rate = self.done / (now - self.started)
         note(f"{self.done}/{self.total} {self.what}, {rate:.1f}/s, {duration((self.total - self.done) / rate)} left")
 

@@ -1,5 +1,5 @@
 """``facepriv convert``: converters of third-party weights files to facepriv's format, provided by plugins."""
 
-from facepriv.cli.brought import Brought
+from facepriv.cli.plugin_group import PluginGroup
 
-command = Brought("converter", "convert", "Turn a published weights file into one of ours, for an installed method.")
+command = PluginGroup("converter", "convert", "Convert a published weights file to the format of an installed method.")

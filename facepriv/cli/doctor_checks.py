@@ -25,7 +25,7 @@ from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.registry import Registry, load_target
 from facepriv.schema import ATTRIBUTES
 
-Status = Literal["ok", "warn", "fail"]
+DiagnosisStatus = Literal["ok", "warn", "fail"]
 
 #: Module, distribution, whether the core needs it, and otherwise what is missing without it.
 LIBRARIES = (
@@ -41,16 +41,16 @@ LIBRARIES = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the result."""
 
-    status: Status
+    status: DiagnosisStatus
     subject: str
     text: str
 
 
-def examine(registry: Registry, device: str = "cpu") -> Iterator[Finding]:
-    """Yield all findings, the fast checks first."""
+def examine(registry: Registry, device: str = "cpu") -> Iterator[Diagnosis]:
+    """Yield all diagnoses, the fast checks first."""
     yield from _python()
     yield from _libraries()
     yield from _landmarks()
@@ -58,7 +58,7 @@ def examine(registry: Registry, device: str = "cpu") -> Iterator[Finding]:
     yield from _device(device)
     portrait = _portrait()
     if portrait is None:
-        yield Finding("warn", "self-test", "left out: scikit-image's portrait 'astronaut' is not there")
+        yield Diagnosis("warn", "self-test", "left out: scikit-image's portrait 'astronaut' is not there")
         return
     yield _self_test(portrait)
     for name in registry.descriptors("method"):
@@ -69,24 +69,26 @@ def examine(registry: Registry, device: str = "cpu") -> Iterator[Finding]:
         yield _evaluator(registry, "matcher", name, portrait)
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Diagnosis]:
     new_enough = sys.version_info >= (3, 11)
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    yield Finding("ok" if new_enough else "fail", "Python", text if new_enough else f"{text}: 3.11 or newer is needed")
-    yield Finding("ok", "facepriv", __version__)
+    yield Diagnosis(
+        "ok" if new_enough else "fail", "Python", text if new_enough else f"{text}: 3.11 or newer is needed"
+    )
+    yield Diagnosis("ok", "facepriv", __version__)
 
 
-def _libraries() -> Iterator[Finding]:
+def _libraries() -> Iterator[Diagnosis]:
     for module, distribution, needed, use in LIBRARIES:
         if not needed and find_spec(module) is None:
-            yield Finding("warn", distribution, f"not installed; {use}")
+            yield Diagnosis("warn", distribution, f"not installed; {use}")
             continue
         try:
             import_module(module)
         except Exception as error:  # a damaged library may raise anything
-            yield Finding("fail", distribution, f"{one_line(error)}; pip install --force-reinstall {distribution}")
+            yield Diagnosis("fail", distribution, f"{one_line(error)}; pip install --force-reinstall {distribution}")
             continue
-        yield Finding("ok", distribution, _version(distribution, module))
+        yield Diagnosis("ok", distribution, _version(distribution, module))
 
 
 def _version(distribution: str, module: str) -> str:
@@ -96,7 +98,7 @@ def _version(distribution: str, module: str) -> str:
         return str(getattr(sys.modules[module], "__version__", "version unknown"))
 
 
-def _landmarks() -> Iterator[Finding]:
+def _landmarks() -> Iterator[Diagnosis]:
     from facepriv.faces import models
 
     wanted = (
@@ -106,24 +108,24 @@ def _landmarks() -> Iterator[Finding]:
     )
     for name, subject, needed in wanted:
         try:
-            yield Finding("ok", subject, str(models.model_file(name)))
+            yield Diagnosis("ok", subject, str(models.model_file(name)))
         except PluginError as error:
-            yield Finding("fail" if needed else "warn", subject, str(error))
+            yield Diagnosis("fail" if needed else "warn", subject, str(error))
 
 
-def _plugins(registry: Registry) -> Iterator[Finding]:
+def _plugins(registry: Registry) -> Iterator[Diagnosis]:
     for plugin in registry.plugins:
         if not plugin.error:
-            yield Finding(
+            yield Diagnosis(
                 "ok", "plugin", f"{plugin.distribution} {plugin.version}, {len(plugin.components)} components"
             )
     if not registry.descriptors("method"):
-        yield Finding("warn", "plugin", "no method is installed: pip install facepriv-privacynet, or another plugin")
+        yield Diagnosis("warn", "plugin", "no method is installed: pip install facepriv-privacynet, or another plugin")
     for text in registry.problems():
-        yield Finding("warn", "plugin", text)
+        yield Diagnosis("warn", "plugin", text)
 
 
-def _device(device: str) -> Iterator[Finding]:
+def _device(device: str) -> Iterator[Diagnosis]:
     if find_spec("torch") is None:
         return
     import torch
@@ -131,12 +133,12 @@ def _device(device: str) -> Iterator[Finding]:
     try:
         torch.ones(2, 2, device=device).sum().item()
     except Exception as error:  # torch raises many exception types here
-        yield Finding("fail", "device", f"{device} cannot be used: {one_line(error)}")
+        yield Diagnosis("fail", "device", f"{device} cannot be used: {one_line(error)}")
         return
-    yield Finding(
+    yield Diagnosis(
         "ok", "device", f"{device}, {torch.get_num_threads()} threads; CUDA {_yes(torch.cuda.is_available())}"
     )
-    yield Finding("ok", "precision", _precision(torch.device(device).type))
+    yield Diagnosis("ok", "precision", _precision(torch.device(device).type))
 
 
 def _precision(kind: str) -> str:
@@ -166,7 +168,7 @@ class _Darker(Perturber):
         return faces.images * np.float32(1 - 0.3 * strength)
 
 
-def _self_test(portrait: Path) -> Finding:
+def _self_test(portrait: Path) -> Diagnosis:
     """Run the complete pipeline on one real photo, with files."""
     return _attempt("self-test", lambda: _whole_road(portrait), "see the libraries and models above")
 
@@ -196,7 +198,7 @@ def _whole_road(portrait: Path) -> str:
     return f"a face found, changed, pasted, written and read back; {1 - changed.mean():.0%} of the photo bit-identical"
 
 
-def _method(registry: Registry, name: str, portrait: Path, device: str) -> Finding:
+def _method(registry: Registry, name: str, portrait: Path, device: str) -> Diagnosis:
     """Build a method and run it on a real face; this loads its weights and checks their hash."""
 
     def run() -> str:
@@ -216,7 +218,7 @@ def _method(registry: Registry, name: str, portrait: Path, device: str) -> Findi
     return _attempt(f"method {name}", run, f"see 'facepriv check {name}'")
 
 
-def _evaluator(registry: Registry, kind: Literal["estimator", "matcher"], name: str, portrait: Path) -> Finding:
+def _evaluator(registry: Registry, kind: Literal["estimator", "matcher"], name: str, portrait: Path) -> Diagnosis:
     """Build an estimator or a matcher and run it on a real face."""
 
     def run() -> str:
@@ -252,13 +254,13 @@ def _crop(portrait: Path, size: int, dense: bool) -> FaceBatch:
     return FaceBatch(crop_face(rgb, face, size)[None], None if points is None else points[None], labels)
 
 
-def _attempt(subject: str, run: Callable[[], str], hint: str) -> Finding:
+def _attempt(subject: str, run: Callable[[], str], hint: str) -> Diagnosis:
     """Run one test; any exception becomes a finding."""
     try:
-        return Finding("ok", subject, run())
+        return Diagnosis("ok", subject, run())
     except UntrainedError as error:
-        return Finding("warn", subject, str(error))
+        return Diagnosis("warn", subject, str(error))
     except FaceprivError as error:
-        return Finding("fail", subject, str(error))
+        return Diagnosis("fail", subject, str(error))
     except (Exception, SystemExit) as error:  # the component may be broken in any way
-        return Finding("fail", subject, f"{one_line(error)}; {hint}")
+        return Diagnosis("fail", subject, f"{one_line(error)}; {hint}")

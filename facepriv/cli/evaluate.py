@@ -71,7 +71,7 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     "--labels",
     type=click.Path(path_type=Path),
     metavar="CSV",
-    help="What is known of the originals: columns file, and any of subject, gender, race, age.",
+    help="Labels of the originals: columns file, and any of subject, gender, race, age.",
 )
 @click.option(
     "--layout", metavar="NAME", help="Instead of --labels: the originals are this data set, in its own layout."
@@ -82,7 +82,7 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     type=click.Choice(["labels", "folder"]),
     default="labels",
     show_default=True,
-    help="Where a photo's person stands: in the labels, or the folder that it lies in.",
+    help="Source of a photo's person: the labels, or the name of its folder.",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N photos.")
 @click.option(
@@ -100,10 +100,10 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     "--seen",
     multiple=True,
     metavar="NAME",
-    help="A judge that the protection was made against: shown, and in no mean. What a run of facepriv "
-    "records of itself is known.",
+    help="A judge that the protection was optimised against: reported, but not included in means. A run of facepriv "
+    "records its own.",
 )
-@click.option("--aimed-at", "age", type=click.Choice(AGE.classes), help="The age group that was aimed at.")
+@click.option("--aimed-at", "age", type=click.Choice(AGE.classes), help="The age group that the protection aimed at.")
 @click.option(
     "--fmr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -124,22 +124,22 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     "--cache",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keeps there what the judges saw, by content: a repeated or interrupted call is quick. It holds "
-    "descriptors of real faces.",
+    help="Folder that caches the judges' predictions by content, so that a repeated or interrupted call is quick. It "
+    "holds descriptors of real faces.",
 )
 @click.option(
     "--json",
     "json_path",
     type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Writes everything; - is stdout, without the tables.",
+    help="Write all results to this file; - is stdout, without the tables.",
 )
 @click.option(
     "--csv",
     "csv_path",
     type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Writes the rows; - likewise.",
+    help="Write the rows to this file; - is stdout, without the tables.",
 )
 @click.option(
     "--fail-if",
@@ -147,7 +147,7 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     multiple=True,
     metavar="CONDITION",
     help="Exit code 3 if it holds: 'tmr_loss > 2', 'gender_eer[family-b-gender] < 40'; a wrong name "
-    "is answered with those there are.",
+    "lists the known ones.",
 )
 @click.pass_context
 def command(ctx: click.Context, original: Path, protected: Path | None, **given: Any) -> None:
@@ -170,9 +170,9 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
     conditions = [read_condition(text, given["fmr"]) for text in given["conditions"]]
     if str(given["json_path"]) == str(given["csv_path"]) == "-":
         raise UsageError("--json - and --csv - cannot both go to stdout")
-    who = panel(registry(), given["estimators"], given["matchers"], given["settings"])
-    check_named(conditions, who.components)
-    found = _evaluate(original, protected, who, given)
+    judges = panel(registry(), given["estimators"], given["matchers"], given["settings"])
+    check_named(conditions, judges.components)
+    found = _evaluate(original, protected, judges, given)
     verdicts = [judge(condition, found.rows) for condition in conditions]
     _write(found, verdicts, given)
     if "-" not in (str(given["json_path"]), str(given["csv_path"])):
@@ -185,7 +185,7 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
         ctx.exit(FAILED)
 
 
-def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[str, Any]) -> Evaluation:
+def _evaluate(original: Path, protected: Path | None, judges: Panel, given: dict[str, Any]) -> Evaluation:
     from facepriv.evaluation.folders import evaluate_folders, folder_photos, recorded_originals
     from facepriv.evaluation.photos import photos_of
     from facepriv.evaluation.predictions import PredictionStore
@@ -207,7 +207,7 @@ def _evaluate(original: Path, protected: Path | None, who: Panel, given: dict[st
         photos,
         original,
         protected,
-        who,
+        judges,
         seen=given["seen"],
         age=given["age"] or "",
         store=PredictionStore(given["cache"]),
@@ -251,13 +251,13 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
 def _show(found: Evaluation) -> None:
     people = f" of {found.people} people" if found.people else ""
     matched = any(row.figure == "tmr" for row in found.rows)
-    fmr = f" TMR at FMR {100 * found.settings['fmr']:g} % unless it says another;" if matched else ""
+    fmr = f" TMR at FMR {100 * found.settings['fmr']:g} % unless a row names another;" if matched else ""
     click.echo(f"{found.photos} photos{people};{fmr} 95 % intervals in brackets, rates in percent\n")
     rows = [row for row in found.rows if row.figure in _MAIN and not row.group]
     console.table(("figure", "judge", "originals", "protected", "change", ""), [_line(row) for row in rows])
     grouped = [row for row in found.rows if row.figure in _GROUPS and row.group]
     if grouped:
-        click.echo("\nwho pays")
+        click.echo("\nfigures by group")
         head = ("figure", "judge", "of", "originals", "protected", "change", "")
         grouped.sort(key=lambda row: _GROUPS.index(row.figure))
         console.table(head, [(*(line := _line(row))[:2], row.group, *line[2:]) for row in grouped])

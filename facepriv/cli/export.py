@@ -1,5 +1,5 @@
 """``facepriv export``: export methods as files for other programs, provided by plugins."""
 
-from facepriv.cli.brought import Brought
+from facepriv.cli.plugin_group import PluginGroup
 
-command = Brought("exporter", "export", "Write an installed method's model as a file that other programs run.")
+command = PluginGroup("exporter", "export", "Write an installed method's model as a file that other programs run.")

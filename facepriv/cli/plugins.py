@@ -22,9 +22,11 @@ def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
         click.echo(json.dumps(content, indent=1))
     elif found.plugins:
         rows = [
-            (plugin.distribution, plugin.version, *brought) for plugin in found.plugins for brought in _brings(plugin)
+            (plugin.distribution, plugin.version, *component)
+            for plugin in found.plugins
+            for component in _components(plugin)
         ]
-        console.table(("plugin", "version", "brings", "names"), rows)
+        console.table(("plugin", "version", "kind", "names"), rows)
     else:
         console.note("no plugin is installed: pip install facepriv-privacynet, or another")
     for text in found.problems():
@@ -32,7 +34,7 @@ def command(ctx: click.Context, as_json: bool, strict: bool) -> None:
     ctx.exit(1 if strict and found.problems() else 0)
 
 
-def _brings(plugin: Plugin) -> list[tuple[str, str]]:
+def _components(plugin: Plugin) -> list[tuple[str, str]]:
     """Return (kind, names) for each kind of component, or the reason if there are none."""
     if plugin.error:
         return [("not loaded", plugin.error)]

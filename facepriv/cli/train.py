@@ -1,5 +1,5 @@
 """``facepriv train``: the trainers provided by plugins."""
 
-from facepriv.cli.brought import Brought
+from facepriv.cli.plugin_group import PluginGroup
 
-command = Brought("trainer", "train", "Train a method or an estimator that an installed plugin brings.")
+command = PluginGroup("trainer", "train", "Train a method or an estimator that an installed plugin provides.")

@@ -35,7 +35,7 @@ FORMAT = 1
 _COLUMNS = ("set", "name", "subject", "part", "half", "years", *ATTRIBUTES)
 INFO, ROWS, CROPS = "pack.json", "rows.csv", "crops.npy"
 
-Job = tuple[str, Record]
+NamedRecord = tuple[str, Record]
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def new_pack(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _fill(
-    folder: Path, jobs: list[Job], size: int, workers: int, progress: Callable[[int, int], None] | None
+    folder: Path, jobs: list[NamedRecord], size: int, workers: int, progress: Callable[[int, int], None] | None
 ) -> dict[str, int]:
     """Write crops and rows; returns the numbers of crops and failures."""
     counts = {"crops": 0, "no_face": 0, "unreadable": 0}

@@ -29,22 +29,22 @@ def judged(model: Evaluator, images: Images) -> NDArray[np.float32]:
     return said
 
 
-def not_taken(looks: Mapping[str, NDArray[Any]], names: Sequence[str], what: str) -> dict[str, str]:
+def not_taken(predictions: Mapping[str, NDArray[Any]], names: Sequence[str], what: str) -> dict[str, str]:
     """Return judge -> message about the faces that it could not process, for judges with any.
 
     Parameters
     ----------
-    looks : mapping
+    predictions : mapping
         Judge -> predictions on N photos; ``seen`` (N,) is True where a face was found.
     names : sequence of str
         The photos' names.
     what : str
         Word for the photos in the message.
     """
-    seen = looks["seen"]
+    seen = predictions["seen"]
     found = {}
-    for judge in looks.keys() - {"seen"}:
-        lost = np.flatnonzero(seen & np.isnan(looks[judge]).reshape(len(seen), -1).any(axis=1))
+    for judge in predictions.keys() - {"seen"}:
+        lost = np.flatnonzero(seen & np.isnan(predictions[judge]).reshape(len(seen), -1).any(axis=1))
         if len(lost):
             found[judge] = f"gave NaN or infinity for {len(lost)} of {seen.sum()} {what}, first {names[lost[0]]}"
     return dict(sorted(found.items()))

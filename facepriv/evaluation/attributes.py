@@ -234,7 +234,7 @@ def _age(truth: Truth, before: Float) -> list[Figure]:
 
 def _age_rows(before: Float, after: Float, truth: Truth, how: Resampling, age: str) -> list[Row]:
     if before.ndim != 1:
-        return [Row("age_error", unit="years", note="tells age groups and not years")]
+        return [Row("age_error", unit="years", note="estimates age groups, not years")]
     first, second = _paired(before, after)
     rows = [how.fill(figure, first, second) for figure in figures("age", truth, first)]
     known = _known("age", truth) & ~np.isnan(first)

@@ -133,7 +133,7 @@ def _make_and_judge(
     plans, predictions = {}, {}
     for method, output_run in output_runs.items():
         # Sequential: all methods share the originals, so the next method finds them already judged.
-        plans[method] = plan(output_run, paths, setup.place / "looks")
+        plans[method] = plan(output_run, paths, setup.place / "predictions")
         advance = progress.stage(f"{method}: outputs of a photo", plans[method].missing)
         predictions[method], _ = plans[method].run(workers=setup.workers, progress=advance)
     return plans, predictions

@@ -30,7 +30,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _FORM = re.compile(
-    rf"\s*(?P<name>[A-Za-z_]\w*(?:@[\d.]+%)?)\s*(?:\[(?P<who>[^\[\]]+)\])?\s*"
+    rf"\s*(?P<name>[A-Za-z_]\w*(?:@[\d.]+%)?)\s*(?:\[(?P<judge>[^\[\]]+)\])?\s*"
     rf"(?P<sign>>=|<=|>|<)\s*(?P<number>{_NUMBER})\s*%?\s*"
 )
 
@@ -77,9 +77,9 @@ class Verdict:
         if not self.holds:
             return f"{said}: does not hold"
         row, value = self.where[0]
-        who = ", ".join(part for part in (row.evaluator, row.group, row.pairing) if part)
+        subject = ", ".join(part for part in (row.evaluator, row.group, row.pairing) if part)
         more = f", and {len(self.where) - 1} more" if len(self.where) > 1 else ""
-        return f"{said}: holds, {row.words} is {value:.4g}{f' ({who})' if who else ''}{more}"
+        return f"{said}: holds, {row.words} is {value:.4g}{f' ({subject})' if subject else ''}{more}"
 
 
 def read_condition(text: str, fmr: float = MAIN_FMR) -> Condition:
@@ -99,15 +99,15 @@ def read_condition(text: str, fmr: float = MAIN_FMR) -> Condition:
         raise UsageError(
             f"--fail-if '{text}': no figure '{figure}'{close}: known are {', '.join(FIGURES)}; each also with {ends}"
         )
-    who = (found["who"] or "").strip()
+    evaluator = (found["judge"] or "").strip()
     named = at_fmr(figure, _rate(text, found["name"], figure, share, fmr), fmr) if at else figure
-    return Condition(text.strip(), named, end, who, found["sign"], float(found["number"]))
+    return Condition(text.strip(), named, end, evaluator, found["sign"], float(found["number"]))
 
 
 def _rate(text: str, name: str, figure: str, share: str, fmr: float) -> float:
     """Return the FMR given in a figure's name as ``NUMBER%``."""
     if figure not in AT_FMR:
-        raise UsageError(f"--fail-if '{text}': {figure} hangs on no FMR; those that do: {', '.join(AT_FMR)}")
+        raise UsageError(f"--fail-if '{text}': {figure} does not depend on an FMR; those that do: {', '.join(AT_FMR)}")
     known = {f"{100 * rate:g}": rate for rate in (fmr, *FMRS)}
     try:
         return known[f"{float(share.removesuffix('%')):g}"]

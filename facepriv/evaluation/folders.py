@@ -26,7 +26,7 @@ from facepriv.evaluation.rows import Row, to_json
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protection.inputs import discover
-from facepriv.protection.manifest import Run, read_run
+from facepriv.protection.manifest import RunRecord, read_run
 from facepriv.schema import ATTRIBUTES
 
 #: Opens a progress stage of a given number of photos and returns the callback that advances it.
@@ -123,7 +123,7 @@ def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool =
     return named
 
 
-def find_run(folder: Path) -> Run | None:
+def find_run(folder: Path) -> RunRecord | None:
     """Return the record of the facepriv run that made a folder, if any; raises `DataError` if it is damaged."""
     try:
         return read_run(folder)
@@ -305,33 +305,35 @@ def _problems(
     photos: Sequence[Record],
     pairing: Pairing,
     likeness: Likeness,
-    looks: tuple[Predictions, Predictions],
-    run: Run | None,
+    predictions: tuple[Predictions, Predictions],
+    run: RunRecord | None,
 ) -> list[str]:
-    """Return one line for each photo or file with a problem; `looks` are the predictions on originals and protected."""
+    """Return one line for each photo or file with a problem; `predictions` are those on originals and protected."""
     recorded: dict[str, str] = {}
     for name, row in (run.rows if run else {}).items():
         if row.status in SAID:
             recorded[str(PurePosixPath(name).with_suffix(""))] = SAID[row.status]
     lines = problems(photos, pairing, likeness, recorded)
-    seen = (side["seen"] for side in looks)
+    seen = (side["seen"] for side in predictions)
     for record, state, before, after in zip(photos, likeness.states, *seen, strict=True):
         if state in ("ok", "resized") and not before:
             lines.append(f"{record.name}: no face was found in the original")
         elif state in ("ok", "resized") and not after:
             lines.append(f"{record.name}: a face was found in the original, none in its protected file")
-    lines += [f"{name}: has no original, and is not looked at" for name in pairing.extra]
+    lines += [f"{name}: has no original, and is ignored" for name in pairing.extra]
     names = [record.name for record in photos]
-    for side, words in zip(looks, ("originals", "protected photos"), strict=True):
+    for side, words in zip(predictions, ("originals", "protected photos"), strict=True):
         lines += [f"{judge}: {text}" for judge, text in not_taken(side, names, words).items()]
     return [*lines, *pairing.unread]
 
 
-def _notes(photos: Sequence[Record], described: Mapping[str, Any], measure: Measure, run: Run | None) -> list[str]:
+def _notes(
+    photos: Sequence[Record], described: Mapping[str, Any], measure: Measure, run: RunRecord | None
+) -> list[str]:
     lines = [f"{name} is left out: {why}" for name, why in measure.left_out.items()]
     unfit = [n for n in described if n not in (*measure.attributes, *measure.matchers, *measure.left_out)]
     if unfit:
-        lines.append(f"left out, for the originals have no labels for them: {', '.join(unfit)}")
+        lines.append(f"left out because the originals have no labels for them: {', '.join(unfit)}")
     nameless = sum(not record.subject for record in photos)
     if nameless:
         lines.append(

@@ -30,7 +30,7 @@ from facepriv.pool import spread
 CHUNK = 16
 
 #: Stored prediction for one photo, or None where no face was found.
-Answer = NDArray[np.float32] | None
+Prediction = NDArray[np.float32] | None
 
 
 class PredictionStore:
@@ -39,7 +39,7 @@ class PredictionStore:
     Parameters
     ----------
     folder : Path or None
-        Folder of ``looks.sqlite``; None keeps everything in memory.
+        Folder of ``predictions.sqlite``; None keeps everything in memory.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class PredictionStore:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.place = "memory" if folder is None else str(folder / "looks.sqlite")
+        self.place = "memory" if folder is None else str(folder / "predictions.sqlite")
         try:
             if folder is not None:
                 make_private(folder)
@@ -61,9 +61,9 @@ class PredictionStore:
         except (OSError, sqlite3.Error) as error:
             raise DataError(f"{self.place}: cannot keep results there ({error}); name another folder") from error
 
-    def get(self, key: str, photos: Iterable[str]) -> dict[str, Answer]:
+    def get(self, key: str, photos: Iterable[str]) -> dict[str, Prediction]:
         """Return photo -> prediction, for those photos (hashes) that this judge (key) has already judged."""
-        found: dict[str, Answer] = {}
+        found: dict[str, Prediction] = {}
         for photo in photos:
             row = self._base.execute(
                 "SELECT shape, value FROM answers WHERE judge = ? AND photo = ?", (key, photo)
@@ -73,7 +73,7 @@ class PredictionStore:
                 found[photo] = None if row[1] is None else np.frombuffer(row[1], np.float32).reshape(shape)
         return found
 
-    def put(self, key: str, answers: Mapping[str, Answer]) -> None:
+    def put(self, key: str, answers: Mapping[str, Prediction]) -> None:
         """Store predictions, photo -> prediction; they are on disk when this returns."""
         rows = [
             (key, photo, "", None)
@@ -143,7 +143,9 @@ class _Task:
     photos: tuple[tuple[str, Path], ...]
 
 
-def _missing(known: Mapping[str, Mapping[str, Answer]], photos: list[str]) -> list[tuple[tuple[str, ...], list[str]]]:
+def _missing(
+    known: Mapping[str, Mapping[str, Prediction]], photos: list[str]
+) -> list[tuple[tuple[str, ...], list[str]]]:
     """Return chunks of photos, each with the judges whose predictions are missing."""
     lacking: dict[tuple[str, ...], list[str]] = {}
     for photo in photos:
@@ -169,7 +171,7 @@ class _PredictionWorker:
         return look
 
 
-def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Answer]], judges: Judges) -> Predictions:
+def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Prediction]], judges: Judges) -> Predictions:
     """Put predictions into arrays; a judge without any prediction is run once to get the shape."""
     predictions: Predictions = {}
     seen = np.zeros(len(hashes), dtype=bool)
@@ -211,13 +213,13 @@ def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Pre
 
 def joined(parts: Sequence[Predictions], judges: Judges) -> Predictions:
     """Join chunks; a chunk without any face has no predictions and becomes NaN for all judges."""
-    told = next((part for part in parts if part["seen"].any()), None)
-    if told is None:
+    shapes = next((part for part in parts if part["seen"].any()), None)
+    if shapes is None:
         # Run the judges on a black square to get the shapes of their predictions.
         black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-        told = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
+        shapes = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
     whole: Predictions = {}
-    for name, example in told.items():
+    for name, example in shapes.items():
         rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]
         whole[name] = np.concatenate(rows)
     return whole

@@ -34,7 +34,7 @@ class Curves:
 
 
 #: Attribute -> figure of how well it is estimated.
-TOLD = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
+MAIN_FIGURES = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
 
 
 class FigureTable(Mapping[str, Mapping[str, Row]]):
@@ -139,7 +139,6 @@ class Output:
 
     def best_adversary(self, attribute: str) -> Row | None:
         """Return the strongest adversary on an attribute, or None without attacks."""
-
         return next((row for row in self.adversaries if row.attribute == attribute and row.note == BEST), None)
 
 
@@ -224,7 +223,7 @@ class Comparison:
     def attributes(self) -> list[str]:
         """Return the attributes that have a figure, in the schema's order."""
         there = {row.attribute for output in self.outputs for row in output.rows if row.after}
-        return [name for name in TOLD if name in there]
+        return [name for name in MAIN_FIGURES if name in there]
 
     def plain(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict, without the examples."""

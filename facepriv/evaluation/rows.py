@@ -28,7 +28,7 @@ FIGURES: Mapping[str, str] = {
     "ssim": "structural similarity to the original, mean over photos; image quality, never privacy",
     "psnr": "peak signal-to-noise ratio to the original, mean over changed photos; image quality, never privacy",
     "gender_eer": "gender EER",
-    "gender_flip_aware": "gender EER of who may turn the answer round",
+    "gender_flip_aware": "gender EER if the attacker may invert the classifier",
     "gender_auc": "gender AUC",
     "gender_accuracy": "gender accuracy",
     "gender_balanced": "gender balanced accuracy",

@@ -106,7 +106,7 @@ def fitting_panel(panel: Panel, truth: Truth) -> tuple[Panel, dict[str, str]]:
             kept[said["kind"]].append(name)
     if not any(kept.values()):
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise UsageError(f"nobody can judge these photos ({reasons or 'no evaluator is installed'})")
+        raise UsageError(f"no evaluator can judge these photos ({reasons or 'no evaluator is installed'})")
     judges = replace(panel.judges, estimators=tuple(kept["estimator"]), matchers=tuple(kept["matcher"]))
     return replace(panel, judges=judges), left_out
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from facepriv.errors import DataError, ImageError
 from facepriv.faces.align import Face
 
-Failure = Literal["no_face", "unreadable"]
-Crop = NDArray[np.uint8] | Failure
+CropFailure = Literal["no_face", "unreadable"]
+Crop = NDArray[np.uint8] | CropFailure
 
 
 def nearest_centre(faces: list[Face], shape: tuple[int, ...]) -> Face:

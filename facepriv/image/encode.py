@@ -102,8 +102,8 @@ def encode_image(photo: Photo, path: Path | str, *, keep_metadata: bool = False)
     try:
         _assemble(photo).save(buffer, format=target, **options)
     except (OSError, ValueError) as error:
-        mend = "choose another suffix" + (", or leave the metadata out" if keep_metadata else "")
-        raise ImageError(f"{path}: cannot be written as {target} ({one_line(error)}): {mend}") from error
+        fix = "choose another suffix" + (", or leave the metadata out" if keep_metadata else "")
+        raise ImageError(f"{path}: cannot be written as {target} ({one_line(error)}): {fix}") from error
     return buffer.getvalue()
 
 

@@ -58,7 +58,7 @@ _SIGNATURES = {
 }
 
 
-_STRANGERS = {
+_UNSUPPORTED = {
     b"GIF8": "a GIF",
     b"8BPS": "a Photoshop file",
     b"%PDF": "a PDF",
@@ -119,10 +119,10 @@ def sniff(path: Path, data: bytes) -> str:
             return kind
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    stranger = next((name for start, name in _STRANGERS.items() if data.startswith(start)), "")
+    unsupported = next((name for start, name in _UNSUPPORTED.items() if data.startswith(start)), "")
     if data[4:8] == b"ftyp":
-        stranger = "a HEIC or AVIF image, or a film"
-    what = f"is {stranger}" if stranger else "is not an image that facepriv knows"
+        unsupported = "a HEIC or AVIF image, or a video"
+    what = f"is {unsupported}" if unsupported else "is not an image that facepriv knows"
     raise ImageError(f"{path}: {what}: convert it to JPEG, PNG, WebP, TIFF or BMP, or leave it out")
 
 

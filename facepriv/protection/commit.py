@@ -13,7 +13,7 @@ from typing import Any
 
 from facepriv.errors import ImageError, one_line
 from facepriv.files import atomic_write, file_sha256
-from facepriv.protection.manifest import ManifestRow, ManifestWriter, Run
+from facepriv.protection.manifest import ManifestRow, ManifestWriter, RunRecord
 from facepriv.protection.plan import Job, Place
 from facepriv.protection.receipts import Claim, ReceiptWriter
 from facepriv.protection.worker import FileTask, Outcome
@@ -34,7 +34,7 @@ class Committer:
         The methods, as written in manifest rows.
     methods : sequence of mapping
         Their ``version`` and ``weights``, from the pipeline.
-    former : Run
+    former : RunRecord
         The record before this run.
     record : ManifestWriter or None
     receipts : ReceiptWriter
@@ -50,7 +50,7 @@ class Committer:
         replace_existing: bool,
         chain: str,
         methods: Sequence[Mapping[str, Any]],
-        former: Run,
+        former: RunRecord,
         record: ManifestWriter | None,
         receipts: ReceiptWriter,
         claim: Callable[[Job, Outcome], Claim],

@@ -82,7 +82,7 @@ class ManifestRow:
 
 
 @dataclass
-class Run:
+class RunRecord:
     """The contents of a run folder.
 
     Parameters
@@ -121,7 +121,7 @@ def run_folder(path: Path) -> Path:
     return path.with_name(path.name + BESIDE_SUFFIX) if path.name else path / RUN_FOLDER
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> RunRecord:
     """Read the record of `path`, see `run_folder`.
 
     Raises
@@ -135,15 +135,15 @@ def read_run(path: Path) -> Run:
     return read_folder_if_any(folder)
 
 
-def read_folder_if_any(folder: Path | None) -> Run:
+def read_folder_if_any(folder: Path | None) -> RunRecord:
     """Read a run folder; a missing one, or None, gives an empty record.
 
     An incomplete last line, which a killed run may leave, is skipped: its file was not written yet.
     """
     if folder is None or not (folder / MANIFEST).is_file():
-        return Run(folder)
+        return RunRecord(folder)
     manifest = folder / MANIFEST
-    run = Run(folder, _read_info(folder / RUN))
+    run = RunRecord(folder, _read_info(folder / RUN))
     whole = manifest.read_bytes().split(b"\n")[:-1]
     for number, line in enumerate(whole, start=1):
         try:
@@ -290,8 +290,8 @@ def _row(content: Any) -> ManifestRow:
     """Return a manifest's line as a row; raises `TypeError` or `ValueError` for invalid content."""
     row = ManifestRow(**content)
     texts = (row.file, row.method, row.version, row.weights, row.sha256)
-    told = all(isinstance(text, str) for text in texts) and row.status in get_args(Status)
-    if not told or type(row.faces) is not int or row.faces < 0 or not isinstance(row.audit, dict | None):
+    valid = all(isinstance(text, str) for text in texts) and row.status in get_args(Status)
+    if not valid or type(row.faces) is not int or row.faces < 0 or not isinstance(row.audit, dict | None):
         raise ValueError("a field holds what no run writes")
     return row
 

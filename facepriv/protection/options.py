@@ -76,7 +76,7 @@ class Options(WorkOptions):
     existing : {"fail", "resume", "overwrite"}
         See `facepriv.protection.plan.triage`.
     trust_existing : bool
-        With ``resume``, see `facepriv.protection.resume.Answers`.
+        With ``resume``, see `facepriv.protection.resume.OutputCheck`.
     engine : str
         ``local``, or an engine that a plugin provides.
     address : str

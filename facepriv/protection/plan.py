@@ -14,7 +14,7 @@ from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.inputs import Discovery, Found, is_shard
-from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, ManifestRow, Run
+from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, ManifestRow, RunRecord
 from facepriv.protection.options import Existing
 from facepriv.protection.suffixes import FOREIGN_SUFFIXES
 
@@ -128,7 +128,7 @@ class Triage:
 
 
 def triage(
-    jobs: Sequence[Job], existing: Existing, run: Run, chain: str, answers: Callable[[Job, ManifestRow], bool]
+    jobs: Sequence[Job], existing: Existing, run: RunRecord, chain: str, answers: Callable[[Job, ManifestRow], bool]
 ) -> Triage:
     """Sort jobs by the state of their outputs.
 
@@ -140,13 +140,13 @@ def triage(
         exactly these bytes with the same chain of methods, and if it answers the request of this run. Outputs for
         another request are made again. Files that facepriv did not make are refused: an unprotected photo copied into
         the output folder must not pass for a protected one.
-    run : Run
+    run : RunRecord
         The record so far.
     chain : str
         The chain of methods, as written in rows.
     answers : callable
         Takes a job and its last row; returns whether the output answers the request. See
-        `facepriv.protection.resume.Answers`.
+        `facepriv.protection.resume.OutputCheck`.
     """
     sorted_jobs = Triage()
     for job in jobs:

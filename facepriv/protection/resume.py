@@ -76,7 +76,7 @@ def claim(
     return Claim(request, name, status, source, made, audit, on_no_face if shard or status == "copied" else "")
 
 
-class Answers:
+class OutputCheck:
     """Checks whether an output answers the request of this run.
 
     Parameters

@@ -16,12 +16,12 @@ from facepriv.protection.commit import Committer, staging
 from facepriv.protection.earlier import leave_out_earlier
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
-from facepriv.protection.manifest import Run, check_free, open_manifest, read_folder_if_any
+from facepriv.protection.manifest import RunRecord, check_free, open_manifest, read_folder_if_any
 from facepriv.protection.options import Options, WorkerSetup
 from facepriv.protection.plan import Job, Place, Triage, check_writable, place, triage
 from facepriv.protection.receipts import Claim, ReceiptWriter
 from facepriv.protection.request import PrivacyRequest
-from facepriv.protection.resume import Answers, claim, request_text
+from facepriv.protection.resume import OutputCheck, claim, request_text
 from facepriv.protection.worker import Outcome
 from facepriv.registry import Registry, check_changeable
 from facepriv.registry import registry as installed
@@ -40,7 +40,7 @@ class RunPlan:
     registry : Registry
     found : Discovery
     where : Place
-    former : Run
+    former : RunRecord
         The record so far.
     work : Triage
     trusted : tuple of Claim
@@ -52,7 +52,7 @@ class RunPlan:
     registry: Registry
     found: Discovery
     where: Place
-    former: Run
+    former: RunRecord
     work: Triage
     trusted: tuple[Claim, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ def make_plan(options: Options, registry: Registry | None = None) -> RunPlan:
         raise UsageError("; ".join([*found.problems, *warnings]) or "no input named")
     where = place(found, options.out, audit=options.audit)
     former = read_folder_if_any(where.record)
-    answers = Answers(
+    answers = OutputCheck(
         WorkerSetup.of(options, registry),
         options.key,
         where.record,

@@ -23,7 +23,7 @@ from facepriv.protection.inputs import is_shard
 from facepriv.protection.suffixes import unread
 from facepriv.protection.worker import FileTask, Outcome, Span
 
-Run = Callable[[Sequence[FileTask]], Iterator[Outcome]]
+RunTasks = Callable[[Sequence[FileTask]], Iterator[Outcome]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Member:
     refusal: str = ""
 
 
-def with_shards(run: Run, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
+def with_shards(run: RunTasks, tasks: Sequence[FileTask]) -> Iterator[Outcome]:
     """Run tasks that may be whole shards, with a `run` that handles photos only; yields one outcome per task."""
     photos = [task for task in tasks if not is_shard(task.source)]
     if photos:
@@ -62,7 +62,7 @@ def members_of(shard: Path) -> list[Member]:
                     members.append(Member(info.name, (info.offset_data, info.size), _refusal(info, names)))
                     names.add(info.name)
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise ImageError(f"{shard}: is no whole tar file ({one_line(error)}): make it anew") from error
+        raise ImageError(f"{shard}: is no whole tar file ({one_line(error)}): make it again") from error
     if not members:
         raise ImageError(f"{shard}: no photo in it (read are {', '.join(sorted(IMAGE_SUFFIXES))})")
     return members
@@ -113,7 +113,7 @@ def _refusal(info: tarfile.TarInfo, names: set[str]) -> str:
     return ""
 
 
-def _protect(run: Run, task: FileTask) -> Outcome:
+def _protect(run: RunTasks, task: FileTask) -> Outcome:
     """Make one protected shard at ``task.staged``."""
     folder = task.staged.with_name(task.staged.name + ".d")
     try:
@@ -132,7 +132,7 @@ def _protect(run: Run, task: FileTask) -> Outcome:
     return Outcome(task.number, "failed", error=text)
 
 
-def _photos(run: Run, task: FileTask, members: Sequence[Member], folder: Path) -> dict[int, Outcome]:
+def _photos(run: RunTasks, task: FileTask, members: Sequence[Member], folder: Path) -> dict[int, Outcome]:
     """Protect the photos of a shard, each into a file of `folder`; returns number in the shard -> outcome."""
     tasks = []
     made = {}

@@ -51,7 +51,7 @@ def check_place(folder: Path) -> None:
 
 def write_report(of: Comparison, folder: Path) -> Path:
     """Write the page and its data files to `folder`; returns the page's path."""
-    shown = tables.glance(of), tables.adversaries(of), tables.groups(of)
+    shown = tables.overview(of), tables.adversaries(of), tables.groups(of)
     files = {
         ROWS: csv_text(of),
         RESULT: json.dumps(of.plain(), indent=1) + "\n",
@@ -106,7 +106,7 @@ def index(places: Mapping[str, Comparison]) -> str:
         .get_template("index.html.j2")
         .render(
             title=_title(next(iter(places.values()))),
-            sets=[(name, of.data["name"], tables.glance(of)) for name, of in places.items()],
+            sets=[(name, of.data["name"], tables.overview(of)) for name, of in places.items()],
             css=_asset("page.css"),
         )
     )
@@ -125,7 +125,7 @@ def csv_text(of: Comparison) -> str:
 def page(of: Comparison) -> str:
     """Return the page."""
     makers = (
-        tables.glance,
+        tables.overview,
         tables.differences,
         tables.adversaries,
         tables.groups,
@@ -137,7 +137,7 @@ def page(of: Comparison) -> str:
     shown = {table.name: table for table in (make(of) for make in makers)}
     drawn = figures.figures(of)
     examples = _examples(of)
-    names = [("glance", "At a glance")]
+    names = [("overview", "Overview")]
     names += [("differences", shown["differences"].title)] * bool(of.differences)
     names += [("examples", "Examples")] * bool(examples) + [("figures", "Figures")] * bool(drawn)
     rest = ("attacks", "groups", "evaluators", "judges", "methods", "skipped")
@@ -188,7 +188,7 @@ def _lead(of: Comparison) -> str:
     people = f" of {of.data['people']} people" if of.data["people"] else ""
     return (
         f"{of.data['photos']} photos{people} ({of.data['name']}), protected by each method; then faces are found and "
-        "aligned anew, and judged by models that were trained elsewhere."
+        "aligned again, and judged by models that were trained elsewhere."
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from facepriv.evaluation.results import TOLD, Comparison, Output
+from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import ATTACK, BEST, PREFIX, TURNED, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
@@ -76,7 +76,7 @@ class _Spot:
 
 def figures(of: Comparison) -> list[Figure]:
     """Return all figures that have data, in the paper's order."""
-    found = [told(of, attribute) for attribute in of.attributes()]
+    found = [estimates(of, attribute) for attribute in of.attributes()]
     hidden = [a for a in ("gender", "race") if any(a in output.hidden for output in of.outputs)]
     found += [trade_off(of, attribute) for attribute in hidden]
     for matcher in sorted({m for output in of.outputs for m in output.curves.roc}):
@@ -97,9 +97,9 @@ def label(of: Comparison, output: Output) -> str:
     return output.method if len(of.of(output.method)) == 1 else f"{output.method}: {output.name}"
 
 
-def told(of: Comparison, attribute: str) -> Figure | None:
+def estimates(of: Comparison, attribute: str) -> Figure | None:
     """Return figure 5, 6 or 7: how well an attribute is estimated on originals and on outputs that hide or keep it."""
-    figure = TOLD[attribute]
+    figure = MAIN_FIGURES[attribute]
     evaluators = _evaluators(of, figure)
     spots = _originals(of, figure)
     if not spots:
@@ -123,8 +123,8 @@ def told(of: Comparison, attribute: str) -> Figure | None:
         caption += "Hollow: it is kept, so nearer to the originals is better; of several outputs the worst. "
     caption += "Bars are 95 % intervals over people."
     if unit == "%":
-        caption += " 50 % is a guess; beyond it the answer could be turned round."
-    return _dots(of, f"told-{attribute}", f"{_TITLES[attribute]}, {unit}", caption, spots, evaluators, unit)
+        caption += " 50 % is a guess; beyond it the answer could be inverted."
+    return _dots(of, f"estimates-{attribute}", f"{_TITLES[attribute]}, {unit}", caption, spots, evaluators, unit)
 
 
 def adversaries(of: Comparison, attribute: str) -> Figure | None:
@@ -139,7 +139,7 @@ def adversaries(of: Comparison, attribute: str) -> Figure | None:
         return None
     kinds = list(dict.fromkeys(spot.evaluator for spot in spots))
     caption = (
-        "The EER that an adversary reaches who studied protected faces of other people; lower is worse for privacy. "
+        "The EER that an adversary trained on protected faces of other people; lower is worse for privacy. "
         "The leftmost marker of a line is what the method is worth. Dashed: the best classifier on the originals."
     )
     before = [r.before.value for o in of.outputs for r in o.adversaries if r.attribute == attribute and r.before]
@@ -152,14 +152,14 @@ def trade_off(of: Comparison, attribute: str) -> Figure | None:
     """Return the plot of a hidden attribute's EER against the TMR, one point per output."""
     points: list[tuple[Output, Estimate, Estimate, Row | None]] = []
     for output in of.outputs:
-        privacy, cost = output.lead(TOLD[attribute]), output.lead("tmr", pairing=PROTECTED)
+        privacy, cost = output.lead(MAIN_FIGURES[attribute]), output.lead("tmr", pairing=PROTECTED)
         if attribute in output.hidden and privacy and privacy.after and cost and cost.after:
             points.append((output, privacy.after, cost.after, output.best_adversary(attribute)))
     if not points:
         return None
     with drawing(_WIDTH, 330) as (figure, axes):
         first = points[0][0]
-        start = [first.lead(TOLD[attribute]), first.lead("tmr", pairing=PROTECTED)]
+        start = [first.lead(MAIN_FIGURES[attribute]), first.lead("tmr", pairing=PROTECTED)]
         if all(row and row.before for row in start):
             x, y = (row.before.value for row in start if row and row.before)
             axes.plot([x], [y], "*", color=colour(0), markersize=10)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from facepriv.evaluation.results import TOLD, Comparison, Output
+from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
@@ -55,7 +55,7 @@ class Table:
     rows: list[list[Cell]] = field(default_factory=list)
 
 
-def glance(of: Comparison) -> Table:
+def overview(of: Comparison) -> Table:
     """Return one line per output: what is hidden, from which evaluators, and the cost.
 
     If the lines are means over different evaluators, each line lists its evaluators.
@@ -66,27 +66,27 @@ def glance(of: Comparison) -> Table:
     costs = {"TMR, %": "tmr", "TMR, originals' threshold, %": "tmr_fixed", "FMR there, %": "fmr_fixed"}
     costs = {words: figure for words, figure in costs.items() if any(_cost(o, figure) for o in of.outputs)}
     head += [*costs, "face found, %"]
-    asked = [(TOLD[a], "") for a in attributes] + [(figure, PROTECTED) for figure in costs.values()]
-    said = {id(output): _who_counts(output, asked) for output in of.outputs}
+    wanted = [(MAIN_FIGURES[a], "") for a in attributes] + [(figure, PROTECTED) for figure in costs.values()]
+    said = {id(output): _counting(output, wanted) for output in of.outputs}
     noted = len(set(said.values())) > 1
     head += ["mean of"] * noted
     table = Table(
-        "glance",
-        "At a glance",
+        "overview",
+        "Overview",
         "Mean of the unseen evaluators that count, with 95 % intervals over people. Bold: hidden in this output. TMR "
         f"of (X1', X2') at an FMR of {100 * of.settings['fmr']:g} %.",
         head,
     )
     if of.outputs:
         first = of.outputs[0]
-        cells = [_before(first.lead(TOLD[a])) for a in attributes]
+        cells = [_before(first.lead(MAIN_FIGURES[a])) for a in attributes]
         cells += [_before(first.best_adversary(a)) for a in attacked]
         cells += [_before(_cost(first, f), 2 if f == "fmr_fixed" else 1) for f in costs.values()]
         found = first.pick("found")
         last = [Cell(said[id(first)])] * noted
         table.rows.append([Cell("originals", series=0), *cells, _before(found[0] if found else None), *last])
     for output in of.outputs:
-        cells = [_after(output.lead(TOLD[a]), strong=a in output.hidden) for a in attributes]
+        cells = [_after(output.lead(MAIN_FIGURES[a]), strong=a in output.hidden) for a in attributes]
         cells += [_after(output.best_adversary(a)) for a in attacked]
         cells += [_after(_cost(output, f), digits=2 if f == "fmr_fixed" else 1) for f in costs.values()]
         found = output.pick("found")
@@ -96,9 +96,9 @@ def glance(of: Comparison) -> Table:
     return table
 
 
-def _who_counts(output: Output, asked: Sequence[tuple[str, str]]) -> str:
+def _counting(output: Output, wanted: Sequence[tuple[str, str]]) -> str:
     """Return the evaluators in an output's mean; they differ between methods if one has seen an evaluator."""
-    rows = [row for figure, pairing in asked for row in output.pick(figure, pairing=pairing)]
+    rows = [row for figure, pairing in wanted for row in output.pick(figure, pairing=pairing)]
     return ", ".join(sorted({row.evaluator for row in rows if row.counts and row.after}))
 
 
@@ -132,7 +132,7 @@ def groups(of: Comparison) -> Table:
     """Return the figures by gender, race and age group."""
     head = ["output", "figure", "group", "evaluator", "originals", "protected", "change", "note"]
     caption = "Matching: (X1', X2'). A rate of one gender's photos is against the other's originals."
-    table = Table("groups", "Who pays: every group", caption, head)
+    table = Table("groups", "Figures of every group", caption, head)
     for output in of.outputs:
         for row in output.rows:
             if row.group and row.figure in _GROUPED and row.pairing in ("", PROTECTED) and row.after:
@@ -142,16 +142,16 @@ def groups(of: Comparison) -> Table:
 
 def adversaries(of: Comparison) -> Table:
     """Return the figures of every adversary, the best in bold, and of the detection of protection."""
-    head = ["output", "asked for", "adversary", "best classifier, originals, %", "EER, protected, %", "change", "note"]
+    head = ["output", "target", "adversary", "best classifier, originals, %", "EER, protected, %", "change", "note"]
     caption = (
         "Every adversary but the classifiers as they are studied protected faces of other people than those it answers "
-        "for. Telling protected from original faces: 50 % is a guess."
+        "for. Distinguishing protected from original faces: 50 % is a guess."
     )
     table = Table("attacks", "Adversaries", caption, head)
     for output in of.outputs:
         for row in sorted(output.adversaries, key=_by_strength):
-            asked = "protected?" if row.figure == DETECTION else row.attribute
-            cells = [Cell(label(of, output), series=series(of, output.method)), Cell(asked), Cell(row.evaluator)]
+            target = "protected?" if row.figure == DETECTION else row.attribute
+            cells = [Cell(label(of, output), series=series(of, output.method)), Cell(target), Cell(row.evaluator)]
             cells += [_before(row), _after(row, strong=row.note == BEST), _cell(row.change, 1, "+"), Cell(row.note)]
             table.rows.append(cells)
     return table
@@ -159,11 +159,11 @@ def adversaries(of: Comparison) -> Table:
 
 def judges(of: Comparison) -> Table:
     """Return the judges, their training data, and their figures on the originals."""
-    head = ["evaluator", "tells", "on the originals", "seen by", "trained on"]
+    head = ["evaluator", "estimates", "on the originals", "seen by", "trained on"]
     table = Table("judges", "Evaluators", "An evaluator is no evidence for a method that was trained against it.", head)
     for judge in of.judges:
         own = [row for output in of.outputs for row in output.rows if row.evaluator == judge["name"]]
-        figure = TOLD.get(judge["attribute"], "tmr")
+        figure = MAIN_FIGURES.get(judge["attribute"], "tmr")
         said = next((row for row in own if row.figure == figure and not row.group and row.before), None)
         unit = "" if said is None else " years" if said.unit == "years" else " %"
         text = "" if said is None or said.before is None else interval(said.before) + unit

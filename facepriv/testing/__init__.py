@@ -21,9 +21,9 @@ A method with weights follows a small protocol, checked by ``weights_round_trip`
 - it reads the file with `facepriv.weights.load_weights`, on first use.
 """
 
-from facepriv.testing.causes import Cause, causes
 from facepriv.testing.core import Check, ConformanceWarning, Result
 from facepriv.testing.faces import specimens
+from facepriv.testing.failures import Cause, causes
 from facepriv.testing.suite import checks, run_checks
 
 __all__ = ["Cause", "Check", "ConformanceWarning", "Result", "causes", "checks", "run_checks", "specimens"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facepriv.errors import cleaned
-from facepriv.testing.causes import described
+from facepriv.testing.failures import described
 
 #: Builds a new instance of the component under test; takes its constructor's options.
 Make = Callable[..., Any]

@@ -9,7 +9,7 @@ import numpy as np
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Images
 from facepriv.schema import attribute
-from facepriv.testing import watch
+from facepriv.testing import audit
 from facepriv.testing.core import Make, NotApplicable, require
 from facepriv.testing.faces import specimens
 
@@ -45,7 +45,7 @@ def works(make: Make) -> None:
 
 def constructor_reads_nothing(make: Make) -> None:
     """Building it opens no file: weights are read on first use."""
-    with watch.no_data_files():
+    with audit.no_data_files():
         make()
 
 
@@ -67,7 +67,7 @@ def repeatable(make: Make) -> None:
     judge = make()
     first = _answer(judge, _images())
     require(np.array_equal(first, _answer(judge, _images()), equal_nan=True), "a second call answers otherwise")
-    with watch.global_seed(1):
+    with audit.global_seed(1):
         _same(first, _answer(make(), _images()), "a fresh instance under another global random state")
 
 
@@ -75,9 +75,9 @@ def global_random_state_untouched(make: Make) -> None:
     """Using it leaves the generators of random, numpy and torch as they are, at first use too."""
     for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
         judge = make()
-        before = watch.random_states()
+        before = audit.random_states()
         _answer(judge, _images())
-        watch.require_unmoved(before, f"its {instance} instance", "draw nothing, or from a generator of its own")
+        audit.require_unmoved(before, f"its {instance} instance", "draw nothing, or from a generator of its own")
 
 
 def batch_equals_single(make: Make) -> None:
@@ -107,7 +107,7 @@ def other_crop_sizes(make: Make) -> None:
 
 def no_network(make: Make) -> None:
     """Building and using it does not access the network."""
-    with watch.no_network():
+    with audit.no_network():
         _answer(make(), _images())
 
 

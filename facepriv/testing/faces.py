@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Eye corners and nose base in scikit-image's astronaut, from `facepriv.faces.find_faces`.
 _ASTRONAUT = ((255.5, 104.5), (237.5, 105.5), (195.5, 101.5), (212.5, 103.5), (224.5, 135.5))
 
-Picture = tuple[NDArray[np.float32], NDArray[np.float32]]
+CropAndPoints = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def specimens(size: int, *, landmarks: bool = True) -> FaceBatch:
@@ -43,7 +43,7 @@ def specimens(size: int, *, landmarks: bool = True) -> FaceBatch:
 
 
 @cache
-def astronaut(size: int, landmarks: bool = False) -> Picture:
+def astronaut(size: int, landmarks: bool = False) -> CropAndPoints:
     """Return the aligned crop of scikit-image's astronaut and her 68 landmarks (zeros unless asked for).
 
     The photo (Eileen Collins, NASA) is in the public domain and comes with scikit-image.
@@ -66,7 +66,7 @@ def _found_astronaut(landmarks: bool) -> tuple[NDArray[np.uint8], Face]:
 
 
 @cache
-def drawn_face(size: int) -> Picture:
+def drawn_face(size: int) -> CropAndPoints:
     """Return a drawn face, (size, size, 3) float32 in [0, 1], with its 68 landmarks, (68, 2) float32."""
     y, x = (np.mgrid[:size, :size] + 0.5) / size
     image = np.empty((size, size, 3))

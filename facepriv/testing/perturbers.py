@@ -12,7 +12,7 @@ from facepriv.arrays import check_finite, check_form, check_range
 from facepriv.contracts import UNKNOWN, FaceBatch, Images, Perturber
 from facepriv.errors import ContractError
 from facepriv.schema import ATTRIBUTES, attribute
-from facepriv.testing import refusals, surroundings, watch
+from facepriv.testing import audit, refusals, side_effects
 from facepriv.testing.core import Finding, Make, NotApplicable, require
 from facepriv.testing.detail import paste_suits_the_change
 from facepriv.testing.running import faces_for, raw, rngs_for, run, same, targets_for
@@ -124,7 +124,7 @@ def same_seed_same_bytes(make: Make) -> None:
     first = run(method)
     _repeats(first, run(method), "a second call", "draw from rngs, and keep nothing between calls")
     for seed in (1, 2):
-        with watch.global_seed(seed):
+        with audit.global_seed(seed):
             again, what = run(make()), "a fresh instance under another global random state"
             _repeats(first, again, what, "draw from rngs, not from the global generator of random, numpy or torch")
 
@@ -221,7 +221,7 @@ def unknown_labels_work(make: Make) -> None:
 
 CHECKS: tuple[Callable[[Make], None], ...] = (
     # First, because a method may cache what it loads, and then a later instance has no real first use.
-    *surroundings.CHECKS,
+    *side_effects.CHECKS,
     declarations,
     info_is_complete,
     works,
@@ -249,6 +249,6 @@ ROOTS: tuple[Callable[[Make], None], ...] = (
     shape_and_dtype,
     values_finite,
     values_in_range,
-    surroundings.global_random_state_untouched,
+    side_effects.global_random_state_untouched,
     same_seed_same_bytes,
 )

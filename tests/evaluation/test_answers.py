@@ -49,13 +49,13 @@ def test_answers_that_are_numbers_are_what_the_model_gave():
 
 
 def test_faces_that_a_model_could_not_take_are_counted_and_the_first_is_named():
-    looks = {
+    predictions = {
         "seen": np.array([True, False, True, True]),
         "good": np.array([[1.0], [np.nan], [1.0], [1.0]]),
         "bad": np.array([[1.0], [np.nan], [np.nan], [np.nan]]),
         "years": np.array([np.nan, np.nan, 3, 4]),
     }
-    assert not_taken(looks, ["a", "b", "c", "d"], "originals") == {
+    assert not_taken(predictions, ["a", "b", "c", "d"], "originals") == {
         "bad": "gave NaN or infinity for 2 of 3 originals, first c",
         "years": "gave NaN or infinity for 1 of 3 originals, first a",
     }

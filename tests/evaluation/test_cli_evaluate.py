@@ -69,7 +69,7 @@ def test_a_tool_that_inverts_gender_and_identity_is_seen(call, people, changed):
     changed(people(), "dark", lambda pixels: (255 - pixels).mean(axis=2, keepdims=True) * 0.5 + pixels * 0.1)
     result = call("photos dark --labels labels.csv --csv rows.csv --fail-if tmr_loss>2 --fail-if found_loss>=0")
     assert result.exit_code == 3, result.output
-    assert "20 photos of 10 people" in result.stdout and "who pays" in result.stdout
+    assert "20 photos of 10 people" in result.stdout and "figures by group" in result.stdout
     assert "--fail-if 'tmr_loss>2': holds, TMR at the set's own FMR is" in result.stderr
     with open("rows.csv", newline="") as file:
         lines = list(csv.DictReader(file))
@@ -100,7 +100,7 @@ def test_what_is_wrong_with_a_protected_file_is_counted_and_named(call, people, 
         "p1/0.png: its protected file is no whole image",
         "p2/0.png: its protected file is of another size; it is judged, and has no SSIM and PSNR",
         "p3/0.png: a face was found in the original, none in its protected file",
-        "p5/9.png: has no original, and is not looked at",
+        "p5/9.png: has no original, and is ignored",
     ]
     assert result.stderr.count("warning") == 5
     # Three of twenty photos have no face any more: errors, in the share found and in every rate.
@@ -113,7 +113,7 @@ def test_people_come_from_folders_where_the_labels_have_none(call, people):
     shutil.copytree(root, root.parent / "same")
     found = as_json(call("photos same --people folder --json -", "--matcher tint --estimator light"))
     assert found["people"] == 10 and rows(found, "tmr", evaluator="tint")
-    assert "left out, for the originals have no labels for them: light" in found["notes"]
+    assert "left out because the originals have no labels for them: light" in found["notes"]
     nobody = call("photos same --json -")
     assert "none of light, tint can judge here" in one_error(nobody)
 

@@ -36,7 +36,7 @@ class Nothing(Perturber):
 
 
 class Dim(Nothing):
-    """Darkens a face, and stops where it is told to."""
+    """Darkens a face, and stops where the test requests it."""
 
     attributes = ("gender",)
     stops_after = None
@@ -172,8 +172,8 @@ def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup
     setup = replace(setup, place=tmp_path / "own")
     first = compare(setup).comparison
     (nothing,) = first.of("nothing")
-    told = [row for row in nothing.rows if row.change is not None]
-    assert {row.figure for row in told} >= {
+    changed = [row for row in nothing.rows if row.change is not None]
+    assert {row.figure for row in changed} >= {
         "gender_eer",
         "gender_accuracy",
         "found",
@@ -182,7 +182,7 @@ def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup
         "fmr_fixed",
         "eer",
     }
-    for row in told:
+    for row in changed:
         # An AUC and a d' have no interval.
         bounds = {row.change.low, row.change.high} if np.isfinite(row.change.low) else set()
         assert {row.change.value} | bounds == {0.0} and repr(row.before) == repr(row.after), row
@@ -288,7 +288,7 @@ def test_what_the_photos_cannot_measure_is_not_asked(known, photos):
     nobody = [replace(record, subject="") for record in photos]
     fitting, left_out = fitting_panel(who, Truth.of(nobody))
     assert fitting.judges.matchers == () and "not all photos name people" in left_out["patches"]
-    with pytest.raises(UsageError, match=r"nobody can judge these photos .*no race label"):
+    with pytest.raises(UsageError, match=r"no evaluator can judge these photos .*no race label"):
         fitting_panel(panel(known, ["family-a-race"], ["patches"]), Truth.of(nobody))
 
 

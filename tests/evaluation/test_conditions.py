@@ -103,7 +103,7 @@ def test_the_worst_row_is_named_first():
             r"not computed; there are tmr_loss@0.1%, tmr_loss@1%, tmr_loss@0.01%; --fmr sets",
         ),
         ("tmr@1.2.3% > 2", "not computed; there are"),
-        ("rank1@1% > 2", "rank1 hangs on no FMR"),
+        ("rank1@1% > 2", "rank1 does not depend on an FMR"),
     ],
 )
 def test_what_is_no_condition_is_refused_in_one_line(text, message):

@@ -60,7 +60,7 @@ def test_descriptors_are_for_their_owner_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine").chmod(0o755)
     PredictionStore(tmp_path / "mine").put("judge", {"photo": np.zeros(3, np.float32)})
-    assert (tmp_path / "mine/looks.sqlite").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "mine/predictions.sqlite").stat().st_mode & 0o777 == 0o600
 
 
 def test_what_was_seen_stays_when_a_later_photo_ends_the_run(known, photos, tmp_path, counted, monkeypatch):
@@ -113,8 +113,10 @@ def test_photos_without_any_face_have_answers_of_the_right_width(known, tmp_path
 
 
 def test_a_store_that_cannot_be_kept_is_named(tmp_path):
-    (tmp_path / "looks.sqlite").write_bytes(b"this is no database, but a text that is long enough to be told apart")
-    with pytest.raises(DataError, match=r"looks\.sqlite: cannot keep"):
+    (tmp_path / "predictions.sqlite").write_bytes(
+        b"this is no database, but a text of sufficient length to be recognised"
+    )
+    with pytest.raises(DataError, match=r"predictions\.sqlite: cannot keep"):
         PredictionStore(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="name another folder"):

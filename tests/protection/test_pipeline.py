@@ -164,7 +164,7 @@ class TestLabels:
             build("paint-gender", estimators={"gender": "brigth-gender"})
 
     def test_an_estimator_of_another_attribute_is_refused(self, build):
-        with pytest.raises(UsageError, match="estimator 'bright-age' tells age, not gender"):
+        with pytest.raises(UsageError, match="estimator 'bright-age' estimates age, not gender"):
             build("paint-gender", estimators={"gender": "bright-age"})
 
     def test_kept_attributes_keep_their_estimated_class(self, build, portraits):

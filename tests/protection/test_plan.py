@@ -6,7 +6,7 @@ import pytest
 
 from facepriv.errors import UsageError
 from facepriv.protection.inputs import discover
-from facepriv.protection.manifest import ManifestRow, Run
+from facepriv.protection.manifest import ManifestRow, RunRecord
 from facepriv.protection.plan import place, triage
 
 CHAIN = "darken"
@@ -98,7 +98,7 @@ class TestTriage:
         return place(discover(["in"]), "out").jobs
 
     def sorted(self, jobs, existing, history=None, answers=True):
-        found = triage(jobs, existing, Run(None, {}, history or {}), CHAIN, lambda job, row: answers)
+        found = triage(jobs, existing, RunRecord(None, {}, history or {}), CHAIN, lambda job, row: answers)
         assert found.again == ([] if answers else [job for job in found.todo if job.output.exists()])
         return [j.name for j in found.todo], [j.name for j in found.done], found.errors
 
@@ -159,7 +159,7 @@ class TestTriage:
         (workplace / "out/sub").mkdir()
         for name in ("a.jpg", "sub/b.jpg"):
             (workplace / "out" / name).write_bytes(b"there")
-        found = triage(jobs, "fail", Run(None), CHAIN, lambda job, row: True)
+        found = triage(jobs, "fail", RunRecord(None), CHAIN, lambda job, row: True)
         assert len(found.errors) == 2
         (line,) = found.errors_by_reason
         assert line.startswith("out/a.jpg and 1 more: exists already; --resume")

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installe
 #: Presses the head of a column and tells what stands in it; the result is read from the page's title.
 PROBE = """
 <script>
-const table = document.getElementById("table-glance");
+const table = document.getElementById("table-overview");
 const heads = [...table.tHead.rows[0].cells].map((c) => c.textContent.trim());
 const column = heads.indexOf("gender EER, %");
 const read = () => [...table.tBodies[0].rows].map((r) => r.cells[column].dataset.v);

@@ -75,9 +75,9 @@ def test_what_others_wrote_is_text_and_never_markup(text):
 def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
     drawn = {figure.name: figure for figure in figures(comparison)}
     assert set(drawn) == {
-        "told-gender",
-        "told-race",
-        "told-age",
+        "estimates-gender",
+        "estimates-race",
+        "estimates-age",
         "trade-gender",
         "trade-race",
         "roc-angle-x1p-x2p",
@@ -91,7 +91,7 @@ def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
         assert f'id="{figure.name}"' in text
         for row in figure.table:
             assert all(cell in text for cell in row), figure.name
-    told = {(line, who): said for line, who, said in drawn["told-gender"].table}
+    told = {(line, who): said for line, who, said in drawn["estimates-gender"].table}
     (row,) = [r for r in comparison.outputs[0].pick("gender_eer") if r.evaluator == "ours-gender"]
     assert told["originals", "ours-gender"] == interval(row.before) and told["alpha", "ours-gender"] == interval(
         row.after
@@ -108,8 +108,8 @@ def test_a_band_spans_the_outputs_of_a_method(comparison):
     assert lines["beta"] == f"{min(curves):.1f} to {max(curves):.1f}" and " to " not in lines["alpha"]
 
 
-def test_a_glance_shows_what_is_hidden_from_whom_and_the_best_adversary(comparison):
-    table = tables.glance(comparison)
+def test_the_overview_shows_what_is_hidden_from_whom_and_the_best_adversary(comparison):
+    table = tables.overview(comparison)
     assert table.head[0] == "output" and "best adversary, gender, %" in table.head
     lines = {row[0].text: dict(zip(table.head, row, strict=True)) for row in table.rows}
     assert list(lines) == ["originals", "alpha", "beta: gender", "beta: race", "beta: gender+race"]
@@ -128,13 +128,13 @@ def test_a_glance_shows_what_is_hidden_from_whom_and_the_best_adversary(comparis
 
 
 def test_lines_that_are_means_of_other_evaluators_say_so(comparison, make_comparison):
-    table = tables.glance(comparison)
+    table = tables.overview(comparison)
     said = {row[0].text: row[-1].text for row in table.rows}
     assert table.head[-1] == "mean of"
     assert said["alpha"] == "angle, ours-age, ours-gender, ours-race, theirs-gender"
     assert said["beta: gender"] == said["alpha"].replace(", theirs-gender", "")
     alike = make_comparison([("alpha", "gender", 0.9, 0.1, 2), ("gamma", "gender", 0.5, 0.3, 0)])
-    assert "mean of" not in tables.glance(alike).head
+    assert "mean of" not in tables.overview(alike).head
 
 
 def test_an_evaluator_that_was_seen_is_shown_and_in_no_mean(comparison, text):
@@ -195,7 +195,10 @@ def test_without_attacks_examples_or_matchers_the_rest_stands(make_comparison):
     ]
     text = page(replace(bare, outputs=tuple(nobody)))
     assert (
-        'id="told-race"' in text and 'id="attacks"' not in text and 'id="examples"' not in text and "roc-" not in text
+        'id="estimates-race"' in text
+        and 'id="attacks"' not in text
+        and 'id="examples"' not in text
+        and "roc-" not in text
     )
 
 

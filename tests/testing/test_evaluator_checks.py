@@ -268,7 +268,7 @@ BROKEN = [
     ("empty_batch", WidthByCount, r"shape \(0, 0\), expected \(0, 2\)"),
     ("other_crop_sizes", OneSize, "ValueError: operands could not be broadcast"),
     ("other_crop_sizes", WidthBySize, "the shape depends on the size of the crops"),
-    ("no_network", AsksTheNetwork, "asked for the network: socket.getaddrinfo '192.0.2.1'"),
+    ("no_network", AsksTheNetwork, "accessed the network: socket.getaddrinfo '192.0.2.1'"),
     ("torch_module_has_gradients", NoGradient, "the gradient of a face is zero"),
     ("torch_module_has_gradients", NanGradient, "the gradient holds NaN"),
     ("estimator_declarations", UnknownAttribute, "unknown attribute 'hair'"),

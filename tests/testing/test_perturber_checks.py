@@ -9,10 +9,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from kit_methods import broken_chance, broken_form, broken_surroundings
+from kit_methods import broken_chance, broken_form, broken_side_effects
 from kit_methods.broken_chance import BuildsANetwork, KeepsItsNetwork
 from kit_methods.broken_form import Identity
-from kit_methods.broken_surroundings import (
+from kit_methods.broken_side_effects import (
     BROKEN_WEIGHTS,
     AsksTheNetwork,
     ReadsInConstructor,
@@ -25,7 +25,7 @@ from facepriv.testing.core import NotApplicable
 from facepriv.testing.perturbers import CHECKS
 from facepriv.weights import Provenance, WeightsMetadata, save_weights
 
-BROKEN = [*broken_form.BROKEN, *broken_chance.BROKEN, *broken_surroundings.BROKEN]
+BROKEN = [*broken_form.BROKEN, *broken_chance.BROKEN, *broken_side_effects.BROKEN]
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_the_script_that_runs_is_code_and_may_be_read(monkeypatch):
     assert only("constructor_reads_nothing", ReadsInConstructor).result().passed
 
 
-def test_checks_put_the_watch_away_again():
+def test_checks_remove_their_observers():
     with suppress(AssertionError):
         only("no_network", AsksTheNetwork)()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

@@ -51,11 +51,11 @@ def read(root: Path) -> list[Record]:
 
 
 def _drop_contradictions(people: list[str], labels: list[dict[str, str]], attribute: str) -> None:
-    told: dict[str, set[str]] = {}
+    classes: dict[str, set[str]] = {}
     for person, own in zip(people, labels, strict=True):
-        told.setdefault(person, set()).add(own[attribute])
+        classes.setdefault(person, set()).add(own[attribute])
     for person, own in zip(people, labels, strict=True):
-        if len(told[person]) > 1:
+        if len(classes[person]) > 1:
             own[attribute] = ""
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from facepriv.contracts import Perturber
 from facepriv.errors import WeightsError, one_line
-from facepriv.testing import watch
+from facepriv.testing import audit
 from facepriv.testing.core import Finding, Make, NotApplicable, require
 from facepriv.testing.running import refused, run, same
 from facepriv.weights import hash_path, load_weights
@@ -20,7 +20,7 @@ from facepriv.weights import hash_path, load_weights
 
 def constructor_reads_nothing(make: Make) -> None:
     """Building the method opens no file: weights are read on first use, so that listing methods is fast."""
-    with watch.no_data_files():
+    with audit.no_data_files():
         method = make()
     require(isinstance(method, Perturber), f"built a {type(method).__name__}, not a Perturber", follows="works")
 
@@ -29,15 +29,15 @@ def global_random_state_untouched(make: Make) -> None:
     """Using the method leaves the generators of random, numpy and torch as they are, at first use too."""
     for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
         method = make()
-        before = watch.random_states()
+        before = audit.random_states()
         run(method)
         run(method)
-        watch.require_unmoved(before, f"its {instance} instance", "draw from rngs")
+        audit.require_unmoved(before, f"its {instance} instance", "draw from rngs")
 
 
 def no_network(make: Make) -> None:
     """Building and using the method does not access the network."""
-    with watch.no_network():
+    with audit.no_network():
         run(make())
 
 

@@ -11,7 +11,7 @@ from facepriv.hookspecs import Kind
 from facepriv.registry import load_target, registry
 
 
-class Brought(LazyGroup):
+class PluginGroup(LazyGroup):
     """Lists the click commands of one kind by their descriptors; only the command that runs is imported.
 
     Parameters

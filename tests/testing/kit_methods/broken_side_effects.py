@@ -113,9 +113,9 @@ class LoadsOtherwise(Tint):
 #: Check, method that breaks it, and what the check says.
 BROKEN = [
     ("constructor_reads_nothing", ReadsInConstructor, "opened /dev/null|opened nul"),
-    ("no_network", AsksTheNetwork, r"asked for the network: socket\.\w+ .*192\.0\.2\.1"),
-    ("no_network", AsksForAnAddress, "asked for the network: socket.getaddrinfo 'weights.invalid'"),
-    ("no_network", SendsDatagrams, "asked for the network: socket.sendto"),
+    ("no_network", AsksTheNetwork, r"accessed the network: socket\.\w+ .*192\.0\.2\.1"),
+    ("no_network", AsksForAnAddress, "accessed the network: socket.getaddrinfo 'weights.invalid'"),
+    ("no_network", SendsDatagrams, "accessed the network: socket.sendto"),
     ("pickles", HoldsALambda, "cannot be sent to a worker process before its first use: .*<lambda>"),
     ("pickles", HoldsALambdaOnceUsed, "cannot be sent to a worker process after its first use: .*<lambda>"),
     ("pickles", ForgetsItsSetting, "unpickled, from before the first use: differs"),

@@ -25,7 +25,7 @@ _NETWORK = {
 }
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dll", ".zip")
 _PACKAGE_DATA = re.compile(r"\.(dist|egg)-info[/\\]")
-_watchers: list[Callable[[str, tuple[Any, ...]], None]] = []
+_observers: list[Callable[[str, tuple[Any, ...]], None]] = []
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def no_network() -> Iterator[None]:
 
     All sockets opened from Python in this process are detected; those of child programs are not.
     """
-    asked: list[str] = []
+    attempts: list[str] = []
 
     def refuse(event: str, args: tuple[Any, ...]) -> None:
         if event not in _NETWORK:
@@ -44,14 +44,14 @@ def no_network() -> Iterator[None]:
         # A path is a Unix socket, which worker processes use; None is a socket that is already connected.
         if not lookup and (address is None or isinstance(address, str | bytes)):
             return
-        asked.append(f"{event} {address!r}")
-        raise PermissionError(f"network is refused here: {asked[-1]}")
+        attempts.append(f"{event} {address!r}")
+        raise PermissionError(f"network is refused here: {attempts[-1]}")
 
-    with _watching(refuse):
+    with _observing(refuse):
         try:
             yield
         finally:
-            require(not asked, f"asked for the network: {', '.join(asked)}")
+            require(not attempts, f"accessed the network: {', '.join(attempts)}")
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def no_data_files() -> Iterator[None]:
             if not code and not _PACKAGE_DATA.search(path) and not path.startswith("/proc/"):
                 opened.append(path)
 
-    with _watching(note):
+    with _observing(note):
         yield
     require(not opened, f"opened {', '.join(opened)}")
 
@@ -123,13 +123,13 @@ def global_seed(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _watching(watcher: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
+def _observing(observer: Callable[[str, tuple[Any, ...]], None]) -> Iterator[None]:
     _install_hook()
-    _watchers.append(watcher)
+    _observers.append(observer)
     try:
         yield
     finally:
-        _watchers.remove(watcher)
+        _observers.remove(observer)
 
 
 @cache
@@ -137,7 +137,7 @@ def _install_hook() -> None:
     """Add one audit hook to the interpreter; it cannot be removed, so it is added once and only when needed."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        for watcher in _watchers:
-            watcher(event, args)
+        for observer in _observers:
+            observer(event, args)
 
     sys.addaudithook(hook)
