@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,35 +35,24 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Labels = Path | str | Mapping[str, Mapping[str, object]] | Sequence[Mapping[str, object]]
 
 
+class _ProtectOptions(TypedDict, total=False):
+    targets: Mapping[str, str] | None
+    policy: Policy
+    strength: float
+    seed: int
+    key: bytes | None
+    settings: Sequence[str]
+    device: str
+    out: Path | str | None
+
+
 @overload
 def protect(
-    photo: Pixels,
-    method: str = ...,
-    hide: Sequence[str] = ...,
-    *,
-    targets: Mapping[str, str] | None = ...,
-    policy: Policy = ...,
-    strength: float = ...,
-    seed: int = ...,
-    key: bytes | None = ...,
-    settings: Sequence[str] = ...,
-    device: str = ...,
-    out: Path | str | None = ...,
+    photo: Pixels, method: str = ..., hide: Sequence[str] = ..., **options: Unpack[_ProtectOptions]
 ) -> Pixels: ...
 @overload
 def protect(
-    photo: Image | Path | str,
-    method: str = ...,
-    hide: Sequence[str] = ...,
-    *,
-    targets: Mapping[str, str] | None = ...,
-    policy: Policy = ...,
-    strength: float = ...,
-    seed: int = ...,
-    key: bytes | None = ...,
-    settings: Sequence[str] = ...,
-    device: str = ...,
-    out: Path | str | None = ...,
+    photo: Image | Path | str, method: str = ..., hide: Sequence[str] = ..., **options: Unpack[_ProtectOptions]
 ) -> Image: ...
 def protect(
     photo: Pixels | Image | Path | str,

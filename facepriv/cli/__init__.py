@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "Check this installation, with a self-test on a real face.",
     "demo": "Protect two public-domain portraits and measure the result.",
     "compare": "Compare methods over a data set, as one report.",
-    "attack": "Ask what adversaries recover from protected photos.",
+    "attack": "Measure what adversaries recover from protected photos.",
     "pack": "Turn data sets into an aligned training pack.",
     "train": "Train a method or an estimator that a plugin provides.",
     "convert": "Convert a published weights file to the format of an installed method.",

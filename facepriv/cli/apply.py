@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,51 @@ import click
 from click.core import ParameterSource
 
 from facepriv.cli import console
+from facepriv.cli.options import PATH, passes
 from facepriv.cli.values import Names, pairs
 from facepriv.errors import UsageError
 
 if TYPE_CHECKING:
-    from facepriv.protection.options import Options
+    from facepriv.protection.options import OnNoFace, Options
+    from facepriv.protection.request import Policy
     from facepriv.protection.run import RunPlan, Summary
 
 
+@dataclass(frozen=True)
+class ApplyOptions:
+    """The command-line options of ``apply``; see the help text of each option."""
+
+    paths: tuple[str, ...]
+    out: str
+    methods: tuple[str, ...]
+    settings: tuple[str, ...]
+    obfuscate: tuple[tuple[str, ...], ...]
+    keep: tuple[tuple[str, ...], ...]
+    target: tuple[str, ...]
+    policy: Policy
+    strength: float
+    seed: int
+    key_file: Path | None
+    estimators: tuple[str, ...]
+    on_no_face: OnNoFace
+    thorough: bool
+    resume: bool
+    trust_existing: bool
+    overwrite: bool
+    dry_run: bool
+    as_json: bool
+    audit: bool
+    keep_metadata: bool
+    device: str
+    batch_size: int
+    engine: str
+    address: str
+    workers: int | None
+    timeout: float
+
+
 @click.command("apply", short_help="Protect photos: files, folders, patterns.")
+@passes(ApplyOptions)
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
 @click.option("-o", "--out", required=True, metavar="OUT", help="Output folder; for a single photo also a file name.")
 @click.option(
@@ -65,7 +102,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of a method's own randomness.")
 @click.option(
     "--key-file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
     "least 16 bytes. Needed to repeat such a run; with it, the draws can be undone. Default: a fresh "
@@ -159,8 +196,7 @@ if TYPE_CHECKING:
     help="A process that has finished no file for so long is killed; its files are tried again one by one, "
     "and one that hangs alone has failed.",
 )
-@click.pass_context
-def command(ctx: click.Context, **given: Any) -> None:
+def command(given: ApplyOptions) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.
 
     Folder structure is mirrored below OUT. OUT/facepriv-run/ records which method made which files, and nothing that
@@ -172,14 +208,15 @@ def command(ctx: click.Context, **given: Any) -> None:
     from facepriv.registry import registry
     from facepriv.settings import configured
 
+    ctx = click.get_current_context()
     options = _options(given)
     _check_used(ctx, options)
     models = tuple(options.estimators.values())
-    known = configured(registry(), given["settings"], options.methods, estimators=models)
+    known = configured(registry(), given.settings, options.methods, estimators=models)
     plan = make_plan(options, known)
-    if given["dry_run"]:
+    if given.dry_run:
         check_plan(plan)
-        ctx.exit(_show(plan, given["as_json"]))
+        ctx.exit(_show(plan, given.as_json))
     started = time.monotonic()
     _tell_troubles(plan)
     try:
@@ -195,55 +232,48 @@ def command(ctx: click.Context, **given: Any) -> None:
         raise console.Failure(_how_to_go_on(options), 130) from None
     for text in summary.warnings[len(plan.warnings) :]:
         console.warning(text)
-    _tell(plan, summary, time.monotonic() - started, given["as_json"])
+    _tell(plan, summary, time.monotonic() - started, given.as_json)
     ctx.exit(summary.exit_code)
 
 
-def _options(given: dict[str, Any]) -> Options:
+def _options(given: ApplyOptions) -> Options:
     """Convert the command line to `Options`; raises `UsageError` if options contradict one another."""
-    from facepriv.protection.keys import read_key
-    from facepriv.protection.options import Options
+    from facepriv.protection.options import Options, read_key
     from facepriv.protection.request import PrivacyRequest
     from facepriv.schema import attribute
 
-    obfuscate, keep = Names.joined(given["obfuscate"]), Names.joined(given["keep"])
-    targets = pairs("--target", given["target"])
+    obfuscate, keep = Names.joined(given.obfuscate), Names.joined(given.keep)
+    targets = pairs("--target", given.target)
     for name in keep:
         attribute(name)
         if name in obfuscate or name in targets:
             raise UsageError(f"'{name}' is both to be hidden and to be kept")
     if not (obfuscate or keep or targets):
         raise UsageError("nothing to hide: name attributes with --obfuscate or --target")
-    if given["resume"] and given["overwrite"]:
+    if given.resume and given.overwrite:
         raise UsageError("--resume and --overwrite exclude each other: one keeps what is there, the other replaces it")
-    if given["trust_existing"] and not given["resume"]:
-        raise UsageError("--trust-existing says what --resume may take for done: give --resume too")
-    request = PrivacyRequest(
-        obfuscate=obfuscate,
-        targets=targets,
-        policy=given["policy"],
-        strength=given["strength"],
-        seed=given["seed"],
-    )
+    if given.trust_existing and not given.resume:
+        raise UsageError("--trust-existing belongs to --resume: give --resume too")
+    request = PrivacyRequest(obfuscate, targets, given.policy, given.strength, given.seed)
     return Options(
-        inputs=given["paths"],
-        out=given["out"],
-        methods=given["methods"],
+        inputs=given.paths,
+        out=given.out,
+        methods=given.methods,
         request=request,
-        key=read_key(given["key_file"], given["out"]) if given["key_file"] else None,
-        estimators=pairs("--estimator", given["estimators"]),
-        device=given["device"],
-        batch_size=given["batch_size"],
-        workers=given["workers"],
-        on_no_face=given["on_no_face"],
-        existing="resume" if given["resume"] else "overwrite" if given["overwrite"] else "fail",
-        trust_existing=given["trust_existing"],
-        thorough=given["thorough"],
-        keep_metadata=given["keep_metadata"],
-        audit=given["audit"],
-        engine=given["engine"],
-        address=given["address"],
-        timeout=given["timeout"],
+        key=read_key(given.key_file, given.out) if given.key_file else None,
+        estimators=pairs("--estimator", given.estimators),
+        device=given.device,
+        batch_size=given.batch_size,
+        workers=given.workers,
+        on_no_face=given.on_no_face,
+        existing="resume" if given.resume else "overwrite" if given.overwrite else "fail",
+        trust_existing=given.trust_existing,
+        thorough=given.thorough,
+        keep_metadata=given.keep_metadata,
+        audit=given.audit,
+        engine=given.engine,
+        address=given.address,
+        timeout=given.timeout,
     )
 
 

@@ -8,7 +8,7 @@ from facepriv.cli.compare import ComparisonOptions, comparing, run
 from facepriv.cli.values import Names
 
 
-@click.command("attack", short_help="Ask what adversaries recover from protected photos.")
+@click.command("attack", short_help="Measure what adversaries recover from protected photos.")
 @comparing
 @click.option("--attack", "attacks", type=Names(), multiple=True, help="[default: all that are installed]")
 def command(options: ComparisonOptions, attacks: tuple[tuple[str, ...], ...]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import click
 
 from facepriv.cli import console
 from facepriv.cli.evaluate import FAILED
+from facepriv.cli.options import PATH, fmr, passes, replicates, workers
 from facepriv.cli.values import Names
 from facepriv.errors import UsageError
 from facepriv.evaluation.photos import layout_of
@@ -56,12 +56,12 @@ class ComparisonOptions:
 
 
 _OPTIONS = (
-    click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True),
+    click.argument("data", type=PATH, nargs=-1, required=True),
     click.option(
         "-o",
         "--out",
         required=True,
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="REPORT",
         help="Folder for report.html, rows.csv, result.json and tables.tex.",
     ),
@@ -130,20 +130,8 @@ _OPTIONS = (
         multiple=True,
         help="Matchers that judge identity: NAME, or OWN=NAME. [default: dlib]",
     ),
-    click.option(
-        "--fmr",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        default=0.001,
-        show_default=True,
-        help="The false match rate at which matchers are measured.",
-    ),
-    click.option(
-        "--replicates",
-        type=click.IntRange(10),
-        default=1000,
-        show_default=True,
-        help="Resamples of people, for the intervals.",
-    ),
+    fmr,
+    replicates,
     click.option(
         "--fail-if",
         multiple=True,
@@ -152,32 +140,23 @@ _OPTIONS = (
     ),
     click.option(
         "--examples",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="DIR",
         help="Photos of your own that the report may show. [default: two public-domain portraits]",
     ),
     click.option(
         "--work",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="DIR",
         help="Where scores, descriptors and (for attacks) faces of real people are kept between runs. "
         "[default: facepriv/compare in the user's cache]",
     ),
-    click.option("--workers", type=click.IntRange(1), help="Processes; they change no result. [default: one a core]"),
+    workers,
 )
 
 
-def comparing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the arguments and options that ``compare`` and ``attack`` share, as one `ComparisonOptions`."""
-    shared = [field.name for field in fields(ComparisonOptions)]
-
-    @functools.wraps(command)
-    def wrapped(**given: Any) -> Any:
-        return command(ComparisonOptions(**{name: given.pop(name) for name in shared}), **given)
-
-    for option in reversed(_OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+#: Adds the arguments and options that ``compare`` and ``attack`` share, as one `ComparisonOptions`.
+comparing = passes(ComparisonOptions, *_OPTIONS)
 
 
 @click.command("compare", short_help="Compare methods over data sets, as one report.")

@@ -6,12 +6,14 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from facepriv.cli import console
+from facepriv.cli.options import PATH, fmr, passes, replicates, workers
 from facepriv.errors import UsageError
 from facepriv.schema import AGE
 
@@ -64,12 +66,39 @@ _GROUPS = (
 _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB": (" dB", 1), "index": ("", 2)}
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """The command-line options of ``evaluate``; see the help text of each option."""
+
+    original: Path
+    protected: Path | None
+    labels: Path | None
+    layout: str | None
+    part: str
+    people: str
+    limit: int | None
+    estimators: tuple[str, ...]
+    matchers: tuple[str, ...]
+    settings: tuple[str, ...]
+    seen: tuple[str, ...]
+    age: str | None
+    fmr: float
+    replicates: int
+    seed: int
+    workers: int | None
+    cache: Path | None
+    json_path: Path | None
+    csv_path: Path | None
+    conditions: tuple[str, ...]
+
+
 @click.command("evaluate", short_help="Compare protected photos, made by anything, with their originals.")
-@click.argument("original", type=click.Path(path_type=Path))
-@click.argument("protected", type=click.Path(path_type=Path), required=False)
+@passes(EvaluationOptions)
+@click.argument("original", type=PATH)
+@click.argument("protected", type=PATH, required=False)
 @click.option(
     "--labels",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="CSV",
     help="Labels of the originals: columns file, and any of subject, gender, race, age.",
 )
@@ -104,25 +133,13 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     "records its own.",
 )
 @click.option("--aimed-at", "age", type=click.Choice(AGE.classes), help="The age group that the protection aimed at.")
-@click.option(
-    "--fmr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.001,
-    show_default=True,
-    help="False match rate, a share, at which TMR is given.",
-)
-@click.option(
-    "--replicates",
-    type=click.IntRange(10),
-    default=1000,
-    show_default=True,
-    help="Resamples of people behind each 95 % interval.",
-)
+@fmr
+@replicates
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
-@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
+@workers
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder that caches the judges' predictions by content, so that a repeated or interrupted call is quick. It "
     "holds descriptors of real faces.",
@@ -149,8 +166,7 @@ _UNITS = {"percent": (" %", 1), "years": (" years", 1), "photos": ("", 0), "dB":
     help="Exit code 3 if it holds: 'tmr_loss > 2', 'gender_eer[family-b-gender] < 40'; a wrong name "
     "lists the known ones.",
 )
-@click.pass_context
-def command(ctx: click.Context, original: Path, protected: Path | None, **given: Any) -> None:
+def command(given: EvaluationOptions) -> None:
     """Compare protected photos, made by facepriv or any other tool, with their originals.
 
     ORIGINAL and PROTECTED are folders; files are paired by their path below them, whatever their suffix. Missing and
@@ -167,54 +183,55 @@ def command(ctx: click.Context, original: Path, protected: Path | None, **given:
     from facepriv.evaluation.judges import panel
     from facepriv.registry import registry
 
-    conditions = [read_condition(text, given["fmr"]) for text in given["conditions"]]
-    if str(given["json_path"]) == str(given["csv_path"]) == "-":
+    conditions = [read_condition(text, given.fmr) for text in given.conditions]
+    if str(given.json_path) == str(given.csv_path) == "-":
         raise UsageError("--json - and --csv - cannot both go to stdout")
-    judges = panel(registry(), given["estimators"], given["matchers"], given["settings"])
+    judges = panel(registry(), given.estimators, given.matchers, given.settings)
     check_named(conditions, judges.components)
-    found = _evaluate(original, protected, judges, given)
+    found = _evaluate(judges, given)
     verdicts = [judge(condition, found.rows) for condition in conditions]
     _write(found, verdicts, given)
-    if "-" not in (str(given["json_path"]), str(given["csv_path"])):
+    if "-" not in (str(given.json_path), str(given.csv_path)):
         _show(found)
     for line in found.problems:
         console.note(f"warning: {line}")
     for verdict in verdicts:
         console.note(verdict.text)
     if any(verdict.holds is not False for verdict in verdicts):
-        ctx.exit(FAILED)
+        click.get_current_context().exit(FAILED)
 
 
-def _evaluate(original: Path, protected: Path | None, judges: Panel, given: dict[str, Any]) -> Evaluation:
+def _evaluate(judges: Panel, given: EvaluationOptions) -> Evaluation:
     from facepriv.evaluation.folders import evaluate_folders, folder_photos, recorded_originals
     from facepriv.evaluation.photos import photos_of
     from facepriv.evaluation.predictions import PredictionStore
 
+    original, protected = given.original, given.protected
     if protected is None:
         original, protected = recorded_originals(original), original
-    if given["layout"]:
-        if given["labels"]:
+    if given.layout:
+        if given.labels:
             raise UsageError("--layout has the labels of its data set: leave out --labels")
-        if given["people"] == "folder":
+        if given.people == "folder":
             raise UsageError("--layout knows the people of its data set: leave out --people")
-        photos = photos_of(given["layout"], original, part=given["part"], limit=given["limit"])
+        photos = photos_of(given.layout, original, part=given.part, limit=given.limit)
     else:
-        if given["part"]:
+        if given.part:
             raise UsageError("--part belongs to a data set: name its --layout")
-        photos = folder_photos(original, given["labels"], people_by_folder=given["people"] == "folder")
-        photos = photos[: given["limit"]]
+        photos = folder_photos(original, given.labels, people_by_folder=given.people == "folder")
+        photos = photos[: given.limit]
     return evaluate_folders(
         photos,
         original,
         protected,
         judges,
-        seen=given["seen"],
-        age=given["age"] or "",
-        store=PredictionStore(given["cache"]),
-        workers=given["workers"] or os.cpu_count() or 1,
-        fmr=given["fmr"],
-        replicates=given["replicates"],
-        seed=given["seed"],
+        seen=given.seen,
+        age=given.age or "",
+        store=PredictionStore(given.cache),
+        workers=given.workers or os.cpu_count() or 1,
+        fmr=given.fmr,
+        replicates=given.replicates,
+        seed=given.seed,
         stage=_stage,
     )
 
@@ -225,7 +242,7 @@ def _stage(words: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(count) if count else None
 
 
-def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]) -> None:
+def _write(found: Evaluation, verdicts: Sequence[Verdict], given: EvaluationOptions) -> None:
     """Write JSON and CSV if requested, each file atomically."""
     import json
 
@@ -238,7 +255,7 @@ def _write(found: Evaluation, verdicts: Sequence[Verdict], given: dict[str, Any]
         "csv_path": lambda: to_csv(found.rows),
     }
     for name, text in texts.items():
-        path = given[name]
+        path = getattr(given, name)
         if path is None:
             continue
         if str(path) == "-":

@@ -1,20 +1,44 @@
-"""Finds the image files named on a command line, and the name of each below the output folder."""
+"""Finds the image files named on a command line, and the name of each below the output folder.
+
+Outputs of earlier runs are left out. Files that may hold photos of another format are reported.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import filter as matching
 from glob import has_magic
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from facepriv.image import IMAGE_SUFFIXES
-from facepriv.protection.manifest import RUN_FOLDER
-from facepriv.protection.suffixes import unread
+from facepriv.protection.manifest import MANIFEST, RUN_FOLDER, read_run
 
 #: Suffix of a tar shard, see `facepriv.protection.shards`. A compressed tar does not allow random access.
 SHARD_SUFFIX = ".tar"
+
+# Files that may hold photos in formats that facepriv does not read; each is reported, none is skipped silently.
+# Videos, documents and icons are not photos. They count as ignored files.
+_IMAGES = """
+.apng .avci .avcs .avif .avifs .cin .dcm .dcx .dib .dicom .dpx .exr .fpx .gif .hdp .hdr .heic .heics .heif .heifs .hif
+.iff .j2c .j2k .jbg .jbig .jfi .jfif .jif .jls .jng .jp2 .jpc .jpe .jpf .jpm .jps .jpx .jxl .jxr .miff .mng .mpo .pam
+.pbm .pcd .pct .pcx .pfm .pgm .pict .pjp .pjpeg .pns .pnm .ppm .ptif .qoi .ras .rgb .rgba .sgi .svs .tga .thm .wbmp .wdp
+"""
+_EDITORS = ".afphoto .kra .ora .pdn .psb .psd .psp .pspimage .xcf"
+_RAW = """
+.3fr .arq .arw .bay .cr2 .cr3 .craw .crw .dcr .dng .drf .eip .erf .fff .gpr .iiq .k25 .kdc .lfp .lfr .lri .mdc .mef .mos
+.mrw .nef .nrw .orf .ori .pef .ptx .raf .raw .rw2 .rwl .rwz .sr2 .srf .srw .x3f
+"""
+_ARCHIVES = ".7z .rar .tar .taz .tbz .tbz2 .tgz .tlz .txz .tzst .zip"
+_COMPRESSED = ".br .bz2 .gz .lz .lz4 .lzma .xz .z .zst"
+
+#: Suffixes of photo formats that facepriv does not read.
+FOREIGN_SUFFIXES = frozenset(f"{_IMAGES} {_EDITORS} {_RAW}".split())
+#: Suffixes of archives, which are not opened.
+ARCHIVE_SUFFIXES = frozenset(_ARCHIVES.split())
+#: Suffixes of single compressed files; the suffix before gives the format.
+COMPRESSED_SUFFIXES = frozenset(_COMPRESSED.split())
 
 
 def is_shard(path: Path) -> bool:
@@ -228,3 +252,82 @@ def _fixed_part(pattern: str) -> Path:
             break
         fixed.append(part)
     return Path(*fixed)
+
+
+def unread(name: PurePath, kinds: Collection[str], *, named: bool = False) -> str:
+    """Return why a file that may hold photos is not read, and how to proceed; an empty text for any other file.
+
+    Parameters
+    ----------
+    name : PurePath
+        A path, or a member's name in a shard. Its suffix is not in `kinds`.
+    kinds : collection of str
+        Suffixes of the files that are read, in lower case with their dot.
+    named : bool
+        Whether the user named this file directly; then it counts whatever its suffix.
+    """
+    suffix = name.suffix.lower()
+    compressed = suffix in COMPRESSED_SUFFIXES
+    inner = PurePath(name.stem).suffix.lower() if compressed else suffix
+    if inner in ARCHIVE_SUFFIXES or (compressed and (inner in kinds or inner in FOREIGN_SUFFIXES)):
+        remedy = "unpack it first"
+    elif named or inner in FOREIGN_SUFFIXES:
+        remedy = "convert it first"
+    else:
+        return ""
+    return f"not a kind of file that facepriv reads ({', '.join(sorted(kinds))}); {remedy}"
+
+
+def leave_out_earlier(found: Discovery, arguments: Sequence[str]) -> tuple[Discovery, list[str]]:
+    """Leave out the outputs of earlier runs: protecting them again would flip some attributes back.
+
+    Parameters
+    ----------
+    found : Discovery
+    arguments : sequence of str
+        The arguments behind `found`. An output folder, or part of one, that is named explicitly is a normal input.
+
+    Returns
+    -------
+    found : Discovery
+        Without the files listed as outputs in the record of an earlier run.
+    warnings : list of str
+        One line for each output folder.
+
+    Raises
+    ------
+    DataError
+        If such a record is damaged.
+    """
+    named = [_absolute(Path(argument)) for argument in arguments]
+    outputs = {folder: _outputs(folder) for folder in _output_folders(found.files, named)}
+    left: dict[Path, int] = dict.fromkeys(outputs, 0)
+    kept = []
+    for file in found.files:
+        path = _absolute(file.source)
+        folder = next((parent for parent in path.parents if path in outputs.get(parent, ())), None)
+        if folder is None:
+            kept.append(file)
+        else:
+            left[folder] += 1
+    warnings = [
+        f"{os.path.relpath(folder)}: is the output folder of an earlier run; what that run made is left out "
+        f"({count} file{'s' * (count != 1)}): name the folder itself to protect it once more"
+        for folder, count in left.items()
+        if count
+    ]
+    return replace(found, files=kept), warnings
+
+
+def _output_folders(files: Sequence[Found], named: Sequence[Path]) -> list[Path]:
+    """Return the output folders above some files, except those that an argument names or lies in."""
+    above = {parent for file in files for parent in _absolute(file.source).parents}
+    return sorted(
+        folder
+        for folder in above
+        if (folder / RUN_FOLDER / MANIFEST).is_file() and not any(path.is_relative_to(folder) for path in named)
+    )
+
+
+def _outputs(folder: Path) -> set[Path]:
+    return {folder / name for name, row in read_run(folder).rows.items() if row.has_output}

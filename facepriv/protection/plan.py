@@ -13,10 +13,9 @@ from pathlib import Path
 from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.image import IMAGE_SUFFIXES
-from facepriv.protection.inputs import Discovery, Found, is_shard
+from facepriv.protection.inputs import FOREIGN_SUFFIXES, Discovery, Found, is_shard
 from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, ManifestRow, RunRecord
 from facepriv.protection.options import Existing
-from facepriv.protection.suffixes import FOREIGN_SUFFIXES
 
 #: Maximum length of a file name on common file systems, in bytes.
 _LONGEST_NAME = 255

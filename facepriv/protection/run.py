@@ -13,9 +13,8 @@ from facepriv._version import __version__
 from facepriv.errors import UsageError
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.commit import Committer, staging
-from facepriv.protection.earlier import leave_out_earlier
 from facepriv.protection.engine import Engine
-from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard
+from facepriv.protection.inputs import SHARD_SUFFIX, Discovery, discover, is_shard, leave_out_earlier
 from facepriv.protection.manifest import RunRecord, check_free, open_manifest, read_folder_if_any
 from facepriv.protection.options import Options, WorkerSetup
 from facepriv.protection.plan import Job, Place, Triage, check_writable, place, triage

@@ -19,8 +19,7 @@ from typing import BinaryIO
 from facepriv.errors import ImageError, cleaned, one_line
 from facepriv.files import file_sha256
 from facepriv.image.formats import IMAGE_SUFFIXES
-from facepriv.protection.inputs import is_shard
-from facepriv.protection.suffixes import unread
+from facepriv.protection.inputs import is_shard, unread
 from facepriv.protection.worker import FileTask, Outcome, Span
 
 RunTasks = Callable[[Sequence[FileTask]], Iterator[Outcome]]

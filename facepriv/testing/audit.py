@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from facepriv.testing.core import require
+from facepriv.testing.core import Make, require
 
 _NETWORK = {
     "socket.connect",
@@ -74,22 +74,26 @@ def no_data_files() -> Iterator[None]:
     require(not opened, f"opened {', '.join(opened)}")
 
 
-def require_unmoved(before: dict[str, object], what: str, fix: str) -> None:
-    """Fail if a global random state differs from that of `before` (see `random_states`).
+def require_random_states_kept(make: Make, use: Callable[[Any], object], fix: str) -> None:
+    """Fail if building a component and using it changes a global random state (see `random_states`).
 
     Parameters
     ----------
-    before : dict
-    what : str
-        Name of the call made in between.
+    make, use : callable
+        Build an instance; use it once.
     fix : str
         What it should do instead of drawing from a global generator.
     """
-    moved = [name for name, state in random_states().items() if name in before and state != before[name]]
-    if moved == ["torch"]:
-        # The usual cause: building a torch network draws its initial values.
-        fix = f"build networks in torch.random.fork_rng(), and {fix}"
-    require(not moved, f"{what} moves the global random state of {', '.join(moved)}: {fix}")
+    for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
+        component = make()
+        before = random_states()
+        use(component)
+        use(component)
+        moved = [name for name, state in random_states().items() if name in before and state != before[name]]
+        if moved == ["torch"]:
+            # The usual cause: building a torch network draws its initial values.
+            fix = f"build networks in torch.random.fork_rng(), and {fix}"
+        require(not moved, f"its {instance} instance moves the global random state of {', '.join(moved)}: {fix}")
 
 
 def random_states() -> dict[str, object]:

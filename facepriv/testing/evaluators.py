@@ -73,11 +73,9 @@ def repeatable(make: Make) -> None:
 
 def global_random_state_untouched(make: Make) -> None:
     """Using it leaves the generators of random, numpy and torch as they are, at first use too."""
-    for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
-        judge = make()
-        before = audit.random_states()
-        _answer(judge, _images())
-        audit.require_unmoved(before, f"its {instance} instance", "draw nothing, or from a generator of its own")
+    audit.require_random_states_kept(
+        make, lambda judge: _answer(judge, _images()), "draw nothing, or from a generator of its own"
+    )
 
 
 def batch_equals_single(make: Make) -> None:

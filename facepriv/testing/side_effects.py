@@ -27,12 +27,7 @@ def constructor_reads_nothing(make: Make) -> None:
 
 def global_random_state_untouched(make: Make) -> None:
     """Using the method leaves the generators of random, numpy and torch as they are, at first use too."""
-    for instance in ("first", "second"):  # the first may import torch, whose generator did not exist before
-        method = make()
-        before = audit.random_states()
-        run(method)
-        run(method)
-        audit.require_unmoved(before, f"its {instance} instance", "draw from rngs")
+    audit.require_random_states_kept(make, run, "draw from rngs")
 
 
 def no_network(make: Make) -> None:

@@ -1,7 +1,6 @@
 """The run over many files: commits, records, resumes, and the same bytes however it is cut up."""
 
 import hashlib
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ from PIL import Image
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.faces import detect
 from facepriv.protection import commit
-from facepriv.protection.keys import new_key
 from facepriv.protection.local import default_workers
 from facepriv.protection.manifest import read_run
+from facepriv.protection.options import new_key
 from facepriv.protection.request import PrivacyRequest
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
@@ -29,11 +28,6 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "facepriv-run" not in path.parts
     }
-
-
-def hashless(text):
-    """Return rows without the hashes of outputs."""
-    return re.sub(r'"sha256": "[0-9a-f]{64}"', "", text)
 
 
 def blacken(path):

@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from kit_methods.right import variant
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, resize_images
 from facepriv.errors import UsageError
@@ -72,19 +73,19 @@ def test_a_matcher_that_is_right_passes_every_check():
     assert [r for r in results if not r.passed] == []
 
 
+def changed(name, base, method, change):
+    """Return a subclass of `base` in which a method returns `change(result)`."""
+    return variant(name, base, **{method: lambda self, *given: change(getattr(base, method)(self, *given))})
+
+
 class Reads(Brightness):
     def __init__(self):
         with open("/dev/null", "rb") as file:
             file.read()
 
 
-class Raises(Brightness):
-    def predict(self, images):
-        return images.brightness
-
-
-class Silent(Brightness):
-    trained_on = " "
+Raises = variant("Raises", Brightness, predict=lambda self, images: images.brightness)
+Silent = variant("Silent", Brightness, trained_on=" ")
 
 
 class Writes(Brightness):
@@ -126,9 +127,7 @@ class NoEmpty(Brightness):
         return np.stack([super(NoEmpty, self).predict(image[None])[0] for image in images])
 
 
-class WidthByCount(Brightness):
-    def predict(self, images):
-        return super().predict(images)[:, : len(images)]
+WidthByCount = changed("WidthByCount", Brightness, "predict", lambda out: out[:, : len(out)])
 
 
 class OneSize(Brightness):
@@ -136,9 +135,7 @@ class OneSize(Brightness):
         return super().predict(images * np.ones((128, 1, 1), np.float32))
 
 
-class WidthBySize(Thumbnail):
-    def embed(self, images):
-        return images.reshape(len(images), -1)
+WidthBySize = variant("WidthBySize", Thumbnail, embed=lambda self, images: images.reshape(len(images), -1))
 
 
 class AsksTheNetwork(Brightness):
@@ -148,79 +145,22 @@ class AsksTheNetwork(Brightness):
         return super().predict(images)
 
 
-class NoGradient(Learnable):
-    weight = 0.0
-
-
-class NanGradient(Learnable):
-    weight = float("nan")
-
-
-class UnknownAttribute(Brightness):
-    attribute = "hair"
-
-
-class OddOutput(Brightness):
-    output = "logits"
-
-
-class GenderInYears(Years):
-    attribute = "gender"
-
-
-class Doubles(Brightness):
-    def predict(self, images):
-        return super().predict(images).astype(np.float64)
-
-
-class Nan(Brightness):
-    def predict(self, images):
-        return super().predict(images) * np.float32(np.nan)
-
-
-class ThreeClasses(Brightness):
-    def predict(self, images):
-        return super().predict(images)[:, [0, 1, 1]]
-
-
-class Logits(Brightness):
-    def predict(self, images):
-        return super().predict(images) * np.float32(2) - np.float32(1)
-
-
-class Unnormalised(Brightness):
-    def predict(self, images):
-        return super().predict(images) * np.float32(0.7)
-
-
-class Ancient(Years):
-    def predict(self, images):
-        return super().predict(images) + np.float32(300)
-
-
-class YearsInColumns(Years):
-    def predict(self, images):
-        return super().predict(images)[:, None]
-
-
-class SmallClasses(Brightness):
-    def classes(self, images):
-        return super().classes(images).astype(np.int32)
-
-
-class UnknownClasses(Brightness):
-    def classes(self, images):
-        return super().classes(images) + 2
-
-
-class FlatEmbedding(Thumbnail):
-    def embed(self, images):
-        return super().embed(images)[0]
-
-
-class DoubleEmbedding(Thumbnail):
-    def embed(self, images):
-        return super().embed(images).astype(np.float64)
+NoGradient = variant("NoGradient", Learnable, weight=0.0)
+NanGradient = variant("NanGradient", Learnable, weight=float("nan"))
+UnknownAttribute = variant("UnknownAttribute", Brightness, attribute="hair")
+OddOutput = variant("OddOutput", Brightness, output="logits")
+GenderInYears = variant("GenderInYears", Years, attribute="gender")
+Doubles = changed("Doubles", Brightness, "predict", lambda out: out.astype(np.float64))
+Nan = changed("Nan", Brightness, "predict", lambda out: out * np.float32(np.nan))
+ThreeClasses = changed("ThreeClasses", Brightness, "predict", lambda out: out[:, [0, 1, 1]])
+Logits = changed("Logits", Brightness, "predict", lambda out: out * np.float32(2) - np.float32(1))
+Unnormalised = changed("Unnormalised", Brightness, "predict", lambda out: out * np.float32(0.7))
+Ancient = changed("Ancient", Years, "predict", lambda out: out + np.float32(300))
+YearsInColumns = changed("YearsInColumns", Years, "predict", lambda out: out[:, None])
+SmallClasses = changed("SmallClasses", Brightness, "classes", lambda out: out.astype(np.int32))
+UnknownClasses = changed("UnknownClasses", Brightness, "classes", lambda out: out + 2)
+FlatEmbedding = changed("FlatEmbedding", Thumbnail, "embed", lambda out: out[0])
+DoubleEmbedding = changed("DoubleEmbedding", Thumbnail, "embed", lambda out: out.astype(np.float64))
 
 
 class HalfNan(Thumbnail):
@@ -230,29 +170,11 @@ class HalfNan(Thumbnail):
         return out
 
 
-class AcquiresNobody(Thumbnail):
-    def embed(self, images):
-        return super().embed(images) * np.float32(np.nan)
-
-
-class Distance(Thumbnail):
-    def score(self, a, b):
-        return np.linalg.norm(a - b, axis=1)
-
-
-class OneScore(Thumbnail):
-    def score(self, a, b):
-        return super().score(a, b).mean()
-
-
-class Lopsided(Thumbnail):
-    def score(self, a, b):
-        return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1)
-
-
-class ScoresTheMissing(Thumbnail):
-    def score(self, a, b):
-        return np.nan_to_num(super().score(a, b))
+AcquiresNobody = changed("AcquiresNobody", Thumbnail, "embed", lambda out: out * np.float32(np.nan))
+Distance = variant("Distance", Thumbnail, score=lambda self, a, b: np.linalg.norm(a - b, axis=1))
+OneScore = changed("OneScore", Thumbnail, "score", lambda out: out.mean())
+Lopsided = variant("Lopsided", Thumbnail, score=lambda self, a, b: (a * b).sum(axis=1) / np.linalg.norm(a, axis=1))
+ScoresTheMissing = changed("ScoresTheMissing", Thumbnail, "score", lambda out: np.nan_to_num(out))
 
 
 BROKEN = [

@@ -6,12 +6,11 @@ from itertools import count
 
 import numpy as np
 
-from kit_methods.right import Darken, Noise
+from kit_methods.right import Darken, Noise, variant
 
-
-class OwnNoise(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images * np.float32(np.random.default_rng().random())
+OwnNoise = variant(
+    "OwnNoise", _perturb=lambda self, faces, *_: faces.images * np.float32(np.random.default_rng().random())
+)
 
 
 class GlobalNoise(Darken):
@@ -29,12 +28,8 @@ class Counts(Darken):
         return faces.images / np.float32(next(self.calls))
 
 
-class SecretlyStochastic(Noise):
-    stochastic = False
-
-
-class FalselyStochastic(Darken):
-    stochastic = True
+SecretlyStochastic = variant("SecretlyStochastic", Noise, stochastic=False)
+FalselyStochastic = variant("FalselyStochastic", stochastic=True)
 
 
 class MovesRandom(Darken):
@@ -74,19 +69,16 @@ class KeepsItsNetwork(Darken):
         return faces.images * np.float32(0.5)
 
 
-class BatchMean(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images * np.float32(0.5) + faces.images.mean() / 4
-
-
-class ByPosition(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images / np.arange(2, len(faces) + 2, dtype=np.float32)[:, None, None, None]
-
-
-class OddBatches(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images * np.float32(0.5 if len(faces) < 8 else 0.4)
+BatchMean = variant(
+    "BatchMean", _perturb=lambda self, faces, *_: faces.images * np.float32(0.5) + faces.images.mean() / 4
+)
+ByPosition = variant(
+    "ByPosition",
+    _perturb=lambda self, faces, *_: faces.images / np.arange(2, len(faces) + 2, dtype=np.float32)[:, None, None, None],
+)
+OddBatches = variant(
+    "OddBatches", _perturb=lambda self, faces, *_: faces.images * np.float32(0.5 if len(faces) < 8 else 0.4)
+)
 
 
 #: Check, method that breaks it, and what the check says.

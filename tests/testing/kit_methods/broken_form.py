@@ -3,66 +3,25 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from kit_methods.right import Darken, Landmarked
+from kit_methods.right import Darken, Landmarked, variant
 
 
 class NoPerturber:
     pass
 
 
-class NothingDeclared(Darken):
-    attributes = ()
-
-
-class UnknownDeclared(Darken):
-    attributes = ("gendre",)
-
-
-class NegativeSize(Darken):
-    crop_size = -1
-
-
-class NeedsMusic(Darken):
-    needs = frozenset({"music"})
-
-
-class OddPaste(Darken):
-    paste = "overlay"
-
-
-class NoInfo(Darken):
-    def info(self):
-        return {}
-
-
-class NumberedVersion(Darken):
-    def info(self):
-        return {"version": 1.0, "weights": "", "seen": []}
-
-
-class ObjectsInInfo(Darken):
-    def info(self):
-        return {"version": "", "weights": "", "seen": [object()]}
-
-
-class TypeInInfo(Darken):
-    def info(self):
-        return {"version": "", "weights": "", "seen": [], "dtype": np.float32}
-
-
-class Raises(Darken):
-    def _perturb(self, faces, *_):
-        return faces.pictures
-
-
-class Cropped(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images[:, 1:, 1:]
-
-
-class Bytes(Darken):
-    def _perturb(self, faces, *_):
-        return (faces.images * 200).astype(np.uint8)
+NothingDeclared = variant("NothingDeclared", attributes=())
+UnknownDeclared = variant("UnknownDeclared", attributes=("gendre",))
+NegativeSize = variant("NegativeSize", crop_size=-1)
+NeedsMusic = variant("NeedsMusic", needs=frozenset({"music"}))
+OddPaste = variant("OddPaste", paste="overlay")
+NoInfo = variant("NoInfo", info=lambda self: {})
+NumberedVersion = variant("NumberedVersion", info=lambda self: {"version": 1.0, "weights": "", "seen": []})
+ObjectsInInfo = variant("ObjectsInInfo", info=lambda self: {"version": "", "weights": "", "seen": [object()]})
+TypeInInfo = variant("TypeInInfo", info=lambda self: {"version": "", "weights": "", "seen": [], "dtype": np.float32})
+Raises = variant("Raises", _perturb=lambda self, faces, *_: faces.pictures)
+Cropped = variant("Cropped", _perturb=lambda self, faces, *_: faces.images[:, 1:, 1:])
+Bytes = variant("Bytes", _perturb=lambda self, faces, *_: (faces.images * 200).astype(np.uint8))
 
 
 class Overriding(Darken):
@@ -89,9 +48,7 @@ class Scaled(Darken):
         return faces.images * np.float32(200)
 
 
-class Overshoots(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images - np.float32(0.1)
+Overshoots = variant("Overshoots", _perturb=lambda self, faces, *_: faces.images - np.float32(0.1))
 
 
 class Blur(Darken):
@@ -102,14 +59,8 @@ class Blur(Darken):
         return gaussian_filter(faces.images, (0, sigma, sigma, 0))
 
 
-class NotFinite(Darken):
-    def _perturb(self, faces, *_):
-        return np.log(faces.images * 0)
-
-
-class Identity(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images
+NotFinite = variant("NotFinite", _perturb=lambda self, faces, *_: np.log(faces.images * 0))
+Identity = variant("Identity", _perturb=lambda self, faces, *_: faces.images)
 
 
 class LeavesOneFace(Darken):
@@ -143,24 +94,22 @@ class WritesToLabels(Darken):
         return faces.images * np.float32(0.5)
 
 
-class ReturnsTheInput(Overriding):
-    def perturb(self, faces, *args, **options):
-        return faces.images
-
-
-class NoEmptyBatch(Overriding):
-    def perturb(self, faces, *args, **options):
-        return np.stack([image * np.float32(0.5) for image in faces.images])
-
-
-class FlatEmptyBatch(Overriding):
-    def perturb(self, faces, *args, **options):
-        return np.array([image * np.float32(0.5) for image in faces.images], np.float32)
-
-
-class AlwaysFull(Overriding):
-    def perturb(self, faces, *args, **options):
-        return faces.images * np.float32(0.5)
+ReturnsTheInput = variant("ReturnsTheInput", Overriding, perturb=lambda self, faces, *args, **options: faces.images)
+NoEmptyBatch = variant(
+    "NoEmptyBatch",
+    Overriding,
+    perturb=lambda self, faces, *args, **options: np.stack([image * np.float32(0.5) for image in faces.images]),
+)
+FlatEmptyBatch = variant(
+    "FlatEmptyBatch",
+    Overriding,
+    perturb=lambda self, faces, *args, **options: np.array(
+        [image * np.float32(0.5) for image in faces.images], np.float32
+    ),
+)
+AlwaysFull = variant(
+    "AlwaysFull", Overriding, perturb=lambda self, faces, *args, **options: faces.images * np.float32(0.5)
+)
 
 
 class FullOnly(Darken):
@@ -170,14 +119,16 @@ class FullOnly(Darken):
         return faces.images * np.float32(0.5)
 
 
-class OneSizeOnly(Darken):
-    def _perturb(self, faces, *_):
-        return faces.images * np.linspace(0.2, 0.8, 128, dtype=np.float32)[:, None, None]
-
-
-class WantsRace(Darken):
-    def _perturb(self, faces, source, *_):
-        return faces.images * np.float32(0.5) + source["race"][:, None, None, None] * np.float32(0.01)
+OneSizeOnly = variant(
+    "OneSizeOnly",
+    _perturb=lambda self, faces, *_: faces.images * np.linspace(0.2, 0.8, 128, dtype=np.float32)[:, None, None],
+)
+WantsRace = variant(
+    "WantsRace",
+    _perturb=lambda self, faces, source, *_: (
+        faces.images * np.float32(0.5) + source["race"][:, None, None, None] * np.float32(0.01)
+    ),
+)
 
 
 class WantsKnownClasses(Darken):

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from facepriv.weights import load_weights
-from kit_methods.right import Darken, Noise, Tint
+from kit_methods.right import Darken, Noise, Tint, variant
 
 
 class ReadsInConstructor(Darken):
@@ -71,14 +71,8 @@ class Doubtful(ForgetsItsSetting):
         self.amount = np.float32(0.25)
 
 
-class MovesToNothing(Darken):
-    def to(self, device):
-        return None
-
-
-class MovesToAnother(Darken):
-    def to(self, device):
-        return Noise()
+MovesToNothing = variant("MovesToNothing", to=lambda self, device: None)
+MovesToAnother = variant("MovesToAnother", to=lambda self, device: Noise())
 
 
 class WrongHash(Tint):
@@ -95,19 +89,19 @@ class NoWeightsPath(Tint):
         return super().__getattribute__(name)
 
 
-class IgnoresTheHash(Tint):
-    def _perturb(self, faces, *_):
-        return faces.images * load_file(self.weights)["colour"]
-
-
-class IgnoresThePath(Tint):
-    def _perturb(self, faces, *_):
-        return faces.images * load_weights(self.default).tensors["colour"]
-
-
-class LoadsOtherwise(Tint):
-    def _perturb(self, faces, *_):
-        return faces.images * load_weights(self.weights).tensors["colour"] * np.float32(len(str(self.weights)) / 999)
+IgnoresTheHash = variant(
+    "IgnoresTheHash", Tint, _perturb=lambda self, faces, *_: faces.images * load_file(self.weights)["colour"]
+)
+IgnoresThePath = variant(
+    "IgnoresThePath", Tint, _perturb=lambda self, faces, *_: faces.images * load_weights(self.default).tensors["colour"]
+)
+LoadsOtherwise = variant(
+    "LoadsOtherwise",
+    Tint,
+    _perturb=lambda self, faces, *_: (
+        faces.images * load_weights(self.weights).tensors["colour"] * np.float32(len(str(self.weights)) / 999)
+    ),
+)
 
 
 #: Check, method that breaks it, and what the check says.

@@ -1,5 +1,6 @@
 """Methods that conform; the broken ones differ from them in one point."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,9 @@ class Tint(Darken):
         if self.colour is None:
             self.colour = load_weights(self.weights).tensors["colour"]
         return faces.images * self.colour
+
+
+def variant(name, base=Darken, **members):
+    """Return a subclass with these members, for a module-level variable of that name in the calling module."""
+    # With the caller's module, the class can be pickled.
+    return type(name, (base,), {"__module__": sys._getframe(1).f_globals["__name__"], **members})

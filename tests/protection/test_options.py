@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from facepriv.errors import UsageError
-from facepriv.protection.keys import MOST_KEY_BYTES, new_key, read_key
-from facepriv.protection.options import Options
+from facepriv.protection.options import MOST_KEY_BYTES, Options, new_key, read_key
 
 KEY = b"a secret for tests only"
 
