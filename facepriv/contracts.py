@@ -270,10 +270,8 @@ class FaceMatcher(Evaluator):
 #: Features that an attack extracts: name -> (N, ...), one row per face.
 Notes = dict[str, NDArray[Any]]
 
-
 #: Notes of M faces -> (M, K) probabilities of the classes.
 Answer = Callable[[Notes], NDArray[np.float64]]
-
 
 #: Trains a classifier, see `Tools`.
 Fit = Callable[[NDArray[Any], NDArray[np.int64], NDArray[np.str_], int], Callable[[NDArray[Any]], NDArray[np.float64]]]

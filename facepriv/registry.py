@@ -236,7 +236,6 @@ def _shown(item: object) -> str:
 #: The default estimators of a face's own classes.
 DEFAULT_ESTIMATOR = "family-a-{attribute}"
 
-
 ESTIMATOR_PACKAGE = "facepriv-estimators"
 
 

@@ -1,4 +1,4 @@
-"""JSON from strangers: what cannot be read is a `ValueError`, whatever is wrong with it."""
+"""JSON from third parties: what cannot be read is a `ValueError`, whatever is wrong with it."""
 
 import pytest
 

@@ -48,7 +48,7 @@ def cluster():
         # Paths of Ray's sockets have little room, and not every folder for temporary files leaves enough.
         TemporaryDirectory(prefix="f-", dir=_base(), ignore_cleanup_errors=True) as folder,
     ):
-        # Before Ray is imported. Whoever reaches a cluster runs what he likes there, hence a password.
+        # Before Ray is imported. Anyone with access to a cluster can run code there, hence a password.
         values = {
             "PYTHONPATH": os.pathsep.join([str(TINY), os.environ.get("PYTHONPATH", "")]),
             "RAY_AUTH_MODE": "token",
@@ -170,7 +170,7 @@ class TestTwoNodes:
 
 @needs_ray
 def test_the_command_line_starts_a_cluster_of_its_own_and_says_one_line(photos, tmp_path):
-    """The way of somebody who tries it: nothing on the terminal is Ray's, and nothing is left."""
+    """A first trial by a user: nothing on the terminal is Ray's, and nothing is left."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     own["PYTHONPATH"] = os.pathsep.join([str(TINY), os.environ["PYTHONPATH"]])
     words = ["-o", str(tmp_path / "out"), "--method", "weightless", "--obfuscate", "gender", "--engine", "ray"]

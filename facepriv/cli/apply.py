@@ -79,26 +79,26 @@ class ApplyOptions:
     "--keep",
     type=Names(),
     multiple=True,
-    help="Attributes that must stay. What is neither hidden nor kept stays too; naming it guards "
-    "against hiding it by mistake.",
+    help="Attributes that must stay. Attributes that are neither hidden nor kept stay too; naming one here prevents "
+    "hiding it by mistake.",
 )
 @click.option(
     "--target",
     multiple=True,
     metavar="ATTR=CLASS",
-    help="Hide by making everyone this class: age=old. Also: same (the own class), opposite (another one), "
-    "neutral (none, for methods that can).",
+    help="Hide an attribute with this class as target: age=old. Also: same (the own class), opposite (another class), "
+    "neutral (no class, for methods that support it).",
 )
 @click.option(
     "--policy",
     type=click.Choice(["flip", "random"]),
     default="flip",
     show_default=True,
-    help="How a hidden attribute's new class is chosen. 'flip', the policy of the PrivacyNet paper: always "
+    help="How the target class of a hidden attribute is chosen. 'flip', the policy of the PrivacyNet paper: always "
     "another class. It fools classifiers most, but an adversary who knows that faces were flipped can invert "
-    "the answer. 'random': any class, the own one included, so that the answer carries nothing.",
+    "the answer. 'random': any class, the own one included, so that the answer carries no information.",
 )
-@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the effect.")
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Strength of the effect.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of a method's own randomness.")
 @click.option(
     "--key-file",
@@ -106,7 +106,7 @@ class ApplyOptions:
     metavar="FILE",
     help="Secret that decides drawn classes (policy 'random', or 'flip' among more than two classes); at "
     "least 16 bytes. Needed to repeat such a run; with it, the draws can be undone. Default: a fresh "
-    "secret, kept nowhere; --resume keeps what it has drawn.",
+    "secret that is not stored; --resume accepts classes drawn with it.",
 )
 @click.option(
     "--estimator",
@@ -130,19 +130,19 @@ class ApplyOptions:
     "quick network proposes a face: that takes a fifth of the time, and loses about one face in a hundred "
     "at most, more in overexposed or blurred photos. Photos above 2,400 pixels are searched as smaller "
     "copies: faces below 2.5 % of the long side are not found (panoramas: 5 % of the short side), with "
-    "this option neither.",
+    "this option does not change that.",
 )
 @click.option(
     "--resume",
     is_flag=True,
-    help="Do only what an interrupted run into the same folder left. An output that answers another request, "
-    "or was made from another photo, is made again.",
+    help="Do only the rest of an interrupted run into the same folder. An output of another request or another photo "
+    "is made again.",
 )
 @click.option(
     "--trust-existing",
     is_flag=True,
     help="With --resume, where this user's state directory holds no receipts of the folder (it was moved, or "
-    "made on another machine): take its recorded outputs for answers to this very request.",
+    "made on another machine): accept its recorded outputs as results of this request.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be written.")
@@ -156,7 +156,7 @@ class ApplyOptions:
 @click.option(
     "--keep-metadata",
     is_flag=True,
-    help="Keep words and numbers of EXIF, XMP, comments and PNG texts; pictures in there go.",
+    help="Keep words and numbers of EXIF, XMP, comments and PNG texts; pictures in them are removed.",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
 @click.option(
@@ -164,7 +164,7 @@ class ApplyOptions:
     type=click.IntRange(1),
     default=8,
     show_default=True,
-    help="Faces that a method is given at once. Results do not depend on it.",
+    help="Faces passed to a method at once. Results do not depend on it.",
 )
 @click.option(
     "--engine",
@@ -178,14 +178,14 @@ class ApplyOptions:
     "--address",
     default="",
     metavar="ADDRESS",
-    help="Of the Ray cluster that this machine is a node of: auto, or HOST:PORT. Default: RAY_ADDRESS, or a "
+    help="Address of the Ray cluster that this machine belongs to: auto, or HOST:PORT. Default: RAY_ADDRESS, or a "
     "cluster of this machine alone.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=None,
-    help="Processes. Results do not depend on it. Default: one a CPU, at most 16 (4 on a GPU); of a cluster, all.",
+    help="Processes. Results do not depend on it. Default: one per CPU, at most 16 (4 on a GPU); on a cluster, all.",
 )
 @click.option(
     "--timeout",
@@ -193,8 +193,8 @@ class ApplyOptions:
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="A process that has finished no file for so long is killed; its files are tried again one by one, "
-    "and one that hangs alone has failed.",
+    help="A process that finishes no file in this time is killed; its files are tried again one by one, and a file "
+    "that hangs alone has failed.",
 )
 def command(given: ApplyOptions) -> None:
     """Protect photos: files, folders (recursively) and patterns such as 'photos/**/*.jpg'.

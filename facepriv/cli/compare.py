@@ -154,7 +154,6 @@ _OPTIONS = (
     workers,
 )
 
-
 #: Adds the arguments and options that ``compare`` and ``attack`` share, as one `ComparisonOptions`.
 comparing = passes(ComparisonOptions, *_OPTIONS)
 

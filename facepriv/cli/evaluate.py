@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from facepriv.evaluation.folders import Evaluation
     from facepriv.evaluation.judges import Panel
     from facepriv.evaluation.rows import Row
-    from facepriv.metrics.bootstrap import Estimate
 
 #: Exit code if a condition of --fail-if holds or cannot be judged.
 FAILED = 3
@@ -105,7 +103,9 @@ class EvaluationOptions:
 @click.option(
     "--layout", metavar="NAME", help="Instead of --labels: the originals are this data set, in its own layout."
 )
-@click.option("--part", metavar="NAME", default="", help="Of a data set: train, validation or test. [default: all]")
+@click.option(
+    "--part", metavar="NAME", default="", help="Part of the data set: train, validation, test. [default: all]"
+)
 @click.option(
     "--people",
     type=click.Choice(["labels", "folder"]),
@@ -135,7 +135,7 @@ class EvaluationOptions:
 @click.option("--aimed-at", "age", type=click.Choice(AGE.classes), help="The age group that the protection aimed at.")
 @fmr
 @replicates
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the resamples.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the resamples.")
 @workers
 @click.option(
     "--cache",
@@ -283,17 +283,10 @@ def _show(found: Evaluation) -> None:
 
 
 def _line(row: Row) -> tuple[str, ...]:
+    from facepriv.report.plots import interval
+
     words = f"{row.words}, {row.pairing}" if row.pairing else row.words
     digits = 2 if row.figure.startswith("fmr") else _UNITS[row.unit][1]
     unit = _UNITS[row.unit][0]
-    before, after = (_text(value, unit, digits) for value in (row.before, row.after))
-    return words, row.evaluator, before, after, _text(row.change, "", digits, "+"), row.note
-
-
-def _text(value: Estimate | None, unit: str, digits: int, sign: str = "") -> str:
-    if value is None:
-        return ""
-    text = f"{value.value:{sign}.{digits}f}{unit}"
-    if math.isnan(value.low):
-        return text
-    return f"{text} ({value.low:{sign}.{digits}f} to {value.high:{sign}.{digits}f})"
+    before, after = (interval(value, digits, unit=unit) for value in (row.before, row.after))
+    return words, row.evaluator, before, after, interval(row.change, digits, "+"), row.note

@@ -14,7 +14,6 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PATH = click.Path(path_type=Path)
 
-
 fmr = click.option(
     "--fmr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -30,7 +29,7 @@ replicates = click.option(
     help="Resamples of people behind each 95 % interval.",
 )
 workers = click.option(
-    "--workers", type=click.IntRange(1), help="Processes. Results do not depend on it. [default: one a core]"
+    "--workers", type=click.IntRange(1), help="Processes. Results do not depend on it. [default: one per core]"
 )
 
 

@@ -41,7 +41,7 @@ _FOUND_BELOW = ("celeba", "utkface", "utkface_more")
     help="With --light: as many faces, drawn by chance, as fit into so many MiB.",
 )
 @click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of a crop in pixels.")
-@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one a core]")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one per core]")
 @click.option("--overwrite", is_flag=True, help="Replace a pack that is there already.")
 def command(
     out: Path,

@@ -30,11 +30,9 @@ IMAGE_SUFFIXES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
 #: Images with more pixels are refused. The largest phone sensors give just under 200 megapixels (16,320 x 12,240),
 #: which is 0.6 GB of RGB; a larger image is a decompression bomb or a scan.
 MAX_PIXELS = 200_000_000
-
 
 OPENERS = {
     # The plugin itself, not Image.open: a phone's JPEG with an appended depth map or preview stays a JPEG, and
@@ -46,7 +44,6 @@ OPENERS = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 
-
 _SIGNATURES = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -57,14 +54,12 @@ _SIGNATURES = {
     b"BM": "BMP",
 }
 
-
 _UNSUPPORTED = {
     b"GIF8": "a GIF",
     b"8BPS": "a Photoshop file",
     b"%PDF": "a PDF",
     b"\x00\x00\x00\x0cjP": "a JPEG 2000 file",
 }
-
 
 _QUIET = threading.Lock()
 

@@ -270,7 +270,6 @@ class InlineEngine(Engine):
 # Each worker holds its own copy of the models, on a GPU in its memory too.
 _MOST_WORKERS = {"cpu": 16, "gpu": 4}
 
-
 _FILES_A_WORKER = 8
 
 

@@ -18,12 +18,9 @@ from facepriv.schema import ATTRIBUTES, attribute
 
 ClassIndices = dict[str, NDArray[np.int64]]
 
-
 Policy = Literal["flip", "random"]
 
-
 POLICIES: tuple[Policy, ...] = ("flip", "random")
-
 
 #: Targets that are not class names: the face's own class, another class as with `flip`, or no class, if supported.
 RELATIVE_TARGETS = ("same", "opposite", "neutral")

@@ -22,7 +22,6 @@ from facepriv.schema import ATTRIBUTES
 # Photos are held in memory until a batch of faces is full; this limits them, in values (three per colour pixel).
 _HELD_VALUES = 100_000_000
 
-
 #: Position of a photo's bytes in a file: offset and length.
 Span = tuple[int, int]
 

@@ -367,11 +367,11 @@ def _bar(said: Estimate) -> Any:
     return [[max(0.0, low)], [max(0.0, high)]] if np.isfinite([low, high]).all() else None
 
 
-def interval(said: Estimate | None, digits: int = 1, sign: str = "") -> str:
-    """Return a figure with its interval, such as ``23.2 (21.7 to 25.4)``."""
+def interval(said: Estimate | None, digits: int = 1, sign: str = "", unit: str = "") -> str:
+    """Return a figure with its interval, such as ``23.2 (21.7 to 25.4)``; `unit` follows the value."""
     if said is None:
         return ""
-    value = f"{said.value:{sign}.{digits}f}"
+    value = f"{said.value:{sign}.{digits}f}{unit}"
     if not np.isfinite([said.low, said.high]).all():
         return value
     return f"{value} ({said.low:{sign}.{digits}f} to {said.high:{sign}.{digits}f})"

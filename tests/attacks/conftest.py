@@ -8,13 +8,13 @@ from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, Tools
 
 
 class Stripes(AttributeEstimator):
-    """Tells horizontal from vertical stripes in the red channel; offers its network to whoever would train it on."""
+    """Distinguishes horizontal from vertical stripes in the red channel; offers its network for further training."""
 
     attribute = "gender"
     trained_on = "nothing"
 
     def torch_module(self):
-        """Return a small network that tells what `predict` tells, in every channel's own way."""
+        """Return a small network that predicts what `predict` does, in every channel's own way."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
@@ -47,7 +47,7 @@ class Mean(FaceMatcher):
 
 
 class Turn(Perturber):
-    """Turns stripes to the wanted class; asked for what is there it does nothing."""
+    """Turns stripes to the wanted class; with the present class as target it does nothing."""
 
     attributes = ("gender",)
     asked = ()

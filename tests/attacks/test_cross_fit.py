@@ -34,8 +34,8 @@ class Rote(Attack):
             self.asked.append((set(memory), set(notes["who"].tolist())))
             if self.answer is not None:
                 return self.answer(notes)
-            told = np.array([memory.get(who, 0.5) for who in notes["who"].tolist()])
-            return np.stack([1 - told, told], axis=1)
+            guess = np.array([memory.get(who, 0.5) for who in notes["who"].tolist()])
+            return np.stack([1 - guess, guess], axis=1)
 
         return answer
 
@@ -121,8 +121,8 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
         Target("gender", "gender", "finder"): Answers(right[:, 0] * 0.2, 0.1 + 0 * right[:, 0]),
     }
     rows = adversary_rows("gender", truth, before, after, ["good", "bad"], answers, replicates=30)
-    told = {row.evaluator: row for row in rows}
-    assert set(told) == {
+    by_name = {row.evaluator: row for row in rows}
+    assert set(by_name) == {
         "good",
         "good, turned round",
         "bad",
@@ -134,14 +134,14 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
     best = [row.evaluator for row in rows if row.note == BEST]
     assert (
         best == ["attack: clever"]
-        and told["attack: mute"].note == "too few faces"
-        and told["attack: mute"].after is None
+        and by_name["attack: mute"].note == "too few faces"
+        and by_name["attack: mute"].after is None
     )
-    assert told["attack: finder"].figure == DETECTION and told["good"].figure == ATTACK
-    clever = told["attack: clever"]
-    assert clever.before == told["bad"].before  # one reference for all
+    assert by_name["attack: finder"].figure == DETECTION and by_name["good"].figure == ATTACK
+    clever = by_name["attack: clever"]
+    assert clever.before == by_name["bad"].before  # one reference for all
     assert clever.change.value == pytest.approx(clever.after.value - clever.before.value)
-    assert told["good"].after.value > 80 > 20 > told["good, turned round"].after.value
+    assert by_name["good"].after.value > 80 > 20 > by_name["good, turned round"].after.value
 
 
 def test_children_are_no_more_judged_by_an_adversary_than_by_a_classifier(truth, tools):

@@ -1,4 +1,4 @@
-"""The regression that attacks end with, and who is dealt to which fold."""
+"""The regression that attacks end with, and the folds of people."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from facepriv.cli import main
+from facepriv.cli import console, main
 from facepriv.protection.manifest import open_manifest, read_run
 from facepriv.protection.run import Summary
 
@@ -17,6 +17,7 @@ from facepriv.protection.run import Summary
 def call(tiny, tmp_path, monkeypatch):
     """Return ``call("apply options")``, run in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console._Lines, "interval", float("inf"))  # no progress lines, however slow the machine is
 
     def run(line):
         return CliRunner().invoke(main, ["apply", *line.split()])

@@ -92,8 +92,8 @@ def test_attacks_stand_beside_the_method_and_one_can_be_chosen(labelled, tmp_pat
     )
     assert result.exit_code == 0, result.output
     (output,) = json.loads((out / "result.json").read_text())["outputs"]
-    told = {row["evaluator"]: row for row in output["adversaries"]}
-    assert {"attack: detector", "attack: restoration"} <= set(told)
+    by_name = {row["evaluator"]: row for row in output["adversaries"]}
+    assert {"attack: detector", "attack: restoration"} <= set(by_name)
     assert "Adversaries" in (out / "report.html").read_text()
 
 

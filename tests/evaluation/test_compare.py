@@ -149,12 +149,12 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def setup(known, photos, shared, astronaut_file):
-    who, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
+    judges, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
     return ComparisonSetup(
         photos=photos,
         name="made up",
         methods=("nothing", "dim", "grey"),
-        panel=who,
+        panel=judges,
         place=shared,
         requests={"gender": named_output("gender")},
         workers=0,
@@ -217,22 +217,22 @@ def test_a_judge_that_was_seen_speaks_for_nobody(setup):
     by_method = {m["name"]: m["seen"] for m in done.methods}
     assert by_method == {"nothing": [], "dim": ["redness"]}
     (dim,) = done.of("dim")
-    told = {row.evaluator: row for row in dim.pick("gender_eer")}
-    assert not told["redness"].counts and told["redness"].note.startswith("seen") and told["greenness"].counts
-    assert dim.lead("gender_eer").after == told["greenness"].after
+    by_name = {row.evaluator: row for row in dim.pick("gender_eer")}
+    assert not by_name["redness"].counts and by_name["redness"].note.startswith("seen") and by_name["greenness"].counts
+    assert dim.lead("gender_eer").after == by_name["greenness"].after
 
 
 @pytest.mark.parametrize("attacks", [(), ("retrained",)])
 def test_a_matcher_that_does_not_work_is_named_and_counts_for_nothing(setup, known, photos, tmp_path, attacks):
-    who, _ = fitting_panel(panel(known, ["greenness"], ["patches", "constant", "infinite"]), Truth.of(photos))
-    run = compare(replace(setup, panel=who, place=tmp_path / "own", methods=("dim",), attacks=attacks))
+    judges, _ = fitting_panel(panel(known, ["greenness"], ["patches", "constant", "infinite"]), Truth.of(photos))
+    run = compare(replace(setup, panel=judges, place=tmp_path / "own", methods=("dim",), attacks=attacks))
     done = attack(run) if attacks else run.comparison
     (dim,) = done.of("dim")
     for figure in ("tmr", "eer", "rank1", "gender_pic"):
-        told = {row.evaluator: row for row in dim.rows if row.figure == figure}
-        assert {name for name, row in told.items() if row.counts} <= {"patches"}
-        assert told["constant"].note.startswith("too weak on the originals: TMR at FMR 1 % is 0.0 %")
-        assert told["infinite"].note.startswith("too weak on the originals")
+        by_name = {row.evaluator: row for row in dim.rows if row.figure == figure}
+        assert {name for name, row in by_name.items() if row.counts} <= {"patches"}
+        assert by_name["constant"].note.startswith("too weak on the originals: TMR at FMR 1 % is 0.0 %")
+        assert by_name["infinite"].note.startswith("too weak on the originals")
     said = {item["what"]: item["why"] for item in done.skipped}
     assert said["infinite"] == "gave NaN or infinity for 27 of 27 originals, first 00.jpg"
     assert said["dim, gender: infinite"] == "gave NaN or infinity for 27 of 27 protected photos, first 00.jpg"
@@ -282,11 +282,11 @@ def test_an_example_shows_the_face_before_and_after(setup, astronaut_file, tmp_p
 
 
 def test_what_the_photos_cannot_measure_is_not_asked(known, photos):
-    who = panel(known, ["redness", "family-a-race"], ["patches"])
-    fitting, left_out = fitting_panel(who, Truth.of(photos))
+    judges = panel(known, ["redness", "family-a-race"], ["patches"])
+    fitting, left_out = fitting_panel(judges, Truth.of(photos))
     assert fitting.judges.estimators == ("redness",) and left_out == {"family-a-race": "the photos have no race label"}
     nobody = [replace(record, subject="") for record in photos]
-    fitting, left_out = fitting_panel(who, Truth.of(nobody))
+    fitting, left_out = fitting_panel(judges, Truth.of(nobody))
     assert fitting.judges.matchers == () and "not all photos name people" in left_out["patches"]
     with pytest.raises(UsageError, match=r"no evaluator can judge these photos .*no race label"):
         fitting_panel(panel(known, ["family-a-race"], ["patches"]), Truth.of(nobody))
@@ -344,7 +344,7 @@ def test_an_adversary_estimates_the_labels_that_the_method_needs(setup, known, t
     monkeypatch.setattr(Dim, "needs", frozenset({"labels"}))
     own = Descriptor("attack", "inversion", "facepriv.attacks.inversion:Inversion", "a test's")
     more = Registry([*setup.registry.plugins, Plugin("more", "more", "0", (own,))])
-    who = replace(setup.panel, judges=replace(setup.panel.judges, registry=more))
-    attacked = replace(setup, panel=who, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
+    judges = replace(setup.panel, judges=replace(setup.panel.judges, registry=more))
+    attacked = replace(setup, panel=judges, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
     (output,) = attack(compare(attacked)).of("dim")
     assert any(row.evaluator == "attack: inversion" and row.after for row in output.adversaries)

@@ -55,6 +55,6 @@ def _runs(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # Where the first process collects nobody, the dead stay as zombies.
+    # Where the first process does not collect its children, the dead stay as zombies.
     status = Path(f"/proc/{pid}/status")
     return not (status.exists() and "\nState:\tZ" in status.read_text())

@@ -131,13 +131,13 @@ def test_nothing_done_is_exactly_nothing_changed(measure, before):
         assert row.change.value == 0 and all(v == 0 or np.isnan(v) for v in (row.change.low, row.change.high)), row
         assert row.before == row.after or np.isnan(row.before.low)
     # What compares both sides by itself says so, too.
-    for figure, who in (
+    for figure, judge in (
         ("gender_suppression", "gender"),
         ("race_suppression", "race"),
         ("age_moved", "age"),
         ("age_shift", "age"),
     ):
-        assert (only(found, figure, who).after.value, only(found, figure, who).after.high) == (0, 0)
+        assert (only(found, figure, judge).after.value, only(found, figure, judge).after.high) == (0, 0)
     assert only(found, "gender_pic", "face", pairing=PROTECTED).after.value == 0
 
 

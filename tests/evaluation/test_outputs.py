@@ -48,7 +48,7 @@ class Tint(Perturber):
 
 
 class Redness(AttributeEstimator):
-    """A judge for tests; counts its faces, and fails where it is told to."""
+    """A judge for tests; counts its faces, and fails where the test requests it."""
 
     attribute = "gender"
     calls = 0
@@ -148,10 +148,10 @@ def test_what_was_seen_is_kept_and_only_the_missing_is_made(output_run, portrait
 def test_an_interrupted_run_goes_on_where_it_was(output_run, portraits, tmp_path, monkeypatch):
     monkeypatch.setattr("facepriv.evaluation.outputs.CHUNK", 1)
     monkeypatch.setattr(Redness, "fails_after", 5)
-    told = []
+    counts = []
     with pytest.raises(KeyboardInterrupt):
-        plan(output_run, portraits, tmp_path).run(workers=0, progress=told.append)
-    assert told == [5]
+        plan(output_run, portraits, tmp_path).run(workers=0, progress=counts.append)
+    assert counts == [5]
     monkeypatch.setattr(Redness, "fails_after", None)
     rest = plan(output_run, portraits, tmp_path)
     assert rest.missing == 10
@@ -242,23 +242,23 @@ def test_a_method_that_does_nothing_changes_nothing_where_originals_are_encoded_
     still = replace(output_run, requests={"still": PrivacyRequest(("gender",), strength=0.0)})
     predictions, _ = plan(replace(still, encode_originals=True), portraits, tmp_path).run(workers=0)
     assert same(predictions["still"], predictions[ORIGINAL])
-    # A JPEG that is written anew is not the file that it was: that is what the option takes out of the comparison.
+    # A JPEG that is written again differs from its file: the option removes this difference from the comparison.
     files, _ = plan(still, portraits, tmp_path).run(workers=0)
     assert same(files["still"], predictions["still"]) and not same(files[ORIGINAL], predictions[ORIGINAL])
 
 
 def test_in_place_a_face_is_cut_where_the_photo_s_own_was(output_run, portraits, tmp_path, monkeypatch):
-    anew = replace(output_run, requests={"gender": REQUESTS["gender"]})
-    place = replace(anew, in_place=True)
+    detected = replace(output_run, requests={"gender": REQUESTS["gender"]})
+    place = replace(detected, in_place=True)
     encoded = replace(place, encode_originals=True)
-    assert place.keys()[ORIGINAL] == anew.keys()[ORIGINAL] and place.keys()["gender"] != anew.keys()["gender"]
+    assert place.keys()[ORIGINAL] == detected.keys()[ORIGINAL] and place.keys()["gender"] != detected.keys()["gender"]
     assert encoded.keys()[ORIGINAL] != replace(encoded, in_place=False).keys()[ORIGINAL]
     predictions, _ = plan(place, portraits, tmp_path / "place").run(workers=0)
     # Where nothing is found in what was made, the photo's own faces are still judged.
     monkeypatch.setattr("facepriv.evaluation.outputs.find_faces", lambda rgb: [])
     blind, _ = plan(place, portraits, tmp_path / "blind").run(workers=0)
     assert same(blind["gender"], predictions["gender"]) and blind["gender"]["seen"].tolist() == [True, True, False]
-    lost, _ = plan(anew, portraits, tmp_path / "anew").run(workers=0)
+    lost, _ = plan(detected, portraits, tmp_path / "detected").run(workers=0)
     assert not lost["gender"]["seen"].any()
 
 
@@ -276,7 +276,7 @@ def test_kept_faces_are_those_that_were_judged_and_spare_the_method(
         assert [isinstance(crop, str) for crop in crops] == [False, False, True]
         found = np.stack(crops[:2]).astype(np.float32) / np.float32(255)
         assert np.array_equal(known.create("estimator", "redness").predict(found), predictions[output]["redness"][:2])
-    monkeypatch.setattr(Tint, "_perturb", None)  # what is kept is judged anew, not made anew
+    monkeypatch.setattr(Tint, "_perturb", None)  # kept outputs are judged again, not made again
     other = replace(bare, judges=Judges(known, ("bright-gender",)), keep_crops=True)
     again = plan(other, portraits, tmp_path / "kept")
     assert again.missing == 6

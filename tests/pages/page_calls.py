@@ -1,7 +1,6 @@
 """Whether a command line can be right at all: its program, its options and its arguments, read by the real parsers.
 
-Nothing runs here. A line that no function here knows is an error: whoever writes a new kind of command into a page
-says here how it is checked.
+Nothing runs here. A line that no function here knows is an error: a new kind of command in a page needs its check here.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""A run of `apply` from Python."""
+"""A run of `apply` from Python, with a state directory for each test."""
 
 import pytest
 
@@ -7,6 +7,26 @@ from facepriv.protection.run import make_plan, run_plan
 
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 KEY = b"a secret for tests only"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    """A state directory of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def no_home(monkeypatch):
+    """A user without HOME whom the system does not know, as containers have them."""
+    import pwd
+
+    def unknown(*given):
+        raise KeyError("uid not found")
+
+    for name in ("XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
 
 
 @pytest.fixture

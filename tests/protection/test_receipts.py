@@ -15,12 +15,6 @@ from facepriv.protection.receipts import Claim, ReceiptWriter, read_receipts, re
 CLAIM = Claim("gender=female, seed 7", "sub/a.jpg", "ok", "1" * 64, "2" * 64, False)
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
 @pytest.fixture
 def record(tmp_path):
     return tmp_path / "out/facepriv-run"
@@ -143,17 +137,8 @@ def test_no_place_to_write_is_a_problem_and_no_error(record, tmp_path, monkeypat
     assert read_receipts(record) is None
 
 
-def test_no_home_is_a_problem_and_no_error(record, tmp_path, monkeypatch):
-    """A user whom the system does not know, as containers have them, and no HOME."""
-    import pwd
-
-    def unknown(*given):
-        raise KeyError("uid not found")
-
+def test_no_home_is_a_problem_and_no_error(record, tmp_path, monkeypatch, no_home):
     monkeypatch.chdir(tmp_path)
-    for name in ("XDG_STATE_HOME", "HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(pwd, "getpwuid", unknown)
     assert "--resume will not know what this run made" in write(record, CLAIM)
     assert read_receipts(record) is None
     assert list(tmp_path.iterdir()) == []

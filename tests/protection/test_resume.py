@@ -24,13 +24,6 @@ PAINT = f"apply photos -o out --method paint {BRIGHT} --workers 1 --batch-size 1
 TUNED = "apply photos -o out --method tuned --obfuscate gender --workers 1 --json"
 
 
-@pytest.fixture(autouse=True)
-def state(tmp_path, monkeypatch):
-    """A state directory of the test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
 @pytest.fixture
 def call(tiny, tmp_path, monkeypatch):
     """Return ``call(line)``: the exit code, the summary, and the lines on stderr of a run in ``tmp_path``."""
@@ -308,16 +301,8 @@ class TestReceiptsMissing:
         (tmp_path / "out/001.png").unlink()
         assert call(f"{TUNED} --resume --trust-existing")[:2][1]["protected"] == 1
 
-    def test_no_home_at_all_is_one_line_too(self, call, photos, monkeypatch):
-        import pwd
-
-        def unknown(*given):
-            raise KeyError("uid not found")
-
+    def test_no_home_at_all_is_one_line_too(self, call, photos, no_home):
         photos(1)
-        for name in ("XDG_STATE_HOME", "HOME"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(pwd, "getpwuid", unknown)
         assert call(TUNED)[0] == 0
         code, _, said = call(f"{TUNED} --resume")
         assert code == 2 and "there is no home folder, and XDG_STATE_HOME is not set" in said

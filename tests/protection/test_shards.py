@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +13,19 @@ from PIL import Image
 
 from facepriv.errors import ImageError, UsageError
 from facepriv.protection.manifest import ManifestRow, read_run
-from facepriv.protection.options import Options
-from facepriv.protection.run import make_plan, run_plan
 from facepriv.protection.shards import members_of
 
 BRIGHT = {"gender": "bright-gender"}
 
 
 @pytest.fixture
-def run(tiny, tmp_path):
-    """Return ``run(*inputs, **options)``: a whole run into ``tmp_path/out``; returns its summary."""
-
-    def go(*inputs, out="out", **options):
-        given = {"methods": ("noise",), "key": b"k" * 16, "estimators": BRIGHT, "workers": 0, **options}
-        return run_plan(make_plan(Options(inputs=tuple(map(str, inputs)), out=str(tmp_path / out), **given), tiny))
-
-    return go
+def run(run):
+    return partial(run, methods=("noise",), key=b"k" * 16, estimators=BRIGHT)
 
 
 @pytest.fixture
 def shard(tmp_path):
-    """Return ``shard(files, name)``: writes a tar of name -> bytes, as a stranger's tool would, with owner and time."""
+    """Return ``shard(files, name)``: writes a tar of name -> bytes, as another tool would, with owner and time."""
 
     def write(files, name="000.tar"):
         path = tmp_path / "in" / name

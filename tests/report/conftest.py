@@ -111,9 +111,9 @@ def make_comparison(small_faces):
                 Target(name, "gender", "retrained"): Answers(1 - said if share > 0.5 else said),
                 Target(name, "gender", "detector"): Answers(said[:, 0], said[::-1, 0]),
             }
-            told = adversary_rows("gender", truth, before, after, ["ours-gender"], answers, replicates=40)
-            told = told if attacks and "gender" in hidden else []
-            outputs.append(Output(method, name, hidden, tuple(rows), measure.curves(after), tuple(told)))
+            attacked = adversary_rows("gender", truth, before, after, ["ours-gender"], answers, replicates=40)
+            attacked = attacked if attacks and "gender" in hidden else []
+            outputs.append(Output(method, name, hidden, tuple(rows), measure.curves(after), tuple(attacked)))
         methods = dict.fromkeys(method for method, *_ in wanted)
         face = small_faces[0][:96, :96]
         shown = [Example("Eileen Collins, NASA", face, {(m, o): face // 2 for m, o, *_ in wanted[1:]})]

@@ -91,14 +91,14 @@ def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
         assert f'id="{figure.name}"' in text
         for row in figure.table:
             assert all(cell in text for cell in row), figure.name
-    told = {(line, who): said for line, who, said in drawn["estimates-gender"].table}
+    shown = {(line, evaluator): said for line, evaluator, said in drawn["estimates-gender"].table}
     (row,) = [r for r in comparison.outputs[0].pick("gender_eer") if r.evaluator == "ours-gender"]
-    assert told["originals", "ours-gender"] == interval(row.before) and told["alpha", "ours-gender"] == interval(
+    assert shown["originals", "ours-gender"] == interval(row.before) and shown["alpha", "ours-gender"] == interval(
         row.after
     )
     # Of several outputs that hide it the one that hides it alone speaks; one that keeps it stands apart.
-    assert ("beta: gender", "ours-gender") in told and ("beta (kept)", "ours-gender") in told
-    assert ("beta: gender+race", "ours-gender") not in told
+    assert ("beta: gender", "ours-gender") in shown and ("beta (kept)", "ours-gender") in shown
+    assert ("beta: gender+race", "ours-gender") not in shown
 
 
 def test_a_band_spans_the_outputs_of_a_method(comparison):
@@ -179,7 +179,7 @@ def test_the_same_comparison_gives_the_same_bytes(comparison, text, tmp_path):
 def test_six_methods_with_all_outputs_of_the_paper_stay_small(make_comparison, comparison):
     wanted = [(method, "gender", 0.5, 0.1, 0) for method in ("one", "two", "three", "four", "five", "six")]
     few = make_comparison(wanted)
-    # What a report of six times fifteen outputs shows, without measuring each anew.
+    # What a report of six times fifteen outputs shows, without measuring each again.
     many = tuple(
         replace(o, name=name, hidden=request.hidden) for o in few.outputs for name, request in paper_outputs().items()
     )

@@ -176,7 +176,6 @@ OneScore = changed("OneScore", Thumbnail, "score", lambda out: out.mean())
 Lopsided = variant("Lopsided", Thumbnail, score=lambda self, a, b: (a * b).sum(axis=1) / np.linalg.norm(a, axis=1))
 ScoresTheMissing = changed("ScoresTheMissing", Thumbnail, "score", lambda out: np.nan_to_num(out))
 
-
 BROKEN = [
     ("works", Raises, r"AttributeError: .* 'brightness' \(test_evaluator_checks.py, line \d+\)"),
     ("constructor_reads_nothing", Reads, "opened /dev/null"),

@@ -30,10 +30,10 @@ class TwoFaults(Raises):
 def found(subject, kind="method"):
     """Return the name of each cause's check, and how many checks repeat it, and count that none is lost."""
     results = run_checks(subject, kind)
-    told = causes(results)
-    names = [name for cause in told for name in (cause.result.name, *cause.repeats)]
+    grouped = causes(results)
+    names = [name for cause in grouped for name in (cause.result.name, *cause.repeats)]
     assert sorted(names) == sorted(result.name for result in results if not result.passed)
-    return {cause.result.name: len(cause.repeats) for cause in told}
+    return {cause.result.name: len(cause.repeats) for cause in grouped}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def found(subject, kind="method"):
 )
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_one_fault_is_one_cause_and_its_check_comes_first(method, check, least):
-    (only,) = (told := found(method))
-    assert only == check and told[only] >= least
+    (only,) = (counts := found(method))
+    assert only == check and counts[only] >= least
 
 
 def test_an_installed_component_that_is_not_there_is_one_cause():
@@ -65,8 +65,8 @@ def test_an_installed_component_that_is_not_there_is_one_cause():
 
 
 def test_two_faults_are_two_causes():
-    told = found(TwoFaults)
-    assert list(told) == ["works", "pickles"] and told["works"] >= 12
+    counts = found(TwoFaults)
+    assert list(counts) == ["works", "pickles"] and counts["works"] >= 12
 
 
 def test_checks_that_fail_by_themselves_are_not_put_together():
@@ -81,5 +81,5 @@ def test_an_estimator_that_raises_is_one_cause():
         def predict(self, images):
             return images.brightness
 
-    told = found(Judge, "estimator")
-    assert list(told) == ["works"] and told["works"] >= 7
+    counts = found(Judge, "estimator")
+    assert list(counts) == ["works"] and counts["works"] >= 7

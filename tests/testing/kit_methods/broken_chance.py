@@ -80,7 +80,6 @@ OddBatches = variant(
     "OddBatches", _perturb=lambda self, faces, *_: faces.images * np.float32(0.5 if len(faces) < 8 else 0.4)
 )
 
-
 #: Check, method that breaks it, and what the check says.
 BROKEN = [
     ("same_seed_same_bytes", OwnNoise, "a second call: differs by up to 0.*: draw from rngs"),

@@ -103,7 +103,6 @@ LoadsOtherwise = variant(
     ),
 )
 
-
 #: Check, method that breaks it, and what the check says.
 BROKEN = [
     ("constructor_reads_nothing", ReadsInConstructor, "opened /dev/null|opened nul"),
