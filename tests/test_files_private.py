@@ -1,4 +1,4 @@
-"""Folders of the user's cache: nobody but their owner can enter them, and the user hears of them."""
+"""Folders of the user's cache: only their owner can enter them, and the user is informed."""
 
 import os
 import shlex

@@ -289,7 +289,7 @@ class TestSupervisor:
         assert len({made.file for made in found}) == 4
         assert {path.name for path in (tmp_path / "staged").iterdir()} == {made.file.name for made in found}
 
-    def test_a_block_that_took_actors_with_it_is_given_up_and_may_be_tried_anew(self, supervisor, tasks, tmp_path):
+    def test_a_block_that_took_actors_with_it_is_given_up_and_may_be_tried_again(self, supervisor, tasks, tmp_path):
         (tmp_path / "staged/000.begun").write_bytes(b"..")
         one = supervisor()
         assert len(self.answers(one, tasks)) == 2

@@ -114,7 +114,7 @@ def test_a_plugin_for_another_contract_version_is_listed_and_not_asked(install_p
     assert found.components == ()
 
 
-def test_a_plugin_that_names_no_contract_version_is_told_how(install_plugin):
+def test_a_plugin_that_names_no_contract_version_gets_a_fix(install_plugin):
     install_plugin("forgetful", "x = 1")
     assert f"FACEPRIV_CONTRACT = {CONTRACT_VERSION}" in plugin("forgetful").error
 

@@ -168,7 +168,7 @@ def test_a_pickle_is_refused_and_never_opened(tmp_path, protocol):
     assert not mark.exists()
 
 
-def test_a_torch_save_archive_is_refused_with_the_mend(tmp_path):
+def test_a_torch_save_archive_is_refused_with_the_fix(tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "net.pth"
     for zipped in (True, False):
@@ -290,20 +290,20 @@ def test_packaged_weights_are_found_in_a_package_or_a_folder_of_it(package):
 
 
 @pytest.mark.parametrize("gone", ["net.safetensors", "net.safetensors.sha256"])
-def test_packaged_weights_that_are_not_whole_name_the_file_and_the_mend(package, gone):
+def test_packaged_weights_that_are_not_whole_name_the_file_and_the_fix(package, gone):
     save_weights(package / "net.safetensors", tensors(), META)
     (package / gone).unlink()
     with pytest.raises(WeightsError, match=rf"{gone}: missing, pip install --force-reinstall acme-blur"):
         packaged_weights("acme_blur.weights", "net")
 
 
-def test_a_package_that_comes_without_weights_says_so_and_the_mend(package):
+def test_a_package_that_comes_without_weights_says_so_and_the_fix(package):
     with pytest.raises(UntrainedError, match=r"acme-blur comes without the weights 'net': train them .* --set METHOD"):
         packaged_weights("acme_blur.weights", "net")
 
 
 @pytest.mark.parametrize("name", ["no_such_package", "no_such_package.weights"])
-def test_weights_of_a_package_that_is_not_installed_name_the_mend(name):
+def test_weights_of_a_package_that_is_not_installed_name_the_fix(name):
     with pytest.raises(WeightsError, match="is not installed: pip install no-such-package"):
         packaged_weights(name, "net")
 

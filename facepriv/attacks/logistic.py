@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from facepriv.arrays import Float
+
 #: Candidate penalties on standardised features, per sample.
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 _FOLDS = 4

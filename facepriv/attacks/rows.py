@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.arrays import Float
 from facepriv.attacks.run import Answers, Target
 from facepriv.errors import DataError
 from facepriv.evaluation.predictions import Predictions
@@ -17,8 +18,6 @@ from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimates
 from facepriv.schema import ADULT, attribute
-
-Float = NDArray[np.float64]
 
 
 def class_eer(scores: Float, classes: NDArray[np.int64], weights: Float) -> Float:

@@ -12,10 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
 from facepriv.metrics.curve import Curve, check_weights, curve
-
-Float = NDArray[np.float64]
 
 
 def binary_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> Curve:

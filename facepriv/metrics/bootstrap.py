@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
 
-Float = NDArray[np.float64]
 #: Takes weights (R, N), returns (R,).
 Statistic = Callable[[Float], Float]
 

@@ -6,17 +6,14 @@ count against the probe: people with the same score rank before its own person. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facepriv.arrays import Float
 from facepriv.errors import DataError
 from facepriv.metrics.curve import check_weights
+from facepriv.metrics.pairs import Score
 
-Float = NDArray[np.float64]
-#: Compares every row of (K, D) with every row of (M, D), returns (K, M) similarities: `FaceMatcher.score_all`.
-Score = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 #: Scores held at once.
 _BLOCK = 2**20
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.arrays import Float
 from facepriv.errors import DataError
 from facepriv.metrics import pairs
 from facepriv.metrics.bootstrap import REPLICATES, draws, subject_index
 from facepriv.metrics.identification import cmc, ranks
-
-Float = NDArray[np.float64]
 
 ORIGINAL, PROTECTED = "(X1, X2)", "(X1', X2')"
 #: Pairing -> whether its first (the probe) and its second photo (the gallery) are protected.

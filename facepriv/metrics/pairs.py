@@ -16,12 +16,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
 from facepriv.metrics.curve import Curve
 from facepriv.metrics.stream import ScoreStream
 from facepriv.metrics.verification import check_count
 
-Float = NDArray[np.float64]
 #: Compares every row of (K, D) with every row of (M, D), returns (K, M) similarities: `FaceMatcher.score_all`.
 Score = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 

@@ -6,9 +6,9 @@ Both compare rates before and after. They are ratios, so a small rate before mak
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Float = NDArray[np.float64]
+from facepriv.arrays import Float
 
 
 def suppression_rate(accuracy_before: ArrayLike, accuracy_after: ArrayLike) -> Float:

@@ -18,8 +18,7 @@ from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.results import Comparison
 from facepriv.evaluation.rows import to_csv
 from facepriv.files import atomic_write
-from facepriv.report import plots as figures
-from facepriv.report import tables
+from facepriv.report import plots, tables
 from facepriv.report.plots import Key, label, series
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def page(of: Comparison) -> str:
         tables.skipped,
     )
     shown = {table.name: table for table in (make(of) for make in makers)}
-    drawn = figures.figures(of)
+    drawn = plots.all_plots(of)
     examples = _examples(of)
     names = [("overview", "Overview")]
     names += [("differences", shown["differences"].title)] * bool(of.differences)

@@ -40,7 +40,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Plot:
     """A figure of the page.
 
     Parameters
@@ -74,16 +74,16 @@ class _Spot:
     hollow: bool = False
 
 
-def figures(of: Comparison) -> list[Figure]:
+def all_plots(of: Comparison) -> list[Plot]:
     """Return all figures that have data, in the paper's order."""
-    found = [estimates(of, attribute) for attribute in of.attributes()]
+    found = [attribute_plot(of, attribute) for attribute in of.attributes()]
     hidden = [a for a in ("gender", "race") if any(a in output.hidden for output in of.outputs)]
-    found += [trade_off(of, attribute) for attribute in hidden]
+    found += [trade_off_plot(of, attribute) for attribute in hidden]
     for matcher in sorted({m for output in of.outputs for m in output.curves.roc}):
-        found += [roc(of, matcher, pairing) for pairing in PAIRINGS]
-        found += [cmc(of, matcher, pairing) for pairing in PAIRINGS]
+        found += [roc_plot(of, matcher, pairing) for pairing in PAIRINGS]
+        found += [cmc_plot(of, matcher, pairing) for pairing in PAIRINGS]
     attacked = dict.fromkeys(r.attribute for o in of.outputs for r in o.adversaries if r.figure == ATTACK)
-    found += [adversaries(of, attribute) for attribute in attacked]
+    found += [adversary_plot(of, attribute) for attribute in attacked]
     return [figure for figure in found if figure is not None]
 
 
@@ -97,7 +97,7 @@ def label(of: Comparison, output: Output) -> str:
     return output.method if len(of.of(output.method)) == 1 else f"{output.method}: {output.name}"
 
 
-def estimates(of: Comparison, attribute: str) -> Figure | None:
+def attribute_plot(of: Comparison, attribute: str) -> Plot | None:
     """Return figure 5, 6 or 7: how well an attribute is estimated on originals and on outputs that hide or keep it."""
     figure = MAIN_FIGURES[attribute]
     evaluators = _evaluators(of, figure)
@@ -127,7 +127,7 @@ def estimates(of: Comparison, attribute: str) -> Figure | None:
     return _dots(of, f"estimates-{attribute}", f"{_TITLES[attribute]}, {unit}", caption, spots, evaluators, unit)
 
 
-def adversaries(of: Comparison, attribute: str) -> Figure | None:
+def adversary_plot(of: Comparison, attribute: str) -> Plot | None:
     """Return the figure of adversaries on a hidden attribute: for each method classifiers, attacks, and the best."""
     spots: list[_Spot] = []
     for output in of.outputs:
@@ -148,7 +148,7 @@ def adversaries(of: Comparison, attribute: str) -> Figure | None:
     return _dots(of, f"adversaries-{attribute}", title, caption, spots, kinds, "%", line=line)
 
 
-def trade_off(of: Comparison, attribute: str) -> Figure | None:
+def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
     """Return the plot of a hidden attribute's EER against the TMR, one point per output."""
     points: list[tuple[Output, Estimate, Estimate, Row | None]] = []
     for output in of.outputs:
@@ -184,10 +184,10 @@ def trade_off(of: Comparison, attribute: str) -> Figure | None:
     ]
     head = ["output", "EER, %", "TMR, %", "best adversary, %"]
     title = f"Privacy and its price: {attribute} EER against TMR"
-    return Figure(f"trade-{attribute}", title, caption, svg, keys, head, table)
+    return Plot(f"trade-{attribute}", title, caption, svg, keys, head, table)
 
 
-def roc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
+def roc_plot(of: Comparison, matcher: str, pairing: str) -> Plot | None:
     """Return figure 8 for one matcher and pairing: ROC of the originals, and of each method as a band over outputs."""
     drawn = _bands(of, matcher, pairing, lambda curves: curves.roc)
     if drawn is None:
@@ -208,7 +208,7 @@ def roc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
     return _band_figure(of, drawn, fmr, _name("roc", matcher, pairing), title, caption, wanted, heads, finish)
 
 
-def cmc(of: Comparison, matcher: str, pairing: str) -> Figure | None:
+def cmc_plot(of: Comparison, matcher: str, pairing: str) -> Plot | None:
     """Return figure 9 for one matcher and pairing: the share of people found within each rank."""
     drawn = _bands(of, matcher, pairing, lambda curves: curves.cmc)
     if drawn is None:
@@ -263,7 +263,7 @@ def _band_figure(
     wanted: Sequence[int],
     heads: list[str],
     finish: Callable[[Any], None],
-) -> Figure:
+) -> Plot:
     with drawing(_WIDTH, 300) as (figure, axes):
         for method, low, high in drawn.bands:
             tint = colour(series(of, method))
@@ -274,12 +274,12 @@ def _band_figure(
         axes.set_ylim(top=100.5)
         finish(axes)
         svg = to_svg(figure, name)
-    table = [["originals", *(number(drawn.original[n]) for n in wanted)]]
+    table = [["originals", *(_percent(drawn.original[n]) for n in wanted)]]
     for method, low, high in drawn.bands:
         same = (low == high) | np.isnan(low)
-        table.append([method, *(number(low[n]) if same[n] else f"{low[n]:.1f} to {high[n]:.1f}" for n in wanted)])
+        table.append([method, *(_percent(low[n]) if same[n] else f"{low[n]:.1f} to {high[n]:.1f}" for n in wanted)])
     keys = [Key("originals", "╌", 0), *_method_keys(of, [m for m, _, _ in drawn.bands], "━")]
-    return Figure(name, title, caption, svg, keys, ["photos", *heads], table)
+    return Plot(name, title, caption, svg, keys, ["photos", *heads], table)
 
 
 def _dots(
@@ -292,7 +292,7 @@ def _dots(
     unit: str,
     *,
     line: float | None = None,
-) -> Figure:
+) -> Plot:
     """Return a dot plot with a line per output, a marker per evaluator and a bar per interval."""
     lines = list(dict.fromkeys(spot.line for spot in spots))
     with drawing(_WIDTH, 74 + 30 * len(lines)) as (figure, axes):
@@ -322,7 +322,7 @@ def _dots(
         svg = to_svg(figure, name)
     keys = [Key(e, SIGNS[n % len(SIGNS)]) for n, e in enumerate(evaluators)]
     table = [[s.line + (" (kept)" if s.hollow else ""), s.evaluator, interval(s.said)] for s in spots]
-    return Figure(name, title, caption, svg, keys, ["photos", "evaluator", unit], table)
+    return Plot(name, title, caption, svg, keys, ["photos", "evaluator", unit], table)
 
 
 def _originals(of: Comparison, figure: str) -> list[_Spot]:
@@ -377,7 +377,7 @@ def interval(said: Estimate | None, digits: int = 1, sign: str = "", unit: str =
     return f"{value} ({said.low:{sign}.{digits}f} to {said.high:{sign}.{digits}f})"
 
 
-def number(value: float) -> str:
+def _percent(value: float) -> str:
     """Return a percentage as text, empty for NaN."""
     return "" if np.isnan(value) else f"{value:.1f}"
 
@@ -386,4 +386,4 @@ def _name(*parts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).replace("'", "p").lower()).strip("-")
 
 
-__all__ = ["BEST", "Figure", "Key", "figures", "interval", "label", "number", "series"]
+__all__ = ["BEST", "Key", "Plot", "all_plots", "interval", "label", "series"]

@@ -42,7 +42,7 @@ def start(tmp_path, *options):
 
 
 def _hear_ctrl_c():
-    """A suite that was started in the background was told to ignore Ctrl-C, and would hand that down."""
+    """A suite that was started in the background ignores Ctrl-C, and its children would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

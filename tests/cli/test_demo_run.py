@@ -79,7 +79,7 @@ def test_the_table_names_both_judges_and_the_sign(tmp_path):
         assert expected in result.stdout
 
 
-def test_an_existing_file_is_replaced_only_when_told(done):
+def test_an_existing_file_is_replaced_only_on_request(done):
     out, _ = done
     before = {name: (out / name).read_bytes() for name in os.listdir(out)}
     result = run("-o", out)

@@ -100,7 +100,7 @@ def test_lfw_is_refused_in_a_training_pack(tmp_path, save):
     assert not (tmp_path / "pack").exists()
 
 
-def test_an_existing_pack_is_replaced_only_when_told(celeba, tmp_path):
+def test_an_existing_pack_is_replaced_only_on_request(celeba, tmp_path):
     found = {"celeba": readers.read("celeba", celeba)}
     out = tmp_path / "pack"
     pack.build_pack(found, out, size=32)

@@ -1,4 +1,4 @@
-"""MORPH, MUCT and RaFD, which nobody has at hand: small made trees by each set's own naming rules."""
+"""MORPH, MUCT and RaFD, which need a licence: small made trees by each set's own naming rules."""
 
 import pytest
 

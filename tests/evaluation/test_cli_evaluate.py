@@ -177,7 +177,7 @@ def test_an_audited_run_knows_its_originals_and_another_asks_for_them(call, tiny
     assert "no run of facepriv is recorded there" in one_error(call("photos --labels labels.csv"))
 
 
-def test_what_a_run_says_of_a_missing_file_is_told(call, people):
+def test_what_a_run_says_of_a_missing_file_is_reported(call, people):
     root = people()
     out = root.parent / "out"
     shutil.copytree(root, out)

@@ -269,7 +269,7 @@ def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detec
     assert numbers(attack(compare(attacked))) == numbers(done) and counts == (Dim.calls, Redness.calls)
     # The figures are those that a comparison without attacks gives, and the faces are kept for one with more.
     plain = compare(setup).comparison
-    # As text: an interval that nobody gives is NaN, which is not equal to itself.
+    # As text: a missing interval is NaN, which is not equal to itself.
     assert [repr(o.rows) for o in plain.outputs] == [repr(o.rows) for o in done.outputs]
 
 

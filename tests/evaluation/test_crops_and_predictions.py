@@ -11,7 +11,7 @@ import numpy as np
 from facepriv.evaluation.truth import KnownLabel
 
 
-def test_a_told_label_is_said_of_every_face():
+def test_a_known_label_is_given_for_every_face():
     assert KnownLabel("female").classes(np.zeros((3, 8, 8, 3), np.float32)).tolist() == [1, 1, 1]
     assert KnownLabel("male").predict(np.zeros((1, 8, 8, 3), np.float32)).tolist() == [[1, 0]]
 

@@ -129,7 +129,7 @@ def test_a_face_that_no_detector_finds_is_named_on_whichever_side(two):
     ]
 
 
-def test_a_damaged_original_is_told_from_a_damaged_protected_file(two):
+def test_a_damaged_original_is_distinguished_from_a_damaged_protected_file(two):
     records, original, protected = two
     for record in records:
         save(protected / record.name, record.path)

@@ -264,12 +264,12 @@ def test_the_same_photo_gives_the_same_faces(hopper):
     assert np.array_equal(first.points, second.points)
 
 
-def test_a_missing_model_file_is_named_with_the_mend():
+def test_a_missing_model_file_is_named_with_the_fix():
     with pytest.raises(PluginError, match=r"nothing\.dat: missing, pip install"):
         models.model_file("nothing.dat")
 
 
-def test_a_missing_model_package_is_named_with_the_mend(monkeypatch):
+def test_a_missing_model_package_is_named_with_the_fix(monkeypatch):
     monkeypatch.setattr(models, "find_spec", lambda name: None)
     with pytest.raises(PluginError, match="pip install face-recognition-models"):
         models.model_file(models.LANDMARKS_5)

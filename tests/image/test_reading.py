@@ -1,4 +1,4 @@
-"""Files are told by content; bad ones are refused in one line that says how to go on."""
+"""Formats are detected by content; bad files are refused in one line that says how to go on."""
 
 import io
 import os
@@ -61,7 +61,7 @@ def test_a_sixteen_bit_png_with_a_transparent_value_is_refused(saved):
 
 
 @pytest.mark.parametrize("mode", ["F", "I", "LAB"])
-def test_other_pixel_modes_are_refused_with_the_mend(saved, mode):
+def test_other_pixel_modes_are_refused_with_the_fix(saved, mode):
     path = saved(Image.new(mode, (8, 8)), "odd.tif")
     with pytest.raises(ImageError, match=r"odd\.tif: .*not supported: convert it to"):
         read_image(path)

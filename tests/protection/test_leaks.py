@@ -378,6 +378,6 @@ class TestPeople:
         assert result.exit_code == 0, result.output
         assert leaks((tmp_path / "rows.csv").read_bytes(), MARK, NEVER) == []
         found = json.loads((tmp_path / "found.json").read_text())
-        assert len(found["problems"]) == 1  # the one that is missing is named, and nobody else
+        assert len(found["problems"]) == 1  # only the missing one is named
         text = json.dumps({**found, "problems": []})
         assert leaks(text.encode(), *(f"{MARK}-{n}.png" for n in range(16)), f"{MARK}-person", NEVER) == []

@@ -1,4 +1,4 @@
-"""Worker processes: what they say, what happens when one dies, and that nobody outlives the engine."""
+"""Worker processes: what they say, what happens when one dies, and that no process outlives the engine."""
 
 import os
 import signal

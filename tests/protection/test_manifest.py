@@ -75,7 +75,7 @@ def test_later_rows_are_appended_and_the_last_one_counts(tmp_path):
     assert [row.status for row in run.history["sub/a.jpg"]] == ["failed", "ok"]
 
 
-def test_a_torn_last_line_is_passed_over_and_the_next_row_starts_anew(tmp_path):
+def test_a_torn_last_line_is_passed_over_and_the_next_row_starts_a_new_line(tmp_path):
     write(tmp_path, ROW)
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes() + b'{"file": "torn.jpg", "meth')

@@ -203,7 +203,7 @@ class TestTargets:
         red, _, blue = painted(protected)
         assert (red, blue) == (1, 2)
 
-    def test_random_targets_hang_on_the_key_and_not_on_the_seed_alone(self, build, portraits):
+    def test_random_targets_depend_on_the_key_and_not_on_the_seed_alone(self, build, portraits):
         request = PrivacyRequest(("race", "gender", "age"), policy="random")
 
         def drawn(key):
@@ -212,11 +212,11 @@ class TestTargets:
         assert drawn(KEY) == drawn(KEY)
         assert len({tuple(drawn(bytes([n]) * 16)) for n in range(5)}) == 5
 
-    def test_noise_does_not_hang_on_the_key(self, build, portraits):
+    def test_noise_does_not_depend_on_the_key(self, build, portraits):
         one, other = (build("noise", key=key).protect(portraits[0]) for key in (KEY, b"another secret...."))
         assert np.array_equal(one.photo.pixels, other.photo.pixels)
 
-    def test_noise_hangs_on_the_seed_and_on_the_place_in_the_chain(self, build, portraits):
+    def test_noise_depends_on_the_seed_and_on_the_place_in_the_chain(self, build, portraits):
         once = build("noise").protect(portraits[0]).crops
         seeded = build("noise", PrivacyRequest(("gender",), seed=1)).protect(portraits[0]).crops
         assert not np.array_equal(once, seeded)

@@ -1,4 +1,4 @@
-"""Receipts: private, durable enough, and nobody's problem where they cannot be kept."""
+"""Receipts: private, durable enough, and no error where they cannot be kept."""
 
 import os
 import re

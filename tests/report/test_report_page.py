@@ -16,7 +16,7 @@ from facepriv.evaluation.results import plain_output, read_output
 from facepriv.report import page as pages
 from facepriv.report import tables
 from facepriv.report.page import check_installed, check_place, csv_text, page, write_report
-from facepriv.report.plots import figures, interval
+from facepriv.report.plots import all_plots, interval
 
 #: What fetches something when a page is opened.
 FETCHES = {"src", "srcset", "data", "poster", "background", "action", "formaction"}
@@ -73,7 +73,7 @@ def test_what_others_wrote_is_text_and_never_markup(text):
 
 
 def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
-    drawn = {figure.name: figure for figure in figures(comparison)}
+    drawn = {figure.name: figure for figure in all_plots(comparison)}
     assert set(drawn) == {
         "estimates-gender",
         "estimates-race",
@@ -102,7 +102,7 @@ def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
 
 
 def test_a_band_spans_the_outputs_of_a_method(comparison):
-    (figure,) = [f for f in figures(comparison) if f.name == "cmc-angle-x1p-x2p"]
+    (figure,) = [f for f in all_plots(comparison) if f.name == "cmc-angle-x1p-x2p"]
     lines = {row[0]: row[1] for row in figure.table}
     curves = [100 * o.curves.cmc["angle"]["(X1', X2')"][0] for o in comparison.of("beta")]
     assert lines["beta"] == f"{min(curves):.1f} to {max(curves):.1f}" and " to " not in lines["alpha"]

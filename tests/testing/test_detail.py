@@ -1,4 +1,4 @@
-"""A method that removes detail is told that residuals bring it back; one that changes a face otherwise is not."""
+"""A method that removes detail gets the warning that residuals bring it back; any other method gets none."""
 
 import warnings
 
