@@ -42,7 +42,7 @@ def spread(build: Callable[[], Callable[[T], R]], tasks: Sequence[T], workers: i
         with ProcessPoolExecutor(workers, get_context("spawn"), _start, (build,)) as pool:
             yield from pool.map(_do, tasks)
     except BrokenProcessPool as error:
-        raise DataError("a worker process died, perhaps for want of memory: use fewer workers") from error
+        raise DataError("a worker process died, perhaps because memory ran out: use fewer workers") from error
 
 
 _worker: list[Callable[[Any], Any]] = []

@@ -202,7 +202,7 @@ def _components(module: Any) -> tuple[Descriptor, ...]:
         raise PluginError(f"names no contract version: add FACEPRIV_CONTRACT = {CONTRACT_VERSION} to the plugin")
     if module.FACEPRIV_CONTRACT != CONTRACT_VERSION:
         raise PluginError(
-            f"built for contract version {module.FACEPRIV_CONTRACT}, this facepriv speaks {CONTRACT_VERSION}: "
+            f"built for contract version {module.FACEPRIV_CONTRACT}, this facepriv supports {CONTRACT_VERSION}: "
             "update the older of the two"
         )
     # A separate manager, so that a failing hook cannot hide another plugin's components.

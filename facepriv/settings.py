@@ -62,7 +62,7 @@ def configured(
             kinds.setdefault(name, []).append(kind)
     for method, given in _sorted_out(texts, list(kinds)).items():
         if len(kinds[method]) > 1:
-            raise UsageError(f"--set {method}: both {' and '.join(kinds[method])} are called so: rename one")
+            raise UsageError(f"--set {method}: both {' and '.join(kinds[method])} have this name: rename one")
         known = with_settings(known, kinds[method][0], method, given)
     return known
 

@@ -110,7 +110,7 @@ def test_a_plugin_for_another_contract_version_is_listed_and_not_asked(install_p
     source = HOOK.format(body="raise SystemError('it was asked')").replace("CONTRACT = 2", f"CONTRACT = {version}")
     install_plugin("from-another-time", source)
     found = plugin("from-another-time")
-    assert f"contract version {str(version).strip(chr(39))}, this facepriv speaks {CONTRACT_VERSION}" in found.error
+    assert f"contract version {str(version).strip(chr(39))}, this facepriv supports {CONTRACT_VERSION}" in found.error
     assert found.components == ()
 
 

@@ -99,7 +99,7 @@ def test_models_are_set_as_methods_are_and_a_name_for_two_things_is_refused():
     both = Registry([Plugin("x", "x", "1", tuple(found))])
     for kind, used in (("estimator", {"estimators": ["one"]}), ("matcher", {"matchers": ["one"]})):
         assert configured(both, ["one.steps=5"], (), **used).find(kind, "one").options == {"steps": 5}
-    with pytest.raises(UsageError, match="both estimator and matcher are called so"):
+    with pytest.raises(UsageError, match="both estimator and matcher have this name"):
         configured(both, ["one.steps=5"], (), estimators=["one"], matchers=["one"])
     with pytest.raises(UsageError, match="'two' is not used in this call, which uses one"):
         configured(both, ["two.steps=5"], (), estimators=["one", "one"])

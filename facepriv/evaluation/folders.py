@@ -337,7 +337,7 @@ def _notes(
     nameless = sum(not record.subject for record in photos)
     if nameless:
         lines.append(
-            f"{nameless} of {len(photos)} photos name no person: no TMR, and intervals take each for its own person"
+            f"{nameless} of {len(photos)} photos have no person label: no TMR, and in intervals each counts as a person"
         )
     copied = [row.file for row in (run.rows.values() if run else ()) if row.status == "copied"]
     if copied:

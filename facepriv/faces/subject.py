@@ -56,4 +56,4 @@ def crop_subjects(paths: Iterable[Path], size: int, workers: int = 1) -> Iterato
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             yield from pool.map(crop_subject, paths, repeat(size), chunksize=32)
     except BrokenProcessPool as error:
-        raise DataError("a worker process died, perhaps for want of memory: run again with fewer --workers") from error
+        raise DataError("a worker process died, perhaps because memory ran out: use fewer --workers") from error

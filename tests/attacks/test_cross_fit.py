@@ -15,7 +15,7 @@ COUNT = 80
 
 
 class Rote(Attack):
-    """Notes who it is, and knows everybody whom it studied by heart; of others it can only guess."""
+    """Notes the person, and memorises the people of its training; for all others it guesses."""
 
     needs_originals = True
 
@@ -59,7 +59,7 @@ def test_whom_it_studied_it_is_never_asked_about(truth, notes, tools):
     attack = Rote()
     said = cross_fit(attack, tools, notes, notes, truth, "gender")
     assert len(attack.asked) == 2 and all(not (studied & asked) for studied, asked in attack.asked)
-    assert (said.protected == 0.5).all()  # what it learnt by heart was of no use
+    assert (said.protected == 0.5).all()  # what it memorised was of no use
 
 
 def test_a_face_that_was_not_found_is_neither_studied_nor_answered(truth, notes, tools):

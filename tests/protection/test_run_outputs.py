@@ -58,7 +58,7 @@ class TestSingleFile:
 
 
 class TestUnchanged:
-    """What came out as it went in is counted, and no photo of it passes for protected."""
+    """Unchanged photos are counted, and none counts as protected."""
 
     @pytest.mark.parametrize(
         ("options", "why"),

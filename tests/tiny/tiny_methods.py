@@ -128,7 +128,7 @@ class Choosy(Darken):
 
 
 class Deadly(Darken):
-    """Its process dies of a dark face."""
+    """Its process ends at a dark face."""
 
     def _perturb(self, faces, source, target, strength, rngs):
         if is_dark(faces.images).any():
