@@ -47,6 +47,8 @@ FIGURES: Mapping[str, str] = {
     "tmr": "TMR at the set's own FMR",
     "tmr_fixed": "TMR at the originals' threshold",
     "fmr_fixed": "FMR at the originals' threshold",
+    "tmr_kept": "share of the originals' TMR that is kept, each at its own FMR",
+    "tmr_fixed_kept": "share of the originals' TMR that is kept at their threshold",
     "eer": "EER of matching",
     "auc": "AUC of matching",
     "d_prime": "d' of matching",
@@ -61,7 +63,7 @@ FIGURES: Mapping[str, str] = {
 FMRS = (0.01, 0.001, 0.0001)
 
 
-AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed")
+AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed", "tmr_kept", "tmr_fixed_kept")
 
 
 #: The default main FMR.

@@ -241,6 +241,12 @@ def test_matcher_rows_are_the_metrics_of_all_comparisons(rows, truth, before, af
         assert only(rows, "tmr", "face", pairing=pairing).after.value == pytest.approx(100 * expected.tmr)
         assert only(rows, "tmr_fixed", "face", pairing=pairing).after.value == pytest.approx(100 * fixed.tmr, abs=0.3)
         assert only(rows, "fmr_fixed", "face", pairing=pairing).after.value == pytest.approx(100 * fixed.fmr, abs=0.01)
+        kept = only(rows, "tmr_kept", "face", pairing=pairing), only(rows, "tmr_fixed_kept", "face", pairing=pairing)
+        base = verification.tmr_at_fmr(*comparisons(truth, before["face"], before["face"]), 0.01).tmr
+        assert kept[0].after.value == pytest.approx(100 * expected.tmr / base)
+        assert kept[1].after.value == pytest.approx(100 * fixed.tmr / base, abs=0.3)
+        assert kept[0].after.low <= kept[0].after.value <= kept[0].after.high
+        assert kept[0].before is None and kept[0].change is None
         assert only(rows, "eer", "face", pairing=pairing).after.value == pytest.approx(100 * verification.eer(*own))
         assert only(rows, "auc", "face", pairing=pairing).after.value == pytest.approx(100 * verification.auc(*own))
         assert only(rows, "d_prime", "face", pairing=pairing).after.value == pytest.approx(
