@@ -159,10 +159,17 @@ def test_attribute_rows_are_the_metrics_of_those_of_fifteen_and_over(rows, truth
     assert only(rows, "age_error", "age").unit == "years"
 
 
-def test_lost_faces_are_errors_and_counted(rows, after):
+def test_lost_faces_are_errors_and_counted(rows, truth, after):
     found = only(rows, "found")
     assert found.before.value == 100 and found.after.value == pytest.approx(100 * after["seen"].mean())
     assert only(rows, "gender_accuracy", "other-gender").after.value < 100 * after["seen"].mean()
+    # One more figure leaves them out.
+    there = after["seen"] & (truth.years >= 15)
+    right = after["gender"][there].argmax(axis=1) == truth.classes["gender"][there]
+    row = only(rows, "gender_accuracy_found", "gender")
+    assert row.after.value == pytest.approx(100 * right.mean())
+    assert row.after.value > only(rows, "gender_accuracy", "gender").after.value
+    assert row.before.value == only(rows, "gender_accuracy", "gender").before.value
 
 
 def test_the_mean_is_over_those_that_count(measure, after, rows):
