@@ -98,7 +98,6 @@ verify-baseline-gan: need-data $(STAMP)
 verify-san: METHODS = san,ensemble-san,one=flow-san:depth=1,two=flow-san:depth=2,flow-san
 verify-san: need-data $(STAMP)
 ifdef AUTHORS
-	mkdir -p runs
 	$(BIN)/facepriv convert san "$(AUTHORS)" -o runs/authors.safetensors
 	$(BIN)/facepriv compare "$(DATA)/lfw" --methods "$(METHODS),authors=san:weights=runs/authors.safetensors" \
 		--against authors -o runs/verify-san $(ARGS)
