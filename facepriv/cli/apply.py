@@ -129,7 +129,7 @@ class ApplyOptions:
     help="Search the whole of every photo. By default photos above 800 pixels are searched only where a "
     "quick network proposes a face: that takes a fifth of the time, and loses about one face in a hundred "
     "at most, more in overexposed or blurred photos. Photos above 2,400 pixels are searched as smaller "
-    "copies: faces below 2.5 % of the long side are not found (panoramas: 5 % of the short side), with "
+    "copies: faces below 2.5 % of the long side (panoramas: 5 % of the short side) are not found; "
     "this option does not change that.",
 )
 @click.option(

@@ -33,6 +33,7 @@ class ComparisonOptions:
     out: Path
     layout: str
     part: str
+    without_copies: bool
     limit: int | None
     together: bool
     methods: tuple[tuple[str, ...], ...]
@@ -72,6 +73,11 @@ _OPTIONS = (
         help="How DATA is laid out: celeba, csv, lfw, utkface, visible-lfw, ... [default: detected for each]",
     ),
     click.option("--part", default="", metavar="NAME", help="Only this part: train, validation, test."),
+    click.option(
+        "--without-copies",
+        is_flag=True,
+        help="Leave out photos of --part that nearly copy a photo of another part, in sets that name no people.",
+    ),
     click.option("--limit", type=click.IntRange(2), metavar="N", help="Only the first N photos of each."),
     click.option("--together", is_flag=True, help="Measure the photos of several DATA as one set."),
     click.option(
@@ -280,8 +286,9 @@ def _photos(root: Path, options: ComparisonOptions) -> tuple[str, list[Record]]:
     from facepriv.evaluation.photos import photos_of
 
     layout = options.layout or layout_of(root)
-    photos = photos_of(layout, root, part=options.part, limit=options.limit)
+    photos = photos_of(layout, root, part=options.part, limit=options.limit, without_copies=options.without_copies)
     part = f", part {options.part}" if options.part else ""
+    part += ", without near copies" if options.without_copies else ""
     first = f", first {options.limit} files" if options.limit else ""
     return f"{layout}{part}{first}", photos
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from facepriv.datasets.record import Record
 from facepriv.datasets.splits import TEST, TRAIN, VALIDATION
+from facepriv.errors import DataError
 
 _HELD_OUT = {TEST: 0, VALIDATION: 1, TRAIN: 2}
 #: Two crops are near copies if their thumbnails correlate at least this much; different photos of one person do not.
@@ -38,6 +41,33 @@ def without_copies(records: Sequence[Record]) -> list[int]:
         if _HELD_OUT[record.part] < _HELD_OUT[records[best].part]:
             kept[content] = i
     return sorted(kept.values())
+
+
+def part_without_copies(records: Sequence[Record], part: str) -> list[Record]:
+    """Return the records of a part, without near copies of photos in other parts.
+
+    A photo that names its person is never left out: sets with people are split by person. Photos are compared as a
+    whole, without detection, which suits sets whose photos show little besides the face.
+
+    Raises
+    ------
+    DataError
+        If a photo cannot be read.
+    """
+    suspects = np.array([record.part == part and not record.subject for record in records])
+    if not suspects.any():
+        return [record for record in records if record.part == part]
+    copied = near_copies(np.stack([_small(record.path) for record in records]), suspects)
+    return [record for record, copy in zip(records, copied, strict=True) if record.part == part and not copy]
+
+
+def _small(path: Path) -> NDArray[np.uint8]:
+    """Return a whole photo at 32 pixels, (32, 32, 3)."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BOX))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as an image: fetch it again, or remove it") from error
 
 
 def near_copies(crops: NDArray[np.uint8], suspects: NDArray[np.bool_]) -> NDArray[np.bool_]:

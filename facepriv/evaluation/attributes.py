@@ -249,15 +249,20 @@ def _age_rows(before: Float, after: Float, truth: Truth, how: Resampling, age: s
 
 
 def _right(attribute: str, truth: Truth, mask: Mask, group: str = "") -> list[Figure]:
-    """Return accuracy and balanced accuracy over the photos in `mask`."""
+    """Return accuracy and balanced accuracy over the photos in `mask`: of all, then of those with a face found."""
     classes = truth.classes[attribute]
 
     def share(metric: Callable[..., Float]) -> Statistic:
         return lambda said, w: metric(_classes(said)[mask], classes[mask], w[:, mask])
 
+    def found(metric: Callable[..., Float]) -> Statistic:
+        return lambda said, w: share(metric)(said, w * ~np.isnan(said[:, 0]))
+
     return [
         Figure(Row(f"{attribute}_accuracy", group=group), share(accuracy)),
         Figure(Row(f"{attribute}_balanced", group=group), share(balanced_accuracy)),
+        Figure(Row(f"{attribute}_accuracy_found", group=group), found(accuracy)),
+        Figure(Row(f"{attribute}_balanced_found", group=group), found(balanced_accuracy)),
     ]
 
 

@@ -135,7 +135,7 @@ def _make_and_judge(
         # Sequential: all methods share the originals, so the next method finds them already judged.
         plans[method] = plan(output_run, paths, setup.place / "predictions")
         advance = progress.stage(f"{method}: outputs of a photo", plans[method].missing)
-        predictions[method], _ = plans[method].run(workers=setup.workers, progress=advance)
+        predictions[method] = plans[method].run(workers=setup.workers, progress=advance)
     return plans, predictions
 
 

@@ -10,9 +10,6 @@ from facepriv.contracts import AttributeEstimator, Evaluator
 from facepriv.errors import UsageError
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Kind
-from facepriv.metrics.matching import ORIGINAL as ORIGINAL
-from facepriv.metrics.matching import PAIRINGS as PAIRINGS
-from facepriv.metrics.matching import PROTECTED as PROTECTED
 from facepriv.registry import Registry
 from facepriv.settings import configured
 

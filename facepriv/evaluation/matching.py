@@ -135,7 +135,7 @@ class MatcherRows:
         return rows
 
     def _thresholds(self, pairing: str, compared: Compared) -> list[Row]:
-        """Return the rows of TMR and FMR."""
+        """Return the rows of TMR and FMR, and of the shares of the TMR that are kept."""
         rows = []
         base = self.matching.rates
         rates = self.matching.measure(compared)
@@ -144,7 +144,9 @@ class MatcherRows:
             if fmr in rates.refused:
                 rows += [Row(name, pairing=pairing, note=rates.refused[fmr]) for name in names]
             else:
-                rows += _triple(names, pairing, "", base, rates, fmr)
+                rows += _triple(names[:3], pairing, "", base, rates, fmr)
+                for name, points in zip(names[3:], (rates.own[fmr], rates.fixed[fmr]), strict=True):
+                    rows.append(_share(Row(name, pairing=pairing), base.own[fmr].tmr, points.tmr))
         if pairing == PROTECTED and self.fmr not in rates.refused:
             for name, people in self.groups:
                 rows += self._group(pairing, compared, rates, name, people)
@@ -168,6 +170,11 @@ def _triple(names: Sequence[str], pairing: str, group: str, before: Rates, after
         Sample(before.fixed[fmr].fmr, after.fixed[fmr].fmr),
     )
     return [s.fill(Row(name, pairing=pairing, group=group)) for name, s in zip(names, samples, strict=True)]
+
+
+def _share(row: Row, before: Float, after: Float) -> Row:
+    """Return the row of what is left of a rate; undefined where there was none before."""
+    return row.filled(100.0, after=np.where(before > 0, after / np.where(before > 0, before, 1), np.nan))
 
 
 def _filled(row: Row, before: Float | str, after: Float | str) -> Row:

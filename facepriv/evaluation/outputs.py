@@ -8,9 +8,7 @@ crops are stored only for attacks (`facepriv.attacks`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -114,29 +112,6 @@ class OutputTask:
         return len(self.paths) * len(self.outputs)
 
 
-@dataclass
-class Cost:
-    """Number of computed outputs, and the CPU seconds spent, by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    outputs: int = 0
-
-    def add(self, other: Cost) -> None:
-        """Add another cost to this one."""
-        for stage, seconds in other.seconds.items():
-            self.seconds[stage] = self.seconds.get(stage, 0) + seconds
-        self.outputs += other.outputs
-
-    @contextmanager
-    def of(self, stage: str) -> Iterator[None]:
-        """Context manager that adds the CPU time spent within to a stage."""
-        start = time.process_time()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0) + time.process_time() - start
-
-
 @dataclass(frozen=True)
 class OutputPlan:
     """Which predictions are cached, and which are missing.
@@ -165,10 +140,8 @@ class OutputPlan:
         """Number of photo outputs still to be made and judged."""
         return sum(task.count for task in self.tasks.values())
 
-    def run(
-        self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None
-    ) -> tuple[dict[str, Predictions], Cost]:
-        """Compute what is missing; return the predictions on the originals and every output, and the cost.
+    def run(self, *, workers: int = 1, progress: Callable[[int], None] = lambda count: None) -> dict[str, Predictions]:
+        """Compute what is missing; return the predictions on the originals and on every output.
 
         Parameters
         ----------
@@ -179,28 +152,22 @@ class OutputPlan:
 
         Returns
         -------
-        looks : dict
+        dict
             Output, and `ORIGINAL` -> predictions on all photos, in their order.
-        cost : Cost
-            Cost of what was missing.
 
         Raises
         ------
         FaceprivError
             If a photo cannot be read, or the method fails on one.
         """
-        cost = Cost()
         if self.tasks:
             done = spread(partial(_OutputWorker, self.output_run), list(self.tasks.values()), workers)
-            for (file, task), (predictions, spent) in zip(self.tasks.items(), done, strict=True):
+            for (file, task), predictions in zip(self.tasks.items(), done, strict=True):
                 for output, seen in predictions.items():
                     save_arrays(self.folders[output] / file, seen)
-                cost.add(spent)
                 progress(task.count)
         judges = self.output_run.judges
-        return {
-            o: joined([load_arrays(f / name) for name in self.files], judges) for o, f in self.folders.items()
-        }, cost
+        return {o: joined([load_arrays(f / name) for name in self.files], judges) for o, f in self.folders.items()}
 
 
 def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> OutputPlan:
@@ -248,37 +215,30 @@ class _OutputWorker:
             )
         use_one_thread()  # again: a plugin may have imported torch
 
-    def __call__(self, task: OutputTask) -> tuple[dict[str, Predictions], Cost]:
-        cost = Cost(outputs=task.count)
+    def __call__(self, task: OutputTask) -> dict[str, Predictions]:
         there = {name: file for name, file in task.kept.items() if file.is_file()}
         crops: dict[str, list[Crop]] = {name: [] for name in task.outputs if name not in there}
         for path in task.paths if crops else ():
-            for name, crop in self._crops(path, tuple(crops), cost):
+            for name, crop in self._crops(path, tuple(crops)):
                 crops[name].append(crop)
         for name, made in crops.items():
             if name in task.kept:
                 save_crops(task.kept[name], made)
         crops |= {name: load_crops(file) for name, file in there.items()}
-        with cost.of("judge"):
-            return {name: predict_crops(own, self.models) for name, own in crops.items()}, cost
+        return {name: predict_crops(own, self.models) for name, own in crops.items()}
 
-    def _crops(self, path: Path, outputs: tuple[str, ...], cost: Cost) -> Iterator[tuple[str, Crop]]:
+    def _crops(self, path: Path, outputs: tuple[str, ...]) -> Iterator[tuple[str, Crop]]:
         """Yield every output's name and its face crop."""
-        with cost.of("read, find, label"):
-            photo = read_image(path)
-            prepared = self._prepared(photo, self.output_run.true_classes.get(path, {}))
+        photo = read_image(path)
+        prepared = self._prepared(photo, self.output_run.true_classes.get(path, {}))
         for name in outputs:
             if name == ORIGINAL and not self.output_run.encode_originals:
                 yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE)
                 continue
-            with cost.of("change, paste"):
-                changed = photo if name == ORIGINAL else self._changed(name, prepared)
-            with cost.of("encode, decode"):
-                rgb = decode_image(encode_image(changed, path), path).rgb8()
-            with cost.of("find again, crop"):
-                faces = prepared.faces if self.output_run.in_place else find_faces(rgb)
-                crop = cut_subject(rgb, faces, JUDGE_SIZE)
-            yield name, crop
+            changed = photo if name == ORIGINAL else self._changed(name, prepared)
+            rgb = decode_image(encode_image(changed, path), path).rgb8()
+            faces = prepared.faces if self.output_run.in_place else find_faces(rgb)
+            yield name, cut_subject(rgb, faces, JUDGE_SIZE)
 
     def _prepared(self, photo: Photo, true_classes: Mapping[str, int]) -> Prepared:
         """Find and label the faces of a photo; the subject's face gets its true classes where they are known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from facepriv.datasets import readers
+from facepriv.datasets.copies import part_without_copies
 from facepriv.datasets.readers import lfw
 from facepriv.datasets.readers.csvfolder import LABELS
 from facepriv.datasets.record import Record
@@ -21,7 +22,9 @@ def layouts() -> tuple[str, ...]:
     return (*readers.readers(), VISIBLE_LFW)
 
 
-def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None) -> list[Record]:
+def photos_of(
+    kind: str, root: Path, *, part: str = "", limit: int | None = None, without_copies: bool = False
+) -> list[Record]:
     """Return the photos of a set.
 
     Parameters
@@ -34,11 +37,13 @@ def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None
         "train", "validation" or "test"; empty: all.
     limit : int or None
         Maximum number of photos, taken in the set's order.
+    without_copies : bool
+        Leave out photos that nearly copy a photo of another part, see `part_without_copies`.
 
     Raises
     ------
     UsageError
-        If the layout or the part is unknown.
+        If the layout or the part is unknown, or copies are to be left out and no part is named.
     DataError
         If the set is missing or damaged, or the part is empty.
     """
@@ -47,11 +52,13 @@ def photos_of(kind: str, root: Path, *, part: str = "", limit: int | None = None
         raise UsageError(f"unknown layout '{kind}'{nearest(kind, list(known))}: known are {', '.join(known)}")
     if part and part not in PARTS:
         raise UsageError(f"unknown part '{part}'{nearest(part, list(PARTS))}: one of {', '.join(PARTS)}")
+    if without_copies and not part:
+        raise UsageError("copies are looked for in other parts: name a part with --part, or leave out --without-copies")
     photos = readers.read("lfw" if kind == VISIBLE_LFW else kind, root)
     if kind == VISIBLE_LFW:
         photos = lfw.visible(photos)
     if part:
-        photos = [record for record in photos if record.part == part]
+        photos = part_without_copies(photos, part) if without_copies else [r for r in photos if r.part == part]
         if not photos:
             raise DataError(f"{root}: no photo of the '{kind}' layout is in part '{part}'")
     return photos[:limit]

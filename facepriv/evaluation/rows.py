@@ -32,6 +32,8 @@ FIGURES: Mapping[str, str] = {
     "gender_auc": "gender AUC",
     "gender_accuracy": "gender accuracy",
     "gender_balanced": "gender balanced accuracy",
+    "gender_accuracy_found": "gender accuracy where a face is found",
+    "gender_balanced_found": "gender balanced accuracy where a face is found",
     "gender_suppression": "gender suppression rate",
     "gender_pic": "gender privacy gain less identity loss (PIC)",
     "gender_wrong": "taken for the other gender at the originals' EER threshold",
@@ -39,6 +41,8 @@ FIGURES: Mapping[str, str] = {
     "race_eer": "EER of one race against the rest",
     "race_accuracy": "race accuracy",
     "race_balanced": "race balanced accuracy",
+    "race_accuracy_found": "race accuracy where a face is found",
+    "race_balanced_found": "race balanced accuracy where a face is found",
     "race_suppression": "race suppression rate",
     "race_pic": "race privacy gain less identity loss (PIC)",
     "age_error": "mean absolute error of age",
@@ -47,6 +51,8 @@ FIGURES: Mapping[str, str] = {
     "tmr": "TMR at the set's own FMR",
     "tmr_fixed": "TMR at the originals' threshold",
     "fmr_fixed": "FMR at the originals' threshold",
+    "tmr_kept": "share of the originals' TMR that is kept, each at its own FMR",
+    "tmr_fixed_kept": "share of the originals' TMR that is kept at their threshold",
     "eer": "EER of matching",
     "auc": "AUC of matching",
     "d_prime": "d' of matching",
@@ -61,7 +67,7 @@ FIGURES: Mapping[str, str] = {
 FMRS = (0.01, 0.001, 0.0001)
 
 
-AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed")
+AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed", "tmr_kept", "tmr_fixed_kept")
 
 
 #: The default main FMR.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import AttributeEstimator, Images
 from facepriv.datasets.record import Record
-from facepriv.schema import AGE, ATTRIBUTES, GENDER
+from facepriv.schema import AGE, ATTRIBUTES
 
 
 @dataclass(frozen=True)
@@ -51,19 +49,3 @@ class Truth:
         if attribute == AGE.name:
             return bool((~np.isnan(self.years)).any())
         return bool((self.classes[attribute] >= 0).any())
-
-
-class KnownLabel(AttributeEstimator):
-    """Predicts a fixed gender for every face, for methods that receive true labels."""
-
-    attribute: ClassVar[str] = "gender"
-    trained_on: ClassVar[str] = "nothing: repeats a known label"
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-
-    def predict(self, images: Images) -> NDArray[np.float32]:
-        """Return (N, 2) with probability 1 for the label."""
-        row = np.zeros(len(GENDER.classes), dtype=np.float32)
-        row[GENDER.index(self.label)] = 1
-        return np.tile(row, (len(images), 1))

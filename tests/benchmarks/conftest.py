@@ -23,18 +23,13 @@ def load(name, monkeypatch):
 
 
 @pytest.fixture
-def visible_lfw(monkeypatch):
-    return load("visible_lfw", monkeypatch)
-
-
-@pytest.fixture
-def all_outputs(monkeypatch):
-    return load("all_outputs", monkeypatch)
-
-
-@pytest.fixture
 def estimators(monkeypatch):
     return load("estimators", monkeypatch)
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    return load("bars", monkeypatch)
 
 
 @pytest.fixture
@@ -53,11 +48,6 @@ def san_speed(monkeypatch):
 
 
 @pytest.fixture
-def san_family(monkeypatch):
-    return load("san_family", monkeypatch)
-
-
-@pytest.fixture
 def fuzz(monkeypatch):
     return load("fuzz", monkeypatch)
 
@@ -70,11 +60,6 @@ def bench(monkeypatch):
 @pytest.fixture
 def soak(monkeypatch):
     return load("soak", monkeypatch)
-
-
-@pytest.fixture
-def versus(monkeypatch):
-    return load("versus", monkeypatch)
 
 
 @pytest.fixture
@@ -105,11 +90,6 @@ def ablation(monkeypatch):
 @pytest.fixture
 def detection(monkeypatch):
     return load("detection", monkeypatch)
-
-
-@pytest.fixture
-def attacks(monkeypatch):
-    return load("attacks", monkeypatch)
 
 
 @pytest.fixture

@@ -186,3 +186,26 @@ def test_a_condition_decides_the_exit_code(labelled, tmp_path, condition, code, 
 def test_what_is_compared_with_must_be_among_the_methods(labelled, tmp_path):
     result = call("compare", labelled, "-o", tmp_path / "out", *QUICK, "--against", "pixelate")
     assert result.exit_code == 2 and "--against pixelate: not among the methods here, darken, grey" in result.stderr
+
+
+def test_near_copies_of_another_part_are_left_out_on_request(tmp_path, small_faces, tiny):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    first, second = small_faces[:2]
+    rows = ["file,part,gender"]
+    for n, (face, part) in enumerate([(first, "test"), (first[:, ::-1], "test"), (second, "test"), (second, "train")]):
+        for light in (1.0, 0.9):
+            name = f"{n}-{light}.png"
+            Image.fromarray((face * light).astype(np.uint8)).save(folder / name)
+            rows.append(f"{name},{part},{'female' if n == 1 else 'male'}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    where = ("-o", tmp_path / "out", "--work", tmp_path / "work", *QUICK)
+    counts = {}
+    for options in ((), ("--without-copies",)):
+        result = call("compare", folder, *where, "--part", "test", *options)
+        assert result.exit_code == 0, result.output
+        said = json.loads((tmp_path / "out/result.json").read_text())["data"]
+        counts[said["name"]] = said["photos"]
+    assert counts == {"csv, part test": 6, "csv, part test, without near copies": 4}
+    result = call("compare", folder, *where, "--without-copies")
+    assert result.exit_code == 2 and "name a part with --part, or leave out --without-copies" in result.stderr

@@ -1,10 +1,12 @@
 """One photo under two names is found, byte for byte or nearly."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from facepriv.datasets.copies import near_copies, without_copies
+from facepriv.datasets.copies import near_copies, part_without_copies, without_copies
 from facepriv.datasets.record import Record
+from facepriv.errors import DataError
 from facepriv.faces.subject import crop_subject
 
 
@@ -36,3 +38,32 @@ def test_copies_within_one_side_are_no_leak(portraits, tmp_path):
     crop = crop_subject(tmp_path / "a.png", 64)
     assert not near_copies(np.stack([crop, crop]), np.array([True, True])).any()
     assert not near_copies(np.stack([crop, np.zeros_like(crop)]), np.array([True, False])).any()
+
+
+@pytest.fixture
+def noise(tmp_path):
+    """Six photos of noise as records: three in the test part, one of these of a known person."""
+    rng = np.random.default_rng(0)
+    records = []
+    for n, (part, subject) in enumerate(
+        [("test", ""), ("test", ""), ("test", "known"), ("train", ""), ("train", ""), ("validation", "")]
+    ):
+        path = tmp_path / f"{n}.png"
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).resize((64, 64)).save(path)
+        records.append(Record(path, path.name, subject, part))
+    return records
+
+
+def test_a_part_loses_its_near_copies_of_other_parts(noise):
+    assert part_without_copies(noise, "test") == noise[:3]
+    for original, copy in ((1, 4), (2, 5)):
+        Image.open(noise[original].path).resize((60, 60)).save(noise[copy].path)
+    # A photo of a known person stays: sets with people are split by person.
+    assert part_without_copies(noise, "test") == [noise[0], noise[2]]
+    assert part_without_copies(noise, "train") == [noise[3]]
+
+
+def test_a_photo_that_cannot_be_compared_is_named(noise):
+    noise[4].path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"4\.png: cannot be read as an image: fetch it again"):
+        part_without_copies(noise, "test")

@@ -1,19 +1,10 @@
-"""Judges that repeat a label, and workers that end with their parent."""
+"""Workers that end with their parent."""
 
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
-
-import numpy as np
-
-from facepriv.evaluation.truth import KnownLabel
-
-
-def test_a_known_label_is_given_for_every_face():
-    assert KnownLabel("female").classes(np.zeros((3, 8, 8, 3), np.float32)).tolist() == [1, 1, 1]
-    assert KnownLabel("male").predict(np.zeros((1, 8, 8, 3), np.float32)).tolist() == [[1, 0]]
 
 
 def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):

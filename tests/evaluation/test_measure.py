@@ -159,10 +159,17 @@ def test_attribute_rows_are_the_metrics_of_those_of_fifteen_and_over(rows, truth
     assert only(rows, "age_error", "age").unit == "years"
 
 
-def test_lost_faces_are_errors_and_counted(rows, after):
+def test_lost_faces_are_errors_and_counted(rows, truth, after):
     found = only(rows, "found")
     assert found.before.value == 100 and found.after.value == pytest.approx(100 * after["seen"].mean())
     assert only(rows, "gender_accuracy", "other-gender").after.value < 100 * after["seen"].mean()
+    # One more figure leaves them out.
+    there = after["seen"] & (truth.years >= 15)
+    right = after["gender"][there].argmax(axis=1) == truth.classes["gender"][there]
+    row = only(rows, "gender_accuracy_found", "gender")
+    assert row.after.value == pytest.approx(100 * right.mean())
+    assert row.after.value > only(rows, "gender_accuracy", "gender").after.value
+    assert row.before.value == only(rows, "gender_accuracy", "gender").before.value
 
 
 def test_the_mean_is_over_those_that_count(measure, after, rows):
@@ -241,6 +248,12 @@ def test_matcher_rows_are_the_metrics_of_all_comparisons(rows, truth, before, af
         assert only(rows, "tmr", "face", pairing=pairing).after.value == pytest.approx(100 * expected.tmr)
         assert only(rows, "tmr_fixed", "face", pairing=pairing).after.value == pytest.approx(100 * fixed.tmr, abs=0.3)
         assert only(rows, "fmr_fixed", "face", pairing=pairing).after.value == pytest.approx(100 * fixed.fmr, abs=0.01)
+        kept = only(rows, "tmr_kept", "face", pairing=pairing), only(rows, "tmr_fixed_kept", "face", pairing=pairing)
+        base = verification.tmr_at_fmr(*comparisons(truth, before["face"], before["face"]), 0.01).tmr
+        assert kept[0].after.value == pytest.approx(100 * expected.tmr / base)
+        assert kept[1].after.value == pytest.approx(100 * fixed.tmr / base, abs=0.3)
+        assert kept[0].after.low <= kept[0].after.value <= kept[0].after.high
+        assert kept[0].before is None and kept[0].change is None
         assert only(rows, "eer", "face", pairing=pairing).after.value == pytest.approx(100 * verification.eer(*own))
         assert only(rows, "auc", "face", pairing=pairing).after.value == pytest.approx(100 * verification.auc(*own))
         assert only(rows, "d_prime", "face", pairing=pairing).after.value == pytest.approx(

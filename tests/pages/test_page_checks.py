@@ -26,7 +26,7 @@ class TestWrongLines:
             ("make verify-nothing DATA=data", "verify-nothing"),
             ("make verify-lfw", "the data sets' folder is missing"),
             ("make verify-lfw DATEN=data", "no variable as in DATEN=data"),
-            ("make verify-privacynet DATA=data ARGS='--output nothing'", "'nothing' is not one of"),
+            ("make verify-privacynet DATA=data ARGS=--outputt=own", "No such option"),
             ("make train-privacynet MOBILEFACENET=m.onnx ARGS=--stepps", "No such option"),
             ("python benchmarks/gone.py", "no such file"),
             ("pip install 'facepriv[nothing]'", "no extra 'nothing'"),

@@ -25,7 +25,7 @@ PACKAGE = "facepriv_estimators.weights"
 #: Side of the families' training crops.
 TRAINED_SIZE = 112
 #: Margins above which the bfloat16 result is final: between the probabilities of the two likeliest classes, and in
-#: years from a border between groups. benchmarks/estimators.py counts the classes that still differ.
+#: years from a border between groups.
 SURE, SURE_YEARS = 0.1, 1.0
 
 
