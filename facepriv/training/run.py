@@ -14,8 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from facepriv.datasets.pack import open_pack
-from facepriv.errors import DataError
-from facepriv.files import atomic_write, digest
+from facepriv.files import atomic_write, digest, make_folder
 from facepriv.registry import registry
 from facepriv.training.faces import Faces
 from facepriv.training.records import FAMILY, MATCHER, sets_of
@@ -58,10 +57,7 @@ def begin(out: Path, precision: str | None, threads: int | None) -> Accelerator:
     """
     if threads:
         torch.set_num_threads(threads)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: the folder cannot be made ({error.strerror}); name another with -o") from error
+    make_folder(out)
     return Accelerator(mixed_precision=mixed_precision(precision))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from facepriv.training.options import threads_option
+from facepriv.training.options import say, threads_option
 from facepriv.training.records import command_line, in_words, made_today, sets_of
 
 
@@ -23,7 +23,8 @@ def command(pack: Path, family: str, out: Path, start: Path | None, epochs: floa
     import torch
 
     from facepriv.datasets.pack import open_pack
-    from facepriv.errors import UsageError
+    from facepriv.errors import DataError, UsageError
+    from facepriv.files import make_folder
     from facepriv.weights import WeightsMetadata, half, save_weights
     from facepriv_estimators.families import architecture
     from facepriv_estimators.mobilefacenet import from_onnx
@@ -41,14 +42,16 @@ def command(pack: Path, family: str, out: Path, start: Path | None, epochs: floa
         learnt = {k: v for k, v in from_onnx(start).state_dict().items() if not k.startswith("embed")}
         net.trunk.load_state_dict(learnt)
     opened = open_pack(pack)
-    average, figures = train(net, opened, family, recipe, lambda line: click.echo(line, err=True))
+    if not len(opened.where(part="train", half=family)):
+        raise DataError(f"{pack}: its training part has no faces in half {family}; make a pack with 'facepriv pack'")
+    make_folder(out)
+    average, figures = train(net, opened, family, recipe, say)
     given = {"family": family, "epochs": f"{recipe.epochs:g}", "start": "MOBILEFACENET" if start else None}
     trunk = "; trunk from MobileFaceNet (MS-Celeb-1M)" if start else ""
     provenance = made_today(
         f"half {family} of the training part of {sets_of(opened)}{trunk}", command_line("estimators", given)
     )
     metadata = WeightsMetadata(architecture(family), provenance, {"validation": figures})
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"family_{family}.safetensors"
     save_weights(path, half(average.state_dict()), metadata)
     click.echo(f"{path}  {in_words(figures)}")

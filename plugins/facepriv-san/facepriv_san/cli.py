@@ -78,10 +78,11 @@ def prototypes(pack: Path, out: Path) -> None:
     """
     from facepriv.cli.console import progress
     from facepriv.datasets.pack import open_pack
+    from facepriv.files import make_folder
     from facepriv_san import prototypes as averages
 
     opened = open_pack(pack)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with progress(len(averages.groups(opened)), "groups") as bar:
         found = averages.average(opened, bar.advance)
     provenance = made_today(

@@ -44,17 +44,14 @@ def command(pack: Path, out: Path, **numbers: float) -> None:
     """
     from facepriv.cli.console import progress
     from facepriv.datasets.pack import open_pack
-    from facepriv.errors import DataError
+    from facepriv.files import make_folder
     from facepriv.training.records import in_words, made_today
     from facepriv_sim_zhang import fit, model
 
     recipe = Recipe(**numbers)  # type: ignore[arg-type]  # click has read them as the fields' types
     opened = open_pack(pack)
     rows = fit.usable(opened, "train", recipe)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: the folder cannot be made ({error.strerror})") from error
+    make_folder(out)
     with progress(fit.steps(len(rows), recipe), "steps") as bar:
         fitted = fit.fit(opened, recipe, out, bar.advance)
     figures = fit.held_out_accuracy(fitted, opened, recipe)
