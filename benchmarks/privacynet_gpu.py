@@ -139,7 +139,7 @@ def training(
     if tiny:
         place = accelerator("no", cpu=device == "cpu")
         faces, (matching, classifier) = portrait_faces(TINY.generator.size, place.device), stand_ins(tiny=True)
-        material = Material(faces, faces, "two portraits", classifier, classifier, matching)
+        material = Material(faces, faces, "two portraits", classifier, matching, grouped=classifier)
         return Rounds(PRIVACYNET, folder, replace(TINY, steps=steps, batch=batch), material, place)
     if pack is None or matcher is None:
         raise UsageError("name the pack, and MobileFaceNet's file with --matcher")

@@ -47,6 +47,14 @@ def atomic_write(path: Path | str, data: bytes) -> None:
         raise ImageError(f"{path}: cannot be written ({reason}): choose an output folder that can") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Create the folder of a command's -o with its parents; raises `DataError` if it cannot be created."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: the folder cannot be made ({error.strerror}); name another with -o") from error
+
+
 def content_hash(data: bytes) -> str:
     """Return the SHA-256 of `data` as hex."""
     return hashlib.sha256(data).hexdigest()

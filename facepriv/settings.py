@@ -158,7 +158,8 @@ def with_numbers(recipe: R, changes: Sequence[str]) -> R:
     UsageError
         If there is no such field, or the text is not a number.
     """
-    numbers = {f.name: f.type for f in fields(recipe) if f.type in ("int", "float")}  # type: ignore[arg-type]
+    types = {f.name: getattr(f.type, "__name__", f.type) for f in fields(recipe)}  # type: ignore[arg-type]
+    numbers = {name: kind for name, kind in types.items() if kind in ("int", "float")}
     values: dict[str, Any] = {}
     for change in changes:
         name, _, text = change.partition("=")

@@ -1,1 +1,1 @@
-"""Shared code of trainable plugins: augmentation, training loop, checkpoints. Needs torch."""
+"""Shared code of trainable plugins: options, material, augmentation, training loop. Most of it needs torch."""

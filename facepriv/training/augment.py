@@ -97,6 +97,16 @@ class Augmentation:
         return F.interpolate(shrunk, size=(side, side), mode="bilinear", align_corners=False)
 
 
+def matcher_jitter(shift: float, smallest: float, light: float) -> Augmentation:
+    """Return the augmentation before a matcher: errors of alignment, lower resolution, changes of light and colour.
+
+    `light` is also the share of grey faces; `shift` and `smallest` are those of `Augmentation`.
+    """
+    return Augmentation(
+        rotate=3, shift=shift, scale=0.04, flip=False, light=light, colour=light, smallest=smallest, noise=0, grey=light
+    )
+
+
 def luminance(x: Tensor) -> Tensor:
     """(N, 3, H, W) -> (N, 1, H, W), ITU-R BT.601 luma."""
     weights = torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=x.dtype)

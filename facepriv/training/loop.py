@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from facepriv.errors import DataError
+from facepriv.training.records import in_words
 
 #: File name of the checkpoint.
 CHECKPOINT = "checkpoint.pt"
@@ -60,6 +61,11 @@ class Loop:
                 self.save()
 
 
+def deadline_in(minutes: float | None) -> float:
+    """Return the deadline after so many minutes, in terms of `time.monotonic`; None: there is none."""
+    return time.monotonic() + 60 * minutes if minutes else float("inf")
+
+
 class RunLog:
     """The log of a run: per call one line in ``log.jsonl``, TensorBoard scalars, and a line for the user.
 
@@ -98,7 +104,7 @@ class RunLog:
             file.write(json.dumps({k: round(v, 5) for k, v in row.items()}) + "\n")
         for name, value in values.items():
             self.writer.add_scalar(name, value, step)
-        self.say(f"step {step}  {row['seconds']} s  " + "  ".join(f"{k} {v:.3f}" for k, v in values.items()))
+        self.say(f"step {step}  {row['seconds']} s  " + in_words(values))
 
 
 def save_checkpoint(

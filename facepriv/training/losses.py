@@ -1,10 +1,16 @@
-"""Losses that limit the change of a face; losses specific to a method are in its plugin."""
+"""Losses that several methods use: of class logits, and limits on the change of a face."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of class logits (N, K) over the faces with known labels (N,); -1 is unknown."""
+    known = (labels >= 0).sum().clamp(min=1)
+    return F.cross_entropy(logits.float(), labels, ignore_index=-1, reduction="sum") / known
 
 
 def identity(original: Tensor, changed: Tensor) -> Tensor:

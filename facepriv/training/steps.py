@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,27 @@ def descend(
             g.copy_(part.view_as(g))
     nn.utils.clip_grad_norm_(trained, 5.0)
     optimiser.step()
+
+
+def set_rates(rates: Mapping[torch.optim.Optimizer, float], step: int, steps: int, decay: float) -> None:
+    """Set the learning rates of a step.
+
+    A function of the step alone: a resumed run, or one with more `steps`, needs no state of a scheduler.
+
+    Parameters
+    ----------
+    rates : mapping
+        Optimiser -> its full rate.
+    step, steps : int
+        The current step, from 0, and their number.
+    decay : float
+        The rates fall linearly over this last share of the steps, to 2 % at the end; 0: they stay.
+    """
+    left = 1 - step / max(1, steps)
+    factor = max(0.02, min(1.0, left / decay) if decay else 1.0)
+    for optimiser, rate in rates.items():
+        for group in optimiser.param_groups:
+            group["lr"] = rate * factor
 
 
 def agreed(accelerator: Accelerator, stop: bool) -> bool:

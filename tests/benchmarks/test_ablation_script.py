@@ -50,7 +50,7 @@ def small(ablation, monkeypatch, tmp_path):
 
     def material(pack, *_, size, **__):
         training, validation = (Faces.from_pack(open_pack(pack), p, size, "cpu") for p in ("train", "validation"))
-        return runs.Material(training, validation, "portraits", classifier, grouped, matcher)
+        return runs.Material(training, validation, "portraits", classifier, matcher, grouped=grouped)
 
     monkeypatch.setattr(ablation, "read_material", material)
     monkeypatch.setattr(ablation, "OURS", TINY)

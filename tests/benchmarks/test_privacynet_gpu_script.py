@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from facepriv_privacynet import rounds, runs
+from facepriv_privacynet import rounds
 
 from facepriv.errors import UsageError
 from facepriv.training import loop
@@ -17,7 +17,7 @@ from facepriv.weights import load_weights
 def quick(privacynet_gpu, monkeypatch):
     """The script with small judges, no timings, and a clock that goes on by a second whenever it is read."""
     clock = SimpleNamespace(monotonic=count().__next__)
-    for module in (loop, runs, rounds, privacynet_gpu):
+    for module in (loop, rounds, privacynet_gpu):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(rounds, "_SIDES", (16, 24))
     monkeypatch.setattr(rounds, "_CHANNELS", (8,))

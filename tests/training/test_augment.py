@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from facepriv.training.augment import Augmentation
+from facepriv.training.augment import Augmentation, matcher_jitter
 
 QUIET = Augmentation(noise=0, grey=0.5)
 
@@ -40,3 +40,15 @@ def test_gradients_reach_the_image_through_every_transform():
     x = (torch.rand(4, 3, 16, 16) * 0.5 + 0.25).requires_grad_(True)
     Augmentation()(x).sum().backward()
     assert x.grad is not None and (x.grad.abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+def test_the_jitter_before_a_matcher_neither_mirrors_nor_adds_noise():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 16, 16).repeat(8, 1, 1, 1)
+    jitter = matcher_jitter(0.03, 0.4, 0.2)
+    assert (jitter.shift, jitter.smallest, jitter.light, jitter.colour, jitter.grey) == (0.03, 0.4, 0.2, 0.2, 0.2)
+    same = matcher_jitter(0.0, 1.0, 0.0)
+    assert torch.equal(same.resolution(same.photometric(x)), same.photometric(x))
+    for view in jitter.geometric(x):
+        near, mirrored = ((view - other).abs().mean() for other in (x[0], x[0].flip(2)))
+        assert near < mirrored

@@ -33,3 +33,11 @@ def test_a_face_fades_where_its_edges_grow_weaker_and_not_where_they_grow_strong
     x[..., 4:] = 0.4
     assert losses.faded(x, 0.5 + 0.5 * x).item() == pytest.approx(0.2 / 3)  # one of three steps across is half as high
     assert losses.faded(x, 2 * x).item() == losses.faded(x, x + 0.3).item() == 0
+
+
+def test_unknown_labels_do_not_count_in_the_cross_entropy():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [5.0, 0.0]])
+    known = losses.cross_entropy(logits, torch.tensor([0, 0, -1]))
+    assert known.item() == pytest.approx(nn.functional.cross_entropy(logits[:2], torch.tensor([0, 0])).item())
+    assert losses.cross_entropy(logits.bfloat16(), torch.tensor([0, 0, -1])).dtype == torch.float32
+    assert losses.cross_entropy(logits, torch.full((3,), -1)).item() == 0

@@ -21,6 +21,7 @@ from facepriv.schema import ADULT, RACE
 from facepriv.training.augment import Augmentation
 from facepriv.training.average import MovingAverage
 from facepriv.training.ordinal import age_loss
+from facepriv.training.records import in_words
 from facepriv.training.sampling import balanced_weights
 from facepriv_estimators.networks import mirrored
 
@@ -112,8 +113,8 @@ def train(
         average.update(net)
         if (step + 1) % max(1, steps // 8) == 0 or step + 1 == steps:
             figures = validate(average.net, pack)
-            shown = "  ".join(f"{k} {v:.3f}" for k, v in figures.items())
-            log(f"step {step + 1}/{steps}  {time.perf_counter() - start:.0f} s  loss {loss.item():.3f}  {shown}")
+            seconds = time.perf_counter() - start
+            log(f"step {step + 1}/{steps}  {seconds:.0f} s  loss {loss.item():.3f}  {in_words(figures)}")
     return average.net, figures
 
 

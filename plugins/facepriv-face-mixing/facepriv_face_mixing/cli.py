@@ -31,12 +31,10 @@ def command(pack: Path, out: Path, people: int, most: int, size: int) -> None:
 
     Every average uses different people, one photo each. Only labels of the pack itself are used.
     """
-    from datetime import date
-
     from facepriv.cli import console
     from facepriv.datasets.pack import open_pack
     from facepriv.schema import ATTRIBUTES
-    from facepriv.weights import Provenance
+    from facepriv.training.records import command_line, made_today
     from facepriv_face_mixing import gallery, making
 
     opened = open_pack(pack)
@@ -51,11 +49,10 @@ def command(pack: Path, out: Path, people: int, most: int, size: int) -> None:
             done = 100 * count // total
 
         averages = making.average(opened, people=people, most=most, size=size, progress=report)
-    provenance = Provenance(
-        trained_on=f"training parts of {sets}: one photo a person, of {making.YOUNGEST} years or more or of unknown "
+    provenance = made_today(
+        f"training parts of {sets}: one photo a person, of {making.YOUNGEST} years or more or of unknown "
         f"age; at least {people} people an average",
-        command=f"facepriv train face-mixing PACK --people {people} --most {most} --size {size}",
-        date=date.today().isoformat(),
+        command_line("face-mixing", {"people": people, "most": most, "size": size}),
         seen=("family-a-gender", "mobilefacenet"),
     )
     sha256 = gallery.save(out, averages, provenance)

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from facepriv.training.augment import Augmentation
 from facepriv.training.judges import JUDGES, JudgeShape
+from facepriv.training.records import FAMILY, MATCHER
 from facepriv_privacynet import __version__
 from facepriv_privacynet.networks import GeneratorShape
-
-#: The matcher used in training, and the estimators. These fill missing labels and alternate with the learning judges.
-MATCHER = "mobilefacenet"
-FAMILY = ("family-a-gender", "family-a-race", "family-a-age")
 
 
 @dataclass(frozen=True)

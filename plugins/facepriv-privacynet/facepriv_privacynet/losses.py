@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from facepriv.training.augment import luminance
+from facepriv.training.losses import cross_entropy
 from facepriv.training.ordinal import YEARS, age_loss
 
 Logits = Mapping[str, Tensor]
@@ -49,14 +50,9 @@ def attributes(logits: Logits, labels: Mapping[str, Tensor], weights: Mapping[st
     """
     total = torch.zeros((), device=next(iter(logits.values())).device)
     for name, scores in logits.items():
-        value = age_loss(scores, labels[name]) if name == YEARS else _cross_entropy(scores, labels[name])
+        value = age_loss(scores, labels[name]) if name == YEARS else cross_entropy(scores, labels[name])
         total = total + value * (weights or {}).get(name, 1.0)
     return total
-
-
-def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    known = (labels >= 0).sum().clamp(min=1)
-    return F.cross_entropy(scores.float(), labels, ignore_index=-1, reduction="sum") / known
 
 
 def cycle(image: Tensor, restored: Tensor) -> Tensor:

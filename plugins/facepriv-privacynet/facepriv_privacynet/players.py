@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from facepriv.training import losses as common
-from facepriv.training.augment import Augmentation
+from facepriv.training.augment import matcher_jitter
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import OUTLINE, Faces, Labels
 from facepriv.training.judges import Judge, JudgeShape
@@ -132,17 +132,8 @@ class Players:
         self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
         copied = [p for net in self.copies for p in net.parameters()]
         self.opt_c = torch.optim.AdamW(copied, recipe.rate_copies, fused=fused) if copied else None
-        self.jitter = Augmentation(
-            rotate=3,
-            shift=recipe.matcher_shift,
-            scale=0.04,
-            flip=False,
-            smallest=recipe.matcher_smallest,
-            light=recipe.matcher_light,
-            colour=recipe.matcher_light,
-            grey=recipe.matcher_light,
-            noise=0,
-        )
+        jitter = matcher_jitter(recipe.matcher_shift, recipe.matcher_smallest, recipe.matcher_light)
+        self.jitter = jitter if recipe.matcher_shift else None
         self.weights = {"gender": recipe.w_gender, "race": recipe.w_race, losses.YEARS: recipe.w_years}
         self.step = 0
 
@@ -161,8 +152,7 @@ class Players:
                 views = [self._judged(judge, self._augmented(y), targets) for judge in self.teachers(work)]
                 parts["judges"] = torch.stack(views).mean()
             if r.matched:
-                jitter = self.jitter if r.matcher_shift else None
-                parts["identity"], parts["alike"] = matched(x, y, self.matchers, jitter)
+                parts["identity"], parts["alike"] = matched(x, y, self.matchers, self.jitter)
             parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
             parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)

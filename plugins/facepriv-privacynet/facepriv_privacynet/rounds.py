@@ -18,9 +18,11 @@ from accelerate import Accelerator
 
 from facepriv.files import atomic_write
 from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.loop import deadline_in
+from facepriv.training.records import curve_lines
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.opponents import judges_of, read_opponents
-from facepriv_privacynet.runs import Material, Run, in_words
+from facepriv_privacynet.runs import Material, Run
 
 #: File for the curves of all rounds, one line of JSON per gain.
 CURVE = "curve.jsonl"
@@ -83,7 +85,7 @@ class Rounds:
         A finished round leaves ``NAME.safetensors``, the generator, and ``NAME-opponents.safetensors``, both in half
         precision. Its curve is added to ``curve.jsonl``.
         """
-        deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+        deadline = deadline_in(minutes)
         start, opponents, pool = self.start, self.opponents, self._judges(self.opponents)
         for number in range(1, count + 1):
             folder = self.out / f"round-{number}"
@@ -122,8 +124,8 @@ class Rounds:
     def _write(self, number: int, run: Run, say: Callable[[str], None], shown: str) -> None:
         run.export(shown)
         points = dict(run.points(GAINS))
-        for gain, found in points.items():
-            say(f"round {number}  gain {gain:.2f}  {in_words(found)}")
+        for line in curve_lines(points.items()):
+            say(f"round {number}  {line}")
         self._add_curve(number, points)
         run.save_opponents(shown)  # last: it marks the round as finished
 

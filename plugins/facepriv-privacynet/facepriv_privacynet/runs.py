@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import nn
 
-from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
-from facepriv.files import atomic_write, digest
+from facepriv.files import digest
 from facepriv.registry import registry
-from facepriv.settings import with_numbers
+from facepriv.training import run
 from facepriv.training.faces import OUTLINE, Faces
 from facepriv.training.judges import Judge
-from facepriv.training.loop import CHECKPOINT, RunLog
-from facepriv.training.steps import mixed_precision
+from facepriv.training.loop import CHECKPOINT, RunLog, deadline_in
+from facepriv.training.records import FAMILY, curve_lines, made_today, rounded
+from facepriv.training.validation import evenly
 from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
-from facepriv_privacynet.config import FAMILY, MATCHER, Recipe, Variant
+from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.opponents import fill, judge_shapes, read_opponents, save_opponents
 from facepriv_privacynet.players import Execution
 from facepriv_privacynet.region import outlines_of
@@ -37,74 +33,17 @@ _VALIDATION_FACES = 384
 _SAMPLE_FACES = 10
 
 
-def recipe(variant: Variant, preset: str, *, steps: int | None, batch: int | None, changes: Sequence[str]) -> Recipe:
-    """Return a preset with some numbers changed (``NAME=NUMBER``); raise `UsageError` for wrong input."""
-    chosen = with_numbers(variant.presets[preset], changes)
-    given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
-    return replace(chosen, **given)
-
-
-def in_words(found: Mapping[str, float]) -> str:
-    """Return figures as a line of text."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in found.items())
-
-
-def fill_labels(faces: Faces, estimator: nn.Module, kept: Path) -> None:
-    """Fill in missing labels, and cache them in the file `kept`: estimating them takes minutes on a CPU.
-
-    The cache is valid only for faces with the same labels; another pack has others.
-    """
-    of = digest(str(values.cpu().tolist()) for values in faces.labels.values())
-    if kept.is_file():
-        with safe_open(kept, "pt", device=str(faces.weights.device)) as file:
-            if (file.metadata() or {}).get("of") == of:
-                faces.labels.update({name: file.get_tensor(name) for name in faces.labels})
-                return
-    faces.fill_unknown(estimator)
-    labels = {name: values.cpu().contiguous() for name, values in faces.labels.items()}
-    atomic_write(kept, save(labels, {"of": of}))
-
-
-def fill_outlines(faces: Faces, kept: Path) -> None:
-    """Trace the faces' outlines (one or two minutes), and cache them in the file `kept`."""
-    of = digest([str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
-    found = None
-    if kept.is_file():
-        with safe_open(kept, "pt") as file:
-            found = file.get_tensor(OUTLINE) if (file.metadata() or {}).get("of") == of else None
-    if found is None:
-        found = outlines_of(faces.crops).cpu()
-        atomic_write(kept, save({OUTLINE: found}, {"of": of}))
-    faces.outlines = found.to(faces.crops.device)
-
-
 @dataclass
-class Material:
-    """Data and networks shared by trainings on one pack.
+class Material(run.Material):
+    """Data and networks shared by trainings on one pack, without unknown labels.
 
     Parameters
     ----------
-    training, validation : Faces
-        The pack's parts, without unknown labels.
-    sets : str
-        Names of the data sets.
-    estimator : Module
-        Family A, age in ranks. It fills the labels, and measures if it is not a judge.
     grouped : Module
-        The same, age in groups.
-    matcher : Module or None
-        MobileFaceNet: teaches if the recipe is matched, and measures.
-    subjects : sequence of str
-        Identities of the validation faces, "" where unknown.
+        The estimator with age in groups.
     """
 
-    training: Faces
-    validation: Faces
-    sets: str
-    estimator: nn.Module
-    grouped: nn.Module
-    matcher: nn.Module | None
-    subjects: Sequence[str] = ()
+    grouped: nn.Module = field(kw_only=True)
 
     def classifiers(self, recipe: Recipe) -> list[nn.Module]:
         """Return the trained classifiers used as judges, with age in the recipe's form."""
@@ -121,30 +60,26 @@ def read_material(
     DataError, WeightsError, PluginError
         If the pack, the matcher's file or family A cannot be read.
     """
-    device = accelerator.device
-    opened = open_pack(pack)
-    family = registry().create("estimator", FAMILY[0])
-    estimator, grouped = (module.to(device) for module in (family.ranked_module(), family.joint_module()))
-    matching = None if matcher is None else registry().create("matcher", MATCHER, path=matcher).torch_module()
-    validation, training = (Faces.from_pack(opened, part, size, device) for part in ("validation", "train"))
-    with accelerator.main_process_first():  # the others read the labels that the first has filled
-        for part, faces in (("validation", validation), ("train", training)):
-            fill_labels(faces, estimator, kept / f"labels-{part}.safetensors")
-        if outlines:
-            fill_outlines(training, kept / "outlines-train.safetensors")
-    sets = ", ".join(sorted(set(opened.columns["set"])))
-    subjects = opened.columns["subject"][opened.where(part="validation")].tolist()
-    return Material(training, validation, sets, estimator, grouped, matching and matching.to(device), subjects)
+    material = run.read_material(pack, matcher, accelerator, size=size, labels=kept)
+    if outlines:
+        with accelerator.main_process_first():  # the others read what the first has traced
+            fill_outlines(material.training, kept / "outlines-train.safetensors")
+    grouped = registry().create("estimator", FAMILY[0]).joint_module().to(accelerator.device)
+    return Material(**vars(material), grouped=grouped)
+
+
+def fill_outlines(faces: Faces, kept: Path) -> None:
+    """Trace the faces' outlines (one or two minutes), and cache them in the file `kept`."""
+    of = digest([str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
+    found = run.cached_tensors(kept, of, lambda: {OUTLINE: outlines_of(faces.crops)})
+    faces.outlines = found[OUTLINE].to(faces.crops.device)
 
 
 def opened(
     pack: Path, out: Path, recipe: Recipe, matcher: Path | None, precision: str | None, threads: int | None
 ) -> tuple[Material, Accelerator]:
     """Create the folder `out`, and read the material for a training in it."""
-    if threads:
-        torch.set_num_threads(threads)
-    out.mkdir(parents=True, exist_ok=True)
-    accelerator = Accelerator(mixed_precision=mixed_precision(precision))
+    accelerator = run.begin(out, precision, threads)
     size, outlines = recipe.generator.size, recipe.w_outside > 0
     return read_material(pack, matcher, out, accelerator, size=size, outlines=outlines), accelerator
 
@@ -242,7 +177,7 @@ class Run:
         """
         if self.trainer.step < self.recipe.steps:
             self.trainer.commanded(shown)
-        deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+        deadline = deadline_in(minutes)
 
         def sample(trainer: Trainer) -> None:
             if trainer.step % sample_every == 0:
@@ -260,15 +195,14 @@ class Run:
         untrained; the default is then family A, which in that case did not teach the generator.
         """
         faces = self.material.validation
-        rows = torch.linspace(0, len(faces) - 1, min(_VALIDATION_FACES, len(faces))).long()
+        rows = evenly(len(faces), _VALIDATION_FACES)
         default = self.trainer.probe.eval() if self.recipe.judges else self.material.estimator
         generator = Gain(self.trainer.average.net, gain)
         return figures(generator, faces, rows, estimator or default, self.material.matcher)
 
     def curve(self) -> Iterator[str]:
         """Yield a line per gain: the gender EER of family A, one of the judges, and the matcher's figures."""
-        for gain, found in self.points(GAINS, self.material.estimator):
-            yield f"gain {gain:.2f}  {in_words(found)}"
+        return curve_lines(self.points(GAINS, self.material.estimator))
 
     def points(
         self, gains: Sequence[float], looks: nn.Module | None = None
@@ -293,27 +227,26 @@ class Run:
         if gain != 1 and shape.output != "residual":
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
         measured = self.measure(gain)
-        provenance = self._provenance((self.trainer.command or shown) + (f" --gain {gain:g}" if gain != 1 else ""))
         config = {
             "generator": asdict(replace(shape, limit=shape.limit * gain)),
             "step": self.trainer.step,
-            "validation": {name: round(value, 4) for name, value in measured.items()},
+            "validation": rounded(measured),
         }
         path = self.out / f"{self.variant.name}.safetensors"
         tensors = half(self.trainer.average.net.state_dict())
-        save_weights(path, tensors, WeightsMetadata(self.variant.architecture, provenance, config))
+        save_weights(path, tensors, WeightsMetadata(self.variant.architecture, self._provenance(shown, gain), config))
         return path, measured
 
     def save_opponents(self, shown: str) -> Path:
         """Write D, judges, copies and probe to ``NAME-opponents.safetensors`` for further training; return its path."""
         self._check_trained()
         path = self.out / f"{self.variant.opponents_architecture}.safetensors"
-        save_opponents(path, self.variant, self.trainer, self._provenance(self.trainer.command or shown))
+        save_opponents(path, self.variant, self.trainer, self._provenance(shown))
         return path
 
-    def _provenance(self, command: str) -> Provenance:
-        today = datetime.date.today().isoformat()
-        return Provenance(self.trainer.trained_on, command, today, seen=self.trainer.seen)
+    def _provenance(self, shown: str, gain: float = 1.0) -> Provenance:
+        trainer = self.trainer
+        return made_today(trainer.trained_on, trainer.command or shown, seen=trainer.seen, gain=gain)
 
     def _recognition(self) -> Recognition | None:
         """Return the recognition measure for identified validation faces; None if no faces can be matched."""

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from facepriv.errors import DataError
 from facepriv.training.loop import CHECKPOINT, Log, Loop, load_checkpoint, save_checkpoint
-from facepriv.training.steps import agreed, descend
+from facepriv.training.records import FAMILY, MATCHER
+from facepriv.training.steps import agreed, descend, set_rates
 from facepriv_privacynet import losses
-from facepriv_privacynet.config import FAMILY, MATCHER
 from facepriv_privacynet.data import draw_faces, draw_work, seed_step
 from facepriv_privacynet.networks import encode
 from facepriv_privacynet.players import Players
@@ -149,9 +149,6 @@ class Trainer(Players):
 
     def _set_rates(self) -> None:
         r = self.recipe
-        left = 1 - self.step / max(1, r.steps)
-        factor = min(1.0, left / r.decay) if r.decay else 1.0
         rates = {"g": r.rate_g, "d": r.rate_d, "judges": r.rate_judges, "copies": r.rate_copies}
-        for name, optimiser in self.optimisers().items():
-            for group in optimiser.param_groups:
-                group["lr"] = rates[name] * max(factor, 0.02)
+        full = {optimiser: rates[name] for name, optimiser in self.optimisers().items()}
+        set_rates(full, self.step, r.steps, r.decay)

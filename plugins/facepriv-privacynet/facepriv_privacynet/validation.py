@@ -6,7 +6,7 @@ sets or the evaluators of the final evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, selections
 from facepriv.training.faces import Faces, Labels
 from facepriv.training.ordinal import YEARS, years_from
+from facepriv.training.validation import batched, similarity
 from facepriv_privacynet.data import TYPICAL_YEARS
 from facepriv_privacynet.networks import encode
 
@@ -49,11 +50,6 @@ def flipped(own: Labels, hidden: tuple[str, ...]) -> Labels:
         known = own[name] >= 0
         targets[name] = torch.where(known, torch.tensor(other)[own[name].clamp(min=0)], own[name])
     return targets
-
-
-@torch.inference_mode()
-def _batched(function: Callable[..., Tensor], *tensors: Tensor, batch: int = 32) -> Tensor:
-    return torch.cat([function(*parts).float() for parts in zip(*(t.split(batch) for t in tensors), strict=True)])
 
 
 def figures(
@@ -92,11 +88,11 @@ def figures(
             return torch.cat([*classes, years_from(out[YEARS])[:, None]], 1)
 
         widths = [len(ATTRIBUTES[name].classes) for name in _CLASSES]
-        parts = _batched(joined, images).split([*widths, 1], 1)
+        parts = batched(joined, images).split([*widths, 1], 1)
         return {name: part.cpu().numpy() for name, part in zip((*_CLASSES, YEARS), parts, strict=True)}
 
     def changed(targets: Labels) -> Tensor:
-        return _batched(generator, x, encode(targets).to(x.device))
+        return batched(generator, x, encode(targets).to(x.device))
 
     def gender_eer(scores: dict[str, np.ndarray]) -> float:
         return binary_eer(scores["gender"][:, 1], own["gender"].numpy() == 1).item()
@@ -118,19 +114,8 @@ def figures(
         outside = (own[AGE.name] != index).numpy()
         shift = classify(changed({**own, AGE.name: torch.full_like(own[AGE.name], index)}))[YEARS] - before[YEARS]
         found[f"years_{group}"] = float((np.sign(typical - own[YEARS].numpy())[:, None] * shift)[outside].mean())
-    matched = _matched(matcher, x, images) if matcher else {}
+    matched = similarity(batched(matcher, x), batched(matcher, images)) if matcher else {}
     return {**found, **matched, "change": float((images - x).abs().mean())}
-
-
-def _matched(matcher: nn.Module, x: Tensor, images: Tensor) -> dict[str, float]:
-    """Return a matcher's figures on faces and changed faces: ``cosine`` and ``alike`` of `figures`."""
-    descriptors = [_batched(matcher, part) for part in (x, images)]
-    original, protected = (d @ d.T for d in descriptors)
-    others = ~torch.eye(len(x), dtype=torch.bool)
-    return {
-        "cosine": float((descriptors[0] * descriptors[1]).sum(1).mean()),
-        "alike": float((protected - original)[others].mean()),
-    }
 
 
 class Recognition:
@@ -170,7 +155,7 @@ class Recognition:
         """Return ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and
         ``fmr_fixed`` at the originals'. Empty if there are too few pairs for the rate.
         """
-        after = self._descriptors(_batched(generator, self.x, self.wanted))
+        after = self._descriptors(batched(generator, self.x, self.wanted))
         rates = self.matching.measure(self.matching.compare(after)[PROTECTED])
         if self.fmr in rates.refused:
             return {}
@@ -179,7 +164,7 @@ class Recognition:
         return {name: float(values[0]) for name, values in numbers.items()}
 
     def _descriptors(self, x: Tensor) -> np.ndarray:
-        return _batched(self.matcher, x).cpu().numpy()
+        return batched(self.matcher, x).cpu().numpy()
 
 
 def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -191,7 +176,7 @@ def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) ->
     x = faces.crops[rows].float().div(255)
     own = {name: values[rows].cpu() for name, values in faces.labels.items()}
     wanted = [own, *(flipped(own, chosen) for chosen in selections())]
-    columns = [x, *(_batched(generator, x, encode(targets).to(x.device)) for targets in wanted)]
+    columns = [x, *(batched(generator, x, encode(targets).to(x.device)) for targets in wanted)]
     grid = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
     pixels = (grid.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     Image.fromarray(pixels).save(path)

@@ -24,4 +24,4 @@ def material():
     labels["years"] = torch.tensor([20.0, 40, 60, 20])
     faces = Faces(torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), labels, torch.ones(4, dtype=torch.float64))
     classifier = Judge(JudgeShape(16, 8))
-    return runs.Material(faces, faces, "made up", classifier, classifier, Unit())
+    return runs.Material(faces, faces, "made up", classifier, Unit(), grouped=classifier)

@@ -17,6 +17,7 @@ from facepriv_privacynet.rounds import Rounds, draw_judges, round_recipe
 
 from facepriv.errors import DataError, UsageError, WeightsError
 from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.options import TrainingOptions
 from facepriv.weights import load_weights
 
 RECIPE = replace(
@@ -233,7 +234,7 @@ def test_the_generator_of_one_round_is_exported_at_a_gain_and_its_curve_printed(
     training(rounds_in, material).train(1, None, quiet)
     whole = load_weights(generator_of(rounds_in, 1)).metadata.config["generator"]["limit"]
     monkeypatch.setattr(runs, "opened", lambda *_: (material, Accelerator(cpu=True)))
-    monkeypatch.setattr(runs, "recipe", lambda *_, **__: RECIPE)
+    monkeypatch.setattr(TrainingOptions, "recipe", lambda *_: RECIPE)
     call = ["pack", "--matcher", "m", "-o", str(rounds_in), "--rounds"]
     done = CliRunner().invoke(command, [*call, "1", "--export", "--gain", "0.5"], catch_exceptions=False)
     assert done.exit_code == 0 and str(generator_of(rounds_in, 1)) in done.stdout

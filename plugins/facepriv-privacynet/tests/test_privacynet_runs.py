@@ -13,6 +13,7 @@ from facepriv_privacynet.networks import GeneratorShape
 
 from facepriv.errors import DataError, UsageError
 from facepriv.training.judges import JudgeShape
+from facepriv.training.records import FAMILY, MATCHER
 from facepriv.weights import load_weights
 
 SHAPE = GeneratorShape(32, 8, 1)
@@ -123,7 +124,7 @@ def test_a_checkpoint_that_does_not_say_what_taught_it_may_have_seen_all(run):
     del state["seen"], state["command"]
     torch.save(state, run.out / "checkpoint.pt")
     again = runs.Run(PRIVACYNET, run.out, run.recipe.unmatched(), run.material, run.accelerator)
-    assert set(again.trainer.seen) == {runs.MATCHER, *runs.FAMILY}
+    assert set(again.trainer.seen) == {MATCHER, *FAMILY}
     assert load_weights(again.export("command")[0]).metadata.provenance.command == "command"
 
 

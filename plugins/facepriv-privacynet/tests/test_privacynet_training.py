@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from facepriv_privacynet import runs
-from facepriv_privacynet.config import OURS, PAPER, PRIVACYNET
+from facepriv_privacynet.config import OURS, PAPER
 from facepriv_privacynet.data import TYPICAL_YEARS, draw_faces, draw_targets, draw_work, seed_step
 from facepriv_privacynet.networks import GeneratorShape, encode
 from facepriv_privacynet.players import Execution
@@ -15,7 +14,7 @@ from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import flipped
 from torch import nn
 
-from facepriv.errors import DataError, UsageError
+from facepriv.errors import DataError
 from facepriv.faces import crop_face, find_faces
 from facepriv.training.faces import Faces
 from facepriv.training.judges import Judge, JudgeShape
@@ -80,35 +79,6 @@ def test_targets_differ_from_own_where_hidden_and_untouched_faces_keep_all():
     assert (targets["age"][kept] == -1).all() and set(targets["age"][~kept].tolist()) == {0, 1, 2}
     assert torch.equal(targets["years"][kept], own["years"][kept])
     assert torch.equal(targets["years"][~kept], torch.tensor(TYPICAL_YEARS)[targets["age"][~kept]])
-
-
-def asian_of_fifty(x):
-    ranks = torch.where(torch.arange(90) < 50, 50.0, -50.0)
-    n = len(x)
-    return {"gender": torch.zeros(n, 2), "race": torch.eye(4)[[2] * n], "years": ranks.repeat(n, 1)}
-
-
-def copy_of(faces):
-    return replace(faces, labels={name: values.clone() for name, values in faces.labels.items()})
-
-
-def test_missing_labels_are_filled_and_given_ones_stay(faces):
-    copy = copy_of(faces)
-    assert copy.fill_unknown(asian_of_fifty) == {"gender": 0, "race": 1, "age": 1, "years": 1}
-    assert copy.labels["race"].tolist() == [0, 0, 1, 2] and copy.labels["age"].tolist() == [1, 1, 2, 2]
-    assert copy.labels["years"].tolist() == pytest.approx([40, 40, 60, 50])
-
-
-def test_filled_labels_are_kept_and_read_again(faces, tmp_path):
-    first, second = copy_of(faces), copy_of(faces)
-    runs.fill_labels(first, asian_of_fifty, tmp_path / "labels")
-    runs.fill_labels(second, None, tmp_path / "labels")  # nobody is asked
-    for name, values in first.labels.items():
-        assert torch.equal(second.labels[name], values)
-    third = copy_of(faces)
-    third.labels["gender"] = 1 - third.labels["gender"]  # another pack
-    runs.fill_labels(third, asian_of_fifty, tmp_path / "labels")
-    assert not torch.equal(third.labels["gender"], first.labels["gender"])
 
 
 def test_generator_step_moves_the_generator_alone(faces):
@@ -323,12 +293,3 @@ def test_the_papers_preset_steps_without_judges(faces):
     parts = t.train_step()
     assert "judges" not in parts and {"source", "attribute", "identity", "cycle", "critic", "penalty"} <= set(parts)
     assert all(np.isfinite(float(v)) for v in parts.values())
-
-
-def test_recipe_changes_are_parsed_and_misspelt_ones_named():
-    changed = runs.recipe(PRIVACYNET, "ours", steps=7, batch=None, changes=("w_identity=3.5", "critic_every=4"))
-    assert (changed.steps, changed.w_identity, changed.critic_every) == (7, 3.5, 4)
-    with pytest.raises(UsageError, match="did you mean 'w_identity'"):
-        runs.recipe(PRIVACYNET, "ours", steps=None, batch=None, changes=("w_identiti=3",))
-    with pytest.raises(UsageError, match="is no int"):
-        runs.recipe(PRIVACYNET, "ours", steps=None, batch=None, changes=("cycle_every=often",))

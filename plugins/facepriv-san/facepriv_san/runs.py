@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,15 +14,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError
 from facepriv.metrics.attributes import binary_eer
-from facepriv.registry import registry
 from facepriv.schema import GENDER
-from facepriv.training.faces import Faces
-from facepriv.training.loop import CHECKPOINT, Loop, RunLog, read_checkpoint
+from facepriv.training import run
+from facepriv.training.loop import CHECKPOINT, Loop, RunLog, deadline_in, read_checkpoint
+from facepriv.training.records import FAMILY, MATCHER, curve_lines, made_today, rounded
 from facepriv.training.steps import agreed
-from facepriv.weights import Provenance
+from facepriv.training.validation import batched, evenly, similarity
 from facepriv_san import family
 from facepriv_san.config import Recipe, member
 from facepriv_san.family import averaged, in_sequence
@@ -32,9 +30,6 @@ from facepriv_san.prototypes import Prototypes
 from facepriv_san.prototypes import load as load_prototypes
 from facepriv_san.training import KIND, Trainer, adults
 
-#: The fixed trained classifier, and the matcher.
-FAMILY = "family-a-gender"
-MATCHER = "mobilefacenet"
 #: How a method combines its networks.
 COMPOSED = {"san": in_sequence, "ensemble-san": averaged, "flow-san": in_sequence}
 #: Gains at which the trade-off curve (gender hiding against matcher similarity) is measured.
@@ -44,28 +39,15 @@ _VALIDATION_FACES = 320
 
 
 @dataclass
-class Material:
-    """Data and networks shared by trainings on one pack.
+class Material(run.Material):
+    """Data and networks shared by trainings on one pack; its faces are those of `facepriv_san.training.adults`.
 
     Parameters
     ----------
-    training, validation : Faces
-        The pack's parts, see `facepriv_san.training.adults`.
     prototypes : Prototypes
-    fixed : Module
-        The fixed trained classifier, crops to logits by attribute: family A.
-    matcher : Module
-        Crops to descriptors: MobileFaceNet.
-    sets : str
-        Names of the data sets.
     """
 
-    training: Faces
-    validation: Faces
-    prototypes: Prototypes
-    fixed: nn.Module
-    matcher: nn.Module
-    sets: str
+    prototypes: Prototypes = field(kw_only=True)
 
 
 def read_material(pack: Path, matcher: Path, prototypes: Path, size: int, accelerator: Accelerator) -> Material:
@@ -76,12 +58,10 @@ def read_material(pack: Path, matcher: Path, prototypes: Path, size: int, accele
     DataError, WeightsError, PluginError
         If the pack, a file or family A cannot be read.
     """
-    device = accelerator.device
-    opened, averages = open_pack(pack), load_prototypes(prototypes)
-    fixed = registry().create("estimator", FAMILY).ranked_module().to(device)
-    matching = registry().create("matcher", MATCHER, path=matcher).torch_module().to(device)
-    parts = (adults(Faces.from_pack(opened, part, size, device), averages) for part in ("train", "validation"))
-    return Material(*parts, averages, fixed, matching, ", ".join(sorted(set(opened.columns["set"]))))
+    averages = load_prototypes(prototypes)
+    material = run.read_material(pack, matcher, accelerator, size=size)
+    parts = {name: adults(getattr(material, name), averages) for name in ("training", "validation")}
+    return Material(**{**vars(material), **parts}, prototypes=averages)
 
 
 class Run:
@@ -124,7 +104,7 @@ class Run:
 
     def train(self, minutes: float | None, say: Callable[[str], None]) -> None:
         """Start or resume training of all networks for at most `minutes`."""
-        deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+        deadline = deadline_in(minutes)
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
 
             def loop(trainer: Trainer, place: Path) -> Loop:
@@ -161,26 +141,17 @@ class Run:
         return found
 
     def curve(self) -> Iterator[str]:
-        """Yield a line per gain: the gender EER of family A, one of the judges, and the matcher's figures."""
+        """Return a line per gain: the gender EER of family A, one of the judges, and the matcher's figures."""
         nets = self.nets()
-        for gain in GAINS:
-            figures = self.measure(nets, gain=gain)
-            yield f"gain {gain:.2f}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        return curve_lines((gain, self.measure(nets, gain=gain)) for gain in GAINS)
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
         """Write the networks as the method's weights file; return its path and validation figures."""
         nets = self.nets()
         figures = self.measure(nets, gain=gain)
-        provenance = Provenance(
-            trained_on=f"training part of {self.material.sets}, faces of 15 years and over",
-            command=shown,
-            date=datetime.date.today().isoformat(),
-            seen=(MATCHER, FAMILY, "family-a-race", "family-a-age"),
-        )
-        extra = {
-            "prototypes": self.material.prototypes.sha256,
-            "validation": {name: round(value, 4) for name, value in figures.items()},
-        }
+        trained_on = f"training part of {self.material.sets}, faces of 15 years and over"
+        provenance = made_today(trained_on, shown, seen=(MATCHER, *FAMILY), gain=gain)
+        extra = {"prototypes": self.material.prototypes.sha256, "validation": rounded(figures)}
         path = self.out / f"{self.method.replace('-', '_')}.safetensors"
         tensors = family.small(nn.ModuleList(nets).state_dict())
         family.save(path, tensors, self._diverse(len(nets)), self.recipe.form(gain), provenance, extra)
@@ -198,7 +169,7 @@ class Run:
             ``change``, mean absolute; ``cosine_same``, of faces shown their own prototype.
         """
         rows = self.material.validation.weights.nonzero().flatten()
-        rows = rows[torch.linspace(0, len(rows) - 1, min(_VALIDATION_FACES, len(rows))).long().to(rows.device)]
+        rows = rows[evenly(len(rows), _VALIDATION_FACES).to(rows.device)]
         own = {name: values[rows] for name, values in self.material.validation.labels.items()}
         gender = own[GENDER.name]
         x = self.material.validation.crops[rows].float().div(255)
@@ -206,19 +177,17 @@ class Run:
         female = gender.cpu().numpy() == GENDER.index("female")
 
         def eer(judge: nn.Module) -> float:
-            scores = _batched(lambda part: judge(part)[GENDER.name].float().softmax(1)[:, 1], y)
+            scores = batched(lambda part: judge(part)[GENDER.name].float().softmax(1)[:, 1], y)
             return binary_eer(scores.cpu().numpy(), female).item()
 
-        before, after, kept = (_batched(self.material.matcher, images) for images in (x, y, z))
-        others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
-        told = {"eer_probes": float(np.mean([eer(probe) for probe in probes]))} if probes else {}
+        before, after, kept = (batched(self.material.matcher, images) for images in (x, y, z))
+        probed = {"eer_probes": float(np.mean([eer(probe) for probe in probes]))} if probes else {}
         return {
-            "eer_a": eer(self.material.fixed),
-            **told,
-            "cosine": float((before * after).sum(1).mean()),
-            "alike": float((after @ after.T - before @ before.T)[others].mean()),
+            "eer_a": eer(self.material.estimator),
+            **probed,
+            **similarity(before, after),
             "change": float((y - x).abs().mean()),
-            "cosine_same": float((before * kept).sum(1).mean()),
+            "cosine_same": similarity(before, kept)["cosine"],
         }
 
     def _composed(self, nets: list[San], x: Tensor, own: dict[str, Tensor], wanted: Tensor, gain: float) -> Tensor:
@@ -233,7 +202,7 @@ class Run:
         def some(part: Tensor, *shown: Tensor) -> Tensor:
             return COMPOSED[self.method](nets, part, list(zip(shown[::2], shown[1::2], strict=True)), form)
 
-        return _batched(some, x, *flat)
+        return batched(some, x, *flat)
 
     def _diverse(self, count: int) -> list[bool]:
         return [member(self.recipe, self.method, number, self.members).diverse for number in range(count)]
@@ -243,7 +212,7 @@ class Run:
 
     def _trainer(self, recipe: Recipe, before: list[tuple[San, bool]] | None = None) -> Trainer:
         m = self.material
-        return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, self.accelerator, before or [])
+        return Trainer(recipe, m.training, m.prototypes, m.matcher, m.estimator, self.accelerator, before or [])
 
     def _begun(self, number: int) -> Trainer:
         """Return the trainer of one network, resumed from its checkpoint if there is one."""
@@ -273,13 +242,3 @@ class Run:
             if self.accelerator.is_main_process and not (self.out / name).is_file():
                 shutil.copyfile(start / name, self.out / name)
         self.accelerator.wait_for_everyone()
-
-
-def with_steps(recipe: Recipe, steps: int | None, batch: int | None) -> Recipe:
-    """Return a recipe with other steps or another batch, if given."""
-    given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value}
-    return replace(recipe, **given)  # type: ignore[arg-type]
-
-
-def _batched(function: Callable[..., Tensor], *tensors: Tensor, batch: int = 32) -> Tensor:
-    return torch.cat([function(*parts).float() for parts in zip(*(t.split(batch) for t in tensors), strict=True)])

@@ -15,18 +15,17 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from facepriv.errors import DataError
 from facepriv.schema import ADULT, GENDER
-from facepriv.training.augment import Augmentation, luminance
+from facepriv.training.augment import luminance, matcher_jitter
 from facepriv.training.average import MovingAverage
 from facepriv.training.faces import Faces
 from facepriv.training.judges import JUDGES, Judge, JudgeShape
 from facepriv.training.loop import Loop, load_checkpoint, read_checkpoint, save_checkpoint
-from facepriv.training.losses import faded, roughness
+from facepriv.training.losses import cross_entropy, faded, roughness
 from facepriv.training.ordinal import YEARS
-from facepriv.training.steps import descend, frozen_precision, matched
+from facepriv.training.steps import descend, frozen_precision, matched, set_rates
 from facepriv_san.config import PROBES, Recipe
 from facepriv_san.family import pictures, redrawn
 from facepriv_san.network import San
@@ -106,18 +105,7 @@ class Trainer:
         self.opt = torch.optim.Adam(self.net.parameters(), recipe.rate_rebuild, (0.5, 0.999))
         self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges)
         self.opt_c = torch.optim.AdamW(self.copy.parameters(), recipe.rate_copy)
-        light = recipe.matcher_light
-        self.jitter = Augmentation(
-            rotate=3,
-            shift=recipe.matcher_shift,
-            scale=0.04,
-            flip=False,
-            smallest=recipe.matcher_smallest,
-            light=light,
-            colour=light,
-            grey=light,
-            noise=0,
-        )
+        self.jitter = matcher_jitter(recipe.matcher_shift, recipe.matcher_smallest, recipe.matcher_light)
         self.warmed = self.rebuilt = self.step = 0
 
     # -- the steps ---------------------------------------------------------------------------------------------
@@ -199,9 +187,9 @@ class Trainer:
         known, found = [], []
         with self.accelerator.autocast():
             for k in drawn:
-                scores = self.judges[k](views)[GENDER.name].float()
-                known.append(_cross_entropy(scores[: len(x)], self._labels(k, real)))
-                found.append(_cross_entropy(scores[len(x) :], self._labels(k, own)))
+                scores = self.judges[k](views)[GENDER.name]
+                known.append(cross_entropy(scores[: len(x)], self._labels(k, real)))
+                found.append(cross_entropy(scores[len(x) :], self._labels(k, own)))
             probed = [self._verdict(probe, x, real[GENDER.name]) for probe in self.probes]
         taught = [p for k in drawn for p in self.judges[k].parameters()]
         taught += [p for probe in self.probes for p in probe.parameters()]
@@ -292,7 +280,7 @@ class Trainer:
         return [p for judge in (*self.judges.values(), *self.probes) for p in judge.parameters()]
 
     def _verdict(self, judge: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
-        return _cross_entropy(judge(x)[GENDER.name].float(), labels)
+        return cross_entropy(judge(x)[GENDER.name], labels)
 
     def _shown(self, own: dict[str, Tensor], wanted: Tensor, *, diverse: bool = False) -> tuple[Tensor, Tensor]:
         """Return the prototypes of the own and of the wanted class, (N, 3, S, S) each."""
@@ -321,16 +309,8 @@ class Trainer:
 
     def _set_rates(self) -> None:
         r = self.recipe
-        left = 1 - self.step / max(1, r.steps)
-        factor = max(0.02, min(1.0, left / r.decay) if r.decay else 1.0)
-        for optimiser, rate in ((self.opt, r.rate), (self.opt_j, r.rate_judges), (self.opt_c, r.rate_copy)):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * factor
+        rates = {self.opt: r.rate, self.opt_j: r.rate_judges, self.opt_c: r.rate_copy}
+        set_rates(rates, self.step, r.steps, r.decay)
 
 
 _COUNTS = ("warmed", "rebuilt", "step")
-
-
-def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
-    known = (labels >= 0).sum().clamp(min=1)
-    return F.cross_entropy(scores, labels, ignore_index=-1, reduction="sum") / known

@@ -73,12 +73,12 @@ def cpu():
 @pytest.fixture(scope="module")
 def material(averages):
     faces = adults(made_faces(), averages)
-    return Material(faces, faces, averages, Brightness(), Unit(), "made up")
+    return Material(faces, faces, "made up", Brightness(), Unit(), prototypes=averages)
 
 
 def trainer(material, recipe=TINY, before=()):
     m = material
-    return Trainer(recipe, m.training, m.prototypes, m.matcher, m.fixed, cpu(), before)
+    return Trainer(recipe, m.training, m.prototypes, m.matcher, m.estimator, cpu(), before)
 
 
 def quiet(step, values):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -45,27 +44,23 @@ def command(pack: Path, out: Path, **numbers: float) -> None:
     """
     from facepriv.cli.console import progress
     from facepriv.datasets.pack import open_pack
-    from facepriv.errors import DataError
-    from facepriv.weights import Provenance
+    from facepriv.files import make_folder
+    from facepriv.training.records import in_words, made_today
     from facepriv_sim_zhang import fit, model
 
     recipe = Recipe(**numbers)  # type: ignore[arg-type]  # click has read them as the fields' types
     opened = open_pack(pack)
     rows = fit.usable(opened, "train", recipe)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: the folder cannot be made ({error.strerror})") from error
+    make_folder(out)
     with progress(fit.steps(len(rows), recipe), "steps") as bar:
         fitted = fit.fit(opened, recipe, out, bar.advance)
     figures = fit.held_out_accuracy(fitted, opened, recipe)
     sets = ", ".join(sorted(set(opened.columns["set"][rows])))
     given = [f"--{k.replace('_', '-')} {v:g}" for k, v in asdict(recipe).items() if v != getattr(_DEFAULT, k)]
-    provenance = Provenance(
-        trained_on=f"training part of {sets}: {len(rows)} faces with all labels, of {recipe.min_age:g} years and over",
-        command=" ".join(["facepriv train sim-zhang PACK -o OUT", *given]),
-        date=datetime.date.today().isoformat(),
+    provenance = made_today(
+        f"training part of {sets}: {len(rows)} faces with all labels, of {recipe.min_age:g} years and over",
+        " ".join(["facepriv train sim-zhang PACK -o OUT", *given]),
     )
     path = out / "sim_zhang.safetensors"
     model.save(path, fitted, provenance, {"recipe": asdict(recipe), "validation_accuracy": figures})
-    click.echo(f"{path}  " + "  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    click.echo(f"{path}  {in_words(figures)}")
