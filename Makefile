@@ -79,8 +79,8 @@ verify-lfw: need-data $(STAMP)
 	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" $(ARGS)
 	$(BIN)/python benchmarks/visible_lfw.py --data "$(DATA)" --own-labels $(ARGS)
 
-verify-sim-zhang: need-data $(STAMP)
-	$(BIN)/python benchmarks/sim_zhang.py --data "$(DATA)" $(ARGS)
+verify-sim-zhang: $(STAMP)
+	$(BIN)/python plugins/facepriv-sim-zhang/benchmarks/sim_zhang.py "$(PACK)" $(ARGS)
 
 verify-estimators: need-data $(STAMP)
 	$(BIN)/python benchmarks/estimators.py --data "$(DATA)" $(ARGS)
@@ -88,7 +88,7 @@ verify-estimators: need-data $(STAMP)
 # Every way of using the SAN family; beside its authors' weights with ARGS="--authors FILE".
 verify-san: need-data $(STAMP)
 	$(BIN)/python benchmarks/san_family.py --data "$(DATA)" $(ARGS)
-	$(BIN)/python benchmarks/san_speed.py
+	$(BIN)/python plugins/facepriv-san/benchmarks/san_speed.py
 
 # PrivacyNet beside its control experiment, on the same faces.
 verify-baseline-gan: need-data $(STAMP)
@@ -105,31 +105,30 @@ train-estimators: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train estimators "$(PACK)" --family a --start "$(MOBILEFACENET)" -o runs/estimators $(ARGS)
 	$(BIN)/facepriv train estimators "$(PACK)" --family b -o runs/estimators $(ARGS)
 
-# What each part of PrivacyNet buys: small trainings that differ in one part; interrupted, it goes on.
-# From nothing a few hundred steps show little: where there is a trained run, all go on from that.
-TRAINED := $(wildcard runs/privacynet/checkpoint.pt)
+# What each part of PrivacyNet contributes: short trainings that differ in one part and continue the run of
+# `make train-privacynet`. An interrupted one continues with the same command.
 ablation: need-mobilefacenet $(STAMP)
-	$(BIN)/python benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/ablation \
-		$(if $(TRAINED),--from runs/privacynet --steps 100 --warm-up 40 --batch 12) \
-		--figure runs/ablation.svg --markdown runs/ablation.md --json runs/ablation.json $(ARGS)
+	$(BIN)/python plugins/facepriv-privacynet/benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" \
+		--from runs/privacynet -o runs/ablation --json runs/ablation.json $(ARGS)
 
-# Hostile input of every kind; none is stored.
+# Hostile input of every kind; none is stored. Other input: make fuzz ARGS="--seed 7"
 fuzz: $(STAMP)
-	$(BIN)/python benchmarks/fuzz.py $(ARGS)
+	$(BIN)/python -m pytest -s tests/robustness/test_fuzz.py --long $(ARGS)
 
 # A run that is killed fifty times.
 soak: $(STAMP)
-	$(BIN)/python benchmarks/soak.py $(ARGS)
+	$(BIN)/python -m pytest -s tests/robustness/test_soak.py --long $(ARGS)
 
-# None needs a data set. What stands beside whole photos is installed first: .venv/bin/pip install -e '.[bench]'
+# Other parts, and their options: make bench ARGS="scores --rounds 5". None needs a data set.
+# `folder` compares with deface, which is installed first: .venv/bin/pip install -e '.[bench]'
 bench: $(STAMP)
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py $(or $(ARGS),generator folder growth)
 
 bench-train: $(STAMP)
-	$(BIN)/python benchmarks/bench_train.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py training $(ARGS)
 
 bench-processes: $(STAMP)
-	$(BIN)/python benchmarks/processes.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py processes $(ARGS)
 
 train-baseline-gan: $(STAMP)
 	$(BIN)/facepriv train baseline-gan "$(PACK)" -o runs/baseline-gan $(ARGS)

@@ -38,68 +38,13 @@ def estimators(monkeypatch):
 
 
 @pytest.fixture
-def scores(monkeypatch):
-    return load("scores", monkeypatch)
-
-
-@pytest.fixture
-def morphing(monkeypatch):
-    return load("morphing", monkeypatch)
-
-
-@pytest.fixture
-def san_speed(monkeypatch):
-    return load("san_speed", monkeypatch)
-
-
-@pytest.fixture
 def san_family(monkeypatch):
     return load("san_family", monkeypatch)
 
 
 @pytest.fixture
-def fuzz(monkeypatch):
-    return load("fuzz", monkeypatch)
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    return load("bench", monkeypatch)
-
-
-@pytest.fixture
-def soak(monkeypatch):
-    return load("soak", monkeypatch)
-
-
-@pytest.fixture
 def versus(monkeypatch):
     return load("versus", monkeypatch)
-
-
-@pytest.fixture
-def sim_zhang(monkeypatch):
-    return load("sim_zhang", monkeypatch)
-
-
-@pytest.fixture
-def bench_train(monkeypatch):
-    return load("bench_train", monkeypatch)
-
-
-@pytest.fixture
-def privacynet_gpu(monkeypatch):
-    return load("privacynet_gpu", monkeypatch)
-
-
-@pytest.fixture
-def processes(monkeypatch):
-    return load("processes", monkeypatch)
-
-
-@pytest.fixture
-def ablation(monkeypatch):
-    return load("ablation", monkeypatch)
 
 
 @pytest.fixture
