@@ -1,7 +1,9 @@
 """Recall and speed of detection in large photos, relative to dlib's search of the whole photo.
 
-python benchmarks/detection.py --data DIR
-python benchmarks/detection.py --data DIR --overexposed
+`--help` says what is measured.
+
+    python benchmarks/detection.py --data DIR
+    python benchmarks/detection.py --data DIR --overexposed
 """
 
 from __future__ import annotations

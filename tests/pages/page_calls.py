@@ -124,7 +124,7 @@ def known_options() -> set[str]:
 @cache
 def script_command(path: Path) -> click.Command | None:
     """Return the click command ``main`` of a script; None where it has none."""
-    if "import click" not in path.read_text(encoding="utf-8"):
+    if not re.search(r"^import click|^from speed.harness import .*\bpart\b", path.read_text(encoding="utf-8"), re.M):
         return None
     name = f"page_script_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)

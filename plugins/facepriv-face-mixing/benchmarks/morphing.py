@@ -1,6 +1,8 @@
 """Speed of face morphing against scikit-image's piecewise-affine transform on the same points, in one run.
 
-python plugins/facepriv-face-mixing/benchmarks/morphing.py
+`--help` says what is measured.
+
+    python plugins/facepriv-face-mixing/benchmarks/morphing.py
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Speed of a semi-adversarial network against a plain forward pass with the same weights, in one run.
 
-python plugins/facepriv-san/benchmarks/san_speed.py
-python plugins/facepriv-san/benchmarks/san_speed.py --weights converted.safetensors
+`--help` says what is measured.
+
+    python plugins/facepriv-san/benchmarks/san_speed.py
+    python plugins/facepriv-san/benchmarks/san_speed.py --weights converted.safetensors
 """
 
 from __future__ import annotations

@@ -1,10 +1,14 @@
 """Runs parts of the speed benchmarks in this process."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
 
 @pytest.fixture
