@@ -5,6 +5,7 @@ Every function takes a `numpy.random.Generator` and returns one input; the same 
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import struct
@@ -172,10 +173,15 @@ def _spoil(content: Any, rng: Generator) -> None:
         if kind < 0.2:
             del content[key]
         elif kind < 0.3 and isinstance(content, dict):
-            content[str(rng.choice(["extra", "file", "", "__class__"]))] = ODD[rng.integers(len(ODD))]
+            content[str(rng.choice(["extra", "file", "", "__class__"]))] = _odd(rng)
         else:
-            content[key] = ODD[rng.integers(len(ODD))]
+            content[key] = _odd(rng)
         return
+
+
+def _odd(rng: Generator) -> Any:
+    """Return an unusual value; a copy, because `_spoil` may change what is inside it."""
+    return copy.deepcopy(ODD[rng.integers(len(ODD))])
 
 
 def sound_image(rng: Generator) -> bytes:
