@@ -87,6 +87,11 @@ def test_ratios_and_faces_found_are_told_beside_their_bars(measured, timed):
     assert "0.5 of the faces found by deface (opencv) is the difference from ours; at most 0.02: FALLS SHORT" in output
 
 
+def test_a_start_up_longer_than_a_run_is_noted(measured, timed, monkeypatch):
+    monkeypatch.setattr(folder, "apply", lambda photos, *_: (4.0 if photos.name == "few" else 3.0, None))
+    assert "so the ratios mean nothing" in measured("folder", "--photos", "3", "--threads", "1", "--rounds", "1")[1]
+
+
 def test_faces_that_the_run_did_not_treat_are_an_error(timed, monkeypatch, tmp_path):
     monkeypatch.setattr(folder, "faces_treated", lambda _: 2)
     with pytest.raises(DataError, match="treated 2 faces"):
