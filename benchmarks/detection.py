@@ -29,8 +29,8 @@ from facepriv.cli.console import note, table
 from facepriv.datasets import readers
 from facepriv.errors import UsageError
 from facepriv.faces import detect_boxes
+from facepriv.faces.boxes import overlap
 from facepriv.faces.detect import Box, locate, search_whole
-from facepriv.faces.propose import overlap
 
 SIZES = {1350: (1350, 1013), 2400: (2400, 1800)}
 #: Pictures of scikit-image without a face.

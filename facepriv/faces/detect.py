@@ -11,7 +11,8 @@ from PIL import Image
 
 from facepriv.faces import models
 from facepriv.faces.align import Face
-from facepriv.faces.propose import overlap, propose, suppress
+from facepriv.faces.boxes import overlap, suppress
+from facepriv.faces.propose import propose
 
 #: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
 #: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. With 1600 the limit would be

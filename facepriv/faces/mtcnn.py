@@ -1,0 +1,177 @@
+"""Face detection with MTCNN: three small networks, each of which checks and refines the boxes of the one before.
+
+Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded
+Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016. The networks run in NumPy: in tiles that fit the
+processor's cache, matrix products take about as long there as in torch. `facepriv.faces.propose` uses the first two
+networks in another way, on few small copies of a photo, and holds their layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import maximum_filter
+
+from facepriv.faces.boxes import Floats, shared_of_smaller, square, suppress
+from facepriv.faces.networks import first, second, third, weights
+
+#: Scale step between copies of the photo.
+STEP = 0.709
+#: Minimum scores of a window, as log-odds of a face, after each network.
+FIRST, SECOND, THIRD = 0.4, 0.4, 0.0
+#: Intersection over union above which two boxes of the first or second network show the same face.
+SAME = 0.7
+#: Share of the smaller of two final boxes above which both show the same face.
+NESTED = 0.6
+
+# Window of the first network and its stride, in pixels; patch sides of the second and the third.
+_WINDOW, _STRIDE, _SECOND_SIDE, _THIRD_SIDE = 12, 2, 24, 48
+# Size of the tiles that the first network searches at once, in windows: more need more memory than a cache has.
+_ROWS, _COLUMNS = 16, 256
+# Number of patches processed at once.
+_BATCH = 128
+
+
+def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Floats]:
+    """Return the faces of a photo (H, W, 3) uint8, the surest first.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (H, W, 3) uint8.
+    min_face : float
+        Width of the smallest faces to search for, in pixels.
+
+    Returns
+    -------
+    boxes : ndarray
+        (N, 4) left, top, right, bottom in pixels; they may extend over the photo's border.
+    scores : ndarray
+        (N,) probabilities of a face.
+    points : ndarray
+        (N, 5, 2) centres of the eyes, tip of the nose and corners of the mouth, left in the picture first.
+    """
+    copies = _copies(rgb, min_face)
+    zooms = np.array([rgb.shape[1] / copy.shape[1] for copy in copies])
+    scanned = [_scan(copy, zoom) for copy, zoom in zip(copies[1:], zooms[1:], strict=True)]
+    if not scanned:
+        return np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
+    boxes, scores = (np.concatenate(parts) for parts in zip(*scanned, strict=True))
+    boxes = square(boxes[suppress(boxes, scores, SAME)])
+
+    shifts, scores = _run(second, copies, zooms, boxes, _SECOND_SIDE)
+    boxes = _shifted(boxes, shifts)
+    kept = (scores > SECOND) & _sound(boxes)
+    boxes, scores = boxes[kept], scores[kept]
+    boxes = square(boxes[suppress(boxes, scores, SAME)])
+
+    shifts, scores, points = _run(third, copies, zooms, boxes, _THIRD_SIDE)
+    points = boxes[:, None, :2] + (boxes[:, 2] - boxes[:, 0])[:, None, None] * points
+    boxes = _shifted(boxes, shifts)
+    kept = np.flatnonzero((scores > THIRD) & _sound(boxes))
+    kept = kept[suppress(boxes[kept], scores[kept], NESTED, shared_of_smaller)]
+    return boxes[kept], 1 / (1 + np.exp(-scores[kept].astype(np.float64))), points[kept].astype(np.float64)
+
+
+def _run(
+    network: Callable[[NDArray[np.float32]], tuple[Floats, ...]],
+    copies: Sequence[NDArray[np.uint8]],
+    zooms: Floats,
+    boxes: Floats,
+    side: int,
+) -> list[Floats]:
+    """Run a network on square boxes (N, 4), some at a time; returns its outputs."""
+    # The call without boxes gives empty outputs of the right shapes if there is none.
+    parts = [boxes[start : start + _BATCH] for start in range(0, len(boxes), _BATCH)] or [boxes]
+    found = [network(_patches(copies, zooms, part, side)) for part in parts]
+    return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+
+
+def _copies(rgb: NDArray[np.uint8], min_face: float) -> list[NDArray[np.uint8]]:
+    """Return the photo and the copies that are searched, each `STEP` times the size of the one before."""
+    copies, scale = [Image.fromarray(rgb)], _WINDOW / min_face
+    while min(rgb.shape[:2]) * scale >= _WINDOW:
+        size = [max(_WINDOW, round(side * scale)) for side in rgb.shape[1::-1]]
+        # The last but one copy is large enough to keep what this one shows.
+        copies.append(copies[-2 if len(copies) > 2 else 0].resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        scale *= STEP
+    return [np.asarray(copy) for copy in copies]
+
+
+def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
+    """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows with a possible face."""
+    scores = np.empty([(side - _WINDOW) // _STRIDE + 1 for side in copy.shape[:2]], np.float32)
+    found = []
+    for row in range(0, scores.shape[0], _ROWS):
+        for column in range(0, scores.shape[1], _COLUMNS):
+            tile = scores[row : row + _ROWS, column : column + _COLUMNS]
+            rows, columns, shifts = _scan_tile(copy[_STRIDE * row :, _STRIDE * column :], tile)
+            found.append(np.column_stack((rows + row, columns + column, shifts)))
+    windows = np.concatenate(found)
+    rows, columns = windows[:, 0].astype(int), windows[:, 1].astype(int)
+    best = scores[rows, columns] >= maximum_filter(scores, 3)[rows, columns]
+    rows, columns, shifts = rows[best], columns[best], windows[best, 2:]
+    corners = _STRIDE * np.column_stack((columns, rows, columns, rows)) + (0, 0, _WINDOW, _WINDOW)
+    boxes = zoom * (corners + _WINDOW * shifts)
+    sound = _sound(boxes)
+    return boxes[sound], scores[rows, columns][sound]
+
+
+def _scan_tile(
+    part: NDArray[np.uint8], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Write the scores (h, w) of the windows at the top left of `part`.
+
+    Returns
+    -------
+    tuple
+        Rows and columns (N,) of the possible faces, and shifts (N, 4) of their boxes.
+    """
+    height, width = (_STRIDE * (side - 1) + _WINDOW for side in scores.shape)
+    x = first(part[:height, :width].transpose(2, 0, 1)[:, None].astype(np.float32))[:, 0]
+    layers = weights()
+    np.add(np.tensordot(layers["first.face.weight"], x, 1), layers["first.face.bias"], out=scores)
+    rows, columns = np.nonzero(scores > FIRST)
+    return rows, columns, x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
+
+
+def _sound(boxes: Floats) -> NDArray[np.bool_]:
+    """Return which boxes have an area. Shifts are unbounded: a crafted photo could invert a box."""
+    return (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
+
+
+def _patches(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, side: int) -> NDArray[np.float32]:
+    """Return (3, N, side, side): square boxes cut out by bilinear interpolation, with the border repeated."""
+    patches = np.empty((3, len(boxes), side, side), np.float32)
+    # The coarsest copy in which the box nearly fills the patch.
+    levels = np.maximum(((boxes[:, 2] - boxes[:, 0])[:, None] >= 0.85 * side * zooms).sum(1) - 1, 0)
+    places = (np.arange(side) + 0.5) / side
+    for level in np.unique(levels):
+        mine, copy = np.flatnonzero(levels == level), copies[level]
+        corners = boxes[mine] / zooms[level]
+        lengths = (corners[:, 2] - corners[:, 0])[:, None]
+        (x0, x1, across), (y0, y1, down) = (
+            _between(corners[:, axis, None] + places * lengths - 0.5, copy.shape[1 - axis]) for axis in (0, 1)
+        )
+        rows = [
+            (1 - across[:, None, :, None]) * copy[y[:, :, None], x0[:, None, :]]
+            + across[:, None, :, None] * copy[y[:, :, None], x1[:, None, :]]
+            for y in (y0, y1)
+        ]
+        mixed = (1 - down[:, :, None, None]) * rows[0] + down[:, :, None, None] * rows[1]
+        patches[:, mine] = mixed.transpose(3, 0, 1, 2)
+    return patches
+
+
+def _between(places: Floats, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return the two pixels around each place and the weight of the second."""
+    places = np.clip(places, 0, length - 1)
+    low = np.minimum(places.astype(int), max(0, length - 2))
+    return low, np.minimum(low + 1, length - 1), (places - low).astype(np.float32)
+
+
+def _shifted(boxes: Floats, shifts: Floats) -> Floats:
+    return boxes + shifts * (boxes[:, 2:3] - boxes[:, :1])
