@@ -285,8 +285,10 @@ def room(size: tuple[int, int], side: int, places: Sequence[Box], rng: np.random
 
 def paste(canvas: Image.Image, face: Image.Image, place: Box, degrees: float) -> None:
     """Paste a face, rotated, with soft edges."""
-    inwards = np.minimum(np.arange(face.width), np.arange(face.width)[::-1]) / (0.08 * face.width)
-    soft = (255 * np.clip(np.minimum.outer(inwards, inwards) - 0.8, 0, 1)).astype(np.uint8)
+    down, across = (
+        np.minimum(np.arange(side), np.arange(side)[::-1]) / (0.08 * face.width) for side in (face.height, face.width)
+    )
+    soft = (255 * np.clip(np.minimum.outer(down, across) - 0.8, 0, 1)).astype(np.uint8)
     mask = Image.fromarray(soft).rotate(degrees, Image.Resampling.BILINEAR)
     canvas.paste(face.rotate(degrees, Image.Resampling.BICUBIC), (int(place[0]), int(place[1])), mask)
 

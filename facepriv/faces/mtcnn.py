@@ -17,11 +17,14 @@ from scipy.ndimage import maximum_filter
 
 from facepriv.faces.boxes import Floats, shared_of_smaller, square, suppress
 from facepriv.faces.networks import first, second, third, weights
+from facepriv.faces.propose import tones
 
+#: Height of a face as a share of its width; windows are as high as faces.
+_HEIGHT = 1.25
 #: Scale step between copies of the photo.
-STEP = 0.709
+STEP = 0.6
 #: Minimum scores of a window, as log-odds of a face, after each network.
-FIRST, SECOND, THIRD = 0.4, 0.4, 0.0
+FIRST, SECOND, THIRD = 2.0, 0.4, 0.0
 #: Intersection over union above which two boxes of the first or second network show the same face.
 SAME = 0.7
 #: Share of the smaller of two final boxes above which both show the same face.
@@ -32,7 +35,7 @@ _WINDOW, _STRIDE, _SECOND_SIDE, _THIRD_SIDE = 12, 2, 24, 48
 # Size of the tiles that the first network searches at once, in windows: more need more memory than a cache has.
 _ROWS, _COLUMNS = 16, 256
 # Number of patches processed at once.
-_BATCH = 128
+_BATCH = 16
 
 
 def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Floats]:
@@ -56,24 +59,35 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     """
     copies = _copies(rgb, min_face)
     zooms = np.array([rgb.shape[1] / copy.shape[1] for copy in copies])
-    scanned = [_scan(copy, zoom) for copy, zoom in zip(copies[1:], zooms[1:], strict=True)]
-    if not scanned:
+    boxes = _refined(copies, zooms, _scanned(copies[1:], zooms[1:]))
+    if not len(boxes):
         return np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
-    boxes, scores = (np.concatenate(parts) for parts in zip(*scanned, strict=True))
-    boxes = square(boxes[suppress(boxes, scores, SAME)])
-
-    shifts, scores = _run(second, copies, zooms, boxes, _SECOND_SIDE)
-    boxes = _shifted(boxes, shifts)
-    kept = (scores > SECOND) & _sound(boxes)
-    boxes, scores = boxes[kept], scores[kept]
-    boxes = square(boxes[suppress(boxes, scores, SAME)])
-
     shifts, scores, points = _run(third, copies, zooms, boxes, _THIRD_SIDE)
     points = boxes[:, None, :2] + (boxes[:, 2] - boxes[:, 0])[:, None, None] * points
     boxes = _shifted(boxes, shifts)
     kept = np.flatnonzero((scores > THIRD) & _sound(boxes))
     kept = kept[suppress(boxes[kept], scores[kept], NESTED, shared_of_smaller)]
     return boxes[kept], 1 / (1 + np.exp(-scores[kept].astype(np.float64))), points[kept].astype(np.float64)
+
+
+def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats) -> Floats:
+    """Return square boxes (N, 4) of possible faces, in pixels of the photo, by the first network."""
+    if not copies:
+        return np.zeros((0, 4))
+    found = [_scan(copy, zoom) for copy, zoom in zip(copies, zooms, strict=True)]
+    boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return square(boxes[suppress(boxes, scores, SAME)])
+
+
+def _refined(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats) -> Floats:
+    """Return the square boxes (N, 4) that the second network confirms, moved."""
+    if not len(boxes):
+        return boxes
+    shifts, scores = _run(second, copies, zooms, boxes, _SECOND_SIDE)
+    boxes = _shifted(boxes, shifts)
+    kept = (scores > SECOND) & _sound(boxes)
+    boxes, scores = boxes[kept], scores[kept]
+    return square(boxes[suppress(boxes, scores, SAME)])
 
 
 def _run(
@@ -83,16 +97,16 @@ def _run(
     boxes: Floats,
     side: int,
 ) -> list[Floats]:
-    """Run a network on square boxes (N, 4), some at a time; returns its outputs."""
-    # The call without boxes gives empty outputs of the right shapes if there is none.
-    parts = [boxes[start : start + _BATCH] for start in range(0, len(boxes), _BATCH)] or [boxes]
+    """Run a network on square boxes (N, 4), N >= 1, some at a time; returns its outputs."""
+    parts = [boxes[start : start + _BATCH] for start in range(0, len(boxes), _BATCH)]
     found = [network(_patches(copies, zooms, part, side)) for part in parts]
     return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
 
 def _copies(rgb: NDArray[np.uint8], min_face: float) -> list[NDArray[np.uint8]]:
-    """Return the photo and the copies that are searched, each `STEP` times the size of the one before."""
-    copies, scale = [Image.fromarray(rgb)], _WINDOW / min_face
+    """Return the photo with good contrast, and the searched copies, each `STEP` times the size of the one before."""
+    copies = [Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())]
+    scale = _WINDOW / (_HEIGHT * min_face)
     while min(rgb.shape[:2]) * scale >= _WINDOW:
         size = [max(_WINDOW, round(side * scale)) for side in rgb.shape[1::-1]]
         # The last but one copy is large enough to keep what this one shows.

@@ -76,7 +76,7 @@ def _copies(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     some = np.asarray(copies[0])[::4, ::4]
     if ((some >= _FULL).sum(2) >= 2).mean() > BURNT:
         return []
-    copies[0] = copies[0].point(3 * _tones(some).tolist())
+    copies[0] = copies[0].point(3 * tones(some).tolist())
     while min(copies[-1].size) >= 2 * _WINDOW:
         copies.append(_smaller(copies[-1], 0.5))
     return [np.asarray(copy) for copy in copies]
@@ -87,7 +87,7 @@ def _smaller(image: Image.Image, scale: float) -> Image.Image:
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
-def _tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a lookup table (256,) that gives a photo the contrast and medium brightness that the networks need."""
     low, high = np.percentile(some, (1, 99))
     values = np.clip((np.arange(256) - low) / max(high - low, 16), 0, 1)
