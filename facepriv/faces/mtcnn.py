@@ -9,6 +9,7 @@ networks in another way, on few small copies of a photo, and holds their layers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,8 @@ from facepriv.faces.propose import tones
 
 #: Height of a face as a share of its width; windows are as high as faces.
 _HEIGHT = 1.25
-#: Scale step between copies of the photo.
-STEP = 0.6
-#: Minimum scores of a window, as log-odds of a face, after each network.
-FIRST, SECOND, THIRD = 2.0, 0.4, 0.0
+#: Minimum score of a face at the end, as log-odds, and of a sure one.
+THIRD, SURE = 0.0, 0.85
 #: Intersection over union above which two boxes of the first or second network show the same face.
 SAME = 0.7
 #: Share of the smaller of two final boxes above which both show the same face.
@@ -36,6 +35,27 @@ _WINDOW, _STRIDE, _SECOND_SIDE, _THIRD_SIDE = 12, 2, 24, 48
 _ROWS, _COLUMNS = 16, 256
 # Number of patches processed at once.
 _BATCH = 16
+
+
+@dataclass(frozen=True)
+class Care:
+    """How carefully a photo is searched.
+
+    Parameters
+    ----------
+    step : float
+        Size of a copy of the photo, as a share of the one before.
+    first, second : float
+        Minimum scores of a window, as log-odds of a face, after the first and the second network.
+    """
+
+    step: float
+    first: float
+    second: float
+
+
+#: Enough for nearly all faces, and the care that is taken if no sure face is found. It takes about twice as long.
+QUICK, CAREFUL = Care(0.6, 2.0, 0.4), Care(0.709, 0.4, -1.0)
 
 
 def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Floats]:
@@ -57,9 +77,18 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     points : ndarray
         (N, 5, 2) centres of the eyes, tip of the nose and corners of the mouth, left in the picture first.
     """
-    copies = _copies(rgb, min_face)
+    found = _search(rgb, min_face, QUICK)
+    if not (found[1] > SURE).any():
+        found = _search(rgb, min_face, CAREFUL)
+    boxes, scores, points = found
+    return boxes, 1 / (1 + np.exp(-scores)), points
+
+
+def _search(rgb: NDArray[np.uint8], min_face: float, care: Care) -> tuple[Floats, Floats, Floats]:
+    """Return boxes, scores (as log-odds) and landmarks as `find` does."""
+    copies = _copies(rgb, min_face, care.step)
     zooms = np.array([rgb.shape[1] / copy.shape[1] for copy in copies])
-    boxes = _refined(copies, zooms, _scanned(copies[1:], zooms[1:]))
+    boxes = _refined(copies, zooms, _scanned(copies[1:], zooms[1:], care.first), care.second)
     if not len(boxes):
         return np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
     shifts, scores, points = _run(third, copies, zooms, boxes, _THIRD_SIDE)
@@ -67,25 +96,25 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     boxes = _shifted(boxes, shifts)
     kept = np.flatnonzero((scores > THIRD) & _sound(boxes))
     kept = kept[suppress(boxes[kept], scores[kept], NESTED, shared_of_smaller)]
-    return boxes[kept], 1 / (1 + np.exp(-scores[kept].astype(np.float64))), points[kept].astype(np.float64)
+    return boxes[kept], scores[kept].astype(np.float64), points[kept].astype(np.float64)
 
 
-def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats) -> Floats:
+def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats, least: float) -> Floats:
     """Return square boxes (N, 4) of possible faces, in pixels of the photo, by the first network."""
     if not copies:
         return np.zeros((0, 4))
-    found = [_scan(copy, zoom) for copy, zoom in zip(copies, zooms, strict=True)]
+    found = [_scan(copy, zoom, least) for copy, zoom in zip(copies, zooms, strict=True)]
     boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return square(boxes[suppress(boxes, scores, SAME)])
 
 
-def _refined(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats) -> Floats:
+def _refined(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float) -> Floats:
     """Return the square boxes (N, 4) that the second network confirms, moved."""
     if not len(boxes):
         return boxes
     shifts, scores = _run(second, copies, zooms, boxes, _SECOND_SIDE)
     boxes = _shifted(boxes, shifts)
-    kept = (scores > SECOND) & _sound(boxes)
+    kept = (scores > least) & _sound(boxes)
     boxes, scores = boxes[kept], scores[kept]
     return square(boxes[suppress(boxes, scores, SAME)])
 
@@ -103,26 +132,25 @@ def _run(
     return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
 
-def _copies(rgb: NDArray[np.uint8], min_face: float) -> list[NDArray[np.uint8]]:
-    """Return the photo with good contrast, and the searched copies, each `STEP` times the size of the one before."""
+def _copies(rgb: NDArray[np.uint8], min_face: float, step: float) -> list[NDArray[np.uint8]]:
+    """Return the photo with good contrast, and the searched copies, each `step` times the size of the one before."""
     copies = [Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())]
     scale = _WINDOW / (_HEIGHT * min_face)
     while min(rgb.shape[:2]) * scale >= _WINDOW:
         size = [max(_WINDOW, round(side * scale)) for side in rgb.shape[1::-1]]
-        # The last but one copy is large enough to keep what this one shows.
-        copies.append(copies[-2 if len(copies) > 2 else 0].resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        scale *= STEP
+        copies.append(copies[-1].resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
+        scale *= step
     return [np.asarray(copy) for copy in copies]
 
 
-def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
+def _scan(copy: NDArray[np.uint8], zoom: float, least: float) -> tuple[Floats, Floats]:
     """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows with a possible face."""
     scores = np.empty([(side - _WINDOW) // _STRIDE + 1 for side in copy.shape[:2]], np.float32)
     found = []
     for row in range(0, scores.shape[0], _ROWS):
         for column in range(0, scores.shape[1], _COLUMNS):
             tile = scores[row : row + _ROWS, column : column + _COLUMNS]
-            rows, columns, shifts = _scan_tile(copy[_STRIDE * row :, _STRIDE * column :], tile)
+            rows, columns, shifts = _scan_tile(copy[_STRIDE * row :, _STRIDE * column :], tile, least)
             found.append(np.column_stack((rows + row, columns + column, shifts)))
     windows = np.concatenate(found)
     rows, columns = windows[:, 0].astype(int), windows[:, 1].astype(int)
@@ -135,7 +163,7 @@ def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
 
 
 def _scan_tile(
-    part: NDArray[np.uint8], scores: NDArray[np.float32]
+    part: NDArray[np.uint8], scores: NDArray[np.float32], least: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """Write the scores (h, w) of the windows at the top left of `part`.
 
@@ -148,7 +176,7 @@ def _scan_tile(
     x = first(part[:height, :width].transpose(2, 0, 1)[:, None].astype(np.float32))[:, 0]
     layers = weights()
     np.add(np.tensordot(layers["first.face.weight"], x, 1), layers["first.face.bias"], out=scores)
-    rows, columns = np.nonzero(scores > FIRST)
+    rows, columns = np.nonzero(scores > least)
     return rows, columns, x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
 
 

@@ -73,14 +73,23 @@ def test_noise_holds_no_face():
 def test_the_tiles_do_not_show(astronaut, monkeypatch):
     """A window is scored alike whichever tile holds it."""
     copy = np.asarray(astronaut.resize((160, 160), Image.Resampling.BILINEAR))
-    boxes, scores = mtcnn._scan(copy, 1.0)
+    boxes, scores = mtcnn._scan(copy, 1.0, 2.0)
     monkeypatch.setattr(mtcnn, "_ROWS", 7)
     monkeypatch.setattr(mtcnn, "_COLUMNS", 11)
-    others, again = mtcnn._scan(copy, 1.0)
+    others, again = mtcnn._scan(copy, 1.0, 2.0)
     order, other = np.lexsort(boxes.T), np.lexsort(others.T)
     assert len(boxes) > 0
     assert boxes[order] == pytest.approx(others[other], abs=1e-3)
     assert scores[order] == pytest.approx(again[other], abs=1e-3)
+
+
+def test_a_photo_without_a_sure_face_is_searched_again_with_care(astronaut, monkeypatch):
+    asked, search = [], mtcnn._search
+    monkeypatch.setattr(mtcnn, "_search", lambda rgb, size, care: asked.append(care) or search(rgb, size, care))
+    sure(astronaut)
+    assert asked == [mtcnn.QUICK]
+    sure(astronaut.rotate(180))
+    assert asked[1:] == [mtcnn.QUICK, mtcnn.CAREFUL]
 
 
 def test_boxes_that_shifts_turn_inside_out_are_dropped(astronaut, monkeypatch):
