@@ -28,11 +28,17 @@ def suppress(
     boxes: Floats, scores: Floats, most: float, measure: Callable[[Floats, Floats], Floats] = overlap
 ) -> list[int]:
     """Return the indices of the boxes (N, 4) that overlap no higher-scoring one by more than `most`, best first."""
-    order, kept = np.argsort(-scores, kind="stable"), []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(int(best))
-        order = order[measure(boxes[best], boxes[order]) <= most]
+    by_left = np.argsort(boxes[:, 0], kind="stable")
+    lefts, left_over, kept = boxes[by_left, 0], np.ones(len(boxes), bool), []
+    for n in np.argsort(-scores, kind="stable").tolist():
+        if not left_over[n]:
+            continue
+        kept.append(n)
+        left, _, right, _ = boxes[n].tolist()
+        # A box with an intersection over union above `most` is at most so many times as wide.
+        first = np.searchsorted(lefts, left - (right - left) / most) if measure is overlap else 0
+        near = by_left[first : np.searchsorted(lefts, right, "right")]
+        left_over[near[measure(boxes[n], boxes[near]) > most]] = False
     return kept
 
 

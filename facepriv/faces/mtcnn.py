@@ -20,10 +20,12 @@ from facepriv.faces.boxes import Floats, shared_of_smaller, square, suppress
 from facepriv.faces.networks import first, second, third, weights
 from facepriv.faces.propose import tones
 
-#: Height of a face as a share of its width; windows are as high as faces.
-_HEIGHT = 1.25
-#: Minimum score of a face at the end, as log-odds, and of a sure one.
-THIRD, SURE = 0.0, 0.85
+# Side of the smallest windows, as a multiple of the width of the smallest faces. A face is 1.25 times as high as wide,
+# and the first network finds faces that fill only a part of a window: 1.4 takes four fifths of the time of 1.25, and
+# finds as many faces of 16 pixels and more in composed crowds. At 1.6, half of those of 16 pixels are lost.
+_SMALLEST = 1.4
+#: Minimum score of a face at the end, as log-odds; of a sure one; and of one that only a careful search finds.
+THIRD, SURE, VERY_SURE = 0.0, 0.85, 3.0
 #: Intersection over union above which two boxes of the first or second network show the same face.
 SAME = 0.7
 #: Share of the smaller of two final boxes above which both show the same face.
@@ -55,7 +57,7 @@ class Care:
 
 
 #: Enough for nearly all faces, and the care that is taken if no sure face is found. It takes about twice as long.
-QUICK, CAREFUL = Care(0.6, 2.0, 0.4), Care(0.709, 0.4, -1.0)
+QUICK, CAREFUL = Care(0.6, 1.5, 0.4), Care(0.709, 0.4, -1.0)
 
 
 def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Floats]:
@@ -77,10 +79,13 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     points : ndarray
         (N, 5, 2) centres of the eyes, tip of the nose and corners of the mouth, left in the picture first.
     """
-    found = _search(rgb, min_face, QUICK)
-    if not (found[1] > SURE).any():
-        found = _search(rgb, min_face, CAREFUL)
-    boxes, scores, points = found
+    boxes, scores, points = _search(rgb, min_face, QUICK)
+    if not (scores > SURE).any():
+        more = _search(rgb, min_face, CAREFUL)
+        # More windows give more false boxes.
+        sure = more[1] > VERY_SURE
+        if sure.any():
+            boxes, scores, points = more[0][sure], more[1][sure], more[2][sure]
     return boxes, 1 / (1 + np.exp(-scores)), points
 
 
@@ -135,7 +140,7 @@ def _run(
 def _copies(rgb: NDArray[np.uint8], min_face: float, step: float) -> list[NDArray[np.uint8]]:
     """Return the photo with good contrast, and the searched copies, each `step` times the size of the one before."""
     copies = [Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())]
-    scale = _WINDOW / (_HEIGHT * min_face)
+    scale = _WINDOW / (_SMALLEST * min_face)
     while min(rgb.shape[:2]) * scale >= _WINDOW:
         size = [max(_WINDOW, round(side * scale)) for side in rgb.shape[1::-1]]
         copies.append(copies[-1].resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))

@@ -6,7 +6,7 @@ from PIL import Image
 
 from facepriv.faces import networks
 from facepriv.faces import propose as proposals
-from facepriv.faces.boxes import overlap, suppress
+from facepriv.faces.boxes import overlap, shared_of_smaller, suppress
 from facepriv.faces.propose import propose
 from facepriv.weights import load_weights
 
@@ -117,6 +117,18 @@ def test_of_boxes_that_overlap_the_best_is_kept():
     assert suppress(boxes, np.array((0.5, 0.9, 0.1)), 0.5) == [1, 2]
     assert suppress(boxes, np.array((0.5, 0.9, 0.1)), 0.9) == [1, 0, 2]
     assert suppress(boxes[:0], np.zeros(0), 0.5) == []
+
+
+def test_boxes_are_suppressed_as_if_each_were_compared_with_every_other():
+    rng = np.random.default_rng(0)
+    low, sides = rng.uniform(0, 200, (400, 2)), rng.uniform(5, 60, (400, 2))
+    boxes, scores = np.concatenate((low, low + sides), 1), rng.normal(size=400)
+    for measure in (overlap, shared_of_smaller):
+        expected: list[int] = []
+        for n in np.argsort(-scores):
+            if not expected or (measure(boxes[n], boxes[expected]) <= 0.3).all():
+                expected.append(n)
+        assert suppress(boxes, scores, 0.3, measure) == expected
 
 
 def test_the_weights_say_whose_they_are():
