@@ -108,10 +108,13 @@ def test_a_face_with_unusable_landmarks_is_placed_by_its_box(portraits, points):
     assert apart(right, found.faces[0]) < 0.05
 
 
-def test_neighbours_whose_boxes_overlap_are_both_found(portraits):
-    other = (60.0, 20.0, 118.0, 99.0)
-    found = find_with(Given([BOX, other], [0.9, 0.9], [POINTS, POINTS + (40, 0)]), portraits[0])
+def test_a_neighbour_whose_box_lies_half_in_a_larger_one_is_found(portraits):
+    other = (58.0, 50.0, 88.0, 87.0)
+    points = FIVE_POINTS * 47 + (50, 48)
+    found = find_with(Given([BOX, other], [0.9, 0.9], [POINTS, points]), portraits[0])
     assert len(found.faces) == 2
+    inside = (40.0, 50.0, 70.0, 87.0)  # a part of a known face
+    assert len(find_with(Given([BOX, inside], [0.9, 0.9], [POINTS, points]), portraits[0]).faces) == 1
 
 
 def test_dlib_alone_is_not_shown_a_turned_photo(portraits, monkeypatch):
