@@ -23,8 +23,8 @@ from facepriv.cli.console import note
 from facepriv.datasets import readers
 from facepriv.errors import UsageError
 from facepriv.faces import detect_boxes
+from facepriv.faces.boxes import overlap
 from facepriv.faces.detect import Box, search_whole
-from facepriv.faces.propose import overlap
 
 SIZES = {1350: (1350, 1013), 2400: (2400, 1800)}
 #: Pictures of scikit-image without a face.
@@ -213,8 +213,10 @@ def room(size: tuple[int, int], side: int, places: Sequence[Box], rng: np.random
 
 def paste(canvas: Image.Image, face: Image.Image, place: Box, degrees: float) -> None:
     """Paste a face, rotated, with soft edges."""
-    inwards = np.minimum(np.arange(face.width), np.arange(face.width)[::-1]) / (0.08 * face.width)
-    soft = (255 * np.clip(np.minimum.outer(inwards, inwards) - 0.8, 0, 1)).astype(np.uint8)
+    down, across = (
+        np.minimum(np.arange(side), np.arange(side)[::-1]) / (0.08 * face.width) for side in (face.height, face.width)
+    )
+    soft = (255 * np.clip(np.minimum.outer(down, across) - 0.8, 0, 1)).astype(np.uint8)
     mask = Image.fromarray(soft).rotate(degrees, Image.Resampling.BILINEAR)
     canvas.paste(face.rotate(degrees, Image.Resampling.BICUBIC), (int(place[0]), int(place[1])), mask)
 

@@ -17,11 +17,13 @@ from typing import Any
 import click
 
 from facepriv.cli.console import note
+from facepriv.contracts import FaceDetector
 from facepriv.errors import DataError, UsageError
-from facepriv.faces import detect_boxes
 from facepriv.faces.detect import Box
+from facepriv.faces.finding import find_with
 from facepriv.image.decode import read_image
 from facepriv.protection.manifest import read_run
+from facepriv.registry import build_detector
 from speed.harness import TIMES, Ratio, Result, bound, by_round, in_process, milliseconds, part, within
 from speed.photos import HIGH, WIDE, make_photos, make_small
 
@@ -37,7 +39,8 @@ LOOK_EVERY = 0.2
 
 @part(rounds=3, threads=2)
 @click.option("--photos", type=click.IntRange(2), default=150, show_default=True)
-def folder(rounds: int, threads: int, photos: int) -> Result:
+@click.option("--detector", default="auto", show_default=True, help="Detector of facepriv apply.")
+def folder(rounds: int, threads: int, photos: int, detector: str) -> Result:
     """A folder of photos beside deface, from decoding to encoding.
 
     The photos have 1350 x 1013 pixels. `deface` (PyPI) blurs faces; it has as many threads as `facepriv apply` has
@@ -49,11 +52,11 @@ def folder(rounds: int, threads: int, photos: int) -> Result:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         shown = make_photos(place / "photos", photos)
-        return beside_deface(shown, *measured(place, shown, rounds, threads), threads)
+        return beside_deface(shown, *measured(place, shown, rounds, threads, detector), threads)
 
 
 def measured(
-    place: Path, shown: Mapping[Path, Sequence[Box]], rounds: int, threads: int
+    place: Path, shown: Mapping[Path, Sequence[Box]], rounds: int, threads: int, detector: str
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Return the figures of ours, and those of each backend of deface, from runs in turns."""
     paths = list(shown)
@@ -65,7 +68,7 @@ def measured(
     theirs: dict[str, dict[str, Any]] = {b: {"start": [], "seconds_a_photo": []} for b in backends()}
     for turn in range(rounds):
         for name, kept in (("few", starts), ("photos", seconds)):
-            kept.append(apply(place / name, place / "out", threads)[0])
+            kept.append(apply(place / name, place / "out", threads, detector=detector)[0])
         for backend, found in theirs.items():
             said = deface(paths, place / f"deface-{backend}", threads, backend)
             found["start"].append(said["start"])
@@ -74,7 +77,8 @@ def measured(
         note(f"folder: round {turn + 1} of {rounds}")
     each = [(s - median(starts)) / (len(paths) - len(few)) for s in seconds]
     ours = {"start": starts, "seconds_a_photo": each}
-    ours |= faces_found(shown, [detect_boxes(read_image(path).rgb8()) for path in paths])
+    search = build_detector(detector)
+    ours |= faces_found(shown, [boxes_of(search, path) for path in paths])
     treated = faces_treated(place / "out")
     if treated != ours["found"] + ours["more"]:
         raise DataError(f"facepriv apply treated {treated} faces, and not those that its detector finds")
@@ -168,7 +172,14 @@ def growth(threads: int, files: tuple[int, ...]) -> Result:
     )
 
 
-def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tuple[float, float | None]:
+def boxes_of(detector: FaceDetector, path: Path) -> list[Box]:
+    """Return the boxes that a detector finds in a photo."""
+    return [face.box for face in find_with(detector, read_image(path).rgb8()).faces]
+
+
+def apply(
+    photos: Path, out: Path, workers: int, *, watch: bool = False, detector: str = "auto"
+) -> tuple[float, float | None]:
     """Run ``facepriv apply`` as a user does; returns seconds including start-up, and peak MiB if it is sampled.
 
     Raises
@@ -177,6 +188,7 @@ def apply(photos: Path, out: Path, workers: int, *, watch: bool = False) -> tupl
         If the run fails.
     """
     words = ["apply", photos, "-o", out, "--method", "privacynet", "--obfuscate", "gender", "--workers", workers]
+    words += ["--detector", detector]
     shutil.rmtree(out, ignore_errors=True)
     begun, peak = time.perf_counter(), None
     command = [sys.executable, "-m", "facepriv", *map(str, words)]

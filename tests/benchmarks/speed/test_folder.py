@@ -12,7 +12,6 @@ from speed import photos as photos_module
 
 from facepriv.errors import DataError
 from facepriv.faces import detect_boxes
-from facepriv.image.photo import Photo
 
 
 def test_photos_show_the_faces_that_they_are_said_to_show_and_are_the_same_every_time(tmp_path):
@@ -64,10 +63,9 @@ def timed(monkeypatch):
     times = iter([(3.0, None), (5.0, None)] * 2)
     for name, value in {
         "make_photos": lambda *_: shown,
-        "apply": lambda *_: next(times),
+        "apply": lambda *_, **__: next(times),
         "backends": lambda: ["opencv"],
-        "read_image": lambda _: Photo(np.zeros((1, 1, 3), np.uint8)),
-        "detect_boxes": lambda _: [(0, 0, 10, 10)],
+        "boxes_of": lambda *_: [(0, 0, 10, 10)],
         "faces_treated": lambda _: 3,
     }.items():
         monkeypatch.setattr(folder, name, value)
@@ -88,14 +86,14 @@ def test_ratios_and_faces_found_are_told_beside_their_bars(measured, timed):
 
 
 def test_a_start_up_longer_than_a_run_is_noted(measured, timed, monkeypatch):
-    monkeypatch.setattr(folder, "apply", lambda photos, *_: (4.0 if photos.name == "few" else 3.0, None))
+    monkeypatch.setattr(folder, "apply", lambda photos, *_, **__: (4.0 if photos.name == "few" else 3.0, None))
     assert "so the ratios mean nothing" in measured("folder", "--photos", "3", "--threads", "1", "--rounds", "1")[1]
 
 
 def test_faces_that_the_run_did_not_treat_are_an_error(timed, monkeypatch, tmp_path):
     monkeypatch.setattr(folder, "faces_treated", lambda _: 2)
     with pytest.raises(DataError, match="treated 2 faces"):
-        folder.measured(tmp_path, folder.make_photos(), 1, 1)
+        folder.measured(tmp_path, folder.make_photos(), 1, 1, "dlib")
 
 
 @pytest.mark.parametrize(("most", "said"), [(420, "5 percent more"), (480, "20 percent more")])

@@ -1,9 +1,10 @@
-"""Make facepriv/faces/proposals.safetensors from the wheel of mtcnn 1.0.0 (MIT), whose weights are joblib pickles.
+"""Make facepriv/faces/mtcnn.safetensors from the wheel of mtcnn 1.0.0 (MIT), whose weights are joblib pickles.
 
 Needs ``pip install lz4 "joblib>=1.6"`` and the wheel, ``pip download --no-deps mtcnn==1.0.0``. The unpickler allows
-NumPy arrays only. The same wheel gives the same bytes.
+NumPy arrays only. The values of the first two networks do not change, so that proposals stay the same; the third
+network is stored in half precision. The same wheel gives the same bytes.
 
-    python benchmarks/convert_proposals.py mtcnn-1.0.0-py3-none-any.whl
+    python benchmarks/convert_mtcnn.py mtcnn-1.0.0-py3-none-any.whl
 """
 
 from __future__ import annotations
@@ -19,15 +20,22 @@ import numpy as np
 from shared import Benchmark
 
 from facepriv.errors import WeightsError
-from facepriv.faces.propose import ARCHITECTURE, WEIGHTS
-from facepriv.weights import Provenance, WeightsMetadata, save_weights
+from facepriv.faces.networks import ARCHITECTURE, WEIGHTS
+from facepriv.weights import Provenance, WeightsMetadata, half, save_weights
 
 WHEEL = "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144"
-LAYERS = {"first": ("pnet", ("conv1", "conv2", "conv3")), "second": ("rnet", ("conv1", "conv2", "conv3", "full"))}
+CONVOLUTIONS = ("conv1", "conv2", "conv3")
+#: Network -> its file, and its layers in the order of the file.
+LAYERS = {
+    "first": ("pnet", CONVOLUTIONS, ("box", "face")),
+    "second": ("rnet", (*CONVOLUTIONS, "full"), ("box", "face")),
+    "third": ("onet", (*CONVOLUTIONS, "conv4", "full"), ("box", "points", "face")),
+}
 ALLOWED = {("joblib.numpy_pickle", "NumpyArrayWrapper"), ("numpy", "ndarray"), ("numpy", "dtype")}
 PROVENANCE = Provenance(
     trained_on="WIDER FACE and CelebA, by Zhang et al., the authors of MTCNN (2016)",
-    command=f"converted from mtcnn 1.0.0 of PyPI (wheel's SHA-256 {WHEEL}), P-Net and R-Net, values unchanged",
+    command=f"converted from mtcnn 1.0.0 of PyPI (wheel's SHA-256 {WHEEL}), P-Net and R-Net unchanged, O-Net in half "
+    "precision",
     date="2016",
     licence="MIT, Copyright (c) 2016 Kaipeng Zhang, Copyright (c) 2019-2024 Iván de Paz Centeno",
 )
@@ -40,16 +48,17 @@ def main(wheel: Path) -> None:
         raise WeightsError(f"{wheel}: not the wheel of mtcnn 1.0.0 on PyPI, its SHA-256 is another")
     tensors = {}
     with ZipFile(wheel) as archive:
-        for net, (file, layers) in LAYERS.items():
+        for net, (file, layers, heads) in LAYERS.items():
             arrays = iter(unpickle(archive.read(f"mtcnn/assets/weights/{file}.lz4")))
             for layer in layers:
                 for part in ("weight", "bias", "slope"):
                     tensors[f"{net}.{layer}.{part}"] = as_ours(next(arrays), part)
-            for layer in ("box", "face"):
+            for layer in heads:
                 for part in ("weight", "bias"):
                     tensors[f"{net}.{layer}.{part}"] = as_ours(next(arrays), part)
     for name in ("first.box.weight", "first.face.weight"):  # convolutions of 1 x 1
         tensors[name] = tensors[name][:, :, 0, 0]
+    tensors |= half({name: array for name, array in tensors.items() if name.startswith("third.")})
     metadata = WeightsMetadata(architecture=ARCHITECTURE, provenance=PROVENANCE, schema={})
     print(save_weights(WEIGHTS, tensors, metadata), WEIGHTS)
 
