@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from detection import SPOILT, background, paste, room
+from detection import background, overexpose, paste, room
 from PIL import Image
 
 from facepriv.faces.detect import Box
@@ -49,13 +49,17 @@ def _as_is(rgb: Image.Image) -> Image.Image:
     return rgb
 
 
+def _darken(rgb: Image.Image) -> Image.Image:
+    return rgb.point(lambda v: v * 0.2)
+
+
 #: Kind -> background, largest rotation of a face in degrees, and degradation.
 KINDS: dict[str, tuple[Callable[..., Image.Image], float, Callable[[Image.Image], Image.Image]]] = {
     "plain": (_plain, 10, _as_is),
     "cluttered": (background, 10, _as_is),
     "rotated": (background, 35, _as_is),
-    "dark": (background, 10, SPOILT["dark"]),
-    "overexposed": (background, 10, SPOILT["overexposed"]),
+    "dark": (background, 10, _darken),
+    "overexposed": (background, 10, overexpose),
 }
 
 

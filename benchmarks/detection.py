@@ -167,7 +167,12 @@ def generated(
     rng = np.random.default_rng((1, side))
     for _ in range(count):
         canvas, places = photo(SIZES[side], pool, rng)
-        yield np.asarray(canvas.point(lambda v: min(255, 1.8 * v + 20)) if overexposed else canvas), places
+        yield np.asarray(overexpose(canvas) if overexposed else canvas), places
+
+
+def overexpose(rgb: Image.Image) -> Image.Image:
+    """Return a photo in which most light parts are white."""
+    return rgb.point(lambda v: min(255, 1.8 * v + 20))
 
 
 def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator) -> tuple[Image.Image, list[Box]]:

@@ -7,12 +7,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from tests.benchmarks.conftest import load
-
 
 @pytest.fixture
-def detectors(monkeypatch):
-    return load("detectors", monkeypatch)
+def detectors(script):
+    return script("benchmarks/detectors.py")
 
 
 @pytest.fixture
