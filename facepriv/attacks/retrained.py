@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import evidence, log_odds
+from facepriv.attacks.evidence import evidence, log_odds
 from facepriv.attacks.logistic import balance, fit_logistic, people_folds
 from facepriv.attacks.recolouring import ColourMap, gain, learn_colours
 from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known, Notes, Tools, resize_images
 from facepriv.errors import UsageError
-from facepriv.evaluation.answers import judged
+from facepriv.evaluation.predictions import predict
 
 #: Side of the network's training faces, in pixels.
 SIDE = 112
@@ -60,7 +60,7 @@ class Retrained(Attack):
     def observe(self, images: Images, tools: Tools) -> Notes:
         """Return the faces at `SIDE` pixels, uint8, and the outputs of classifiers and matchers for them."""
         small = np.clip(resize_images(images, SIDE), 0, 1)
-        described = [judged(matcher, images) for matcher in tools.matchers.values()]
+        described = [predict(matcher, images) for matcher in tools.matchers.values()]
         return {
             "pixels": np.rint(small * 255).astype(np.uint8),
             "said": evidence(images, tools.estimators),

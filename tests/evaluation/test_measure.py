@@ -6,53 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.measure import SEEN, Measure
 from facepriv.evaluation.rows import UNSEEN_MEAN, to_csv
 from facepriv.evaluation.truth import Truth
-from facepriv.hookspecs import Descriptor
 from facepriv.metrics import verification
 from facepriv.metrics.attributes import binary_eer
 from facepriv.metrics.matching import PROTECTED
 from facepriv.metrics.privacy import privacy_identity_coefficient
-from facepriv.registry import Plugin, Registry
 
 PHOTOS = 240
 
 
-class Guess(AttributeEstimator):
-    """An estimator whose answers are made up elsewhere."""
-
-    def __init__(self, attribute, output="probabilities"):
-        self.attribute, self.output = attribute, output
-
-    def predict(self, images):
-        """Return nothing useful."""
-        return images
-
-
-class Face(FaceMatcher):
-    """A matcher by angle, whose descriptors are made up elsewhere."""
-
-    def embed(self, images):
-        """Return nothing useful."""
-        return images
-
-
 @pytest.fixture(scope="module")
-def judges():
-    names = {"gender": "gender", "other-gender": "gender", "race": "race"}
-    found = [
-        Descriptor("estimator", name, f"{__name__}:Guess", "a test's", options={"attribute": own})
-        for name, own in names.items()
-    ]
-    years = {"attribute": "age", "output": "years"}
-    found.append(Descriptor("estimator", "age", f"{__name__}:Guess", "a test's", options=years))
-    found.append(Descriptor("matcher", "face", f"{__name__}:Face", "a test's"))
-    return Judges(Registry([Plugin("test", "test", "0", tuple(found))]), (*names, "age"), ("face",))
+def judges(made_up_judges):
+    return made_up_judges({"gender": "gender", "other-gender": "gender", "race": "race", "age": "age"}, "face")
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +269,7 @@ def test_curves_hold_the_rates_of_the_rows(measure, after, rows):
 def test_what_cannot_be_measured_is_left_out_with_the_reason(truth, before, after, judges):
     nameless = replace(truth, named=False, years=np.full(PHOTOS, np.nan))
     measure = Measure(nameless, before, judges, replicates=20)
-    assert "not all photos name people" in measure.left_out["face"] and "age in years" in measure.left_out["age"]
+    assert "not all photos name people" in measure.left_out["face"] and "no age label" in measure.left_out["age"]
     found = measure.rows(after)
     assert not [row for row in found if row.evaluator in ("face", "age")]
     with pytest.raises(DataError, match="two people"):

@@ -8,12 +8,12 @@ from PIL import Image
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import ImageError
-from facepriv.evaluation import cache_keys as cache_keys
-from facepriv.evaluation.crops import load_crops
+from facepriv.evaluation import cache_keys
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
 from facepriv.evaluation.predictions import predict_photos
 from facepriv.faces import propose
+from facepriv.files import load_arrays
 from facepriv.hookspecs import Descriptor
 from facepriv.protection.options import Options
 from facepriv.protection.request import PrivacyRequest
@@ -268,9 +268,9 @@ def test_kept_faces_are_those_that_were_judged_and_spare_the_method(
     assert todo.missing == 6
     todo.run(workers=0)
     for output in (ORIGINAL, "gender"):
-        crops = [crop for file in todo.files for crop in load_crops(todo.crops[output] / file)]
-        assert [isinstance(crop, str) for crop in crops] == [False, False, True]
-        found = np.stack(crops[:2]).astype(np.float32) / np.float32(255)
+        (faces,) = (load_arrays(todo.crops[output] / file) for file in todo.files)
+        assert faces["seen"].tolist() == [True, True, False]
+        found = faces["images"].astype(np.float32) / np.float32(255)
         assert np.array_equal(known.create("estimator", "redness").predict(found), predictions[output]["redness"][:2])
     monkeypatch.setattr(Tint, "_perturb", None)  # kept outputs are judged again, not made again
     other = replace(bare, judges=Judges(known, ("bright-gender",)), keep_crops=True)
