@@ -100,24 +100,21 @@ def known(tiny, monkeypatch):
         monkeypatch.setattr(counted, "calls", 0)
     monkeypatch.setattr(Dim, "stops_after", None)
     own = [
-        *(
-            Descriptor("method", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
-            for n, t in (("nothing", Nothing), ("dim", Dim))
-        ),
-        *(
-            Descriptor("estimator", n, f"{__name__}:{n.title()}", "a test's", attributes=("gender",))
-            for n in ("redness", "greenness")
-        ),
-        *(
-            Descriptor("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", "a test's", attributes=(n,))
-            for n in ("gender", "race", "age")
-        ),
-        Descriptor("matcher", "patches", f"{__name__}:Patches", "a test's"),
-        Descriptor("matcher", "constant", f"{__name__}:Failing", "a test's"),
-        Descriptor("matcher", "infinite", f"{__name__}:Failing", "a test's", options={"value": float("inf")}),
-        Descriptor("attack", "retrained", "facepriv.attacks.retrained:Retrained", "a test's", options={"epochs": 0}),
-        Descriptor("attack", "restoration", "facepriv.attacks.restoration:Restoration", "a test's"),
-        Descriptor("attack", "detector", "facepriv.attacks.detector:Detector", "a test's"),
+        Descriptor(kind, name, target if ":" in target else f"{__name__}:{target}", "a test's", options=options)
+        for kind, name, target, options in (
+            ("method", "nothing", "Nothing", {}),
+            ("method", "dim", "Dim", {}),
+            ("estimator", "redness", "Redness", {}),
+            ("estimator", "greenness", "Greenness", {}),
+            ("matcher", "patches", "Patches", {}),
+            ("matcher", "constant", "Failing", {}),
+            ("matcher", "infinite", "Failing", {"value": float("inf")}),
+            ("attack", "retrained", "facepriv.attacks.retrained:Retrained", {"epochs": 0}),
+            ("attack", "restoration", "facepriv.attacks.restoration:Restoration", {}),
+            ("attack", "detector", "facepriv.attacks.detector:Detector", {}),
+            ("attack", "inversion", "facepriv.attacks.inversion:Inversion", {}),
+            *(("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", {}) for n in ("gender", "race", "age")),
+        )
     ]
     return Registry([*tiny.plugins, Plugin("test", "test", "0", tuple(own))])
 
@@ -334,11 +331,8 @@ def test_true_labels_reach_the_method(setup, monkeypatch, tmp_path):
     assert given == truth[: len(given)].tolist() and given != estimated
 
 
-def test_an_adversary_estimates_the_labels_that_the_method_needs(setup, known, tmp_path, monkeypatch):
+def test_an_adversary_estimates_the_labels_that_the_method_needs(setup, tmp_path, monkeypatch):
     monkeypatch.setattr(Dim, "needs", frozenset({"labels"}))
-    own = Descriptor("attack", "inversion", "facepriv.attacks.inversion:Inversion", "a test's")
-    more = Registry([*setup.registry.plugins, Plugin("more", "more", "0", (own,))])
-    judges = replace(setup.judges, registry=more)
-    attacked = replace(setup, judges=judges, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
+    attacked = replace(setup, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
     (output,) = attack(compare(attacked)).of("dim")
     assert any(row.evaluator == "attack: inversion" and row.after for row in output.adversaries)

@@ -124,12 +124,10 @@ def test_an_output_is_seen_as_the_file_that_apply_writes(output_run, portraits, 
             on_no_face="copy",
         )
         assert not run_plan(make_plan(options, output_run.registry)).errors
-        assert same(
-            predictions[name], predict_photos([out / path.name for path in portraits], output_run.judges, workers=0)
-        ), name
-    assert not same(predictions["gender"], predictions[ORIGINAL]) and not same(
-        predictions["gender"], predictions["old"]
-    )
+        written = [out / path.name for path in portraits]
+        assert same(predictions[name], predict_photos(written, output_run.judges, workers=0)), name
+    assert not same(predictions["gender"], predictions[ORIGINAL])
+    assert not same(predictions["gender"], predictions["old"])
 
 
 def test_what_was_seen_is_kept_and_only_the_missing_is_made(output_run, portraits, tmp_path):

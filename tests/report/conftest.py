@@ -21,19 +21,13 @@ ESTIMATORS = {"ours-gender": "gender", "theirs-gender": "gender", "ours-race": "
 
 def _truth():
     rng = np.random.default_rng(0)
-    return Truth.of(
-        [
-            Record(
-                Path(f"{n}.jpg"),
-                f"{n}.jpg",
-                f"p{n // PHOTOS}",
-                "test",
-                {"gender": ("male", "female")[n // PHOTOS % 2], "race": ("white", "black")[n // PHOTOS // 2 % 2]},
-                float(rng.integers(18, 70)),
-            )
-            for n in range(COUNT)
-        ]
-    )
+    records = []
+    for n in range(COUNT):
+        person = n // PHOTOS
+        labels = {"gender": ("male", "female")[person % 2], "race": ("white", "black")[person // 2 % 2]}
+        years = float(rng.integers(18, 70))
+        records.append(Record(Path(f"{n}.jpg"), f"{n}.jpg", f"p{person}", "test", labels, years))
+    return Truth.of(records)
 
 
 def _as_arrays(truth, seed, hidden=0.0, cost=0.0, lost=0):
@@ -98,9 +92,7 @@ def make_comparison(small_faces, made_up_judges):
                 }
                 for m in methods
             ),
-            judges=tuple(
-                {"name": n, "attribute": n.partition("-")[2], "trained_on": "nothing"} for n in (*ESTIMATORS, "angle")
-            ),
+            judges=tuple({"name": name, **judge} for name, judge in judges.describe().items()),
             skipped=({"what": "grey", "why": "changes race, not gender"},),
             original=measure.curves(before),
             outputs=tuple(outputs),
