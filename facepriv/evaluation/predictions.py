@@ -150,12 +150,12 @@ def _predictor(judges: Judges) -> Callable[[tuple[Sequence[str], Sequence[Path]]
     """Build the judges; returns a function that runs some of them on photos."""
     models = judges.build()
 
-    def predict(task: tuple[Sequence[str], Sequence[Path]]) -> Predictions:
+    def run(task: tuple[Sequence[str], Sequence[Path]]) -> Predictions:
         names, paths = task
         faces = stack_crops([crop_subject(path, JUDGE_SIZE) for path in paths])
         return predict_faces(faces, {name: models[name] for name in names})
 
-    return predict
+    return run
 
 
 def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Prediction]], judges: Judges) -> Predictions:
