@@ -172,7 +172,7 @@ def evaluate(
         If a folder, a table or a judge is missing or wrong, or nothing can be judged.
     """
     from facepriv.evaluation.folders import evaluate_folders, folder_photos
-    from facepriv.evaluation.judges import panel
+    from facepriv.evaluation.judges import find_judges
     from facepriv.evaluation.predictions import PredictionStore
 
     with tempfile.TemporaryDirectory(prefix="facepriv-") as scratch:
@@ -182,7 +182,7 @@ def evaluate(
             folder_photos(before, _table_of(labels, Path(scratch) / "labels.csv")),
             before,
             after,
-            panel(registry(), estimators, matchers, settings),
+            find_judges(registry(), estimators, matchers, settings),
             seen=seen,
             store=PredictionStore(None if cache is None else Path(cache)),
             workers=_processes(workers),
@@ -238,7 +238,7 @@ def attack(data: Path | str, methods: Sequence[str] = (), attacks: Sequence[str]
     Comparison
         Its outputs have ``adversaries``, rows with the results of each adversary.
     """
-    from facepriv.attacks.compared import attack as run_attacks
+    from facepriv.attacks.run import attack as run_attacks
     from facepriv.evaluation.compare import compare as run
 
     chosen = tuple(attacks) or tuple(registry().descriptors("attack"))

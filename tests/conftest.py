@@ -15,7 +15,10 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from facepriv.registry import GROUP, Registry, registry
+from facepriv.contracts import AttributeEstimator, FaceMatcher
+from facepriv.evaluation.judges import Judges
+from facepriv.hookspecs import Descriptor
+from facepriv.registry import GROUP, Plugin, Registry, registry
 
 # How fast a machine is decides no test.
 settings.register_profile("facepriv", deadline=None)
@@ -120,3 +123,38 @@ def silence_counts_while(monkeypatch):
 def dark_face(small_faces):
     """A face in a photo of (110, 100, 3) uint8 that the tiny plugin's methods call dark."""
     return small_faces[0] // 4
+
+
+class Guess(AttributeEstimator):
+    """An estimator whose predictions a test makes up."""
+
+    def __init__(self, attribute, output="probabilities"):
+        self.attribute, self.output, self.trained_on = attribute, output, "nothing"
+
+    def predict(self, images):
+        """Return nothing useful."""
+        return images
+
+
+class Angle(FaceMatcher):
+    """A matcher by angle whose descriptors a test makes up."""
+
+    trained_on = "nothing"
+
+    def embed(self, images):
+        """Return nothing useful."""
+        return images
+
+
+@pytest.fixture(scope="session")
+def made_up_judges():
+    """Return ``make({estimator: attribute}, matcher)``: judges whose predictions the test makes up."""
+
+    def make(estimators, matcher):
+        found = [Descriptor("matcher", matcher, f"{__name__}:Angle", "a test's")]
+        for name, attribute in estimators.items():
+            options = {"attribute": attribute, "output": "years" if attribute == "age" else "probabilities"}
+            found.append(Descriptor("estimator", name, f"{__name__}:Guess", "a test's", options=options))
+        return Judges(Registry([Plugin("test", "test", "0", tuple(found))]), tuple(estimators), (matcher,))
+
+    return make

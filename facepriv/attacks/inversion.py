@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import evidence
+from facepriv.attacks.evidence import evidence
 from facepriv.contracts import Attack, FaceBatch, Images, Notes, Tools
 from facepriv.errors import PluginError, one_line
 from facepriv.files import content_hash

@@ -64,9 +64,9 @@ def fit_logistic(
         loss = 0.0
         for fold in range(_FOLDS):
             out = folds == fold
-            said = _fit(x[~out], classes[~out], count, penalty)(x[out])
+            p = _fit(x[~out], classes[~out], count, penalty)(x[out])
             share = balance(classes[out], count)
-            loss -= float(share @ np.log(np.maximum(said[np.arange(out.sum()), classes[out]], 1e-12)))
+            loss -= float(share @ np.log(np.maximum(p[np.arange(out.sum()), classes[out]], 1e-12)))
         tried.append((loss, penalty))
     return _fit(x, classes, count, min(tried)[1] if tried else penalties[len(penalties) // 2])
 
@@ -105,10 +105,10 @@ def _fit(x: NDArray[Any], classes: NDArray[np.int64], count: int, penalty: float
 
     def loss(flat: Float) -> tuple[float, Float]:
         weights = flat.reshape(-1, count)
-        said = _softmax(design @ weights)
-        value = -float((share * truth * np.log(np.maximum(said, 1e-300))).sum())
+        p = _softmax(design @ weights)
+        value = -float((share * truth * np.log(np.maximum(p, 1e-300))).sum())
         held = penalty * free * weights
-        return value + 0.5 * float((held * weights).sum()), (design.T @ (share * (said - truth)) + held).ravel()
+        return value + 0.5 * float((held * weights).sum()), (design.T @ (share * (p - truth)) + held).ravel()
 
     found = minimize(loss, np.zeros(design.shape[1] * count), jac=True, method="L-BFGS-B", options={"maxiter": 500})
     return Logistic(centre, scale, found.x.reshape(-1, count))

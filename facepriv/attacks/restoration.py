@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepriv.attacks.base import evidence
+from facepriv.attacks.evidence import evidence
 from facepriv.contracts import Attack, Images, Notes, Tools, resize_images
 
 

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.base import evidence, log_odds
+from facepriv.attacks.evidence import evidence, log_odds
 from facepriv.attacks.logistic import balance, fit_logistic, people_folds
 from facepriv.attacks.recolouring import ColourMap, gain, learn_colours
 from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known, Notes, Tools, resize_images
 from facepriv.errors import UsageError
-from facepriv.evaluation.answers import judged
+from facepriv.evaluation.predictions import predict
 
 #: Side of the network's training faces, in pixels.
 SIDE = 112
@@ -60,10 +60,10 @@ class Retrained(Attack):
     def observe(self, images: Images, tools: Tools) -> Notes:
         """Return the faces at `SIDE` pixels, uint8, and the outputs of classifiers and matchers for them."""
         small = np.clip(resize_images(images, SIDE), 0, 1)
-        described = [judged(matcher, images) for matcher in tools.matchers.values()]
+        described = [predict(matcher, images) for matcher in tools.matchers.values()]
         return {
             "pixels": np.rint(small * 255).astype(np.uint8),
-            "said": evidence(images, tools.estimators),
+            "evidence": evidence(images, tools.estimators),
             "described": np.nan_to_num(np.concatenate([np.zeros((len(images), 0)), *described], axis=1)),
         }
 
@@ -116,8 +116,10 @@ class Retrained(Attack):
             torch.manual_seed(self.seed)
             for _ in range(steps):
                 rows = rng.choice(len(pixels), min(_BATCH, len(pixels)), replace=False)
-                said = net(augment(_tensor(pixels[rows]))).float()
-                loss = (weights[rows] * F.cross_entropy(said, torch.from_numpy(classes[rows]), reduction="none")).mean()
+                logits = net(augment(_tensor(pixels[rows]))).float()
+                loss = (
+                    weights[rows] * F.cross_entropy(logits, torch.from_numpy(classes[rows]), reduction="none")
+                ).mean()
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -127,8 +129,8 @@ class Retrained(Attack):
         def answer(notes: Notes) -> NDArray[np.float64]:
             with torch.inference_mode():
                 x = [_tensor(notes["pixels"][n : n + 1]) for n in range(len(notes["pixels"]))]
-                said = [(net(face).softmax(1) + net(face.flip(3)).softmax(1)) / 2 for face in x]
-                return torch.cat(said).double().numpy()
+                p = [(net(face).softmax(1) + net(face.flip(3)).softmax(1)) / 2 for face in x]
+                return torch.cat(p).double().numpy()
 
         return answer
 
@@ -154,7 +156,7 @@ def _prepared(
         return notes
     pixels = colours(notes["pixels"])
     again = [evidence(p[None].astype(np.float32) / np.float32(255), estimators)[0] for p in pixels]
-    return {**notes, "pixels": pixels, "said": np.concatenate([notes["said"], np.stack(again)], axis=1)}
+    return {**notes, "pixels": pixels, "evidence": np.concatenate([notes["evidence"], np.stack(again)], axis=1)}
 
 
 def _frozen(notes: Notes, known: Known, count: int) -> Model:
@@ -173,12 +175,12 @@ def _frozen(notes: Notes, known: Known, count: int) -> Model:
 
 
 def _everything(notes: Notes) -> NDArray[np.float64]:
-    return np.concatenate([notes["said"], notes["described"]], axis=1)
+    return np.concatenate([notes["evidence"], notes["described"]], axis=1)
 
 
 def _beside(notes: Notes, answers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the classifiers' predictions and a model's answers (N, K) as evidence (N, D)."""
-    return np.concatenate([notes["said"], log_odds(answers)], axis=1)
+    return np.concatenate([notes["evidence"], log_odds(answers)], axis=1)
 
 
 def _answers(models: list[Model], notes: Notes) -> NDArray[np.float64]:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.arrays import Float
-from facepriv.attacks.run import Answers, Target
+from facepriv.attacks.cross_fit import Answers
 from facepriv.errors import DataError
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, PREFIX, TURNED, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_eer
-from facepriv.metrics.bootstrap import REPLICATES, Estimate, estimates
+from facepriv.metrics.bootstrap import REPLICATES, estimates
 from facepriv.schema import ADULT, attribute
 
 
@@ -39,17 +39,17 @@ def class_eer(scores: Float, classes: NDArray[np.int64], weights: Float) -> Floa
     return np.mean([binary_eer(scores[:, k], classes == k, weights) for k in there], axis=0)
 
 
-def class_scores(name: str, said: NDArray[Any]) -> Float:
+def class_scores(name: str, predictions: NDArray[Any]) -> Float:
     """Convert an estimator's output, (N, K) probabilities or (N,) years, to a score for every class (N, K)."""
-    said = np.asarray(said, np.float64)
+    predictions = np.asarray(predictions, np.float64)
     spec = attribute(name)
-    if said.ndim == 2:
-        return said
+    if predictions.ndim == 2:
+        return predictions
     # The score of an age group is highest at its middle; the outer groups are open.
     first, *_, last = spec.thresholds
     middles = [(a + b) / 2 for a, b in zip(spec.thresholds, spec.thresholds[1:], strict=False)]
-    inner = [-np.abs(said - middle) for middle in middles]
-    return np.stack([first - said, *inner, said - last], axis=1)
+    inner = [-np.abs(predictions - middle) for middle in middles]
+    return np.stack([first - predictions, *inner, predictions - last], axis=1)
 
 
 def adversary_rows(
@@ -58,7 +58,7 @@ def adversary_rows(
     before: Predictions,
     after: Predictions,
     counting: Sequence[str],
-    answers: Mapping[Target, Answers],
+    answers: Mapping[str, Answers],
     *,
     replicates: int = REPLICATES,
 ) -> list[Row]:
@@ -74,7 +74,7 @@ def adversary_rows(
         Estimators of the attribute that are good enough on the originals. The best of them on the originals is the
         reference for every adversary: ``before``.
     answers : mapping
-        Answers of the attacks on this output and attribute.
+        Attack -> its answers on this output and attribute.
 
     Returns
     -------
@@ -84,7 +84,6 @@ def adversary_rows(
     """
     known = (truth.classes[name] >= 0) & ~(truth.years < ADULT)  # as in all attribute figures
     classes, people = truth.classes[name][known], truth.subjects[known]
-    options: dict[str, Any] = {"replicates": replicates}
 
     def alone(scores: Float) -> float:
         return float(class_eer(scores, classes, np.ones((1, len(classes))))[0])
@@ -94,56 +93,45 @@ def adversary_rows(
         reference = min(originals.values(), key=alone) if originals else None
     except DataError as error:
         return [Row(ATTACK, attribute=name, note=str(error))]
-    adversaries: dict[str, Float | str] = {}
+    adversaries: dict[str, Float] = {}
     for estimator in counting:
         scores = class_scores(name, after[estimator])[known]
         adversaries[estimator], adversaries[estimator + TURNED] = scores, -scores
     rows = []
-    for target, said in answers.items():
-        if said.refused:
-            rows.append(Row(ATTACK, PREFIX + target.attack, name, note=said.refused))
-        elif said.original is not None:
-            rows.append(_detection(target, said, truth, options))
+    for attack, answer in answers.items():
+        if answer.refused:
+            rows.append(Row(ATTACK, PREFIX + attack, name, note=answer.refused))
+        elif answer.original is not None:
+            rows.append(_detection(attack, answer, truth, replicates))
         else:
-            adversaries[PREFIX + target.attack] = said.protected[known]
+            adversaries[PREFIX + attack] = answer.protected[known]
     found = []
     for adversary, scores in adversaries.items():
+
+        def figures(w: Float, scores: Float = scores) -> dict[str, Float]:
+            recovered = 100 * class_eer(scores, classes, w)
+            if reference is None:
+                return {"after": recovered}
+            best = 100 * class_eer(reference, classes, w)
+            return {"before": best, "after": recovered, "change": recovered - best}
+
+        row = Row(ATTACK, adversary, name)
         try:
-            found.append(_recovered(name, adversary, reference, scores, classes, people, options))
+            found.append(replace(row, **estimates(figures, people, replicates=replicates)))
         except DataError as error:
-            rows.append(Row(ATTACK, adversary, name, note=str(error)))
+            rows.append(replace(row, note=str(error)))
     return [*_best_marked(found), *rows]
 
 
-def _recovered(
-    name: str,
-    adversary: str,
-    reference: Float | None,
-    scores: Float,
-    classes: NDArray[np.int64],
-    people: NDArray[np.str_],
-    options: dict[str, Any],
-) -> Row:
-    def figures(w: Float) -> dict[str, Float]:
-        after = 100 * class_eer(scores, classes, w)
-        if reference is None:
-            return {"after": after}
-        before = 100 * class_eer(reference, classes, w)
-        return {"before": before, "after": after, "change": after - before}
-
-    said: dict[str, Estimate] = dict(estimates(figures, people, **options))
-    return Row(ATTACK, adversary, name, before=said.get("before"), after=said["after"], change=said.get("change"))
-
-
-def _detection(target: Target, said: Answers, truth: Truth, options: dict[str, Any]) -> Row:
+def _detection(attack: str, answer: Answers, truth: Truth, replicates: int) -> Row:
     """Return the EER of telling protected from original faces; photos without a face score 0.5."""
-    assert said.original is not None
-    scores = np.concatenate([said.original, said.protected])
+    assert answer.original is not None
+    scores = np.concatenate([answer.original, answer.protected])
     scores = np.where(np.isnan(scores), 0.5, scores)
-    protected = np.repeat([False, True], len(said.original))
+    protected = np.repeat([False, True], len(answer.original))
     people = np.tile(truth.subjects, 2)
-    found = estimates(lambda w: {"after": 100 * binary_eer(scores, protected, w)}, people, **options)
-    return Row(DETECTION, PREFIX + target.attack, "", after=found["after"])
+    found = estimates(lambda w: {"after": 100 * binary_eer(scores, protected, w)}, people, replicates=replicates)
+    return Row(DETECTION, PREFIX + attack, after=found["after"])
 
 
 def _best_marked(rows: list[Row]) -> list[Row]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -198,12 +197,12 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
     conditions = [read_condition(text, options.fmr) for text in options.fail_if]
     setups = _setups(options, attacks)
     for setup in setups:
-        check_named(conditions, setup.panel.components)
+        check_named(conditions, setup.judges.kinds)
     for folder in {setup.place for setup in setups}:
         console.note(prepare_work_folder(folder))
-    with Bars() as bars:
+    with console.Stages(announced=True) as stages:
         try:
-            done = [_compared(setup, options.examples, bars) for setup in setups]
+            done = [_compared(setup, options.examples, stages) for setup in setups]
         except KeyboardInterrupt:
             text = "interrupted; what is done is kept: run the same command again to continue"
             raise console.Failure(text, 130) from None
@@ -216,18 +215,18 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def _compared(setup: ComparisonSetup, examples: Path | None, bars: Bars) -> Comparison:
+def _compared(setup: ComparisonSetup, examples: Path | None, stages: console.Stages) -> Comparison:
     """Compare on one set of photos: make outputs, run judges, compute figures, then attacks and examples."""
     from facepriv.evaluation.compare import compare
     from facepriv.report.examples import bundled, make_examples, of_folder
 
     shown = of_folder(examples) if examples else bundled()  # a wrong folder fails before hours of work
-    done = compare(setup, bars)
+    done = compare(setup, stages)
     comparison = done.comparison
     if setup.attacks:
-        from facepriv.attacks.compared import attack
+        from facepriv.attacks.run import attack
 
-        comparison = attack(done, bars)
+        comparison = attack(done, stages)
     output_runs = {method: plan.output_run for method, plan in done.plans.items()}
     return replace(comparison, examples=tuple(make_examples(output_runs, shown, setup.place / "examples")))
 
@@ -304,24 +303,3 @@ def _show(done: Comparison, *, named: bool) -> None:
     console.table(table.head, [[f"{c.text} ({c.small})" if c.small else c.text for c in row] for row in table.rows])
     for item in done.skipped:
         console.note(f"left out: {item['what']}: {item['why']}")
-
-
-class Bars:
-    """Shows the progress of each stage as a bar or as lines."""
-
-    def __init__(self) -> None:
-        self.open = ExitStack()
-
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.open.close()
-
-    def stage(self, what: str, total: int) -> Callable[[int], None]:
-        """Begin the next stage; a stage without steps is not shown."""
-        self.open.close()
-        if not total:
-            return lambda count: None
-        console.note(f"{what}: {total}")
-        return self.open.enter_context(console.progress(total, what)).advance

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any, Protocol
 
 import click
@@ -78,6 +78,30 @@ def progress(total: int, what: str = "files") -> Iterator[ProgressDisplay]:
             yield shown
     else:
         yield _Lines(total, what)
+
+
+class Stages:
+    """Shows the progress of one stage after another; `announced`: also prints a line where a stage begins."""
+
+    def __init__(self, *, announced: bool = False) -> None:
+        self.announced = announced
+        self.open = ExitStack()
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.open.close()
+
+    def stage(self, what: str, total: int) -> Callable[[int], None]:
+        """Begin the next stage; a stage without steps is not shown."""
+        self.open.close()
+        if not total:
+            return lambda count: None
+        if self.announced:
+            note(f"{what}: {total}")
+        shown = self.open.enter_context(progress(total, what))
+        return lambda count: shown.advance(count) if count else None
 
 
 @contextmanager

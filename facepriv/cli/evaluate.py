@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from facepriv.schema import AGE
 if TYPE_CHECKING:
     from facepriv.evaluation.conditions import Verdict
     from facepriv.evaluation.folders import Evaluation
-    from facepriv.evaluation.judges import Panel
+    from facepriv.evaluation.judges import Judges
     from facepriv.evaluation.rows import Row
 
 #: Exit code if a condition of --fail-if holds or cannot be judged.
@@ -180,14 +179,14 @@ def command(given: EvaluationOptions) -> None:
     a model is missing or wrong, 2 wrong call, 3 a condition of --fail-if holds or cannot be judged.
     """
     from facepriv.evaluation.conditions import check_named, judge, read_condition
-    from facepriv.evaluation.judges import panel
+    from facepriv.evaluation.judges import find_judges
     from facepriv.registry import registry
 
     conditions = [read_condition(text, given.fmr) for text in given.conditions]
     if str(given.json_path) == str(given.csv_path) == "-":
         raise UsageError("--json - and --csv - cannot both go to stdout")
-    judges = panel(registry(), given.estimators, given.matchers, given.settings)
-    check_named(conditions, judges.components)
+    judges = find_judges(registry(), given.estimators, given.matchers, given.settings)
+    check_named(conditions, judges.kinds)
     found = _evaluate(judges, given)
     verdicts = [judge(condition, found.rows) for condition in conditions]
     _write(found, verdicts, given)
@@ -201,7 +200,7 @@ def command(given: EvaluationOptions) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def _evaluate(judges: Panel, given: EvaluationOptions) -> Evaluation:
+def _evaluate(judges: Judges, given: EvaluationOptions) -> Evaluation:
     from facepriv.evaluation.folders import evaluate_folders, folder_photos, recorded_originals
     from facepriv.evaluation.photos import photos_of
     from facepriv.evaluation.predictions import PredictionStore
@@ -220,26 +219,21 @@ def _evaluate(judges: Panel, given: EvaluationOptions) -> Evaluation:
             raise UsageError("--part belongs to a data set: name its --layout")
         photos = folder_photos(original, given.labels, people_by_folder=given.people == "folder")
         photos = photos[: given.limit]
-    return evaluate_folders(
-        photos,
-        original,
-        protected,
-        judges,
-        seen=given.seen,
-        age=given.age or "",
-        store=PredictionStore(given.cache),
-        workers=given.workers or os.cpu_count() or 1,
-        fmr=given.fmr,
-        replicates=given.replicates,
-        seed=given.seed,
-        stage=_stage,
-    )
-
-
-@contextmanager
-def _stage(words: str, total: int) -> Iterator[Callable[[int], None]]:
-    with console.progress(total, words) as bar:
-        yield lambda count: bar.advance(count) if count else None
+    with console.Stages() as stages:
+        return evaluate_folders(
+            photos,
+            original,
+            protected,
+            judges,
+            seen=given.seen,
+            age=given.age or "",
+            store=PredictionStore(given.cache),
+            workers=given.workers or os.cpu_count() or 1,
+            fmr=given.fmr,
+            replicates=given.replicates,
+            seed=given.seed,
+            progress=stages,
+        )
 
 
 def _write(found: Evaluation, verdicts: Sequence[Verdict], given: EvaluationOptions) -> None:

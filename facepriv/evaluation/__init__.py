@@ -1,6 +1,6 @@
 """Evaluation, from photos to rows of figures.
 
-In order: `photos` (input), `truth` (labels), `judges` (the evaluators, and which of them count), `outputs` and `crops`
-(protected faces), `predictions` (of the judges), `attributes`, `matching` and `measure` (figures), `results` (rows and
-comparisons). `pairing` and `folders` evaluate two folders; `setup`, `measured` and `compare` compare methods.
+`photos` (input), `truth` (labels) and `judges` are what a figure is made from. `compare`, with its `setup`, and
+`folders`, with `pairing`, lead through the steps: `outputs` (protected faces), `predictions` (of the judges), `measure`
+with `attributes` and `matching` (figures), `rows` and `results`. `conditions` reads ``--fail-if``.
 """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.judges import RACE_PAIR, STRONG
-from facepriv.evaluation.rows import UNSEEN_MEAN, Row
+from facepriv.evaluation.rows import UNSEEN_MEAN, Float, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import (
     accuracy,
@@ -32,10 +32,11 @@ from facepriv.metrics.bootstrap import resamples
 from facepriv.metrics.privacy import suppression_rate
 from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
 
-Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 #: Takes an estimator's predictions, (N, K) or (N,), and weights (R, N); returns (R,).
 Statistic = Callable[[Float, Float], Float]
+#: The empty row of a figure, and the statistic that fills it.
+Figure = tuple[Row, Statistic]
 
 #: Figure on the originals that decides whether an estimator counts, see `facepriv.evaluation.judges.STRONG`.
 STRENGTH = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
@@ -45,44 +46,37 @@ _PERCENT = 100.0
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A statistic of an estimator's predictions, and the row that it fills."""
-
-    row: Row
-    statistic: Statistic
-
-    @property
-    def scale(self) -> float:
-        """Factor from the statistic to the row's unit."""
-        return _PERCENT if self.row.unit == "percent" else 1.0
-
-
-@dataclass(frozen=True)
 class Resampling:
     """The person of each photo, (N,), and the options of the resampling."""
 
     people: NDArray[np.str_]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def fill(self, figure: Figure, before: Float, after: Float) -> Row:
-        """Return the figure's row: before, after and the paired difference, or the reason why there is no value."""
+    def fill(self, row: Row, statistic: Statistic, before: Float, after: Float) -> Row:
+        """Return the row: before, after and the paired difference, or the reason why there is no value."""
 
         def both(w: Float) -> dict[str, Float]:
-            first, second = figure.statistic(before, w), figure.statistic(after, w)
+            first, second = statistic(before, w), statistic(after, w)
             return {"before": first, "after": second, "change": second - first}
 
-        return self._filled(figure, both)
+        return self._filled(row, both)
 
-    def fill_one(self, figure: Figure, statistic: Callable[[Float], Float]) -> Row:
+    def fill_one(self, row: Row, statistic: Callable[[Float], Float]) -> Row:
         """Return the row of a figure that already compares before and after."""
-        return self._filled(figure, lambda w: {"after": statistic(w)})
+        return self._filled(row, lambda w: {"after": statistic(w)})
 
-    def _filled(self, figure: Figure, statistics: Callable[[Float], dict[str, Float]]) -> Row:
+    def _filled(self, row: Row, statistics: Callable[[Float], dict[str, Float]]) -> Row:
         try:
             found = resamples(statistics, self.people, **self.options)
         except DataError as error:
-            return replace(figure.row, note=str(error))
-        return figure.row.filled(figure.scale, **found)
+            return replace(row, note=str(error))
+        return row.filled(_PERCENT if row.unit == "percent" else 1.0, **found)
+
+
+def weighted_mean(values: Float, weights: Float) -> Float:
+    """Return the mean of values (N,) under each of the weights (R, N); NaN where all weights are 0."""
+    total = weights.sum(axis=1)
+    return np.where(total > 0, weights @ values / np.where(total > 0, total, 1), np.nan)
 
 
 def groups(truth: Truth) -> Iterator[tuple[str, Mask]]:
@@ -114,8 +108,10 @@ def attribute_rows(
     if attribute == AGE.name:
         rows = _age_rows(first, second, truth, how, age)
     else:
-        rows = [how.fill(figure, first, second) for figure in figures(attribute, truth, first)]
-        rows.append(_suppression(attribute, first, second, truth, how))
+        rows = [how.fill(*figure, first, second) for figure in figures(attribute, truth, first)]
+        error = error_statistic(attribute, truth)
+        row = Row(f"{attribute}_suppression")
+        rows.append(how.fill_one(row, lambda w: suppression_rate(1 - error(first, w), 1 - error(second, w))))
     return [replace(row, evaluator=name, attribute=attribute) for row in rows]
 
 
@@ -123,17 +119,16 @@ def mean_rows(
     attribute: str, before: Sequence[NDArray[Any]], after: Sequence[NDArray[Any]], truth: Truth, how: Resampling
 ) -> list[Row]:
     """Return the rows of the mean over several estimators of one attribute, for the figures in `MEANS`."""
-    firsts, seconds = ([np.asarray(said, dtype=np.float64) for said in side] for side in (before, after))
+    firsts, seconds = ([np.asarray(one, dtype=np.float64) for one in side] for side in (before, after))
     if attribute == AGE.name:
         pairs = [_paired(one, other) for one, other in zip(firsts, seconds, strict=True)]
         firsts, seconds = [one for one, _ in pairs], [other for _, other in pairs]
-    rows = []
-    for figure in figures(attribute, truth, firsts[0]):
-        if figure.row.figure in MEANS and not figure.row.group:
-            mean = replace(figure, statistic=_mean(figure.statistic))
-            row = how.fill(mean, np.stack(firsts), np.stack(seconds))
-            rows.append(replace(row, evaluator=UNSEEN_MEAN, attribute=attribute))
-    return rows
+    sides = np.stack(firsts), np.stack(seconds)
+    return [
+        how.fill(replace(row, evaluator=UNSEEN_MEAN, attribute=attribute), _mean(statistic), *sides)
+        for row, statistic in figures(attribute, truth, firsts[0])
+        if row.figure in MEANS and not row.group
+    ]
 
 
 def weak(attribute: str, rows: Sequence[Row]) -> str:
@@ -151,7 +146,7 @@ def weak(attribute: str, rows: Sequence[Row]) -> str:
 def error_statistic(attribute: str, truth: Truth) -> Statistic:
     """Return 1 - balanced accuracy, the attribute error of PIC."""
     known = _known(attribute, truth)
-    return lambda said, w: 1 - balanced_accuracy(_classes(said)[known], truth.classes[attribute][known], w[:, known])
+    return lambda p, w: 1 - balanced_accuracy(_classes(p)[known], truth.classes[attribute][known], w[:, known])
 
 
 def figures(attribute: str, truth: Truth, before: Float) -> list[Figure]:
@@ -167,55 +162,59 @@ def _known(attribute: str, truth: Truth) -> Mask:
     return known & ~young
 
 
+def _known_groups(truth: Truth, known: Mask) -> Iterator[tuple[str, Mask]]:
+    """Yield the groups with at least one photo in `known`, and the mask of these photos."""
+    for name, mask in groups(truth):
+        if (mask & known).any():
+            yield name, mask & known
+
+
 def _gender(truth: Truth, before: Float) -> list[Figure]:
     known, column = _known("gender", truth), GENDER.index("female")
     female = truth.classes["gender"] == column
 
     def binary(metric: Callable[..., Float], mask: Mask) -> Statistic:
-        return lambda said, w: metric(said[mask, column], female[mask], w[:, mask])
+        return lambda p, w: metric(p[mask, column], female[mask], w[:, mask])
 
     def wrong(mask: Mask) -> Statistic:
-        def statistic(said: Float, w: Float) -> Float:
+        def statistic(p: Float, w: Float) -> Float:
             limits = binary_curve(before[known, column], female[known], w[:, known]).equal_error_threshold()
-            return error_share(said[mask, column], female[mask], limits, w[:, mask])
+            return error_share(p[mask, column], female[mask], limits, w[:, mask])
 
         return statistic
 
     found = [
-        Figure(Row("gender_eer"), binary(binary_eer, known)),
-        Figure(Row("gender_flip_aware"), binary(flip_aware_eer, known)),
-        Figure(Row("gender_auc"), binary(lambda *args: binary_curve(*args).area(), known)),
+        (Row("gender_eer"), binary(binary_eer, known)),
+        (Row("gender_flip_aware"), binary(flip_aware_eer, known)),
+        (Row("gender_auc"), binary(lambda *args: binary_curve(*args).area(), known)),
         *_right("gender", truth, known),
     ]
-    for name, mask in groups(truth):
-        statistic = wrong(mask & known) if name.startswith("gender") else binary(binary_eer, mask & known)
-        if (mask & known).any():
-            found.append(
-                Figure(Row("gender_wrong" if name.startswith("gender") else "gender_eer", group=name), statistic)
-            )
+    for name, mask in _known_groups(truth, known):
+        if name.startswith("gender"):
+            found.append((Row("gender_wrong", group=name), wrong(mask)))
+        else:
+            found.append((Row("gender_eer", group=name), binary(binary_eer, mask)))
     return found
 
 
 def _race(truth: Truth, before: Float) -> list[Figure]:
     known, race = _known("race", truth), truth.classes["race"]
 
-    def pair(said: Float, w: Float) -> Float:
+    def pair(p: Float, w: Float) -> Float:
         first, second = (RACE.index(name) for name in RACE_PAIR)
-        scores, positive, which = one_against_one(said[known], race[known], first, second)
+        scores, positive, which = one_against_one(p[known], race[known], first, second)
         return binary_eer(scores, positive, w[:, known][:, which])
 
     def rest(k: int) -> Statistic:
-        return lambda said, w: binary_eer(said[known, k], race[known] == k, w[:, known])
+        return lambda p, w: binary_eer(p[known, k], race[known] == k, w[:, known])
 
-    found = [Figure(Row("race_pair_eer"), pair), *_right("race", truth, known)]
-    for name, mask in groups(truth):
+    found = [(Row("race_pair_eer"), pair), *_right("race", truth, known)]
+    for name, mask in _known_groups(truth, known):
         own, _, label = name.partition(": ")
-        if not (mask & known).any():
-            continue
         if own == "race":
-            found.append(Figure(Row("race_eer", group=name), rest(RACE.index(label))))
+            found.append((Row("race_eer", group=name), rest(RACE.index(label))))
         else:
-            found += _right("race", truth, mask & known, group=name)[:1]
+            found += _right("race", truth, mask, group=name)[:1]
     return found
 
 
@@ -223,27 +222,24 @@ def _age(truth: Truth, before: Float) -> list[Figure]:
     known = _known("age", truth)
 
     def error(mask: Mask) -> Statistic:
-        return lambda said, w: mean_absolute_error(said[mask], truth.years[mask], w[:, mask])
+        return lambda years, w: mean_absolute_error(years[mask], truth.years[mask], w[:, mask])
 
-    found = [Figure(Row("age_error", unit="years"), error(known))]
-    for name, mask in groups(truth):
-        if (mask & known).any():
-            found.append(Figure(Row("age_error", group=name, unit="years"), error(mask & known)))
-    return found
+    masks = (("", known), *_known_groups(truth, known))
+    return [(Row("age_error", group=name, unit="years"), error(mask)) for name, mask in masks]
 
 
 def _age_rows(before: Float, after: Float, truth: Truth, how: Resampling, age: str) -> list[Row]:
     if before.ndim != 1:
         return [Row("age_error", unit="years", note="estimates age groups, not years")]
     first, second = _paired(before, after)
-    rows = [how.fill(figure, first, second) for figure in figures("age", truth, first)]
-    known = _known("age", truth) & ~np.isnan(first)
-    moved = Figure(Row("age_moved", unit="years"), lambda said, w: said)
+    rows = [how.fill(*figure, first, second) for figure in figures("age", truth, first)]
+    adult = _known("age", truth)
+    known = adult & ~np.isnan(first)
+    moved = Row("age_moved", unit="years")
     rows.append(how.fill_one(moved, lambda w: mean_absolute_error(second[known], first[known], w[:, known])))
     if age:
-        known = _known("age", truth)
-        direction = np.where(known, np.sign(AGE.index(age) - AGE.bin(truth.years)), 0)
-        shift = Figure(Row("age_shift", unit="years"), lambda said, w: said)
+        direction = np.where(adult, np.sign(AGE.index(age) - AGE.bin(truth.years)), 0)
+        shift = Row("age_shift", unit="years")
         rows.append(how.fill_one(shift, lambda w: shift_towards(before, after, direction, w)))
     return rows
 
@@ -253,28 +249,21 @@ def _right(attribute: str, truth: Truth, mask: Mask, group: str = "") -> list[Fi
     classes = truth.classes[attribute]
 
     def share(metric: Callable[..., Float]) -> Statistic:
-        return lambda said, w: metric(_classes(said)[mask], classes[mask], w[:, mask])
+        return lambda p, w: metric(_classes(p)[mask], classes[mask], w[:, mask])
 
     def found(metric: Callable[..., Float]) -> Statistic:
-        return lambda said, w: share(metric)(said, w * ~np.isnan(said[:, 0]))
+        return lambda p, w: share(metric)(p, w * ~np.isnan(p[:, 0]))
 
+    metrics = {"accuracy": accuracy, "balanced": balanced_accuracy}
     return [
-        Figure(Row(f"{attribute}_accuracy", group=group), share(accuracy)),
-        Figure(Row(f"{attribute}_balanced", group=group), share(balanced_accuracy)),
-        Figure(Row(f"{attribute}_accuracy_found", group=group), found(accuracy)),
-        Figure(Row(f"{attribute}_balanced_found", group=group), found(balanced_accuracy)),
+        *((Row(f"{attribute}_{name}", group=group), share(metric)) for name, metric in metrics.items()),
+        *((Row(f"{attribute}_{name}_found", group=group), found(metric)) for name, metric in metrics.items()),
     ]
 
 
-def _suppression(attribute: str, before: Float, after: Float, truth: Truth, how: Resampling) -> Row:
-    error = error_statistic(attribute, truth)
-    figure = Figure(Row(f"{attribute}_suppression"), error)
-    return how.fill_one(figure, lambda w: suppression_rate(1 - error(before, w), 1 - error(after, w)))
-
-
-def _classes(said: Float) -> NDArray[np.int64]:
+def _classes(p: Float) -> NDArray[np.int64]:
     """Return the likeliest class (N,) of probabilities (N, K), -1 where no face was found."""
-    return np.where(np.isnan(said[:, 0]), -1, np.nan_to_num(said).argmax(axis=1)).astype(np.int64)
+    return np.where(np.isnan(p[:, 0]), -1, np.nan_to_num(p).argmax(axis=1)).astype(np.int64)
 
 
 def _paired(before: Float, after: Float) -> tuple[Float, Float]:
@@ -285,4 +274,4 @@ def _paired(before: Float, after: Float) -> tuple[Float, Float]:
 
 def _mean(statistic: Statistic) -> Statistic:
     """Turn a statistic of one estimator's predictions into the mean over a stack of them."""
-    return lambda said, w: np.mean([statistic(one, w) for one in said], axis=0)
+    return lambda stack, w: np.mean([statistic(one, w) for one in stack], axis=0)

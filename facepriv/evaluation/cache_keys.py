@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from facepriv.files import digest, file_hash
-from facepriv.hookspecs import Descriptor, Kind
-from facepriv.registry import Registry
+from facepriv.hookspecs import Descriptor
 
 T = TypeVar("T")
 
@@ -52,11 +51,6 @@ def component_key(descriptor: Descriptor, weights: str = "") -> str:
     suffixes = CODE | DATA - WEIGHTS if weights else CODE | DATA
     code = [package_hash(package, suffixes) for package in packages]
     return digest([core_hash(), descriptor.target, *code, weights, *_option_parts(options)])
-
-
-def judge_key(known: Registry, kind: Kind, name: str) -> str:
-    """Return a hash of everything that a judge's predictions depend on, except the photo."""
-    return component_key(known.find(kind, name))
 
 
 def plugin_packages(package: str) -> list[str]:

@@ -7,24 +7,27 @@ this is safe because no protected photo leaves the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from facepriv._version import __version__
 from facepriv.errors import FaceprivError, UsageError, one_line
-from facepriv.evaluation.answers import not_taken
-from facepriv.evaluation.measured import measure_outputs
+from facepriv.evaluation.cache_keys import core_hash
+from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.outputs import ORIGINAL, OutputPlan, OutputRun, plan
-from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.requests import possible
-from facepriv.evaluation.results import Comparison, Output
+from facepriv.evaluation.predictions import Predictions, unprocessed
+from facepriv.evaluation.results import Comparison, Curves, Output, read_curves, read_output
+from facepriv.evaluation.rows import Float
 from facepriv.evaluation.setup import ComparisonSetup, NoProgress, Progress
 from facepriv.evaluation.truth import Truth
-from facepriv.files import make_private
+from facepriv.files import atomic_write, digest, load_arrays, make_private, save_arrays
+from facepriv.pool import spread
 from facepriv.registry import build_method
-from facepriv.schema import ATTRIBUTES
+from facepriv.schema import AGE, ATTRIBUTES
 
 #: Key for random targets; not secret, so that a repeated run gives the same figures.
 KEY = b"facepriv compare, reproducible"
@@ -68,27 +71,21 @@ def compare(setup: ComparisonSetup, progress: Progress | None = None) -> Compari
     truth = Truth.of(setup.photos)
     output_runs, skipped = runs_of(setup)
     plans, predictions = _make_and_judge(output_runs, setup, progress)
-    outputs, original, silent = measure_outputs(plans, predictions, truth, setup, progress)
-    skipped |= {**_not_taken(predictions, setup), **setup.left_out, **silent}
-    described = setup.panel.describe()
+    outputs, original, left_out = _measure(plans, predictions, truth, setup, progress)
+    skipped |= {**_unprocessed(predictions, setup), **setup.left_out, **left_out}
+    base = {output.name: output for output in outputs if output.method == setup.against}
     comparison = Comparison(
         facepriv=__version__,
         data=_data(setup),
         settings=_settings(setup),
-        methods=tuple(_described(setup, name) for name in output_runs),
-        judges=tuple({"name": name, **described[name]} for name in setup.judges.estimators + setup.judges.matchers),
+        methods=tuple(_describe_method(setup, name) for name in output_runs),
+        judges=tuple({"name": name, **judge} for name, judge in setup.judges.describe().items()),
         skipped=tuple({"what": what, "why": why} for what, why in skipped.items()),
         original=original,
         outputs=tuple(outputs),
-        differences=tuple(_differences(outputs, setup.against)),
+        differences=tuple(o.less(base[o.name]) for o in outputs if o.method != setup.against and o.name in base),
     )
     return ComparisonRun(setup, truth, plans, predictions, comparison)
-
-
-def _differences(outputs: list[Output], against: str) -> list[Output]:
-    """Return the difference of every other method's output to the same output of `against`."""
-    base = {output.name: output for output in outputs if output.method == against}
-    return [o.less(base[o.name]) for o in outputs if o.method != against and o.name in base]
 
 
 def runs_of(setup: ComparisonSetup) -> tuple[dict[str, OutputRun], dict[str, str]]:
@@ -102,7 +99,7 @@ def runs_of(setup: ComparisonSetup) -> tuple[dict[str, OutputRun], dict[str, str
         except FaceprivError as error:
             skipped[name] = one_line(error)
             continue
-        able = possible(dict(setup.requests), can)
+        able = {output: request for output, request in setup.requests.items() if set(request.hidden) <= set(can)}
         for output in setup.requests.keys() - able.keys() if able else ():
             skipped[f"{name}: {output}"] = f"changes {', '.join(can)} only"
         if not able:
@@ -139,15 +136,93 @@ def _make_and_judge(
     return plans, predictions
 
 
-def _not_taken(predictions: Mapping[str, Mapping[str, Predictions]], setup: ComparisonSetup) -> dict[str, str]:
+def _measure(
+    plans: Mapping[str, OutputPlan],
+    predictions: Mapping[str, Mapping[str, Predictions]],
+    truth: Truth,
+    setup: ComparisonSetup,
+    progress: Progress,
+) -> tuple[list[Output], Curves, dict[str, str]]:
+    """Return the figures of every output, the curves of the originals, and the judges left out with reasons."""
+    files = {
+        (method, output): _figures_file(done, output, truth, setup)
+        for method, done in plans.items()
+        for output in done.output_run.requests
+    }
+    first = next(iter(plans))
+    before, base = predictions[first][ORIGINAL], _figures_file(plans[first], ORIGINAL, truth, setup)
+    # Two names for the same method and settings share a file.
+    missing = {file: made for made, file in files.items() if not (file.is_file() and _samples_of(file).is_file())}
+    if missing or not base.is_file():
+        build = partial(Measure, truth, before, setup.judges, fmr=setup.fmr, replicates=setup.replicates)
+        advance = progress.stage("figures of an output", len(missing) + 1)
+        if not base.is_file():
+            measure = build()
+            _keep(base, {"curves": measure.curves(before).plain(), "left_out": measure.left_out})
+        advance(1)
+        processes = min(setup.workers, len(missing)) if len(missing) > 1 else 0
+        work = [(method, output, predictions[method][output]) for method, output in missing.values()]
+        measured = spread(partial(_measurer, build, setup), work, processes) if work else ()
+        for file, (output, samples) in zip(missing, measured, strict=True):
+            save_arrays(_samples_of(file), samples)
+            _keep(file, output)
+            advance(1)
+    original = json.loads(base.read_bytes())
+    outputs = [replace(_read(file), method=method) for (method, _), file in files.items()]
+    return outputs, read_curves(original["curves"]), dict(original["left_out"])
+
+
+def _measurer(
+    build: Callable[[], Measure], setup: ComparisonSetup
+) -> Callable[[tuple[str, str, Predictions]], tuple[dict[str, Any], dict[str, Float]]]:
+    """Measure the originals; returns a function from a method, an output and its predictions to its figures."""
+    measure = build()
+
+    def figures(given: tuple[str, str, Predictions]) -> tuple[dict[str, Any], dict[str, Float]]:
+        """Return the figures of an output for JSON, and the resamples of each row by its index."""
+        method, output, after = given
+        request = setup.requests[output]
+        age = request.targets.get(AGE.name, "")
+        rows = measure.rows(after, seen=setup.seen(method), age=age if age in AGE.classes else "")
+        found = Output(method, output, request.hidden, tuple(rows), measure.curves(after))
+        return found.plain(), {str(n): row.samples for n, row in enumerate(rows) if row.samples is not None}
+
+    return figures
+
+
+def _figures_file(of: OutputPlan, output: str, truth: Truth, setup: ComparisonSetup) -> Path:
+    """Return the cache file of an output's figures."""
+    labels = [f"{name} {classes.tolist()}" for name, classes in truth.classes.items()]
+    photos = [*of.files, *truth.subjects.tolist(), *labels, str(truth.years.tolist())]
+    settings = [f"{setup.fmr} {setup.replicates}", str(setup.seen(of.output_run.method))]
+    decided = [core_hash(), of.folders[output].name, of.folders[ORIGINAL].name, *photos, *settings]
+    return setup.place / "figures" / f"{digest(decided)}.json"
+
+
+def _samples_of(file: Path) -> Path:
+    return file.with_suffix(".npz")
+
+
+def _keep(file: Path, content: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(file, json.dumps(content).encode())
+
+
+def _read(file: Path) -> Output:
+    output = read_output(json.loads(file.read_bytes()))
+    samples = load_arrays(_samples_of(file))
+    return replace(output, rows=tuple(replace(row, samples=samples.get(str(n))) for n, row in enumerate(output.rows)))
+
+
+def _unprocessed(predictions: Mapping[str, Mapping[str, Predictions]], setup: ComparisonSetup) -> dict[str, str]:
     """Return which faces the judges could not process, and why; the originals are listed once."""
     names = [record.name for record in setup.photos]
     found: dict[str, str] = {}
     for method, outputs in predictions.items():
-        for output, seen in outputs.items():
+        for output, made in outputs.items():
             where = "" if output == ORIGINAL else f"{method}, {output}: "
             words = "originals" if output == ORIGINAL else "protected photos"
-            found |= {f"{where}{judge}": text for judge, text in not_taken(seen, names, words).items()}
+            found |= {f"{where}{judge}": text for judge, text in unprocessed(made, names, words).items()}
     return found
 
 
@@ -159,7 +234,7 @@ def _true_classes(setup: ComparisonSetup) -> dict[Path, dict[str, int]]:
     }
 
 
-def _described(setup: ComparisonSetup, name: str) -> dict[str, Any]:
+def _describe_method(setup: ComparisonSetup, name: str) -> dict[str, Any]:
     """Return a method's description and settings; weights are identified by hash, not by path."""
     descriptor = setup.registry.find("method", name)
     settings = {key: str(value) for key, value in descriptor.options.items() if key != "weights"}
@@ -175,7 +250,7 @@ def _data(setup: ComparisonSetup) -> dict[str, Any]:
 
 def _settings(setup: ComparisonSetup) -> dict[str, Any]:
     request = next(iter(setup.requests.values()))
-    said = {
+    settings = {
         "policy": request.policy,
         "strength": request.strength,
         "seed": request.seed,
@@ -184,4 +259,4 @@ def _settings(setup: ComparisonSetup) -> dict[str, Any]:
         "attacks": list(setup.attacks),
     }
     chosen = {"against": setup.against, "true_labels": setup.true_labels, "in_place": setup.in_place}
-    return said | {name: value for name, value in chosen.items() if value}
+    return settings | {name: value for name, value in chosen.items() if value}

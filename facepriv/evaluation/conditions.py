@@ -71,15 +71,15 @@ class Verdict:
     @property
     def text(self) -> str:
         """One human-readable line."""
-        said = f"--fail-if '{self.condition.text}'"
+        start = f"--fail-if '{self.condition.text}'"
         if self.holds is None:
-            return f"{said}: cannot be judged: {self.why}"
+            return f"{start}: cannot be judged: {self.why}"
         if not self.holds:
-            return f"{said}: does not hold"
+            return f"{start}: does not hold"
         row, value = self.where[0]
         subject = ", ".join(part for part in (row.evaluator, row.group, row.pairing) if part)
         more = f", and {len(self.where) - 1} more" if len(self.where) > 1 else ""
-        return f"{said}: holds, {row.words} is {value:.4g}{f' ({subject})' if subject else ''}{more}"
+        return f"{start}: holds, {row.words} is {value:.4g}{f' ({subject})' if subject else ''}{more}"
 
 
 def read_condition(text: str, fmr: float = MAIN_FMR) -> Condition:

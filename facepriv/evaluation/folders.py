@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facepriv._version import __version__
 from facepriv.datasets.readers import csvfolder
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluation.answers import not_taken
-from facepriv.evaluation.attributes import Figure, Resampling
-from facepriv.evaluation.judges import Panel, fitting
+from facepriv.evaluation.attributes import Resampling, weighted_mean
+from facepriv.evaluation.judges import Judges, fitting
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, measure_likeness, pair, problems
-from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos
-from facepriv.evaluation.results import FigureTable, to_dataframe
-from facepriv.evaluation.rows import Row, to_json
+from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos, unprocessed
+from facepriv.evaluation.results import by_figure, to_dataframe
+from facepriv.evaluation.rows import Row
+from facepriv.evaluation.setup import NoProgress, Progress
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protection.inputs import discover
 from facepriv.protection.manifest import RunRecord, read_run
 from facepriv.schema import ATTRIBUTES
 
-#: Opens a progress stage of a given number of photos and returns the callback that advances it.
-Stage = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-SAID = {"failed": "it failed", "no-face": "no face was found", "copied": "copied unprotected, no face was found"}
-
-
-def _quiet(words: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    return nullcontext(lambda count: None)
+#: Status of a photo in the manifest of a run -> its words in a problem.
+_STATUSES = {"failed": "it failed", "no-face": "no face was found", "copied": "copied unprotected, no face was found"}
 
 
 @dataclass(frozen=True)
@@ -63,9 +56,9 @@ class Evaluation:
     judges: dict[str, dict[str, Any]]
     settings: dict[str, float]
 
-    def __getitem__(self, figure: str) -> Mapping[str, Row]:
-        """Return evaluator -> row of a figure, see `facepriv.evaluation.results.FigureTable`."""
-        return FigureTable(self.rows)[figure]
+    def __getitem__(self, figure: str) -> dict[str, Row]:
+        """Return evaluator -> row of a figure, see `by_figure`; raises `KeyError` if there is none."""
+        return by_figure(self.rows)[figure]
 
     def to_dataframe(self) -> Any:
         """Return every row as a pandas DataFrame; raises `PluginError` where pandas is not installed."""
@@ -79,9 +72,9 @@ class Evaluation:
             "people": self.people or None,
             "judges": self.judges,
             "settings": self.settings,
-            "rows": to_json(self.rows),
-            "problems": list(self.problems),
-            "notes": list(self.notes),
+            "rows": [row.plain() for row in self.rows],
+            "problems": self.problems,
+            "notes": self.notes,
         }
 
 
@@ -162,7 +155,7 @@ def evaluate_folders(
     photos: Sequence[Record],
     originals: Path,
     protected: Path,
-    panel: Panel,
+    judges: Judges,
     *,
     seen: Collection[str] = (),
     age: str = "",
@@ -171,7 +164,7 @@ def evaluate_folders(
     fmr: float = 0.001,
     replicates: int = REPLICATES,
     seed: int = 0,
-    stage: Stage = _quiet,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Compare protected files with their originals, using the predictions of independent models on both.
 
@@ -181,8 +174,7 @@ def evaluate_folders(
         The originals, below `originals`.
     originals, protected : Path
         The two folders.
-    panel : Panel
-        The judges.
+    judges : Judges
     seen : collection of str
         Judges that the protection was trained against, in addition to those in the record of the run.
     age : str
@@ -193,8 +185,7 @@ def evaluate_folders(
         Number of processes; 0 runs in the current one.
     fmr, replicates, seed
         See `facepriv.evaluation.measure.Measure`.
-    stage : callable
-        Shows progress.
+    progress : Progress, optional
 
     Raises
     ------
@@ -203,54 +194,54 @@ def evaluate_folders(
     """
     # Report usage errors before any model is loaded or photo is read.
     truth = Truth.of(photos)
-    _check_judgeable(truth, panel)
+    _check_judgeable(truth, judges)
     run = find_run(protected)
-    all_seen = panel.seen({*seen, *(run.seen if run else ())})
+    all_seen = judges.among({*seen, *(run.seen if run else ())})
     pairing = _paired(photos, originals, protected)
-    described = panel.describe()
-    judges = fitting(truth, panel.judges)
-    if not (judges.estimators or judges.matchers):
+    described = judges.describe()
+    judges, unfit = fitting(judges, truth)
+    if not judges.kinds:
         known = ", ".join(name for name in ATTRIBUTES if truth.knows(name)) or "nothing"
         people = "" if truth.named else ", and name no people"
         raise UsageError(f"none of {', '.join(described)} can judge here: the photos have labels of {known}{people}")
-    store = store or PredictionStore()
+    store, progress = store or PredictionStore(), progress or NoProgress()
     paths = [record.path for record in photos]
-    with stage("files compared", len(paths)) as done:
-        likeness = measure_likeness(paths, pairing.protected, store, workers=workers, progress=done)
-    predictions = []
-    for side, words in (("original", "originals looked at"), ("protected", "protected photos looked at")):
-        files = likeness.usable(side, paths if side == "original" else pairing.protected)
-        with stage(words, len(paths)) as done:
-            predictions.append(predict_photos(files, judges, store, workers=workers, progress=done))
-    before, after = predictions
-    measure = Measure(truth, before, judges, fmr=fmr, replicates=replicates, seed=seed)
-    with stage("figures", 1) as done:
-        rows = measure.rows(after, seen=all_seen, age=age)
-        done(1)
+    advance = progress.stage("files compared", len(paths))
+    likeness = measure_likeness(paths, pairing.protected, store, workers=workers, progress=advance)
+    files = {"originals": likeness.usable("original", paths)}
+    files["protected photos"] = likeness.usable("protected", pairing.protected)
+    predictions = {}
+    for words, side in files.items():
+        advance = progress.stage(f"{words} looked at", len(paths))
+        predictions[words] = predict_photos(side, judges, store, workers=workers, progress=advance)
+    advance = progress.stage("figures", 1)
+    measure = Measure(truth, predictions["originals"], judges, fmr=fmr, replicates=replicates, seed=seed)
+    rows = measure.rows(predictions["protected photos"], seen=all_seen, age=age)
+    advance(1)
     rows = [*_counts(pairing, likeness), *rows, *_quality(likeness, measure.how)]
     return Evaluation(
         tuple(rows),
-        tuple(_problems(photos, pairing, likeness, (before, after), run)),
-        tuple(_notes(photos, described, measure, run)),
+        tuple(_problems(photos, pairing, likeness, predictions, run)),
+        tuple(_notes(photos, measure.left_out, unfit, run)),
         len(photos),
         len(np.unique(truth.subjects)) if truth.named else 0,
-        _said(described, measure, rows, all_seen),
+        _judged(described, {**dict.fromkeys(unfit, "no labels for it"), **measure.left_out}, rows, all_seen),
         {"fmr": fmr, "replicates": replicates, "seed": seed},
     )
 
 
-def _check_judgeable(truth: Truth, panel: Panel) -> None:
+def _check_judgeable(truth: Truth, judges: Judges) -> None:
     """Raise `UsageError` if the photos have no labels that a judge could be checked against."""
     if any(truth.knows(name) for name in ATTRIBUTES):
         return
-    judges = ", ".join(panel.components)
+    nothing = f"none of {', '.join(judges.kinds)} can judge here: the photos have no labels"
     ways = "give --labels CSV, --layout NAME or --people folder"
     if not truth.named:
-        raise UsageError(f"none of {judges} can judge here: the photos have no labels and name no people; {ways}")
+        raise UsageError(f"{nothing} and name no people; {ways}")
     photos_each = np.unique(truth.subjects, return_counts=True)[1]
     if len(photos_each) < 2 or photos_each.max() < 2:
         one = "all photos show one person" if len(photos_each) < 2 else "every person has one photo only"
-        raise UsageError(f"none of {judges} can judge here: the photos have no labels, and {one}; {ways}")
+        raise UsageError(f"{nothing}, and {one}; {ways}")
 
 
 def _paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
@@ -284,20 +275,17 @@ def _counts(pairing: Pairing, likeness: Likeness) -> list[Row]:
 
 def _quality(likeness: Likeness, how: Resampling) -> list[Row]:
     """Return the mean SSIM, and the mean PSNR over changed photos."""
-    rows = []
     psnr = np.where(np.isposinf(likeness.psnr), np.nan, likeness.psnr)
-    for name, values, unit in (("ssim", likeness.ssim, "index"), ("psnr", psnr, "dB")):
-        row = Row(name, unit=unit)
+    rows = []
+    for row, values, refusal in (
+        (Row("ssim", unit="index"), likeness.ssim, "no photo can be compared"),
+        (Row("psnr", unit="dB"), psnr, "no photo changed"),
+    ):
         known = ~np.isnan(values)
-        if not known.any():
-            rows.append(replace(row, note="no photo can be compared" if name == "ssim" else "no photo changed"))
-            continue
-
-        def mean(w: NDArray[np.float64], v: NDArray[np.float64] = values, k: NDArray[np.bool_] = known) -> Any:
-            total = w[:, k].sum(axis=1)
-            return np.where(total > 0, w[:, k] @ v[k] / np.where(total > 0, total, 1), np.nan)
-
-        rows.append(how.fill_one(Figure(row, lambda said, w: said), mean))
+        if known.any():
+            rows.append(how.fill_one(row, lambda w, v=values, k=known: weighted_mean(v[k], w[:, k])))
+        else:
+            rows.append(replace(row, note=refusal))
     return rows
 
 
@@ -305,16 +293,17 @@ def _problems(
     photos: Sequence[Record],
     pairing: Pairing,
     likeness: Likeness,
-    predictions: tuple[Predictions, Predictions],
+    predictions: Mapping[str, Predictions],
     run: RunRecord | None,
 ) -> list[str]:
-    """Return one line for each photo or file with a problem; `predictions` are those on originals and protected."""
-    recorded: dict[str, str] = {}
-    for name, row in (run.rows if run else {}).items():
-        if row.status in SAID:
-            recorded[str(PurePosixPath(name).with_suffix(""))] = SAID[row.status]
+    """Return one line for each photo or file with a problem; `predictions`: on originals, then on protected photos."""
+    recorded = {
+        str(PurePosixPath(name).with_suffix("")): _STATUSES[row.status]
+        for name, row in (run.rows if run else {}).items()
+        if row.status in _STATUSES
+    }
     lines = problems(photos, pairing, likeness, recorded)
-    seen = (side["seen"] for side in predictions)
+    seen = (side["seen"] for side in predictions.values())
     for record, state, before, after in zip(photos, likeness.states, *seen, strict=True):
         if state in ("ok", "resized") and not before:
             lines.append(f"{record.name}: no face was found in the original")
@@ -322,16 +311,16 @@ def _problems(
             lines.append(f"{record.name}: a face was found in the original, none in its protected file")
     lines += [f"{name}: has no original, and is ignored" for name in pairing.extra]
     names = [record.name for record in photos]
-    for side, words in zip(predictions, ("originals", "protected photos"), strict=True):
-        lines += [f"{judge}: {text}" for judge, text in not_taken(side, names, words).items()]
+    for words, side in predictions.items():
+        lines += [f"{judge}: {text}" for judge, text in unprocessed(side, names, words).items()]
     return [*lines, *pairing.unread]
 
 
 def _notes(
-    photos: Sequence[Record], described: Mapping[str, Any], measure: Measure, run: RunRecord | None
+    photos: Sequence[Record], left_out: Mapping[str, str], unfit: Collection[str], run: RunRecord | None
 ) -> list[str]:
-    lines = [f"{name} is left out: {why}" for name, why in measure.left_out.items()]
-    unfit = [n for n in described if n not in (*measure.attributes, *measure.matchers, *measure.left_out)]
+    """Return what is left out; `unfit` are the judges without labels, `left_out` all others, with reasons."""
+    lines = [f"{name} is left out: {why}" for name, why in left_out.items()]
     if unfit:
         lines.append(f"left out because the originals have no labels for them: {', '.join(unfit)}")
     nameless = sum(not record.subject for record in photos)
@@ -345,14 +334,12 @@ def _notes(
     return lines
 
 
-def _said(
-    described: dict[str, dict[str, Any]], measure: Measure, rows: Sequence[Row], seen: Collection[str]
+def _judged(
+    described: Mapping[str, dict[str, Any]], left_out: Mapping[str, str], rows: Sequence[Row], seen: Collection[str]
 ) -> dict[str, dict[str, Any]]:
     """Add to each judge whether the method was trained against it, whether it counts, and why not."""
-    found = {}
-    for name, own in described.items():
-        doubted: Mapping[str, str] = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts}
-        asked = name in measure.attributes or name in measure.matchers
-        note = measure.left_out.get(name) or doubted.get(name, "") or ("" if asked else "no labels for it")
-        found[name] = {**own, "seen": name in seen, "counts": not note, "note": note}
-    return found
+    notes = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts} | dict(left_out)
+    return {
+        name: {**own, "seen": name in seen, "counts": not notes.get(name), "note": notes.get(name, "")}
+        for name, own in described.items()
+    }

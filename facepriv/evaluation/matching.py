@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,26 +11,12 @@ from numpy.typing import NDArray
 
 from facepriv.errors import DataError
 from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR
-from facepriv.evaluation.rows import AT_FMR, FMRS, Row, at_fmr
+from facepriv.evaluation.rows import AT_FMR, FMRS, Float, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
 
-Float = NDArray[np.float64]
-
 #: False match rates of the ROC curve.
 GRID = np.logspace(-5, 0, 101)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A figure of one pairing on the full set and its resamples, (1 + R,), before and after."""
-
-    before: Float
-    after: Float
-
-    def fill(self, row: Row, scale: float = 100.0) -> Row:
-        """Return the row with values and intervals, or with the reason why there are none."""
-        return row.filled(scale, before=self.before, after=self.after, change=self.after - self.before)
 
 
 class _Side:
@@ -127,8 +113,8 @@ class MatcherRows:
         rows = self._thresholds(pairing, side.compared)
         rows.append(_filled(Row("eer", pairing=pairing), self._original.eer, side.eer))
         original, stream = self.matching.original.pairs.stream, side.compared.pairs.stream
-        for figure, unit, scale in (("auc", "percent", 100.0), ("d_prime", "index", 1.0)):
-            rows.append(_point(Row(figure, pairing=pairing, unit=unit), original, stream, scale))
+        rows.append(_point(Row("auc", pairing=pairing), original, stream, 100.0))
+        rows.append(_point(Row("d_prime", pairing=pairing, unit="index"), original, stream, 1.0))
         for rank in RANKS:
             column = [r if isinstance(r, str) else r[:, rank - 1] for r in (self._original.cmc, side.cmc)]
             rows.append(_filled(Row(f"rank{rank}", pairing=pairing), *column))
@@ -164,12 +150,12 @@ class MatcherRows:
 
 def _triple(names: Sequence[str], pairing: str, group: str, before: Rates, after: Rates, fmr: float) -> list[Row]:
     """Return three rows: TMR at the pairing's own FMR, and TMR and FMR at the originals' threshold."""
-    samples = (
-        Sample(before.own[fmr].tmr, after.own[fmr].tmr),
-        Sample(before.fixed[fmr].tmr, after.fixed[fmr].tmr),
-        Sample(before.fixed[fmr].fmr, after.fixed[fmr].fmr),
+    sides = (
+        (before.own[fmr].tmr, after.own[fmr].tmr),
+        (before.fixed[fmr].tmr, after.fixed[fmr].tmr),
+        (before.fixed[fmr].fmr, after.fixed[fmr].fmr),
     )
-    return [s.fill(Row(name, pairing=pairing, group=group)) for name, s in zip(names, samples, strict=True)]
+    return [Row(n, pairing=pairing, group=group).compared(*pair) for n, pair in zip(names, sides, strict=True)]
 
 
 def _share(row: Row, before: Float, after: Float) -> Row:
@@ -177,18 +163,18 @@ def _share(row: Row, before: Float, after: Float) -> Row:
     return row.filled(100.0, after=np.where(before > 0, after / np.where(before > 0, before, 1), np.nan))
 
 
-def _filled(row: Row, before: Float | str, after: Float | str) -> Row:
-    if isinstance(before, str) or isinstance(after, str):
-        return replace(row, note=before if isinstance(before, str) else str(after))
-    return Sample(before, after).fill(row)
+def _filled(row: Row, *sides: Float | str) -> Row:
+    """Return the row of a figure before and after, each an array or the reason why there is none."""
+    refused = [side for side in sides if isinstance(side, str)]
+    return replace(row, note=refused[0]) if refused else row.compared(*sides)
 
 
 def _point(row: Row, original: object, stream: object, scale: float) -> Row:
     """Return a row without intervals: these figures need all scores, which are streamed only once."""
-    values = [_or_refusal(getattr(scores, row.figure)) for scores in (original, stream)]
-    if any(isinstance(value, str) for value in values):
-        return replace(row, note=next(value for value in values if isinstance(value, str)))
-    before, after = (scale * value for value in values)
+    try:
+        before, after = (scale * getattr(scores, row.figure)() for scores in (original, stream))
+    except DataError as error:
+        return replace(row, note=str(error))
     each = [Estimate(value, np.nan, np.nan) for value in (before, after, after - before)]
     return replace(row, before=each[0], after=each[1], change=each[2])
 

@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluation.attributes import Figure, Resampling, attribute_rows, error_statistic, groups, mean_rows, weak
-from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.matching import GRID, MatcherRows, Sample
+from facepriv.evaluation.attributes import (
+    Resampling,
+    attribute_rows,
+    error_statistic,
+    groups,
+    mean_rows,
+    weak,
+    weighted_mean,
+)
+from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.matching import GRID, MatcherRows
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import Curves
-from facepriv.evaluation.rows import FMRS, Row
+from facepriv.evaluation.rows import FMRS, Float, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES, subject_index
 from facepriv.metrics.matching import PROTECTED, Matching
 from facepriv.metrics.privacy import privacy_identity_coefficient
 from facepriv.schema import AGE, ATTRIBUTES
-
-Float = NDArray[np.float64]
 
 SEEN = "seen: the weights were trained against it"
 
@@ -64,38 +70,22 @@ class Measure:
             raise DataError("an evaluation needs photos of at least two people")
         self.truth = truth
         self.before = before
-        self.left_out: dict[str, str] = {}
+        judges, self.left_out = fitting(judges, truth)
         self.attributes: dict[str, str] = {}
         self.matchers: dict[str, MatcherRows] = {}
         self.how = Resampling(truth.subjects, {"replicates": replicates, "seed": seed})
         people = _people_groups(truth)
-        fmrs = tuple(dict.fromkeys((fmr, *FMRS)))
+        options = {"fmrs": tuple(dict.fromkeys((fmr, *FMRS))), "replicates": replicates, "seed": seed}
         for name, model in judges.build().items():
             if isinstance(model, AttributeEstimator):
-                self._take_estimator(name, model.attribute)
-            elif isinstance(model, FaceMatcher) and not truth.named:
-                self.left_out[name] = "not all photos name people, so nothing can be matched"
+                self.attributes[name] = model.attribute
             elif isinstance(model, FaceMatcher):
                 try:
-                    matching = Matching(
-                        before[name],
-                        truth.subjects.tolist(),
-                        model.score_all,
-                        fmrs=fmrs,
-                        replicates=replicates,
-                        seed=seed,
-                    )
+                    matching = Matching(before[name], truth.subjects.tolist(), model.score_all, **options)
                 except DataError as error:
                     self.left_out[name] = str(error)
                     continue
                 self.matchers[name] = MatcherRows(name, matching, fmr, people)
-
-    def _take_estimator(self, name: str, attribute: str) -> None:
-        if self.truth.knows(attribute):
-            self.attributes[name] = attribute
-        else:
-            what = "age in years" if attribute == AGE.name else attribute
-            self.left_out[name] = f"the photos have no {what} label"
 
     def rows(self, after: Predictions, *, seen: Collection[str] = (), age: str = "") -> list[Row]:
         """Return all rows of one method's protected photos.
@@ -149,10 +139,10 @@ class Measure:
     def _found(self, after: Predictions) -> list[Row]:
         """Return the rows of the share of faces found, for all photos and for each group."""
         sides = [predictions["seen"].astype(np.float64) for predictions in (self.before, after)]
-        everybody = np.ones(len(self.truth.subjects), dtype=bool)
+        masks = (("", np.ones(len(self.truth.subjects), dtype=bool)), *groups(self.truth))
         return [
-            self.how.fill(Figure(Row("found", group=name), lambda said, w, m=mask: _share(said[m], w[:, m])), *sides)
-            for name, mask in (("", everybody), *groups(self.truth))
+            self.how.fill(Row("found", group=name), lambda seen, w, m=mask: weighted_mean(seen[m], w[:, m]), *sides)
+            for name, mask in masks
         ]
 
     def _pic(self, attribute: str, names: Sequence[str], matcher: MatcherRows, after: Predictions) -> list[Row]:
@@ -164,16 +154,15 @@ class Measure:
         matching = matcher.matching
 
         def mean(predictions: Predictions) -> Float:
-            said = [np.asarray(predictions[name], dtype=np.float64) for name in names]
+            sides = [np.asarray(predictions[name], dtype=np.float64) for name in names]
             return np.concatenate(
-                [np.mean([error(one, w[:, matching.index]) for one in said], axis=0) for w in matching.weights]
+                [np.mean([error(one, w[:, matching.index]) for one in sides], axis=0) for w in matching.weights]
             )
 
         value = privacy_identity_coefficient(mean(self.before), mean(after), *rates)
         if np.isnan(value[0]):
             return [replace(row, note="an error on the originals is 0, so that no gain or loss is relative to it")]
-        filled = Sample(np.zeros_like(value), value).fill(row, 1.0)
-        return [replace(filled, before=None, change=None)]
+        return [row.filled(1.0, after=value)]
 
 
 def _marked(rows: Sequence[Row], note: str) -> list[Row]:
@@ -182,11 +171,6 @@ def _marked(rows: Sequence[Row], note: str) -> list[Row]:
         return list(rows)
     both = {row.note: f"{note}; {row.note}" if row.note not in ("", note) else note for row in rows}
     return [replace(row, counts=False, note=both[row.note]) for row in rows]
-
-
-def _share(values: Float, weights: Float) -> Float:
-    total = weights.sum(axis=1)
-    return np.where(total > 0, weights @ values / np.where(total > 0, total, 1), np.nan)
 
 
 def _people_groups(truth: Truth) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from facepriv.evaluation.cache_keys import component_key, core_hash, judge_key
-from facepriv.evaluation.crops import JUDGE_SIZE, load_crops, save_crops
+from facepriv.evaluation.cache_keys import component_key, core_hash
 from facepriv.evaluation.judges import Judges
-from facepriv.evaluation.predictions import Predictions, joined, predict_crops
+from facepriv.evaluation.predictions import JUDGE_SIZE, Predictions, join_chunks, predict_faces, stack_crops
 from facepriv.faces import find_faces
 from facepriv.faces.subject import Crop, cut_subject, nearest_centre
 from facepriv.files import digest, file_hash, load_arrays, save_arrays
@@ -24,7 +23,7 @@ from facepriv.image.decode import decode_image, read_image
 from facepriv.image.encode import encode_image
 from facepriv.image.photo import Photo
 from facepriv.pool import spread, use_one_thread
-from facepriv.protection.pipeline import Pipeline, Prepared, build_pipeline
+from facepriv.protection.pipeline import Prepared, build_pipeline
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import DEFAULT_ESTIMATOR, Registry
 from facepriv.schema import ATTRIBUTES
@@ -74,9 +73,8 @@ class OutputRun:
 
     def keys(self) -> dict[str, str]:
         """Return output (and `ORIGINAL`) -> cache key of its predictions, not counting the photos."""
-        said = [f"{n} {judge_key(self.registry, 'estimator', n)}" for n in self.judges.estimators]
-        said += [f"{n} {judge_key(self.registry, 'matcher', n)}" for n in self.judges.matchers]
-        return {name: digest([*sorted(said), crop]) for name, crop in self.crop_keys().items()}
+        judges = sorted(f"{name} {key}" for name, key in self.judges.keys().items())
+        return {name: digest([*judges, crop]) for name, crop in self.crop_keys().items()}
 
     def crop_keys(self) -> dict[str, str]:
         """Return output (and `ORIGINAL`) -> cache key of its face crops, not counting the photos."""
@@ -126,7 +124,7 @@ class OutputPlan:
     tasks : dict
         File name -> what is missing of this chunk.
     crops : dict
-        Output, and `ORIGINAL` -> folder of its face crops, under the same file names; see `load_crops`.
+        Output, and `ORIGINAL` -> folder of its face crops, under the same file names; see `stack_crops`.
     """
 
     output_run: OutputRun
@@ -167,7 +165,10 @@ class OutputPlan:
                     save_arrays(self.folders[output] / file, seen)
                 progress(task.count)
         judges = self.output_run.judges
-        return {o: joined([load_arrays(f / name) for name in self.files], judges) for o, f in self.folders.items()}
+        return {
+            output: join_chunks([load_arrays(folder / file) for file in self.files], judges)
+            for output, folder in self.folders.items()
+        }
 
 
 def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> OutputPlan:
@@ -181,17 +182,13 @@ def plan(output_run: OutputRun, paths: Sequence[Path], place: Path) -> OutputPla
         Folder for predictions, stored by output under hashes of their inputs.
     """
     folders = {name: place / f"{name}-{key}" for name, key in output_run.keys().items()}
-    crops = (
-        {name: place / f"faces-{name}-{key}" for name, key in output_run.crop_keys().items()}
-        if output_run.keep_crops
-        else {}
-    )
+    kept_keys = output_run.crop_keys() if output_run.keep_crops else {}
+    crops = {name: place / f"faces-{name}-{key}" for name, key in kept_keys.items()}
     chunks = [tuple(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
     files = tuple(f"{digest(map(file_hash, chunk))}.npz" for chunk in chunks)
     tasks = {}
     for file, chunk in zip(files, chunks, strict=True):
-        there = [kept for kept in (folders, crops) if kept]
-        missing = tuple(o for o in folders if not all((kept[o] / file).is_file() for kept in there))
+        missing = tuple(o for o in folders if not all((kept[o] / file).is_file() for kept in (folders, crops) if kept))
         if missing:
             tasks[file] = OutputTask(chunk, missing, {o: crops[o] / file for o in missing if crops})
     return OutputPlan(output_run, folders, files, tasks, crops)
@@ -204,15 +201,10 @@ class _OutputWorker:
         use_one_thread()
         self.output_run = output_run
         self.models = output_run.judges.build()
-        self.pipelines: dict[str, Pipeline] = {}
-        for name, request in output_run.requests.items():
-            base = next(iter(self.pipelines.values()), None)
-            # Pipelines differ only in the request; they share the method, the estimators and loaded models.
-            self.pipelines[name] = (
-                build_pipeline(output_run.registry, (output_run.method,), request, key=output_run.key)
-                if base is None
-                else replace(base, request=request)
-            )
+        # Pipelines differ only in the request; they share the method, the estimators and loaded models.
+        first = next(iter(output_run.requests.values()))
+        base = build_pipeline(output_run.registry, (output_run.method,), first, key=output_run.key)
+        self.pipelines = {name: replace(base, request=request) for name, request in output_run.requests.items()}
         use_one_thread()  # again: a plugin may have imported torch
 
     def __call__(self, task: OutputTask) -> dict[str, Predictions]:
@@ -221,11 +213,11 @@ class _OutputWorker:
         for path in task.paths if crops else ():
             for name, crop in self._crops(path, tuple(crops)):
                 crops[name].append(crop)
-        for name, made in crops.items():
-            if name in task.kept:
-                save_crops(task.kept[name], made)
-        crops |= {name: load_crops(file) for name, file in there.items()}
-        return {name: predict_crops(own, self.models) for name, own in crops.items()}
+        faces = {name: stack_crops(made) for name, made in crops.items()}
+        for name in faces.keys() & task.kept.keys():
+            save_arrays(task.kept[name], faces[name], compressed=True)
+        faces |= {name: load_arrays(file) for name, file in there.items()}
+        return {name: predict_faces(own, self.models) for name, own in faces.items()}
 
     def _crops(self, path: Path, outputs: tuple[str, ...]) -> Iterator[tuple[str, Crop]]:
         """Yield every output's name and its face crop."""

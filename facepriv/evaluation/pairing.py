@@ -171,8 +171,8 @@ def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, rec
             why = "several files could be its protected one" if len(several) > 1 else one
             lines.append(f"{record.name}: {why}: {', '.join(several)}")
         elif state != "ok":
-            said = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")
-            lines.append(f"{record.name}: {_WORDS[state]}" + (f" (its run says: {said})" if said else ""))
+            status = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")
+            lines.append(f"{record.name}: {_WORDS[state]}" + (f" (its run says: {status})" if status else ""))
     return lines
 
 

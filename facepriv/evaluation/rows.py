@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from facepriv.errors import DataError
 from facepriv.metrics.bootstrap import Estimate, with_interval
 
 Float = NDArray[np.float64]
-
 
 #: Figure -> description. All rates are in percent; see `Row.unit`.
 FIGURES: Mapping[str, str] = {
@@ -61,21 +60,21 @@ FIGURES: Mapping[str, str] = {
     "attack_eer": "EER of an adversary, mean over the classes against the rest",
     "detection_eer": "EER of telling protected from original faces, 50 % is a guess",
 }
-
-
 #: False match rates of figures besides the main one, and the figures that depend on one.
 FMRS = (0.01, 0.001, 0.0001)
-
-
 AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed", "tmr_kept", "tmr_fixed_kept")
-
-
 #: The default main FMR.
 MAIN_FMR = 0.001
-
-
 #: Evaluator name of the mean over evaluators that count and were not seen in training.
 UNSEEN_MEAN = "unseen mean"
+#: Figures of attribute attacks, and of the detection of protection.
+ATTACK, DETECTION = "attack_eer", "detection_eer"
+#: Prefix of an attack's name in the evaluator column, and suffix of an inverted classifier's.
+PREFIX, TURNED = "attack: ", ", turned round"
+#: Note of the strongest adversary.
+BEST = "best adversary"
+_TEXTS = ("figure", "evaluator", "attribute", "group", "pairing", "unit")
+_VALUES = ("before", "after", "change")
 
 
 @dataclass(frozen=True)
@@ -138,6 +137,10 @@ class Row:
         estimates = {name: Estimate(scale * e.value, scale * e.low, scale * e.high) for name, e in found.items()}
         return replace(self, **estimates, samples=scale * values["after"])
 
+    def compared(self, before: Float, after: Float, scale: float = 100.0) -> Row:
+        """Return the row with estimates of both sides and of their paired difference, see `filled`."""
+        return self.filled(scale, before=before, after=after, change=after - before)
+
     def less(self, other: Row) -> Row:
         """Return the paired difference to the same figure of another method.
 
@@ -168,20 +171,31 @@ class Row:
 
     def flat(self) -> dict[str, Any]:
         """Return the row as a flat dict: estimates as ``after``, ``after_low``, ``after_high``, and so on."""
-        own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
+        own = {name: getattr(self, name) for name in _TEXTS}
         for name in _VALUES:
-            said = getattr(self, name) or Estimate(math.nan, math.nan, math.nan)
-            own |= {name: said.value, f"{name}_low": said.low, f"{name}_high": said.high}
+            value = getattr(self, name) or Estimate(math.nan, math.nan, math.nan)
+            own |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         return {**own, "counts": self.counts, "note": self.note}
 
     def plain(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict: estimates as value, low and high, NaN as null."""
-        own = {name: getattr(self, name) for name in ("figure", "evaluator", "attribute", "group", "pairing", "unit")}
-        values = {name: _plain(getattr(self, name)) for name in _VALUES}
-        return {**own, "words": self.words, **values, "counts": self.counts, "note": self.note}
+        values = {name: getattr(self, name) for name in _VALUES}
+        return {
+            **{name: getattr(self, name) for name in _TEXTS},
+            "words": self.words,
+            **{n: v and {part: number(value) for part, value in asdict(v).items()} for n, v in values.items()},
+            "counts": self.counts,
+            "note": self.note,
+        }
 
 
-_VALUES = ("before", "after", "change")
+def read_row(plain: Mapping[str, Any]) -> Row:
+    """Rebuild a row from the dict of `Row.plain`."""
+    values = {
+        name: plain[name] and Estimate(**{k: math.nan if v is None else float(v) for k, v in plain[name].items()})
+        for name in _VALUES
+    }
+    return Row(**{name: plain[name] for name in (*_TEXTS, "counts", "note")}, **values)
 
 
 def at_fmr(figure: str, fmr: float, main: float) -> str:
@@ -191,23 +205,11 @@ def at_fmr(figure: str, fmr: float, main: float) -> str:
 
 def to_csv(rows: Iterable[Row], **columns: str) -> str:
     """Return rows as CSV with a header; `columns` come first and are constant."""
-    texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit")
-    parts = [f"{name}{end}" for name in _VALUES for end in ("", "_low", "_high")]
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*columns, *texts, *parts, "counts", "note"])
-    for row in rows:
-        values: list[str] = []
-        for name in _VALUES:
-            values += _cells(getattr(row, name))
-        own = [getattr(row, name) for name in texts]
-        writer.writerow([*columns.values(), *own, *values, "yes" if row.counts else "no", row.note])
+    writer.writerow([*columns, *Row("found").flat()])
+    writer.writerows([*columns.values(), *map(_cell, row.flat().values())] for row in rows)
     return file.getvalue()
-
-
-def to_json(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return rows as JSON-serialisable dicts, see `Row.plain`."""
-    return [row.plain() for row in rows]
 
 
 def number(value: float) -> float | None:
@@ -215,41 +217,9 @@ def number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _plain(value: Estimate | None) -> dict[str, float | None] | None:
-    if value is None:
-        return None
-    return {"value": number(value.value), "low": number(value.low), "high": number(value.high)}
-
-
-def _cells(value: Estimate | None) -> list[str]:
-    if value is None:
-        return ["", "", ""]
-    return ["" if not math.isfinite(v) else repr(float(v)) for v in (value.value, value.low, value.high)]
-
-
-#: Figures of attribute attacks, and of the detection of protection.
-ATTACK, DETECTION = "attack_eer", "detection_eer"
-
-
-#: Prefix of an attack's name in the evaluator column.
-PREFIX = "attack: "
-
-
-TURNED = ", turned round"
-
-
-#: Note of the strongest adversary.
-BEST = "best adversary"
-
-
-def read_row(said: Mapping[str, Any]) -> Row:
-    """Rebuild a row from the dict of `Row.plain`."""
-    texts = ("figure", "evaluator", "attribute", "group", "pairing", "unit", "counts", "note")
-    values = {name: _estimate(said[name]) for name in ("before", "after", "change")}
-    return Row(**{name: said[name] for name in texts}, **values)
-
-
-def _estimate(said: Mapping[str, float | None] | None) -> Estimate | None:
-    if said is None:
-        return None
-    return Estimate(*(float("nan") if said[part] is None else float(said[part]) for part in ("value", "low", "high")))
+def _cell(value: str | float | bool) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(float(value)) if math.isfinite(value) else ""

@@ -1,24 +1,24 @@
-"""Configuration of a comparison, and the protocol for progress reports."""
+"""What is compared: methods, the outputs that each makes, and judges, from names as the command line gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
-from facepriv.evaluation.judges import Judges, Panel, panel
-from facepriv.evaluation.requests import named_output, paper_outputs
+from facepriv.evaluation.judges import Judges, find_judges, fitting
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.bootstrap import REPLICATES
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry, build_method, registry
+from facepriv.schema import AGE, ATTRIBUTES, RACE_PAIRS, nearest, selections
 from facepriv.settings import configured, with_settings
 
-#: All outputs of the paper.
-ALL = "all"
+#: All outputs of the paper; a random gender; each face's own labels as targets.
+ALL, RANDOM, OWN = "all", "random", "own"
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class ComparisonSetup:
     name : str
         Name of the photos in the report.
     methods : tuple of str
-        Names or aliases in the panel's registry, see `aliased`.
+        Names or aliases in the judges' registry, see `aliased`.
     requests : mapping
         Name of an output -> request; each method makes the outputs that it supports.
-    panel : Panel
-        The judges, see `fitting_panel`; its registry also builds the methods, with their settings.
+    judges : Judges
+        Judges of every output, see `fitting`; their registry also builds the methods and attacks, with their settings.
     place : Path
         Folder for all cached results.
     attacks : tuple of str
@@ -56,7 +56,7 @@ class ComparisonSetup:
     name: str
     methods: tuple[str, ...]
     requests: Mapping[str, PrivacyRequest]
-    panel: Panel
+    judges: Judges
     place: Path
     attacks: tuple[str, ...] = ()
     workers: int = 1
@@ -70,45 +70,11 @@ class ComparisonSetup:
     @property
     def registry(self) -> Registry:
         """Registry of methods, judges and attacks."""
-        return self.panel.judges.registry
-
-    @property
-    def judges(self) -> Judges:
-        """Judges of every output."""
-        return self.panel.judges
+        return self.judges.registry
 
     def seen(self, method: str) -> list[str]:
         """Return the judges that a method was trained against; they do not count for it."""
-        return sorted(self.panel.seen(build_method(self.registry, method, "cpu").info()["seen"]))
-
-    def telling(self, attribute: str) -> list[str]:
-        """Return the judges that estimate an attribute."""
-        said = self.panel.describe()
-        return [name for name in self.judges.estimators if said[name]["attribute"] == attribute]
-
-
-def fitting_panel(panel: Panel, truth: Truth) -> tuple[Panel, dict[str, str]]:
-    """Return the panel's judges that the photos' labels can evaluate, and the reasons for leaving out the others.
-
-    Raises
-    ------
-    UsageError
-        If no judge is left.
-    """
-    kept: dict[str, list[str]] = {"estimator": [], "matcher": []}
-    left_out: dict[str, str] = {}
-    for name, said in panel.describe().items():
-        if said["attribute"] and not truth.knows(said["attribute"]):
-            left_out[name] = f"the photos have no {said['attribute']} label"
-        elif not said["attribute"] and not truth.named:
-            left_out[name] = "not all photos name people, so nothing can be matched"
-        else:
-            kept[said["kind"]].append(name)
-    if not any(kept.values()):
-        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise UsageError(f"no evaluator can judge these photos ({reasons or 'no evaluator is installed'})")
-    judges = replace(panel.judges, estimators=tuple(kept["estimator"]), matchers=tuple(kept["matcher"]))
-    return replace(panel, judges=judges), left_out
+        return sorted(self.judges.among(build_method(self.registry, method, "cpu").info()["seen"]))
 
 
 def make_setup(
@@ -137,7 +103,7 @@ def make_setup(
     outputs : sequence of str
         In the form of `named_output`, or `ALL` for the paper's 15.
     estimators, matchers, settings : sequence of str
-        In the form of `facepriv.evaluation.judges.panel`; settings also for methods, ``METHOD.NAME=VALUE``.
+        In the form of `facepriv.evaluation.judges.find_judges`; settings also for methods, ``METHOD.NAME=VALUE``.
     known : Registry, optional
         By default all installed plugins.
     request : mapping, optional
@@ -163,9 +129,12 @@ def make_setup(
     ours = (*chosen, *attacks)
     of_those = [text for text in settings if text.partition("=")[0].rpartition(".")[0].strip() in ours]
     of_judges = [text for text in settings if text not in of_those]
-    judges = panel(configured(known, of_those, chosen, attacks=attacks), estimators, matchers, of_judges)
-    fitting, left_out = fitting_panel(judges, Truth.of(photos))
-    return ComparisonSetup(photos, name, chosen, requests, fitting, place, tuple(attacks), left_out=left_out, **more)
+    judges = find_judges(configured(known, of_those, chosen, attacks=attacks), estimators, matchers, of_judges)
+    judges, left_out = fitting(judges, Truth.of(photos))
+    if not judges.kinds:
+        reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+        raise UsageError(f"no evaluator can judge these photos ({reasons or 'no evaluator is installed'})")
+    return ComparisonSetup(photos, name, chosen, requests, judges, place, tuple(attacks), left_out=left_out, **more)
 
 
 def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Registry]:
@@ -205,6 +174,57 @@ def _setting(text: str, setting: str) -> tuple[str, str]:
     if not (name and equals):
         raise UsageError(f"method '{text}': expected METHOD:NAME=VALUE, got '{setting}' after the colon")
     return name, value
+
+
+def paper_outputs(**options: Any) -> dict[str, PrivacyRequest]:
+    """Return name -> request for the paper's 15 outputs.
+
+    Gender is flipped or kept, race is changed to its pair or kept, age is kept or moved to each of its three groups.
+
+    Parameters
+    ----------
+    **options
+        Options of every request: ``strength``, ``seed``, ``policy``.
+    """
+    names = [
+        "+".join(f"age={age}" if name == AGE.name else name for name in chosen)
+        for chosen in selections()
+        for age in (AGE.classes if AGE.name in chosen else ("",))
+    ]
+    return {name: named_output(name, **options) for name in names}
+
+
+def named_output(name: str, **options: Any) -> PrivacyRequest:
+    """Return the request for an output's name.
+
+    Parameters
+    ----------
+    name : str
+        Attributes to hide, joined by ``+``, each alone (``race``) or with a target class (``age=old``); or `RANDOM`,
+        or `OWN`.
+
+    Raises
+    ------
+    UsageError
+        If an attribute or class is unknown, or an attribute comes twice.
+    """
+    if name == RANDOM:
+        options["policy"] = "random"
+    hidden, targets = [], {}
+    for part in {RANDOM: ("gender",), OWN: ()}.get(name, name.split("+")):
+        own, equals, wanted = (text.strip() for text in part.partition("="))
+        if own not in ATTRIBUTES:
+            words = [*ATTRIBUTES, RANDOM, OWN]
+            raise UsageError(
+                f"output '{name}': no attribute '{own}'{nearest(own, words)}: known are {', '.join(words)}"
+            )
+        if own in targets or own in hidden:
+            raise UsageError(f"output '{name}' names {own} twice")
+        if equals:
+            targets[own] = wanted
+        else:
+            hidden.append(own)
+    return PrivacyRequest(tuple(hidden), targets, pairs={"race": dict(RACE_PAIRS)}, **options)
 
 
 class Progress(Protocol):

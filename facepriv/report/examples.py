@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from PIL import Image
 from facepriv.errors import FaceprivError, PluginError, UsageError
 from facepriv.evaluation.outputs import OutputRun
 from facepriv.evaluation.results import Example
-from facepriv.faces import Face, find_faces
-from facepriv.files import digest, file_hash
+from facepriv.faces import find_faces
+from facepriv.files import digest, file_hash, load_arrays, save_arrays
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.image.decode import read_image
 from facepriv.image.photo import Photo
@@ -53,7 +52,7 @@ def make_examples(
 
     Parameters
     ----------
-    trials : mapping
+    output_runs : mapping
         Method -> its run.
     shown : sequence of (str, Path)
     place : Path
@@ -64,27 +63,23 @@ def make_examples(
     UsageError
         If no face is found in a photo.
     """
-    photos = [(caption, read_image(path)) for caption, path in shown]
-    windows = [_window(photo, path) for (_, photo), (_, path) in zip(photos, shown, strict=True)]
+    photos = [read_image(path) for _, path in shown]
+    windows = [_window(photo, path) for photo, (_, path) in zip(photos, shown, strict=True)]
+    hashes = [file_hash(path) for _, path in shown]
     outputs: list[dict[tuple[str, str], NDArray[np.uint8] | None]] = [{} for _ in photos]
     for method, output_run in output_runs.items():
-        for output, key in output_run.crop_keys().items():
-            if output not in output_run.requests:
-                continue
-            file = (
-                place / f"{digest([key, output, str(SIDE), str(_ROOM), *(file_hash(path) for _, path in shown)])}.npz"
-            )
+        keys = output_run.crop_keys()
+        for output in output_run.requests:
+            file = place / f"{digest([keys[output], output, str(SIDE), str(_ROOM), *hashes])}.npz"
             if not file.is_file():
-                _keep(
-                    file,
-                    [_protected(output_run, output, photo, w) for (_, photo), w in zip(photos, windows, strict=True)],
-                )
-            for n, picture in enumerate(_load(file, len(photos))):
-                outputs[n][method, output] = picture
-    pictures = [_cut(photo, window) for (_, photo), window in zip(photos, windows, strict=True)]
-    return [
-        Example(caption, picture, made) for (caption, _), picture, made in zip(photos, pictures, outputs, strict=True)
-    ]
+                made = [_protected(output_run, output, *given) for given in zip(photos, windows, strict=True)]
+                save_arrays(file, {str(n): one for n, one in enumerate(made) if one is not None}, compressed=True)
+            kept = load_arrays(file)
+            for n, own in enumerate(outputs):
+                own[method, output] = kept.get(str(n))
+    pictures = [_cut(photo, window) for photo, window in zip(photos, windows, strict=True)]
+    captions = [caption for caption, _ in shown]
+    return [Example(*example) for example in zip(captions, pictures, outputs, strict=True)]
 
 
 Window = tuple[int, int, int, int]
@@ -96,14 +91,11 @@ def _window(photo: Photo, path: Path) -> Window:
     if not faces:
         raise UsageError(f"{path}: no face found in it; --examples takes photos with a face")
     face = max(faces, key=lambda f: f.scale)
-    return _around(face, photo.pixels.shape)
-
-
-def _around(face: Face, shape: tuple[int, ...]) -> Window:
+    height, width = photo.pixels.shape[:2]
     middle = face.to_photo @ (0.5, 0.5, 1)  # of the aligned crop, which holds hair and jaw
-    reach = min(_ROOM * face.scale, shape[0] / 2, shape[1] / 2)
-    x = float(np.clip(middle[0], reach, shape[1] - reach))
-    y = float(np.clip(middle[1], reach, shape[0] - reach))
+    reach = min(_ROOM * face.scale, height / 2, width / 2)
+    x = float(np.clip(middle[0], reach, width - reach))
+    y = float(np.clip(middle[1], reach, height - reach))
     return round(x - reach), round(y - reach), round(x + reach), round(y + reach)
 
 
@@ -121,16 +113,3 @@ def _protected(output_run: OutputRun, output: str, photo: Photo, window: Window)
         return _cut(pipeline.protect(photo).photo, window)
     except FaceprivError:
         return None  # shown as a gap; only a failure on the data set stops the run
-
-
-def _keep(file: Path, pictures: Sequence[NDArray[np.uint8] | None]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{os.getpid()}-{file.name}")
-    made = {str(n): picture for n, picture in enumerate(pictures) if picture is not None}
-    np.savez_compressed(partial, allow_pickle=False, **made)
-    os.replace(partial, file)
-
-
-def _load(file: Path, count: int) -> list[NDArray[np.uint8] | None]:
-    with np.load(file, allow_pickle=False) as kept:
-        return [kept.get(str(n)) for n in range(count)]

@@ -22,7 +22,6 @@ from facepriv.report import plots, tables
 from facepriv.report.plots import Key, label, series
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from markupsafe import Markup
 
 PAGE, ROWS, RESULT, LATEX = "report.html", "rows.csv", "result.json", "tables.tex"
@@ -57,10 +56,7 @@ def write_report(of: Comparison, folder: Path) -> Path:
         LATEX: tables.to_latex(table for table in shown if table.rows),
         PAGE: page(of),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        atomic_write(folder / name, text.encode())
-    return folder / PAGE
+    return _write(files, folder)
 
 
 def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Path:
@@ -71,7 +67,6 @@ def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Path:
     """
     if len(comparisons) == 1:
         return write_report(comparisons[0], folder)
-    folder.mkdir(parents=True, exist_ok=True)
     places = {re.sub(r"[^a-z0-9]+", "-", of.data["name"]): of for of in comparisons}
     for name, of in places.items():
         write_report(of, folder / name)
@@ -81,6 +76,12 @@ def write_reports(comparisons: Sequence[Comparison], folder: Path) -> Path:
         RESULT: json.dumps(result, indent=1) + "\n",
         PAGE: index(places),
     }
+    return _write(files, folder)
+
+
+def _write(files: Mapping[str, str], folder: Path) -> Path:
+    """Write texts by file name; returns the path of the page."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         atomic_write(folder / name, text.encode())
     return folder / PAGE
@@ -100,14 +101,10 @@ def joined_csv(tables: Mapping[str, str]) -> str:
 
 def index(places: Mapping[str, Comparison]) -> str:
     """Return a page with the first table of every set, and a link to its report."""
-    return (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            title=_title(next(iter(places.values()))),
-            sets=[(name, of.data["name"], tables.overview(of)) for name, of in places.items()],
-            css=_asset("page.css"),
-        )
+    return _render(
+        "index.html.j2",
+        title=_title(next(iter(places.values()))),
+        sets=[(name, of.data["name"], tables.overview(of)) for name, of in places.items()],
     )
 
 
@@ -123,17 +120,7 @@ def csv_text(of: Comparison) -> str:
 
 def page(of: Comparison) -> str:
     """Return the page."""
-    makers = (
-        tables.overview,
-        tables.differences,
-        tables.adversaries,
-        tables.groups,
-        tables.evaluators,
-        tables.judges,
-        tables.methods,
-        tables.skipped,
-    )
-    shown = {table.name: table for table in (make(of) for make in makers)}
+    shown = {table.name: table for table in tables.all_tables(of)}
     drawn = plots.all_plots(of)
     examples = _examples(of)
     names = [("overview", "Overview")]
@@ -141,25 +128,22 @@ def page(of: Comparison) -> str:
     names += [("examples", "Examples")] * bool(examples) + [("figures", "Figures")] * bool(drawn)
     rest = ("attacks", "groups", "evaluators", "judges", "methods", "skipped")
     names += [(name, shown[name].title) for name in rest if shown[name].rows]
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=_title(of),
-            lead=_lead(of),
-            facts=_facts(of),
-            sections=[*names, ("reading", "How to read it")],
-            css=_asset("page.css"),
-            js=_asset("page.js"),
-            tables=shown,
-            figures=drawn,
-            examples=examples,
-            colours=[Key("originals", "●", 0), *(Key(m["name"], "●", series(of, m["name"])) for m in of.methods)],
-        )
+    return _render(
+        "page.html.j2",
+        title=_title(of),
+        lead=_lead(of),
+        facts=_facts(of),
+        sections=[*names, ("reading", "How to read it")],
+        js=_asset("page.js"),
+        tables=shown,
+        figures=drawn,
+        examples=examples,
+        colours=[Key("originals", "●", 0), *(Key(m["name"], "●", series(of, m["name"])) for m in of.methods)],
     )
 
 
-def _environment() -> Environment:
+def _render(template: str, **values: Any) -> str:
+    """Return a template of this package with values and the style sheet."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -168,7 +152,7 @@ def _environment() -> Environment:
     )
     made.filters["attributes"] = lambda cell: Markup(_attributes(cell))
     made.globals["numeric"] = lambda table, n: bool(table.rows) and any(r[n].value is not None for r in table.rows)
-    return made
+    return made.get_template(template).render(css=_asset("page.css"), **values)
 
 
 def _asset(name: str) -> Markup:
@@ -192,9 +176,9 @@ def _lead(of: Comparison) -> str:
 
 
 def _facts(of: Comparison) -> str:
-    said = of.settings
+    own = of.settings
     return (
-        f"Policy {said['policy']}, strength {said['strength']:g}, seed {said['seed']}; intervals: {said['replicates']} "
+        f"Policy {own['policy']}, strength {own['strength']:g}, seed {own['seed']}; intervals: {own['replicates']} "
         f"resamples of people; facepriv {of.facepriv}."
     )
 
@@ -225,6 +209,3 @@ def _attributes(cell: tables.Cell) -> str:
     classes += ["note"] * (len(cell.text) > 40)
     value = "" if cell.value is None else f' data-v="{cell.value:.6g}"' if np.isfinite(cell.value) else ' data-v=""'
     return (f' class="{" ".join(classes)}"' if classes else "") + value
-
-
-__all__ = ["check_installed", "check_place", "csv_text", "page", "write_report"]

@@ -7,14 +7,14 @@ the same in all figures.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
-from facepriv.evaluation.rows import ATTACK, BEST, PREFIX, TURNED, Row
+from facepriv.evaluation.rows import ATTACK, PREFIX, TURNED, Float, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
 from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
@@ -22,11 +22,7 @@ from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_s
 #: The pairings that the paper's curves show.
 PAIRINGS = (PROTECTED, "(X1, X2')")
 _WIDTH = 460
-_TITLES = {
-    "gender": "Gender EER",
-    "race": "Race: Black-vs-White EER",
-    "age": "Age: mean absolute error",
-}
+_TITLES = {"gender": "Gender EER", "race": "Race: Black-vs-White EER", "age": "Age: mean absolute error"}
 _NUMBERS = {"gender": "Fig. 5", "race": "Fig. 6", "age": "Fig. 7"}
 
 
@@ -70,7 +66,7 @@ class _Spot:
     line: str
     method: str
     evaluator: str
-    said: Estimate
+    value: Estimate
     hollow: bool = False
 
 
@@ -80,8 +76,7 @@ def all_plots(of: Comparison) -> list[Plot]:
     hidden = [a for a in ("gender", "race") if any(a in output.hidden for output in of.outputs)]
     found += [trade_off_plot(of, attribute) for attribute in hidden]
     for matcher in sorted({m for output in of.outputs for m in output.curves.roc}):
-        found += [roc_plot(of, matcher, pairing) for pairing in PAIRINGS]
-        found += [cmc_plot(of, matcher, pairing) for pairing in PAIRINGS]
+        found += [curve_plot(of, kind, matcher, pairing) for kind in ("roc", "cmc") for pairing in PAIRINGS]
     attacked = dict.fromkeys(r.attribute for o in of.outputs for r in o.adversaries if r.figure == ATTACK)
     found += [adversary_plot(of, attribute) for attribute in attacked]
     return [figure for figure in found if figure is not None]
@@ -187,99 +182,59 @@ def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
     return Plot(f"trade-{attribute}", title, caption, svg, keys, head, table)
 
 
-def roc_plot(of: Comparison, matcher: str, pairing: str) -> Plot | None:
-    """Return figure 8 for one matcher and pairing: ROC of the originals, and of each method as a band over outputs."""
-    drawn = _bands(of, matcher, pairing, lambda curves: curves.roc)
-    if drawn is None:
+def curve_plot(of: Comparison, kind: Literal["roc", "cmc"], matcher: str, pairing: str) -> Plot | None:
+    """Return figure 8 (ROC) or 9 (CMC) for one matcher and pairing: the originals, and each method as a band."""
+    original = 100 * np.asarray(getattr(of.original, kind).get(matcher, {}).get(pairing, ()), np.float64)
+    bands = _bands(of, kind, matcher, pairing)
+    if not bands or np.isnan(original).all():
         return None
-    fmr = of.original.fmr
-    known = ~np.isnan(np.array([drawn.original, *(low for _, low, _ in drawn.bands)])).all(axis=0)
-
-    def finish(axes: Any) -> None:
-        axes.set_xscale("log")
-        axes.set_xlabel("FMR")
-        axes.set_ylabel("TMR, %")
-        if known.any():
-            axes.set_xlim(fmr[known][0], 1)
-
-    title, caption = f"ROC, {matcher}, {pairing}", "Fig. 8 of the paper. " + drawn.words
-    wanted = [n for n in range(len(fmr)) if known[n] and (n % 25 == 0 or n == len(fmr) - 1)]
-    heads = [f"TMR at FMR {100 * fmr[n]:.3g} %" for n in wanted]
-    return _band_figure(of, drawn, fmr, _name("roc", matcher, pairing), title, caption, wanted, heads, finish)
-
-
-def cmc_plot(of: Comparison, matcher: str, pairing: str) -> Plot | None:
-    """Return figure 9 for one matcher and pairing: the share of people found within each rank."""
-    drawn = _bands(of, matcher, pairing, lambda curves: curves.cmc)
-    if drawn is None:
-        return None
-    ranks = np.arange(1, len(drawn.original) + 1, dtype=np.float64)
-
-    def finish(axes: Any) -> None:
-        axes.set_xlabel("rank")
-        axes.set_ylabel("identified, %")
-        axes.set_xlim(1, len(ranks))
-        axes.set_xticks([1, *range(5, len(ranks) + 1, 5)])
-
-    title, caption = f"CMC, {matcher}, {pairing}", "Fig. 9 of the paper. " + drawn.words
-    wanted = [n for n in (0, 4, 9, 19) if n < len(ranks)]
-    heads = [f"rank {n + 1}" for n in wanted]
-    return _band_figure(of, drawn, ranks, _name("cmc", matcher, pairing), title, caption, wanted, heads, finish)
-
-
-@dataclass(frozen=True)
-class _Bands:
-    """Curves in percent: for the originals, and for each method the lowest and highest over its outputs."""
-
-    original: Any
-    bands: list[tuple[str, Any, Any]]
-    words: str
-
-
-def _bands(of: Comparison, matcher: str, pairing: str, curve: Callable[[Any], Any]) -> _Bands | None:
-    original = 100 * np.asarray(curve(of.original).get(matcher, {}).get(pairing, ()), np.float64)
-    found = []
-    for method in of.methods:
-        curves = [curve(output.curves).get(matcher, {}).get(pairing) for output in of.of(method["name"])]
-        own = 100 * np.array([c for c in curves if c is not None], np.float64)
-        if len(own):
-            found.append((method["name"], own.min(axis=0), own.max(axis=0)))
-    if not found or not len(original) or np.isnan(original).all():
-        return None
-    several = any(len(of.of(method)) > 1 for method, _, _ in found)
-    words = "Dashed: the originals, in the same pairing." + (
-        " A band spans all outputs of a method, the line is the lowest." if several else ""
-    )
-    return _Bands(original, found, words)
-
-
-def _band_figure(
-    of: Comparison,
-    drawn: _Bands,
-    x: Any,
-    name: str,
-    title: str,
-    caption: str,
-    wanted: Sequence[int],
-    heads: list[str],
-    finish: Callable[[Any], None],
-) -> Plot:
+    name = _name(kind, matcher, pairing)
+    x = of.original.fmr if kind == "roc" else np.arange(1, len(original) + 1, dtype=np.float64)
+    known = ~np.isnan(np.array([original, *(low for low, _ in bands.values())])).all(axis=0)
     with drawing(_WIDTH, 300) as (figure, axes):
-        for method, low, high in drawn.bands:
+        for method, (low, high) in bands.items():
             tint = colour(series(of, method))
             if (low != high).any():
                 axes.fill_between(x, low, high, color=tint, alpha=0.2, linewidth=0)
             axes.plot(x, low, color=tint)
-        axes.plot(x, drawn.original, "--", color=colour(0))
+        axes.plot(x, original, "--", color=colour(0))
         axes.set_ylim(top=100.5)
-        finish(axes)
+        if kind == "roc":
+            axes.set_xscale("log")
+            axes.set_xlabel("FMR")
+            axes.set_ylabel("TMR, %")
+            if known.any():
+                axes.set_xlim(x[known][0], 1)
+        else:
+            axes.set_xlabel("rank")
+            axes.set_ylabel("identified, %")
+            axes.set_xlim(1, len(x))
+            axes.set_xticks([1, *range(5, len(x) + 1, 5)])
         svg = to_svg(figure, name)
-    table = [["originals", *(_percent(drawn.original[n]) for n in wanted)]]
-    for method, low, high in drawn.bands:
-        same = (low == high) | np.isnan(low)
-        table.append([method, *(_percent(low[n]) if same[n] else f"{low[n]:.1f} to {high[n]:.1f}" for n in wanted)])
-    keys = [Key("originals", "╌", 0), *_method_keys(of, [m for m, _, _ in drawn.bands], "━")]
-    return Plot(name, title, caption, svg, keys, ["photos", *heads], table)
+    if kind == "roc":
+        wanted = [n for n in range(len(x)) if known[n] and (n % 25 == 0 or n == len(x) - 1)]
+        heads = [f"TMR at FMR {100 * x[n]:.3g} %" for n in wanted]
+    else:
+        wanted = [n for n in (0, 4, 9, 19) if n < len(x)]
+        heads = [f"rank {n + 1}" for n in wanted]
+    table = [["originals", *(_percent(original[n], original[n]) for n in wanted)]]
+    table += [[method, *(_percent(low[n], high[n]) for n in wanted)] for method, (low, high) in bands.items()]
+    caption = f"Fig. {8 if kind == 'roc' else 9} of the paper. Dashed: the originals, in the same pairing."
+    if any(len(of.of(method)) > 1 for method in bands):
+        caption += " A band spans all outputs of a method, the line is the lowest."
+    keys = [Key("originals", "╌", 0), *_method_keys(of, list(bands), "━")]
+    return Plot(name, f"{kind.upper()}, {matcher}, {pairing}", caption, svg, keys, ["photos", *heads], table)
+
+
+def _bands(of: Comparison, kind: str, matcher: str, pairing: str) -> dict[str, tuple[Float, Float]]:
+    """Return method -> the lowest and highest curve over its outputs, in percent."""
+    bands = {}
+    for method in of.methods:
+        curves = [getattr(output.curves, kind).get(matcher, {}).get(pairing) for output in of.of(method["name"])]
+        own = 100 * np.array([curve for curve in curves if curve is not None], np.float64)
+        if len(own):
+            bands[method["name"]] = own.min(axis=0), own.max(axis=0)
+    return bands
 
 
 def _dots(
@@ -302,15 +257,15 @@ def _dots(
             marker = MARKERS[evaluators.index(spot.evaluator) % len(MARKERS)]
             y = lines.index(spot.line) + shift[spot.evaluator]
             axes.errorbar(
-                [spot.said.value],
+                [spot.value.value],
                 [y],
-                xerr=_bar(spot.said),
+                xerr=_bar(spot.value),
                 fmt=marker,
                 color=tint,
                 elinewidth=1,
                 markerfacecolor="none" if spot.hollow else tint,
             )
-        if unit == "%" and max(spot.said.value for spot in spots) > 40:
+        if unit == "%" and max(spot.value.value for spot in spots) > 40:
             axes.axvline(50, color=colour(0), linewidth=0.6)
         if line is not None:
             axes.axvline(line, color=colour(0), linewidth=1, linestyle="--")
@@ -321,7 +276,7 @@ def _dots(
         axes.set_xlabel(unit if unit != "%" else "EER, %")
         svg = to_svg(figure, name)
     keys = [Key(e, SIGNS[n % len(SIGNS)]) for n, e in enumerate(evaluators)]
-    table = [[s.line + (" (kept)" if s.hollow else ""), s.evaluator, interval(s.said)] for s in spots]
+    table = [[s.line + (" (kept)" if s.hollow else ""), s.evaluator, interval(s.value)] for s in spots]
     return Plot(name, title, caption, svg, keys, ["photos", "evaluator", unit], table)
 
 
@@ -361,29 +316,28 @@ def _method_keys(of: Comparison, methods: Sequence[str], sign: str = "●") -> l
     return [Key(method, sign, series(of, method)) for method in dict.fromkeys(methods)]
 
 
-def _bar(said: Estimate) -> Any:
+def _bar(figure: Estimate) -> Any:
     """Return the error bar of an estimate, (2, 1), or None without an interval."""
-    low, high = said.value - said.low, said.high - said.value
+    low, high = figure.value - figure.low, figure.high - figure.value
     return [[max(0.0, low)], [max(0.0, high)]] if np.isfinite([low, high]).all() else None
 
 
-def interval(said: Estimate | None, digits: int = 1, sign: str = "", unit: str = "") -> str:
+def interval(figure: Estimate | None, digits: int = 1, sign: str = "", unit: str = "") -> str:
     """Return a figure with its interval, such as ``23.2 (21.7 to 25.4)``; `unit` follows the value."""
-    if said is None:
+    if figure is None:
         return ""
-    value = f"{said.value:{sign}.{digits}f}{unit}"
-    if not np.isfinite([said.low, said.high]).all():
+    value = f"{figure.value:{sign}.{digits}f}{unit}"
+    if not np.isfinite([figure.low, figure.high]).all():
         return value
-    return f"{value} ({said.low:{sign}.{digits}f} to {said.high:{sign}.{digits}f})"
+    return f"{value} ({figure.low:{sign}.{digits}f} to {figure.high:{sign}.{digits}f})"
 
 
-def _percent(value: float) -> str:
-    """Return a percentage as text, empty for NaN."""
-    return "" if np.isnan(value) else f"{value:.1f}"
+def _percent(low: float, high: float) -> str:
+    """Return a percentage as text, or its range; empty for NaN."""
+    if np.isnan(low):
+        return ""
+    return f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
 
 
 def _name(*parts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).replace("'", "p").lower()).strip("-")
-
-
-__all__ = ["BEST", "Key", "Plot", "all_plots", "interval", "label", "series"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, Row
@@ -55,6 +56,12 @@ class Table:
     rows: list[list[Cell]] = field(default_factory=list)
 
 
+def all_tables(of: Comparison) -> list[Table]:
+    """Return all tables of a report."""
+    makers = (overview, differences, adversaries, groups, evaluators, judges, methods, skipped)
+    return [make(of) for make in makers]
+
+
 def overview(of: Comparison) -> Table:
     """Return one line per output: what is hidden, from which evaluators, and the cost.
 
@@ -67,8 +74,8 @@ def overview(of: Comparison) -> Table:
     costs = {words: figure for words, figure in costs.items() if any(_cost(o, figure) for o in of.outputs)}
     head += [*costs, "face found, %"]
     wanted = [(MAIN_FIGURES[a], "") for a in attributes] + [(figure, PROTECTED) for figure in costs.values()]
-    said = {id(output): _counting(output, wanted) for output in of.outputs}
-    noted = len(set(said.values())) > 1
+    counting = [_counting(output, wanted) for output in of.outputs]
+    noted = len(set(counting)) > 1
     head += ["mean of"] * noted
     table = Table(
         "overview",
@@ -77,22 +84,20 @@ def overview(of: Comparison) -> Table:
         f"of (X1', X2') at an FMR of {100 * of.settings['fmr']:g} %.",
         head,
     )
-    if of.outputs:
-        first = of.outputs[0]
-        cells = [_before(first.lead(MAIN_FIGURES[a])) for a in attributes]
-        cells += [_before(first.best_adversary(a)) for a in attacked]
-        cells += [_before(_cost(first, f), 2 if f == "fmr_fixed" else 1) for f in costs.values()]
-        found = first.pick("found")
-        last = [Cell(said[id(first)])] * noted
-        table.rows.append([Cell("originals", series=0), *cells, _before(found[0] if found else None), *last])
-    for output in of.outputs:
-        cells = [_after(output.lead(MAIN_FIGURES[a]), strong=a in output.hidden) for a in attributes]
-        cells += [_after(output.best_adversary(a)) for a in attacked]
-        cells += [_after(_cost(output, f), digits=2 if f == "fmr_fixed" else 1) for f in costs.values()]
-        found = output.pick("found")
-        name = Cell(label(of, output), series=series(of, output.method))
-        last = [Cell(said[id(output)])] * noted
-        table.rows.append([name, *cells, _after(found[0] if found else None), *last])
+
+    def add_line(name: Cell, output: Output, side: Literal["before", "after"], evaluators: str) -> None:
+        cells = [
+            _cell_of(output.lead(MAIN_FIGURES[a]), side, strong=side == "after" and a in output.hidden)
+            for a in attributes
+        ]
+        rest = [*(output.best_adversary(a) for a in attacked), *(_cost(output, figure) for figure in costs.values())]
+        cells += [_cell_of(row, side) for row in (*rest, next(iter(output.pick("found")), None))]
+        table.rows.append([name, *cells, *[Cell(evaluators)] * noted])
+
+    for output, evaluators in zip(of.outputs[:1], counting, strict=False):
+        add_line(Cell("originals", series=0), output, "before", evaluators)
+    for output, evaluators in zip(of.outputs, counting, strict=True):
+        add_line(Cell(label(of, output), series=series(of, output.method)), output, "after", evaluators)
     return table
 
 
@@ -152,7 +157,8 @@ def adversaries(of: Comparison) -> Table:
         for row in sorted(output.adversaries, key=_by_strength):
             target = "protected?" if row.figure == DETECTION else row.attribute
             cells = [Cell(label(of, output), series=series(of, output.method)), Cell(target), Cell(row.evaluator)]
-            cells += [_before(row), _after(row, strong=row.note == BEST), _cell(row.change, 1, "+"), Cell(row.note)]
+            cells += [_cell(row.before), _cell(row.after, strong=row.note == BEST), _cell(row.change, 1, "+")]
+            cells.append(Cell(row.note))
             table.rows.append(cells)
     return table
 
@@ -164,9 +170,8 @@ def judges(of: Comparison) -> Table:
     for judge in of.judges:
         own = [row for output in of.outputs for row in output.rows if row.evaluator == judge["name"]]
         figure = MAIN_FIGURES.get(judge["attribute"], "tmr")
-        said = next((row for row in own if row.figure == figure and not row.group and row.before), None)
-        unit = "" if said is None else " years" if said.unit == "years" else " %"
-        text = "" if said is None or said.before is None else interval(said.before) + unit
+        row = next((row for row in own if row.figure == figure and not row.group and row.before), None)
+        text = interval(row.before) + (" years" if row.unit == "years" else " %") if row else ""
         seen = [m["name"] for m in of.methods if judge["name"] in m["seen"]]
         cells = [judge["name"], judge["attribute"] or "identity (TMR)", text, ", ".join(seen), judge["trained_on"]]
         table.rows.append([Cell(cell) for cell in cells])
@@ -211,14 +216,13 @@ def to_latex(tables: Iterable[Table]) -> str:
 
 
 def _line(of: Comparison, output: Output, row: Row, words: list[str]) -> list[Cell]:
-    weak = not row.counts
     cells = [Cell(label(of, output), series=series(of, output.method)), *_figures(row, words)]
-    return [Cell(c.text, c.value, c.small, c.strong, weak, c.series) for c in cells]
+    return [replace(cell, weak=not row.counts) for cell in cells]
 
 
 def _figures(row: Row, words: list[str]) -> list[Cell]:
     """Return the cells of a row: description, `words`, before, after and change, and its note."""
-    digits = 3 if row.unit == "index" else 2 if row.figure.startswith("fmr") else 1
+    digits = _digits(row)
     unit = {"percent": ", %", "years": ", years"}.get(row.unit, "")
     values = [_cell(row.before, digits), _cell(row.after, digits), _cell(row.change, digits, "+")]
     return [Cell(row.words + unit), *(Cell(word) for word in words), *values, Cell(row.note)]
@@ -228,21 +232,22 @@ def _cost(output: Output, figure: str) -> Row | None:
     return output.lead(figure, pairing=PROTECTED)
 
 
-def _before(row: Row | None, digits: int = 1) -> Cell:
-    return _cell(row.before if row else None, digits)
+def _cell_of(row: Row | None, side: Literal["before", "after"], *, strong: bool = False) -> Cell:
+    """Return one side of a row as a cell, empty if there is no row."""
+    return _cell(getattr(row, side), _digits(row), strong=strong) if row else _cell(None)
 
 
-def _after(row: Row | None, *, digits: int = 1, strong: bool = False) -> Cell:
-    return _cell(row.after if row else None, digits, strong=strong)
+def _digits(row: Row) -> int:
+    return 3 if row.unit == "index" else 2 if row.figure.startswith("fmr") else 1
 
 
-def _cell(said: Estimate | None, digits: int = 1, sign: str = "", *, strong: bool = False) -> Cell:
-    if said is None or not math.isfinite(said.value):
+def _cell(figure: Estimate | None, digits: int = 1, sign: str = "", *, strong: bool = False) -> Cell:
+    if figure is None or not math.isfinite(figure.value):
         return Cell("", math.inf)
     small = ""
-    if math.isfinite(said.low) and math.isfinite(said.high):
-        small = f"{said.low:{sign}.{digits}f} to {said.high:{sign}.{digits}f}"
-    return Cell(f"{said.value:{sign}.{digits}f}", said.value, small, strong)
+    if math.isfinite(figure.low) and math.isfinite(figure.high):
+        small = f"{figure.low:{sign}.{digits}f} to {figure.high:{sign}.{digits}f}"
+    return Cell(f"{figure.value:{sign}.{digits}f}", figure.value, small, strong)
 
 
 def _by_strength(row: Row) -> tuple[bool, str, float]:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from facepriv.attacks.base import evidence, log_odds
+from facepriv.attacks.cross_fit import cross_fit
 from facepriv.attacks.detector import Detector
+from facepriv.attacks.evidence import evidence, log_odds
 from facepriv.attacks.inversion import Inversion
 from facepriv.attacks.restoration import Restoration
 from facepriv.attacks.retrained import Retrained
-from facepriv.attacks.run import cross_fit
 from facepriv.contracts import Known, flat, taken
 from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.truth import Truth

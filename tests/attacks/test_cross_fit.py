@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from facepriv.attacks.cross_fit import Answers, cross_fit
 from facepriv.attacks.rows import adversary_rows, class_eer, class_scores
-from facepriv.attacks.run import Answers, Target, _load_notes, cross_fit
+from facepriv.attacks.run import load_notes
 from facepriv.contracts import Attack
 from facepriv.errors import PluginError
 from facepriv.evaluation.rows import ATTACK, BEST, DETECTION
@@ -100,9 +101,8 @@ def test_the_error_over_two_classes_is_the_eer_and_years_speak_for_groups():
         class_eer(np.stack([-p, p], axis=1), classes, weights)
     )
     scores = class_scores("age", np.array([20.0, 38.0, 70.0]))
-    assert (
-        scores.argmax(axis=0).tolist() == [0, 1, 2] and class_scores("gender", np.eye(2)).tolist() == np.eye(2).tolist()
-    )
+    assert scores.argmax(axis=0).tolist() == [0, 1, 2]
+    assert class_scores("gender", np.eye(2)).tolist() == np.eye(2).tolist()
 
 
 def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier(truth):
@@ -116,27 +116,16 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
     before = {"good": predictions(0.3), "bad": predictions(1.0)}
     after = {"good": predictions(0.6, turned=True), "bad": predictions(1.5, turned=True)}
     answers = {
-        Target("gender", "gender", "clever"): Answers(predictions(0.35)),
-        Target("gender", "gender", "mute"): Answers(np.full((COUNT, 2), np.nan), refused="too few faces"),
-        Target("gender", "gender", "finder"): Answers(right[:, 0] * 0.2, 0.1 + 0 * right[:, 0]),
+        "clever": Answers(predictions(0.35)),
+        "mute": Answers(np.full((COUNT, 2), np.nan), refused="too few faces"),
+        "finder": Answers(right[:, 0] * 0.2, 0.1 + 0 * right[:, 0]),
     }
     rows = adversary_rows("gender", truth, before, after, ["good", "bad"], answers, replicates=30)
     by_name = {row.evaluator: row for row in rows}
-    assert set(by_name) == {
-        "good",
-        "good, turned round",
-        "bad",
-        "bad, turned round",
-        "attack: clever",
-        "attack: mute",
-        "attack: finder",
-    }
-    best = [row.evaluator for row in rows if row.note == BEST]
-    assert (
-        best == ["attack: clever"]
-        and by_name["attack: mute"].note == "too few faces"
-        and by_name["attack: mute"].after is None
-    )
+    classifiers = {"good", "good, turned round", "bad", "bad, turned round"}
+    assert set(by_name) == classifiers | {"attack: clever", "attack: mute", "attack: finder"}
+    assert [row.evaluator for row in rows if row.note == BEST] == ["attack: clever"]
+    assert by_name["attack: mute"].note == "too few faces" and by_name["attack: mute"].after is None
     assert by_name["attack: finder"].figure == DETECTION and by_name["good"].figure == ATTACK
     clever = by_name["attack: clever"]
     assert clever.before == by_name["bad"].before  # one reference for all
@@ -157,6 +146,6 @@ def test_outputs_without_a_single_face_are_refused_and_stop_nobody(truth, tools,
     files = [tmp_path / "a.npz", tmp_path / "b.npz"]
     for file in files:
         save_arrays(file, {"seen": np.zeros(COUNT // 2, bool)})
-    nobody = _load_notes(files)
+    nobody = load_notes(files)
     said = cross_fit(Rote(), tools, nobody, nobody, truth, "gender")
     assert "too few faces to learn gender from" in said.refused and np.isnan(said.protected).all()

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from facepriv.cli import main
-from facepriv.evaluation.requests import named_output
 from facepriv.evaluation.rows import FIGURES
+from facepriv.evaluation.setup import named_output
 from facepriv.metrics.matching import PAIRINGS
 from facepriv.registry import registry
 

@@ -30,6 +30,14 @@ def call(known, tmp_path, monkeypatch):
     return run
 
 
+@pytest.fixture
+def same(people):
+    """Photos of made people in ``photos``, and a copy in ``same``; returns the folder of the originals."""
+    root = people()
+    shutil.copytree(root, root.parent / "same")
+    return root
+
+
 def inline(build, tasks, workers):
     return map(build(), tasks)
 
@@ -49,9 +57,7 @@ def one_error(result, code=2):
     return result.stderr
 
 
-def test_doing_nothing_changes_nothing(call, people):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_doing_nothing_changes_nothing(call, same):
     found = as_json(call("photos same --labels labels.csv --json - --fail-if tmr_loss>0 --fail-if gender_eer_rise>0"))
     changes = [r for r in found["rows"] if r["change"]]
     assert len(changes) > 15
@@ -89,12 +95,10 @@ def test_what_is_wrong_with_a_protected_file_is_counted_and_named(call, people, 
     shutil.copy(out / "p5/0.png", out / "p5/9.png")
     result = call("photos out --labels labels.csv --json -")
     found = as_json(result)
-    assert [rows(found, name)[0]["after"]["value"] for name in ("missing", "unreadable", "resized", "identical")] == [
-        1,
-        1,
-        1,
-        0,
-    ]
+    counts = {
+        name: rows(found, name)[0]["after"]["value"] for name in ("missing", "unreadable", "resized", "identical")
+    }
+    assert counts == {"missing": 1, "unreadable": 1, "resized": 1, "identical": 0}
     assert found["problems"] == [
         "p0/0.png: has no protected file",
         "p1/0.png: its protected file is no whole image",
@@ -108,9 +112,7 @@ def test_what_is_wrong_with_a_protected_file_is_counted_and_named(call, people, 
     assert rows(found, "gender_accuracy", evaluator="light")[0]["after"]["value"] <= 85
 
 
-def test_people_come_from_folders_where_the_labels_have_none(call, people):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_people_come_from_folders_where_the_labels_have_none(call, same):
     found = as_json(call("photos same --people folder --json -", "--matcher tint --estimator light"))
     assert found["people"] == 10 and rows(found, "tmr", evaluator="tint")
     assert "left out because the originals have no labels for them: light" in found["notes"]
@@ -118,9 +120,7 @@ def test_people_come_from_folders_where_the_labels_have_none(call, people):
     assert "none of light, tint can judge here" in one_error(nobody)
 
 
-def test_without_people_there_is_no_tmr_and_one_line_says_so(call, people, tmp_path):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_without_people_there_is_no_tmr_and_one_line_says_so(call, same, tmp_path):
     lines = (tmp_path / "labels.csv").read_text().splitlines()
     (tmp_path / "labels.csv").write_text("\n".join(line.split(",")[0] + "," + line.split(",")[2] for line in lines))
     result = call("photos same --labels labels.csv")
@@ -130,34 +130,29 @@ def test_without_people_there_is_no_tmr_and_one_line_says_so(call, people, tmp_p
     assert "TMR at" not in result.stdout and "gender EER" in result.stdout
 
 
-def test_seen_and_weak_judges_are_shown_and_count_nowhere(call, people):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_seen_and_weak_judges_are_shown_and_count_nowhere(call, same):
     judges = "--estimator light --estimator blind --estimator mine=light --set mine.gain=0.5 --matcher tint"
     found = as_json(call("photos same --labels labels.csv --seen mine --json -", judges))
-    assert {name: own["counts"] for name, own in found["judges"].items()} == {
-        "light": True,
-        "blind": False,
-        "mine": False,
-        "tint": True,
-    }
+    counts = {name: own["counts"] for name, own in found["judges"].items()}
+    assert counts == {"light": True, "blind": False, "mine": False, "tint": True}
     assert found["judges"]["mine"]["seen"] and found["judges"]["mine"]["settings"] == {"gain": "0.5"}
     assert "too weak on the originals" in found["judges"]["blind"]["note"]
-    assert (
-        rows(found, "gender_eer", evaluator="unseen mean")[0]["before"]
-        == (rows(found, "gender_eer", evaluator="light", group="")[0]["before"])
-    )
+    (mean,), (light,) = (rows(found, "gender_eer", evaluator=name, group="") for name in ("unseen mean", "light"))
+    assert mean["before"] == light["before"]
 
 
-def test_a_component_named_in_a_run_is_seen_under_any_name(call, people):
-    root = people()
-    out = root.parent / "out"
-    shutil.copytree(root, out)
-    method = {"name": "m", "version": "1", "weights": "", "seen": ["light"]}
-    (out / "facepriv-run").mkdir()
-    (out / "facepriv-run/run.json").write_text(json.dumps({"format": 1, "methods": [method], "earlier": []}))
-    (out / "facepriv-run/manifest.jsonl").write_text("")
-    found = as_json(call("photos out --labels labels.csv --json -", "--estimator mine=light --matcher tint"))
+def record_run(folder, methods=(), lines=()):
+    """Write the record of a run into the folder that it protected."""
+    (folder / "facepriv-run").mkdir()
+    (folder / "facepriv-run/run.json").write_text(json.dumps({"format": 1, "methods": methods, "earlier": []}))
+    base = {"method": "m", "version": "1", "weights": ""}
+    text = "".join(json.dumps({**line, **base}) + "\n" for line in lines)
+    (folder / "facepriv-run/manifest.jsonl").write_text(text)
+
+
+def test_a_component_named_in_a_run_is_seen_under_any_name(call, same):
+    record_run(same.parent / "same", [{"name": "m", "version": "1", "weights": "", "seen": ["light"]}])
+    found = as_json(call("photos same --labels labels.csv --json -", "--estimator mine=light --matcher tint"))
     assert found["judges"]["mine"]["seen"] and not rows(found, "gender_eer", evaluator="unseen mean")
 
 
@@ -176,24 +171,16 @@ def test_an_audited_run_knows_its_originals_and_another_asks_for_them(call, tiny
     assert "no run of facepriv is recorded there" in one_error(call("photos --labels labels.csv"))
 
 
-def test_what_a_run_says_of_a_missing_file_is_reported(call, people):
-    root = people()
-    out = root.parent / "out"
-    shutil.copytree(root, out)
-    (out / "p0/0.png").unlink()
-    (out / "facepriv-run").mkdir()
-    (out / "facepriv-run/run.json").write_text(json.dumps({"format": 1, "methods": [], "earlier": []}))
-    base = {"method": "m", "version": "1", "weights": ""}
-    lines = [{"file": "p0/0.png", "status": "failed", **base}, {"file": "p1/0.png", "status": "copied", **base}]
-    (out / "facepriv-run/manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = as_json(call("photos out --labels labels.csv --json -"))
+def test_what_a_run_says_of_a_missing_file_is_reported(call, same):
+    (same.parent / "same/p0/0.png").unlink()
+    lines = [{"file": "p0/0.png", "status": "failed"}, {"file": "p1/0.png", "status": "copied"}]
+    record_run(same.parent / "same", lines=lines)
+    found = as_json(call("photos same --labels labels.csv --json -"))
     assert found["problems"] == ["p0/0.png: has no protected file (its run says: it failed)"]
     assert "1 files were copied unprotected by their run, first p1/0.png" in found["notes"]
 
 
-def test_a_cache_makes_the_second_call_look_at_nothing(call, people, monkeypatch):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_a_cache_makes_the_second_call_look_at_nothing(call, same, monkeypatch):
     first = as_json(call("photos same --labels labels.csv --json - --cache kept"))
     monkeypatch.setattr("facepriv.evaluation.predictions.crop_subject", lambda *a: pytest.fail("looked again"))
     monkeypatch.setattr("facepriv.evaluation.pairing._file_likeness", lambda *a: pytest.fail("compared again"))
@@ -223,11 +210,9 @@ def test_a_cache_makes_the_second_call_look_at_nothing(call, people, monkeypatch
         ("same same --people folder", JUDGES, "lies in no folder of its person"),
     ],
 )
-def test_a_wrong_call_is_one_line(call, people, line, judges, text):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_a_wrong_call_is_one_line(call, same, line, judges, text):
     if line.startswith("same"):
-        shutil.copy(root / "p0/0.png", root.parent / "same/loose.png")
+        shutil.copy(same / "p0/0.png", same.parent / "same/loose.png")
     if "--matcher" not in judges and "dlib" not in judges:
         judges += " --matcher tint"
     if "tint.x" in line + judges:
@@ -237,9 +222,7 @@ def test_a_wrong_call_is_one_line(call, people, line, judges, text):
     assert text in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_a_condition_that_nothing_can_be_judged_by_fails(call, people):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_a_condition_that_nothing_can_be_judged_by_fails(call, same):
     result = call("photos same --labels labels.csv --fail-if race_pair_eer<30")
     assert result.exit_code == 3 and "cannot be judged" in result.stderr
 
@@ -298,14 +281,9 @@ def no_model(monkeypatch):
 )
 def test_what_cannot_be_judged_is_said_before_a_model_is_built(call, people, no_model, tmp_path, line, text):
     root = people()
-    for folder, names in (
-        ("other", ["x.png"]),
-        ("several", ["p0/0.jpg", "p0/0.webp"]),
-        ("single", ["p/0.png", "q/0.png"]),
-    ):
-        for name in names:
-            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / "p0/0.png", tmp_path / folder / name)
+    for name in ("other/x.png", "several/p0/0.jpg", "several/p0/0.webp", "single/p/0.png", "single/q/0.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / "p0/0.png", tmp_path / name)
     (tmp_path / "empty.csv").write_text("file,gender,race\np0/0.png,NA,\np1/0.png,unknown,\n")
     result = call(line)
     assert result.exit_code in (1, 2) and "Traceback" not in result.output
@@ -328,9 +306,7 @@ def test_a_photo_among_the_originals_that_cannot_be_read_is_named(call, people, 
     )
 
 
-def test_csv_on_stdout_is_csv_alone(call, people):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_csv_on_stdout_is_csv_alone(call, same):
     result = call("photos same --labels labels.csv --csv -")
     lines = list(csv.DictReader(io.StringIO(result.stdout)))
     assert result.exit_code == 0 and len(lines) > 30 and {"figure", "change_low", "note"} <= set(lines[0])
@@ -349,8 +325,6 @@ def test_a_layout_is_evaluated_in_its_own_folder_structure(call, people, tmp_pat
     assert np.isclose(rows(found, "tmr", pairing="(X1', X2')", group="")[0]["change"]["value"], 0)
 
 
-def test_photos_of_which_nothing_is_known_are_refused_with_the_ways_to_say_it(call, people):
-    root = people()
-    shutil.copytree(root, root.parent / "same")
+def test_photos_of_which_nothing_is_known_are_refused_with_the_ways_to_say_it(call, same):
     text = one_error(call("photos same"))
     assert "no labels and name no people; give --labels CSV, --layout NAME or --people folder" in text

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facepriv.attacks.compared import attack
+from facepriv.attacks.run import attack
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
 from facepriv.evaluation.compare import compare, runs_of
-from facepriv.evaluation.judges import panel
-from facepriv.evaluation.requests import named_output, paper_outputs
+from facepriv.evaluation.judges import find_judges, fitting
 from facepriv.evaluation.rows import ATTACK, DETECTION
-from facepriv.evaluation.setup import ComparisonSetup, fitting_panel
+from facepriv.evaluation.setup import OWN, RANDOM, ComparisonSetup, make_setup, named_output, paper_outputs
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import Plugin, Registry
@@ -101,24 +100,21 @@ def known(tiny, monkeypatch):
         monkeypatch.setattr(counted, "calls", 0)
     monkeypatch.setattr(Dim, "stops_after", None)
     own = [
-        *(
-            Descriptor("method", n, f"{__name__}:{n.title()}", "a test's", attributes=t.attributes)
-            for n, t in (("nothing", Nothing), ("dim", Dim))
-        ),
-        *(
-            Descriptor("estimator", n, f"{__name__}:{n.title()}", "a test's", attributes=("gender",))
-            for n in ("redness", "greenness")
-        ),
-        *(
-            Descriptor("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", "a test's", attributes=(n,))
-            for n in ("gender", "race", "age")
-        ),
-        Descriptor("matcher", "patches", f"{__name__}:Patches", "a test's"),
-        Descriptor("matcher", "constant", f"{__name__}:Failing", "a test's"),
-        Descriptor("matcher", "infinite", f"{__name__}:Failing", "a test's", options={"value": float("inf")}),
-        Descriptor("attack", "retrained", "facepriv.attacks.retrained:Retrained", "a test's", options={"epochs": 0}),
-        Descriptor("attack", "restoration", "facepriv.attacks.restoration:Restoration", "a test's"),
-        Descriptor("attack", "detector", "facepriv.attacks.detector:Detector", "a test's"),
+        Descriptor(kind, name, target if ":" in target else f"{__name__}:{target}", "a test's", options=options)
+        for kind, name, target, options in (
+            ("method", "nothing", "Nothing", {}),
+            ("method", "dim", "Dim", {}),
+            ("estimator", "redness", "Redness", {}),
+            ("estimator", "greenness", "Greenness", {}),
+            ("matcher", "patches", "Patches", {}),
+            ("matcher", "constant", "Failing", {}),
+            ("matcher", "infinite", "Failing", {"value": float("inf")}),
+            ("attack", "retrained", "facepriv.attacks.retrained:Retrained", {"epochs": 0}),
+            ("attack", "restoration", "facepriv.attacks.restoration:Restoration", {}),
+            ("attack", "detector", "facepriv.attacks.detector:Detector", {}),
+            ("attack", "inversion", "facepriv.attacks.inversion:Inversion", {}),
+            *(("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", {}) for n in ("gender", "race", "age")),
+        )
     ]
     return Registry([*tiny.plugins, Plugin("test", "test", "0", tuple(own))])
 
@@ -149,12 +145,12 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def setup(known, photos, shared, astronaut_file):
-    judges, left_out = fitting_panel(panel(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
+    judges, left_out = fitting(find_judges(known, ["redness", "greenness"], ["patches"]), Truth.of(photos))
     return ComparisonSetup(
         photos=photos,
         name="made up",
         methods=("nothing", "dim", "grey"),
-        panel=judges,
+        judges=judges,
         place=shared,
         requests={"gender": named_output("gender")},
         workers=0,
@@ -173,15 +169,8 @@ def test_doing_nothing_changes_no_row_and_a_second_run_does_nothing_at_all(setup
     first = compare(setup).comparison
     (nothing,) = first.of("nothing")
     changed = [row for row in nothing.rows if row.change is not None]
-    assert {row.figure for row in changed} >= {
-        "gender_eer",
-        "gender_accuracy",
-        "found",
-        "tmr",
-        "tmr_fixed",
-        "fmr_fixed",
-        "eer",
-    }
+    figures = {row.figure for row in changed}
+    assert figures >= {"gender_eer", "gender_accuracy", "found", "tmr", "tmr_fixed", "fmr_fixed", "eer"}
     for row in changed:
         # An AUC and a d' have no interval.
         bounds = {row.change.low, row.change.high} if np.isfinite(row.change.low) else set()
@@ -209,6 +198,8 @@ def test_of_several_outputs_a_method_makes_those_that_it_can(setup):
     output_runs, skipped = runs_of(replace(setup, requests=paper_outputs()))
     assert len(output_runs["nothing"].requests) == 15 and list(output_runs["dim"].requests) == ["gender"]
     assert list(output_runs["grey"].requests) == ["race"]
+    drawn, _ = runs_of(replace(setup, requests={name: named_output(name) for name in ("gender", "race", RANDOM, OWN)}))
+    assert list(drawn["dim"].requests) == ["gender", RANDOM, OWN]
     assert skipped["dim: race"] == "changes gender only" and len([s for s in skipped if s.startswith("dim: ")]) == 14
 
 
@@ -224,8 +215,8 @@ def test_a_judge_that_was_seen_speaks_for_nobody(setup):
 
 @pytest.mark.parametrize("attacks", [(), ("retrained",)])
 def test_a_matcher_that_does_not_work_is_named_and_counts_for_nothing(setup, known, photos, tmp_path, attacks):
-    judges, _ = fitting_panel(panel(known, ["greenness"], ["patches", "constant", "infinite"]), Truth.of(photos))
-    run = compare(replace(setup, panel=judges, place=tmp_path / "own", methods=("dim",), attacks=attacks))
+    judges, _ = fitting(find_judges(known, ["greenness"], ["patches", "constant", "infinite"]), Truth.of(photos))
+    run = compare(replace(setup, judges=judges, place=tmp_path / "own", methods=("dim",), attacks=attacks))
     done = attack(run) if attacks else run.comparison
     (dim,) = done.of("dim")
     for figure in ("tmr", "eer", "rank1", "gender_pic"):
@@ -281,15 +272,15 @@ def test_an_example_shows_the_face_before_and_after(setup, astronaut_file, tmp_p
     assert np.array_equal(example.outputs["nothing", "gender"], before) and after.mean() < before.mean()
 
 
-def test_what_the_photos_cannot_measure_is_not_asked(known, photos):
-    judges = panel(known, ["redness", "family-a-race"], ["patches"])
-    fitting, left_out = fitting_panel(judges, Truth.of(photos))
-    assert fitting.judges.estimators == ("redness",) and left_out == {"family-a-race": "the photos have no race label"}
+def test_what_the_photos_cannot_measure_is_not_asked(known, photos, tmp_path):
+    judges = find_judges(known, ["redness", "family-a-race"], ["patches"])
+    kept, left_out = fitting(judges, Truth.of(photos))
+    assert kept.estimators == ("redness",) and left_out == {"family-a-race": "the photos have no race label"}
     nobody = [replace(record, subject="") for record in photos]
-    fitting, left_out = fitting_panel(judges, Truth.of(nobody))
-    assert fitting.judges.matchers == () and "not all photos name people" in left_out["patches"]
+    kept, left_out = fitting(judges, Truth.of(nobody))
+    assert kept.matchers == () and "not all photos name people" in left_out["patches"]
     with pytest.raises(UsageError, match=r"no evaluator can judge these photos .*no race label"):
-        fitting_panel(panel(known, ["family-a-race"], ["patches"]), Truth.of(nobody))
+        make_setup(nobody, tmp_path, estimators=["family-a-race"], matchers=["patches"], known=known)
 
 
 def test_a_method_less_itself_is_nothing_and_less_another_the_paired_difference(setup):
@@ -318,8 +309,8 @@ def test_a_method_less_itself_is_nothing_and_less_another_the_paired_difference(
 
 def test_two_names_of_one_setting_share_their_figures(setup):
     known = setup.registry.with_alias("method", "again", "dim")
-    panel_again = replace(setup.panel, judges=replace(setup.panel.judges, registry=known))
-    done = compare(replace(setup, methods=("dim", "again"), panel=panel_again)).comparison
+    judges = replace(setup.judges, registry=known)
+    done = compare(replace(setup, methods=("dim", "again"), judges=judges)).comparison
     (dim,), (again,) = done.of("dim"), done.of("again")
     assert [repr(row) for row in dim.rows] == [repr(row) for row in again.rows]
 
@@ -340,11 +331,8 @@ def test_true_labels_reach_the_method(setup, monkeypatch, tmp_path):
     assert given == truth[: len(given)].tolist() and given != estimated
 
 
-def test_an_adversary_estimates_the_labels_that_the_method_needs(setup, known, tmp_path, monkeypatch):
+def test_an_adversary_estimates_the_labels_that_the_method_needs(setup, tmp_path, monkeypatch):
     monkeypatch.setattr(Dim, "needs", frozenset({"labels"}))
-    own = Descriptor("attack", "inversion", "facepriv.attacks.inversion:Inversion", "a test's")
-    more = Registry([*setup.registry.plugins, Plugin("more", "more", "0", (own,))])
-    judges = replace(setup.panel, judges=replace(setup.panel.judges, registry=more))
-    attacked = replace(setup, panel=judges, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
+    attacked = replace(setup, methods=("dim",), attacks=("inversion",), place=tmp_path / "own")
     (output,) = attack(compare(attacked)).of("dim")
     assert any(row.evaluator == "attack: inversion" and row.after for row in output.adversaries)

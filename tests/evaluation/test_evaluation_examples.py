@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+LABELS = ["--labels", "labels.csv"]
 QUICK = ["--fmr", "0.5", "--replicates", "20", "--workers", "1", "--json", "found.json"]
 
 
@@ -32,18 +33,8 @@ def embedder(path):
 def test_someone_elses_tool_is_evaluated(known, people, tmp_path):
     people()
     judges = ["--estimator", "light", "--matcher", "tint"]
-    done, found = run(
-        "evaluate_other_tool.py",
-        "photos",
-        "blurred",
-        "--labels",
-        "labels.csv",
-        *judges,
-        *QUICK,
-        "--fail-if",
-        "ssim < 0.99",
-        cwd=tmp_path,
-    )
+    condition = ["--fail-if", "ssim < 0.99"]
+    done, found = run("evaluate_other_tool.py", "photos", "blurred", *LABELS, *judges, *QUICK, *condition, cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     assert found["photos"] == 20 and (tmp_path / "blurred/p0/0.png").is_file()
     similar = next(row for row in found["rows"] if row["figure"] == "ssim")["after"]["value"]
@@ -53,24 +44,13 @@ def test_someone_elses_tool_is_evaluated(known, people, tmp_path):
 def test_a_matcher_of_ones_own_judges_under_its_name(known, people, tmp_path):
     people()
     embedder(tmp_path / "own.onnx")
-    done, found = run(
-        "own_matcher.py",
-        "own.onnx",
-        'a "test"',
-        "photos",
-        "photos",
-        "--labels",
-        "labels.csv",
-        "--estimator",
-        "light",
-        *QUICK,
-        cwd=tmp_path,
-    )
+    photos = ["photos", "photos", *LABELS]
+    done, found = run("own_matcher.py", "own.onnx", 'a "test"', *photos, "--estimator", "light", *QUICK, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     mine = found["judges"]["mine"]
     assert (mine["kind"], mine["component"], mine["trained_on"]) == ("matcher", "onnx", "a 'test'")
     assert any(row["evaluator"] == "mine" and row["figure"] == "tmr" and row["after"] for row in found["rows"])
     # Settings that do not fit the file end it before any photo is looked at.
     (tmp_path / "own.toml").write_text("size = 112\n")
-    done, _ = run("own_matcher.py", "own.onnx", "x", "photos", "photos", "--labels", "labels.csv", *QUICK, cwd=tmp_path)
+    done, _ = run("own_matcher.py", "own.onnx", "x", *photos, *QUICK, cwd=tmp_path)
     assert done.returncode == 2 and "own.toml: missing trained_on" in done.stderr and "Traceback" not in done.stderr

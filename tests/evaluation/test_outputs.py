@@ -8,12 +8,12 @@ from PIL import Image
 
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber
 from facepriv.errors import ImageError
-from facepriv.evaluation import cache_keys as cache_keys
-from facepriv.evaluation.crops import load_crops
+from facepriv.evaluation import cache_keys
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
 from facepriv.evaluation.predictions import predict_photos
 from facepriv.faces import networks
+from facepriv.files import load_arrays
 from facepriv.hookspecs import Descriptor
 from facepriv.protection.options import Options
 from facepriv.protection.request import PrivacyRequest
@@ -124,12 +124,10 @@ def test_an_output_is_seen_as_the_file_that_apply_writes(output_run, portraits, 
             on_no_face="copy",
         )
         assert not run_plan(make_plan(options, output_run.registry)).errors
-        assert same(
-            predictions[name], predict_photos([out / path.name for path in portraits], output_run.judges, workers=0)
-        ), name
-    assert not same(predictions["gender"], predictions[ORIGINAL]) and not same(
-        predictions["gender"], predictions["old"]
-    )
+        written = [out / path.name for path in portraits]
+        assert same(predictions[name], predict_photos(written, output_run.judges, workers=0)), name
+    assert not same(predictions["gender"], predictions[ORIGINAL])
+    assert not same(predictions["gender"], predictions["old"])
 
 
 def test_what_was_seen_is_kept_and_only_the_missing_is_made(output_run, portraits, tmp_path):
@@ -268,9 +266,9 @@ def test_kept_faces_are_those_that_were_judged_and_spare_the_method(
     assert todo.missing == 6
     todo.run(workers=0)
     for output in (ORIGINAL, "gender"):
-        crops = [crop for file in todo.files for crop in load_crops(todo.crops[output] / file)]
-        assert [isinstance(crop, str) for crop in crops] == [False, False, True]
-        found = np.stack(crops[:2]).astype(np.float32) / np.float32(255)
+        (faces,) = (load_arrays(todo.crops[output] / file) for file in todo.files)
+        assert faces["seen"].tolist() == [True, True, False]
+        found = faces["images"].astype(np.float32) / np.float32(255)
         assert np.array_equal(known.create("estimator", "redness").predict(found), predictions[output]["redness"][:2])
     monkeypatch.setattr(Tint, "_perturb", None)  # kept outputs are judged again, not made again
     other = replace(bare, judges=Judges(known, ("bright-gender",)), keep_crops=True)

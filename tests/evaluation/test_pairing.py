@@ -37,12 +37,8 @@ def test_pairs_are_made_by_path_and_the_suffix_may_differ(two):
     for record, name in zip(records, ["a/one.png", "a/two.jpg", "b/one.webp", "b/other.png"], strict=True):
         save(protected / name, record.path)
     found = pair(records, original, protected)
-    assert [p and p.relative_to(protected).as_posix() for p in found.protected] == [
-        "a/one.png",
-        "a/two.jpg",
-        "b/one.webp",
-        None,
-    ]
+    paths = [path and path.relative_to(protected).as_posix() for path in found.protected]
+    assert paths == ["a/one.png", "a/two.jpg", "b/one.webp", None]
     assert found.extra == ("b/other.png",) and not found.ambiguous
 
 
@@ -58,10 +54,8 @@ def test_of_several_files_the_one_of_the_same_suffix_is_meant_else_none(two):
 def test_the_protected_file_of_another_photo_stands_in_for_none(tmp_path):
     records = [photo(tmp_path / "original" / name, name) for name in ("one.png", "one.webp")]
     save(tmp_path / "protected" / "one.png", records[0].path)
-    assert pair(records, tmp_path / "original", tmp_path / "protected").protected == (
-        tmp_path / "protected" / "one.png",
-        None,
-    )
+    found = pair(records, tmp_path / "original", tmp_path / "protected")
+    assert found.protected == (tmp_path / "protected" / "one.png", None)
 
 
 def test_a_file_that_could_be_the_protected_one_of_two_photos_is_neithers(tmp_path):
@@ -122,7 +116,9 @@ def test_a_face_that_no_detector_finds_is_named_on_whichever_side(two):
     found = pair(records, original, protected)
     alike = measure_likeness([record.path for record in records], found.protected, workers=0)
     before, after = np.array([True, True, False, False]), np.array([True, False, True, False])
-    assert folders._problems(records, found, alike, ({"seen": before}, {"seen": after}), None) == [
+    assert folders._problems(
+        records, found, alike, {"originals": {"seen": before}, "protected photos": {"seen": after}}, None
+    ) == [
         "a/two.png: a face was found in the original, none in its protected file",
         "b/one.png: no face was found in the original",
         "b/three.png: no face was found in the original",

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv.attacks.evidence import evidence
+from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.errors import DataError, UsageError
-from facepriv.evaluation import predictions as looks_module
-from facepriv.evaluation.cache_keys import judge_key
-from facepriv.evaluation.judges import Judges, panel
-from facepriv.evaluation.predictions import PredictionStore, predict_photos
+from facepriv.evaluation import predictions as module
+from facepriv.evaluation.judges import Judges, find_judges
+from facepriv.evaluation.predictions import PredictionStore, predict, predict_photos, unprocessed
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """Return a list that grows by every photo in which a face is searched."""
     seen = []
-    crop = looks_module.crop_subject
-    monkeypatch.setattr(looks_module, "crop_subject", lambda path, size: seen.append(path) or crop(path, size))
+    crop = module.crop_subject
+    monkeypatch.setattr(module, "crop_subject", lambda path, size: seen.append(path) or crop(path, size))
     return seen
 
 
@@ -35,7 +36,7 @@ def test_judges_see_faces_and_nan_stands_for_what_is_not_there(known, photos, tm
 
 
 def test_nothing_is_looked_at_twice_and_progress_ends_at_all(known, photos, tmp_path, counted, monkeypatch):
-    monkeypatch.setattr(looks_module, "CHUNK", 2)
+    monkeypatch.setattr(module, "CHUNK", 2)
     paths = sorted(photos(5).glob("*.png"))
     done = []
     first = predict_photos(paths[:3], Judges(known, ("light",)), PredictionStore(tmp_path / "c"), workers=0)
@@ -64,20 +65,19 @@ def test_descriptors_are_for_their_owner_alone(tmp_path):
 
 
 def test_what_was_seen_stays_when_a_later_photo_ends_the_run(known, photos, tmp_path, counted, monkeypatch):
-    monkeypatch.setattr(looks_module, "CHUNK", 2)
+    monkeypatch.setattr(module, "CHUNK", 2)
     paths = sorted(photos(4).glob("*.png"))
 
-    def interrupt(path, size, whole=looks_module.crop_subject):
+    def interrupt(path, size, whole=module.crop_subject):
         if path == paths[3]:
             raise KeyboardInterrupt
         return whole(path, size)
 
-    monkeypatch.setattr(looks_module, "crop_subject", interrupt)
+    monkeypatch.setattr(module, "crop_subject", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predict_photos(paths, Judges(known, ("light",)), PredictionStore(tmp_path / "c"), workers=0)
-    kept = PredictionStore(tmp_path / "c").get(
-        judge_key(known, "estimator", "light"), map(looks_module.file_hash, paths)
-    )
+    key = Judges(known, ("light",)).keys()["light"]
+    kept = PredictionStore(tmp_path / "c").get(key, map(module.file_hash, paths))
     assert len(kept) == 2
 
 
@@ -88,15 +88,16 @@ def test_a_judges_key_is_its_code_and_settings_and_not_its_name(known, tmp_path)
     settings.write_text("a = 1")
 
     def key(*settings):
-        return judge_key(panel(known, ["mine=light"], (), settings).judges.registry, "estimator", "mine")
+        return find_judges(known, ["mine=light"], (), settings).keys()["mine"]
 
-    assert key() == judge_key(known, "estimator", "light") != key("mine.gain=2") != key("mine.gain=3")
-    with_file = known.with_options("estimator", "light", {"model": str(model)})
-    first = judge_key(with_file, "estimator", "light")
-    settings.write_text("a = 2")
-    second = judge_key(with_file, "estimator", "light")
-    model.write_bytes(b"2")
-    assert len({first, second, judge_key(with_file, "estimator", "light")}) == 3
+    light = Judges(known, ("light",))
+    assert key() == light.keys()["light"] != key("mine.gain=2") != key("mine.gain=3")
+    with_file = Judges(known.with_options("estimator", "light", {"model": str(model)}), ("light",))
+    keys = [with_file.keys()["light"]]
+    for file, text in ((settings, "a = 2"), (model, "2")):
+        file.write_text(text)
+        keys.append(with_file.keys()["light"])
+    assert len(set(keys)) == 3
 
 
 def test_workers_see_what_one_process_sees(known, photos):
@@ -128,3 +129,55 @@ def test_a_missing_photo_and_an_unknown_judge_are_said(known, photos, tmp_path):
         predict_photos([tmp_path / "gone.png"], Judges(known, ("light",)), workers=0)
     with pytest.raises(UsageError, match="unknown estimator 'lihgt'"):
         predict_photos([photos(1) / "000.png"], Judges(known, ("lihgt",)), workers=1)
+
+
+FACES = np.zeros((3, 8, 8, 3), dtype=np.float32)
+
+
+class Fixed(FaceMatcher):
+    """Gives what it was built with."""
+
+    def __init__(self, said):
+        self.said = np.array(said, dtype=np.float32)
+
+    def embed(self, images):
+        """Return it."""
+        return self.said
+
+
+class FixedGuess(AttributeEstimator):
+    """Gives what it was built with."""
+
+    attribute, __init__, predict = "gender", Fixed.__init__, Fixed.embed
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_no_number_makes_the_whole_answer_none(bad):
+    said = predict(Fixed([[1, 2], [bad, 3], [4, 5]]), FACES)
+    assert np.array_equal(said, [[1, 2], [np.nan, np.nan], [4, 5]], equal_nan=True)
+    said = predict(FixedGuess([[0.5, 0.5], [bad, 0], [1, 0]]), FACES)
+    assert np.array_equal(said, [[0.5, 0.5], [np.nan, np.nan], [1, 0]], equal_nan=True)
+    assert np.array_equal(predict(FixedGuess([30, bad, 40]), FACES), [30, np.nan, 40], equal_nan=True)
+
+
+def test_answers_that_are_numbers_are_what_the_model_gave():
+    model = Fixed([[1, 2], [0, 3], [4, 5]])
+    assert predict(model, FACES) is model.said
+
+
+def test_faces_that_a_model_could_not_take_are_counted_and_the_first_is_named():
+    predictions = {
+        "seen": np.array([True, False, True, True]),
+        "good": np.array([[1.0], [np.nan], [1.0], [1.0]]),
+        "bad": np.array([[1.0], [np.nan], [np.nan], [np.nan]]),
+        "years": np.array([np.nan, np.nan, 3, 4]),
+    }
+    assert unprocessed(predictions, ["a", "b", "c", "d"], "originals") == {
+        "bad": "gave NaN or infinity for 2 of 3 originals, first c",
+        "years": "gave NaN or infinity for 1 of 3 originals, first a",
+    }
+
+
+def test_an_adversary_is_given_numbers_alone():
+    said = evidence(FACES, {"guess": FixedGuess([[0.5, 0.5], [np.nan, 0], [np.inf, 0]])})
+    assert said.shape == (3, 1) and np.array_equal(said[1:], np.zeros((2, 1)))

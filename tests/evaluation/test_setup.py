@@ -1,9 +1,9 @@
-"""Methods under names of one's own, with settings."""
+"""Methods under names of one's own, with settings; the paper's outputs, and the names that stand for a request."""
 
 import pytest
 
 from facepriv.errors import UsageError
-from facepriv.evaluation.setup import aliased
+from facepriv.evaluation.setup import OWN, RANDOM, aliased, named_output, paper_outputs
 from facepriv.protection.pipeline import build_pipeline
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import registry
@@ -42,3 +42,34 @@ def test_an_alias_draws_the_noise_of_the_method_that_it_stands_for():
 def test_a_wrong_name_or_setting_is_one_line(texts, error):
     with pytest.raises(UsageError, match=error):
         aliased(registry(), texts)
+
+
+def test_the_paper_has_fifteen_outputs_and_each_name_stands_for_its_request():
+    outputs = paper_outputs(strength=0.5)
+    assert len(outputs) == 15 and {request.strength for request in outputs.values()} == {0.5}
+    assert all(named_output(name, strength=0.5) == request for name, request in outputs.items())
+    assert outputs["gender+age=old"].hidden == ("gender", "age") and outputs["age=old"].targets == {"age": "old"}
+    assert all(
+        request.hidden == tuple(n.partition("=")[0] for n in name.split("+")) for name, request in outputs.items()
+    )
+    drawn, own = named_output(RANDOM, strength=0.5), named_output(OWN)
+    assert (drawn.hidden, drawn.policy, drawn.strength) == (("gender",), "random", 0.5) and own.hidden == ()
+
+
+def test_an_attribute_may_stand_without_a_class_and_be_aimed_at_any():
+    assert named_output("race+age").targets == {} and named_output("race+age").hidden == ("race", "age")
+    assert named_output("gender=female").targets == {"gender": "female"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gendre", "did you mean 'gender'"),
+        ("gender+gender", "names gender twice"),
+        ("age=ancient", "young, middle"),
+        ("", "known"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_what_is_known(name, said):
+    with pytest.raises(UsageError, match=said):
+        named_output(name)

@@ -4,42 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.datasets.record import Record
-from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.judges import fitting
 from facepriv.evaluation.truth import Truth
-from facepriv.hookspecs import Descriptor
-from facepriv.registry import Plugin, Registry
-
-
-class Guess(AttributeEstimator):
-    """An estimator of any attribute; only what it is matters here."""
-
-    def __init__(self, attribute, output="probabilities"):
-        self.attribute, self.output = attribute, output
-
-    def predict(self, images):
-        """Return nothing useful."""
-        return images
-
-
-class Face(FaceMatcher):
-    """A matcher by angle."""
-
-    def embed(self, images):
-        """Return nothing useful."""
-        return images
 
 
 @pytest.fixture
-def judges():
-    options = {"gender": {}, "race": {}, "age": {"output": "years"}}
-    found = [
-        Descriptor("estimator", name, f"{__name__}:Guess", "a test's", options={"attribute": name, **more})
-        for name, more in options.items()
-    ]
-    found.append(Descriptor("matcher", "face", f"{__name__}:Face", "a test's"))
-    return Judges(Registry([Plugin("test", "test", "0", tuple(found))]), tuple(options), ("face",))
+def judges(made_up_judges):
+    return made_up_judges({"gender": "gender", "race": "race", "age": "age"}, "face")
 
 
 def photo(n, subject="", years=None, **labels):
@@ -61,6 +33,6 @@ def test_labels_become_indices_and_what_is_unknown_stays_unknown():
 
 def test_a_set_is_shown_to_the_judges_that_it_can_measure(judges):
     everything = Truth.of([photo(n, f"p{n}", 20.0 + n, gender="male", race="white") for n in range(4)])
-    assert fitting(everything, judges) == judges
-    nameless = fitting(Truth.of([photo(1, gender="male"), photo(2, gender="female")]), judges)
-    assert nameless.estimators == ("gender",) and nameless.matchers == ()
+    assert fitting(judges, everything) == (judges, {})
+    nameless, left_out = fitting(judges, Truth.of([photo(1, gender="male"), photo(2, gender="female")]))
+    assert nameless.estimators == ("gender",) and nameless.matchers == () and left_out.keys() == {"race", "age", "face"}

@@ -5,69 +5,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facepriv.attacks.cross_fit import Answers
 from facepriv.attacks.rows import adversary_rows
-from facepriv.attacks.run import Answers, Target
-from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.datasets.record import Record
-from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.results import Comparison, Example, Output
 from facepriv.evaluation.truth import Truth
-from facepriv.hookspecs import Descriptor
-from facepriv.registry import Plugin, Registry
 
 PEOPLE, PHOTOS = 40, 4
 COUNT = PEOPLE * PHOTOS
 
 
-class Guess(AttributeEstimator):
-    """Only what it is matters here."""
-
-    def __init__(self, attribute, output="probabilities"):
-        self.attribute, self.output = attribute, output
-
-    def predict(self, images):
-        """Return nothing useful."""
-        return images
-
-
-class Angle(FaceMatcher):
-    """Only what it is matters here."""
-
-    def embed(self, images):
-        """Return nothing useful."""
-        return images
-
-
-def _registry():
-    found = [
-        Descriptor("estimator", name, f"{__name__}:Guess", "a test's", options={"attribute": attribute, **more})
-        for name, attribute, more in (
-            ("ours-gender", "gender", {}),
-            ("theirs-gender", "gender", {}),
-            ("ours-race", "race", {}),
-            ("ours-age", "age", {"output": "years"}),
-        )
-    ]
-    found.append(Descriptor("matcher", "angle", f"{__name__}:Angle", "a test's"))
-    return Registry([Plugin("test", "test", "0", tuple(found))])
+ESTIMATORS = {"ours-gender": "gender", "theirs-gender": "gender", "ours-race": "race", "ours-age": "age"}
 
 
 def _truth():
     rng = np.random.default_rng(0)
-    return Truth.of(
-        [
-            Record(
-                Path(f"{n}.jpg"),
-                f"{n}.jpg",
-                f"p{n // PHOTOS}",
-                "test",
-                {"gender": ("male", "female")[n // PHOTOS % 2], "race": ("white", "black")[n // PHOTOS // 2 % 2]},
-                float(rng.integers(18, 70)),
-            )
-            for n in range(COUNT)
-        ]
-    )
+    records = []
+    for n in range(COUNT):
+        person = n // PHOTOS
+        labels = {"gender": ("male", "female")[person % 2], "race": ("white", "black")[person // 2 % 2]}
+        years = float(rng.integers(18, 70))
+        records.append(Record(Path(f"{n}.jpg"), f"{n}.jpg", f"p{person}", "test", labels, years))
+    return Truth.of(records)
 
 
 def _as_arrays(truth, seed, hidden=0.0, cost=0.0, lost=0):
@@ -93,13 +53,12 @@ def _as_arrays(truth, seed, hidden=0.0, cost=0.0, lost=0):
 
 
 @pytest.fixture(scope="session")
-def make_comparison(small_faces):
+def make_comparison(small_faces, made_up_judges):
     """Return ``make(outputs)``: a comparison of (method, output, share hidden, cost, faces lost) each."""
 
     def make(wanted, attacks=True, examples=True):
-        registry, truth = _registry(), _truth()
-        judges = Judges(registry, ("ours-gender", "theirs-gender", "ours-race", "ours-age"), ("angle",))
-        before = _as_arrays(truth, 0)
+        truth = _truth()
+        before, judges = _as_arrays(truth, 0), made_up_judges(ESTIMATORS, "angle")
         measure = Measure(truth, before, judges, fmr=0.01, replicates=40)
         outputs = []
         for n, (method, name, share, cost, lost) in enumerate(wanted):
@@ -108,8 +67,8 @@ def make_comparison(small_faces):
             rows = measure.rows(after, seen=("theirs-gender",) if method == "beta" else ())
             said = after["ours-gender"].astype(np.float64)
             answers = {
-                Target(name, "gender", "retrained"): Answers(1 - said if share > 0.5 else said),
-                Target(name, "gender", "detector"): Answers(said[:, 0], said[::-1, 0]),
+                "retrained": Answers(1 - said if share > 0.5 else said),
+                "detector": Answers(said[:, 0], said[::-1, 0]),
             }
             attacked = adversary_rows("gender", truth, before, after, ["ours-gender"], answers, replicates=40)
             attacked = attacked if attacks and "gender" in hidden else []
@@ -133,10 +92,7 @@ def make_comparison(small_faces):
                 }
                 for m in methods
             ),
-            judges=tuple(
-                {"name": n, "attribute": n.partition("-")[2], "trained_on": "nothing"}
-                for n in ("ours-gender", "theirs-gender", "ours-race", "ours-age", "angle")
-            ),
+            judges=tuple({"name": name, **judge} for name, judge in judges.describe().items()),
             skipped=({"what": "grey", "why": "changes race, not gender"},),
             original=measure.curves(before),
             outputs=tuple(outputs),

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from facepriv.errors import PluginError, UsageError
-from facepriv.evaluation.requests import paper_outputs
-from facepriv.evaluation.results import plain_output, read_output
+from facepriv.evaluation.results import read_output
+from facepriv.evaluation.setup import paper_outputs
 from facepriv.report import page as pages
 from facepriv.report import tables
 from facepriv.report.page import check_installed, check_place, csv_text, page, write_report
@@ -93,9 +93,8 @@ def test_every_figure_of_the_paper_is_there_with_its_numbers(comparison, text):
             assert all(cell in text for cell in row), figure.name
     shown = {(line, evaluator): said for line, evaluator, said in drawn["estimates-gender"].table}
     (row,) = [r for r in comparison.outputs[0].pick("gender_eer") if r.evaluator == "ours-gender"]
-    assert shown["originals", "ours-gender"] == interval(row.before) and shown["alpha", "ours-gender"] == interval(
-        row.after
-    )
+    assert shown["originals", "ours-gender"] == interval(row.before)
+    assert shown["alpha", "ours-gender"] == interval(row.after)
     # Of several outputs that hide it the one that hides it alone speaks; one that keeps it stands apart.
     assert ("beta: gender", "ours-gender") in shown and ("beta (kept)", "ours-gender") in shown
     assert ("beta: gender+race", "ours-gender") not in shown
@@ -114,11 +113,8 @@ def test_the_overview_shows_what_is_hidden_from_whom_and_the_best_adversary(comp
     lines = {row[0].text: dict(zip(table.head, row, strict=True)) for row in table.rows}
     assert list(lines) == ["originals", "alpha", "beta: gender", "beta: race", "beta: gender+race"]
     gender = "gender EER, %"
-    assert (
-        lines["alpha"][gender].strong
-        and not lines["beta: race"][gender].strong
-        and lines["beta: race"]["race EER, %"].strong
-    )
+    assert lines["alpha"][gender].strong and lines["beta: race"]["race EER, %"].strong
+    assert not lines["beta: race"][gender].strong
     # Beta was made with theirs-gender: ours alone speaks of it.
     (ours,) = [r for r in comparison.outputs[1].pick("gender_eer") if r.evaluator == "ours-gender"]
     assert lines["beta: gender"][gender].value == pytest.approx(ours.after.value)
@@ -161,11 +157,10 @@ def test_csv_json_and_latex_hold_what_the_page_shows(comparison, tmp_path):
 
 def test_an_output_outlives_json(comparison):
     output = comparison.outputs[2]
-    again = read_output(json.loads(json.dumps(plain_output(output))))
+    again = read_output(json.loads(json.dumps(output.plain())))
     # In text, as NaN equals nothing.
-    assert repr((again.rows, again.adversaries)) == repr((output.rows, output.adversaries)) and again.hidden == (
-        "race",
-    )
+    assert repr((again.rows, again.adversaries)) == repr((output.rows, output.adversaries))
+    assert again.hidden == ("race",)
     for matcher, pairings in output.curves.roc.items():
         for pairing, tmr in pairings.items():
             assert np.array_equal(again.curves.roc[matcher][pairing], tmr, equal_nan=True)
@@ -194,12 +189,8 @@ def test_without_attacks_examples_or_matchers_the_rest_stands(make_comparison):
         for o in bare.outputs
     ]
     text = page(replace(bare, outputs=tuple(nobody)))
-    assert (
-        'id="estimates-race"' in text
-        and 'id="attacks"' not in text
-        and 'id="examples"' not in text
-        and "roc-" not in text
-    )
+    assert 'id="estimates-race"' in text
+    assert not any(part in text for part in ('id="attacks"', 'id="examples"', "roc-"))
 
 
 def test_a_place_that_is_no_place_for_a_report_is_refused(tmp_path):

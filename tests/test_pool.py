@@ -12,7 +12,7 @@ def test_no_worker_outlives_a_parent_that_was_killed(tmp_path):
     script.write_text(
         "import os, time\n"
         "from pathlib import Path\n"
-        "from facepriv.evaluation.predictions import spread\n"
+        "from facepriv.pool import spread\n"
         "def build():\n"
         "    return work\n"
         "def work(place):\n"

@@ -1,4 +1,4 @@
-"""Features shared by several attacks: predictions of estimators as evidence."""
+"""Predictions of estimators as features of an attack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.contracts import AttributeEstimator, Images
-from facepriv.evaluation.answers import judged
+from facepriv.evaluation.predictions import predict
 
 
 def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> NDArray[np.float32]:
@@ -19,8 +19,8 @@ def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> ND
     """
     columns = []
     for model in estimators.values():
-        said = judged(model, images)
-        columns.append(said[:, None] / 10 if said.ndim == 1 else log_odds(said))
+        predictions = predict(model, images)
+        columns.append(predictions[:, None] / 10 if predictions.ndim == 1 else log_odds(predictions))
     return np.nan_to_num(np.concatenate(columns, axis=1)).astype(np.float32)
 
 
