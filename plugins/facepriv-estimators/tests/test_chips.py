@@ -18,7 +18,7 @@ def dlib_own(rgb, box, size, padding):
 
 @pytest.mark.parametrize(("padding", "size"), [(0.25, 150), (0.2, 64), (0.2, 32)])
 def test_chip_is_the_one_that_dlib_cuts_out_of_the_photo(portraits, padding, size):
-    for rgb in portraits.values():
+    for rgb in portraits:
         face = find_faces(rgb)[0]
         theirs = dlib_own(rgb, face.box, size, padding)
         for crop_size in (112, 128, 224):
