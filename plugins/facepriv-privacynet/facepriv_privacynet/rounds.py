@@ -105,11 +105,7 @@ class Rounds:
         return count
 
     def run(
-        self,
-        number: int,
-        start: Path | None = None,
-        opponents: Path | None = None,
-        pool: Sequence[Judge] = (),
+        self, number: int, start: Path | None = None, opponents: Path | None = None, pool: Sequence[Judge] = ()
     ) -> Run:
         """Return the run of one round: resumed from its checkpoint, or started from the given networks."""
         folder, recipe = self.out / f"round-{number}", round_recipe(self.recipe, number)
