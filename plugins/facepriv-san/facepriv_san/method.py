@@ -54,7 +54,6 @@ class _Drawn(Perturber):
         from facepriv_san import __version__
 
         weights = self.loaded().weights
-        assert weights is not None  # it was read from a file
         seen = list(weights.metadata.provenance.seen)
         return {"version": __version__, "weights": weights.sha256, "seen": seen}
 
