@@ -1,6 +1,5 @@
 """The fit: from a pack on disk to a weights file that the method takes."""
 
-import csv
 import json
 from dataclasses import replace
 
@@ -49,10 +48,7 @@ def pack_folder(tmp_path_factory):
         rows.append({**rows[n], **change, "name": f"odd-{n}.png"})
     folder = tmp_path_factory.mktemp("pack")
     np.save(folder / "crops.npy", np.stack(crops))
-    with (folder / "rows.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    (folder / "rows.csv").write_text("".join(",".join(row) + "\n" for row in (rows[0], *map(dict.values, rows))))
     (folder / "pack.json").write_text(json.dumps({"format": 1, "size": SIDE}))
     return folder
 
