@@ -62,7 +62,7 @@ def analysed(folder: Path) -> Gallery:
     DataError
         If the folder is missing, or no photo in it contains a face.
     """
-    kept = cache_folder() / f"{gallery_key(folder)}.safetensors"
+    kept = files.cache_folder("face-mixing") / f"{gallery_key(folder)}.safetensors"
     lock = kept.with_suffix(".lock")
     try:
         note = files.prepare_work_folder(kept.parent, "the faces of the gallery")
@@ -76,11 +76,6 @@ def analysed(folder: Path) -> Gallery:
             origin = Provenance("photos of the user", "the first use of the folder", date.today().isoformat())
             save(kept, _analyse(folder), origin)
         return load(kept)
-
-
-def cache_folder() -> Path:
-    """Return the cache folder of analysed galleries."""
-    return files.cache_folder("face-mixing")
 
 
 def _photos(folder: Path) -> dict[str, Path]:
