@@ -32,10 +32,13 @@ def profile():
 
 @pytest.fixture
 def saved(tmp_path):
-    """Return ``saved(image, name, **options)``: writes a file with Pillow alone."""
+    """Return ``saved(image, name, **options)``: writes a file with Pillow alone, if asked with an EXIF orientation."""
 
-    def save(image, name, **options):
+    def save(image, name, orientation=None, **options):
         path = tmp_path / name
+        if orientation:
+            options["exif"] = exif = Image.Exif()
+            exif[0x0112] = orientation
         image.save(path, **options)
         return path
 
