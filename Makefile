@@ -105,7 +105,7 @@ ifdef AUTHORS
 else
 	$(BIN)/facepriv compare "$(DATA)/lfw" --methods "$(METHODS)" -o runs/verify-san $(ARGS)
 endif
-	$(BIN)/python benchmarks/san_speed.py
+	$(BIN)/python plugins/facepriv-san/benchmarks/san_speed.py
 
 # The estimators on originals: a comparison needs a method, and at strength 0 this one changes nothing.
 ESTIMATORS := $(foreach family,family-a family-b,$(foreach of,gender race age,$(family)-$(of))) \
@@ -115,8 +115,8 @@ verify-estimators: need-data $(STAMP)
 		$(addprefix --estimator ,$(ESTIMATORS)) -o runs/verify-estimators $(ARGS)
 	$(BIN)/python benchmarks/bars.py estimators runs/verify-estimators
 
-verify-sim-zhang: need-data $(STAMP)
-	$(BIN)/python benchmarks/sim_zhang.py --data "$(DATA)" $(ARGS)
+verify-sim-zhang: $(STAMP)
+	$(BIN)/python plugins/facepriv-sim-zhang/benchmarks/sim_zhang.py "$(PACK)" $(ARGS)
 
 pack: need-data $(STAMP)
 	$(BIN)/facepriv pack --data "$(DATA)" -o "$(PACK)" $(ARGS)
@@ -125,31 +125,30 @@ train-estimators: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train estimators "$(PACK)" --family a --start "$(MOBILEFACENET)" -o runs/estimators $(ARGS)
 	$(BIN)/facepriv train estimators "$(PACK)" --family b -o runs/estimators $(ARGS)
 
-# What each part of PrivacyNet buys: small trainings that differ in one part; interrupted, it goes on.
-# From nothing a few hundred steps show little: where there is a trained run, all go on from that.
-TRAINED := $(wildcard runs/privacynet/checkpoint.pt)
+# What each part of PrivacyNet contributes: short trainings that differ in one part and continue the run of
+# `make train-privacynet`. An interrupted one continues with the same command.
 ablation: need-mobilefacenet $(STAMP)
-	$(BIN)/python benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/ablation \
-		$(if $(TRAINED),--from runs/privacynet --steps 100 --warm-up 40 --batch 12) \
-		--figure runs/ablation.svg --markdown runs/ablation.md --json runs/ablation.json $(ARGS)
+	$(BIN)/python plugins/facepriv-privacynet/benchmarks/ablation.py "$(PACK)" --matcher "$(MOBILEFACENET)" \
+		--from runs/privacynet -o runs/ablation --json runs/ablation.json $(ARGS)
 
-# Hostile input of every kind; none is stored.
+# Hostile input of every kind; none is stored. Other input: make fuzz ARGS="--seed 7"
 fuzz: $(STAMP)
-	$(BIN)/python benchmarks/fuzz.py $(ARGS)
+	$(BIN)/python -m pytest -s tests/robustness/test_fuzz.py --long $(ARGS)
 
 # A run that is killed fifty times.
 soak: $(STAMP)
-	$(BIN)/python benchmarks/soak.py $(ARGS)
+	$(BIN)/python -m pytest -s tests/robustness/test_soak.py --long $(ARGS)
 
-# None needs a data set. What stands beside whole photos is installed first: .venv/bin/pip install -e '.[bench]'
+# Other parts, and their options: make bench ARGS="scores --rounds 5". None needs a data set.
+# `folder` compares with deface, which is installed first: .venv/bin/pip install -e '.[bench]'
 bench: $(STAMP)
-	$(BIN)/python benchmarks/bench.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py $(or $(ARGS),generator folder growth)
 
 bench-train: $(STAMP)
-	$(BIN)/python benchmarks/bench_train.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py training $(ARGS)
 
 bench-processes: $(STAMP)
-	$(BIN)/python benchmarks/processes.py $(ARGS)
+	$(BIN)/python benchmarks/bench.py processes $(ARGS)
 
 train-baseline-gan: $(STAMP)
 	$(BIN)/facepriv train baseline-gan "$(PACK)" -o runs/baseline-gan $(ARGS)

@@ -13,6 +13,12 @@ import facepriv  # noqa: F401  # before any test file imports onnxruntime: it tu
 _OFFLINE = Path(__file__).parent / "tests" / "offline"
 
 
+def pytest_addoption(parser):
+    """Add the options of tests/robustness; pytest reads them only here, whatever it is called on."""
+    parser.addoption("--long", action="store_true", help="run the robustness tests as long as before a release")
+    parser.addoption("--seed", type=int, default=0, help="seed of the robustness tests")
+
+
 def pytest_configure(config):
     """Keep this process, and every Python that it starts, off the network."""
     descriptor, notes = mkstemp(prefix="facepriv-offline-")
@@ -104,3 +110,19 @@ def fresh_accelerator():
     yield
     if state := sys.modules.get("accelerate.state"):
         state.AcceleratorState._reset_state(reset_partial_state=False)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Return ``script(path)``: imports a script of the repository, named from its root, as a module."""
+
+    def load(path):
+        file = Path(__file__).parent / path
+        monkeypatch.syspath_prepend(file.parent)  # it may import what is beside it
+        spec = spec_from_file_location(file.stem, file)
+        module = module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

@@ -1,36 +1,30 @@
 """Recall and speed of detection in large photos, relative to dlib's search of the whole photo.
 
-Photos of 1350 and 2400 pixels are generated: faces of LFW, 60 to 600 pixels wide, rotated by up to 12 degrees, with
-soft edges, on pictures of scikit-image without faces. Both find a face if the boxes' intersection over union is 0.4 or
-more. The shift of landmarks is the mean over the five, as a share of the width of dlib's box. For comparison, the same
-is given for dlib's own search of the photo moved by three pixels. The thresholds of `facepriv.faces.propose` were
-chosen with photos of `--part tuning`. `--spoil` degrades every photo, for example by overexposure.
+`--help` says what is measured.
 
     python benchmarks/detection.py --data DIR
-    python benchmarks/detection.py --data DIR --spoil overexposed
+    python benchmarks/detection.py --data DIR --overexposed
 """
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-from PIL import Image, ImageFilter
-from shared import Benchmark, data_option, json_option, within, write_json
+from PIL import Image
+from shared import data_option
+from speed.harness import Ratio, Result, part, within
 
-from facepriv.cli.console import note, table
+from facepriv.cli.console import note
 from facepriv.datasets import readers
 from facepriv.errors import UsageError
 from facepriv.faces import detect_boxes
-from facepriv.faces.detect import Box, locate, search_whole
-from facepriv.faces.propose import overlap
+from facepriv.faces.boxes import overlap
+from facepriv.faces.detect import Box, search_whole
 
 SIZES = {1350: (1350, 1013), 2400: (2400, 1800)}
 #: Pictures of scikit-image without a face.
@@ -51,78 +45,30 @@ BACKGROUNDS = (
 )
 #: Width of a face's box in a photo of LFW, as a share of the photo's width.
 FACE_IN_LFW = 96 / 250
-#: Limits of the size classes: widths of dlib's boxes, in pixels.
-CLASSES = (0, 90, 150, 300, 10_000)
+#: Smallest overlap of two boxes of one face, and by how many pixels the photo is moved.
 SAME, MOVED = 0.4, 3
-
-
-def _shaded(rgb: Image.Image) -> Image.Image:
-    """Return the photo with alternating light and deep shade, with a period of about two faces of 200 pixels."""
-    waves = 0.55 + 0.45 * np.sin(np.arange(rgb.width) / 70)
-    return Image.fromarray((np.asarray(rgb) * waves[:, None]).astype(np.uint8))
-
-
-def _noisy(rgb: Image.Image) -> Image.Image:
-    """Return a photo with low-light noise, the same in every run."""
-    noise = np.random.default_rng(0).normal(0, 25, (rgb.height, rgb.width, 3))
-    return Image.fromarray(np.clip(np.asarray(rgb) + noise, 0, 255).astype(np.uint8))
-
-
-def _coarse(rgb: Image.Image) -> Image.Image:
-    """Return the photo after JPEG compression at quality 10."""
-    buffer = io.BytesIO()
-    rgb.save(buffer, "JPEG", quality=10)
-    return Image.open(buffer).convert("RGB")
-
-
-#: Degradations of a photo.
-SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "overexposed": lambda rgb: rgb.point(lambda v: min(255, 1.8 * v + 20)),
-    "bright": lambda rgb: rgb.point(lambda v: min(255, 1.4 * v)),
-    "dark": lambda rgb: rgb.point(lambda v: v * 0.2),
-    "pale": lambda rgb: rgb.point(lambda v: 170 + v * 0.25),
-    "shaded": _shaded,
-    "noisy": _noisy,
-    "blurred": lambda rgb: rgb.filter(ImageFilter.GaussianBlur(3)),
-    "coarse": _coarse,
-    "grey": lambda rgb: rgb.convert("L").convert("RGB"),
-}
 
 
 @dataclass
 class Tally:
-    """Results of one size class, or of all."""
+    """Numbers of faces, of the photos' faces and of false finds; and the CPU seconds of both searches."""
 
     both: int = 0
     whole_only: int = 0
     new_only: int = 0
     moved_lost: int = 0
-    overlaps: list[float] = field(default_factory=list)
-    shifts: list[float] = field(default_factory=list)
-    moved_shifts: list[float] = field(default_factory=list)
+    false_whole: int = 0
+    false_new: int = 0
+    whole_seconds: list[float] = field(default_factory=list)
+    new_seconds: list[float] = field(default_factory=list)
 
-    def figures(self) -> dict[str, Any]:
-        """Return counts, and medians and 95 % quantiles."""
-        found = self.both + self.whole_only
-        return {
-            "whole": found,
-            "both": self.both,
-            "whole_only": self.whole_only,
-            "new_only": self.new_only,
-            "kept": self.both / found if found else None,
-            "moved_lost": self.moved_lost,
-            "overlap": quantiles(self.overlaps, (0.05, 0.5)),
-            "shift": quantiles(self.shifts, (0.5, 0.95)),
-            "moved_shift": quantiles(self.moved_shifts, (0.5, 0.95)),
-        }
+    @property
+    def found(self) -> int:
+        """Faces that the search of the whole photo finds."""
+        return self.both + self.whole_only
 
 
-def quantiles(values: Sequence[float], shares: tuple[float, float]) -> list[float] | None:
-    """Return two quantiles, or None without values."""
-    return np.quantile(values, shares).tolist() if values else None
-
-
-@click.command(cls=Benchmark, help=__doc__)
+@part()
 @data_option
 @click.option(
     "--photos",
@@ -131,60 +77,65 @@ def quantiles(values: Sequence[float], shares: tuple[float, float]) -> list[floa
     show_default=True,
     help="Of 1350 and of 2400 pixels.",
 )
-@click.option(
-    "--part",
-    type=click.Choice(("tuning", "report")),
-    default="report",
-    show_default=True,
-    help="Which half of LFW's photos.",
-)
-@click.option("--spoil", type=click.Choice(tuple(SPOILT)), help="What to do to every photo.")
-@json_option
-def main(data: Path | None, photos: tuple[int, int], part: str, spoil: str | None, json_path: Path | None) -> None:
+@click.option("--overexposed", is_flag=True, help="Overexpose every photo.")
+def main(data: Path | None, photos: tuple[int, int], overexposed: bool) -> Result:
+    """Detection in large photos beside dlib's search of the whole photo.
+
+    Photos of 1350 and 2400 pixels are generated: faces of LFW, 60 to 600 pixels wide, rotated by up to 12 degrees, with
+    soft edges, on pictures of scikit-image without faces. Both find a face if the boxes' intersection over union is 0.4
+    or more. For comparison, the faces are counted that dlib's own search loses when the photo is moved by three pixels.
+    """
     if data is None:
         raise UsageError("name the data sets' folder with --data or FACEPRIV_DATA")
-    half = ("tuning", "report").index(part)
-    pool = sorted(record.path for record in readers.read("lfw", data / "lfw"))[half::2]
-    result = {
-        side: measure(generated(count, side, pool, half, spoil), count)
-        for side, count in zip(SIZES, photos, strict=True)
-        if count
-    }
-    for side, found in result.items():
-        show(side, found)
-    if json_path is not None:
-        write_json(json_path, result)
+    # The thresholds of `facepriv.faces.propose` were chosen with the other half.
+    pool = sorted(record.path for record in readers.read("lfw", data / "lfw"))[1::2]
+    sizes = {side: count for side, count in zip(SIZES, photos, strict=True) if count}
+    found = {side: measure(generated(count, side, pool, overexposed), count) for side, count in sizes.items()}
+    ratios = {}
+    for side, tally in found.items():
+        kept, times = tally.both / max(1, tally.found), sum(tally.whole_seconds) / sum(tally.new_seconds)
+        ratios[f"kept_{side}"] = Ratio(f"of the faces kept at {side} pixels", [kept])
+        ratios[f"times_{side}"] = Ratio(f"times as fast at {side} pixels", [times])
+    return Result(
+        "detection, overexposed photos" if overexposed else "detection",
+        (
+            "pixels",
+            "photos",
+            "whole finds",
+            "both",
+            "new alone",
+            "lost if moved",
+            "false: whole",
+            "new",
+            "ms: whole",
+            "new",
+        ),
+        [
+            (
+                str(side),
+                *map(str, (sizes[side], t.found, t.both, t.new_only, t.moved_lost, t.false_whole, t.false_new)),
+                *(f"{1e3 * np.mean(seconds):.0f}" for seconds in (t.whole_seconds, t.new_seconds)),
+            )
+            for side, t in found.items()
+        ],
+        ratios,
+        {"photos": sizes, "found": {side: asdict(tally) for side, tally in found.items()}},
+    )
 
 
-def measure(photos: Iterator[tuple[np.ndarray, list[Box]]], count: int) -> dict[str, Any]:
+def measure(photos: Iterator[tuple[np.ndarray, list[Box]]], count: int) -> Tally:
     """Compare the two searches on photos with known face positions."""
-    tallies = [Tally() for _ in CLASSES[1:]]
-    seconds: dict[str, list[float]] = {"whole": [], "new": []}
-    false = {"whole": 0, "new": 0}
+    tally = Tally()
     for n, (rgb, places) in enumerate(photos):
-        found = {"whole": timed(search_whole, rgb, seconds["whole"]), "new": timed(detect_boxes, rgb, seconds["new"])}
+        whole, new = timed(search_whole, rgb, tally.whole_seconds), timed(detect_boxes, rgb, tally.new_seconds)
         moved = search_whole(np.ascontiguousarray(rgb[MOVED:, MOVED:]))
         moved = [(a + MOVED, b + MOVED, c + MOVED, d + MOVED) for a, b, c, d in moved]
-        for name, boxes in found.items():
-            false[name] += sum(not any(within(box, place) for place in places) for box in boxes)
-        compare(rgb, found["whole"], found["new"], moved, tallies)
+        tally.false_whole += sum(not any(within(box, place) for place in places) for box in whole)
+        tally.false_new += sum(not any(within(box, place) for place in places) for box in new)
+        compare(whole, new, moved, tally)
         if (n + 1) % 20 == 0:
             note(f"{n + 1} of {count} photos of {rgb.shape[1]} pixels")
-    return {
-        "photos": count,
-        "false": false,
-        "ms": {name: {"mean": 1e3 * np.mean(s), "median": 1e3 * np.median(s)} for name, s in seconds.items()},
-        "times": float(np.sum(seconds["whole"]) / np.sum(seconds["new"])),
-        "classes": {str(low): t.figures() for low, t in zip(CLASSES, tallies, strict=False)},
-        "all": together(tallies).figures(),
-    }
-
-
-def together(tallies: list[Tally]) -> Tally:
-    """Return the sum of all classes."""
-    return Tally(
-        *(sum((getattr(t, name) for t in tallies), start=type(value)()) for name, value in vars(Tally()).items())
-    )
+    return tally
 
 
 def timed(search: Callable[[np.ndarray], list[Box]], rgb: np.ndarray, seconds: list[float]) -> list[Box]:
@@ -195,51 +146,28 @@ def timed(search: Callable[[np.ndarray], list[Box]], rgb: np.ndarray, seconds: l
     return boxes
 
 
-def best(box: Box, boxes: list[Box]) -> tuple[float, Box]:
-    """Return the largest overlap with any of the boxes, and that box; 0 and the box itself if there are none."""
-    shares = overlap(np.array(box), np.array(boxes).reshape(-1, 4))
-    return (float(shares.max()), boxes[int(shares.argmax())]) if boxes else (0.0, box)
+def compare(whole: list[Box], new: list[Box], moved: list[Box], tally: Tally) -> None:
+    """Add the faces of one photo."""
+    both = sum(has(box, new) for box in whole)
+    tally.both += both
+    tally.whole_only += len(whole) - both
+    tally.new_only += sum(not has(box, whole) for box in new)
+    tally.moved_lost += sum(not has(box, moved) for box in whole)
 
 
-def compare(rgb: np.ndarray, whole: list[Box], new: list[Box], moved: list[Box], tallies: list[Tally]) -> None:
-    """Add the faces of one photo to the tallies of their size classes."""
-    for box in new:
-        if best(box, whole)[0] < SAME:
-            size_class(box, tallies).new_only += 1
-    for box in whole:
-        tally, width, points = size_class(box, tallies), box[2] - box[0], locate(rgb, box).points
-        share, other = best(box, new)
-        if share >= SAME:
-            tally.both += 1
-            tally.overlaps.append(share)
-            tally.shifts.append(apart(points, locate(rgb, other).points) / width)
-        else:
-            tally.whole_only += 1
-        share, other = best(box, moved)
-        if share >= SAME:
-            tally.moved_shifts.append(apart(points, locate(rgb, other).points) / width)
-        else:
-            tally.moved_lost += 1
-
-
-def size_class(box: Box, tallies: list[Tally]) -> Tally:
-    """Return the tally of a box's width."""
-    return tallies[int(np.searchsorted(CLASSES, box[2] - box[0], "right")) - 1]
-
-
-def apart(points: np.ndarray, others: np.ndarray) -> float:
-    """Return the mean distance of points."""
-    return float(np.linalg.norm(points - others, axis=1).mean())
+def has(box: Box, boxes: list[Box]) -> bool:
+    """Return whether one of the boxes is of the same face."""
+    return bool(boxes) and float(overlap(np.array(box), np.array(boxes)).max()) >= SAME
 
 
 def generated(
-    count: int, side: int, pool: Sequence[Path], seed: int, spoil: str | None = None
+    count: int, side: int, pool: Sequence[Path], overexposed: bool = False
 ) -> Iterator[tuple[np.ndarray, list[Box]]]:
     """Return photos (H, W, 3), and the positions of the LFW photos in each; the same in every run."""
-    rng = np.random.default_rng((seed, side))
+    rng = np.random.default_rng((1, side))
     for _ in range(count):
         canvas, places = photo(SIZES[side], pool, rng)
-        yield np.asarray(SPOILT[spoil](canvas) if spoil else canvas), places
+        yield np.asarray(canvas.point(lambda v: min(255, 1.8 * v + 20)) if overexposed else canvas), places
 
 
 def photo(size: tuple[int, int], pool: Sequence[Path], rng: np.random.Generator) -> tuple[Image.Image, list[Box]]:
@@ -285,50 +213,12 @@ def room(size: tuple[int, int], side: int, places: Sequence[Box], rng: np.random
 
 def paste(canvas: Image.Image, face: Image.Image, place: Box, degrees: float) -> None:
     """Paste a face, rotated, with soft edges."""
-    inwards = np.minimum(np.arange(face.width), np.arange(face.width)[::-1]) / (0.08 * face.width)
-    soft = (255 * np.clip(np.minimum.outer(inwards, inwards) - 0.8, 0, 1)).astype(np.uint8)
+    down, across = (
+        np.minimum(np.arange(side), np.arange(side)[::-1]) / (0.08 * face.width) for side in (face.height, face.width)
+    )
+    soft = (255 * np.clip(np.minimum.outer(down, across) - 0.8, 0, 1)).astype(np.uint8)
     mask = Image.fromarray(soft).rotate(degrees, Image.Resampling.BILINEAR)
     canvas.paste(face.rotate(degrees, Image.Resampling.BICUBIC), (int(place[0]), int(place[1])), mask)
-
-
-def show(side: int, found: dict[str, Any]) -> None:
-    """Print the figures of one size of photos."""
-    ms, false = found["ms"], found["false"]
-    print(
-        f"\n{found['photos']} photos of {side} pixels: ms a photo, whole {ms['whole']['mean']:.0f}, new "
-        f"{ms['new']['mean']:.0f} (medians {ms['whole']['median']:.0f}, {ms['new']['median']:.0f}): "
-        f"{found['times']:.1f} times as fast; false finds: whole {false['whole']}, new {false['new']}"
-    )
-    names = [f"{low} to {high}" for low, high in pairwise(CLASSES)]
-    names[-1] = f"{CLASSES[-2]} and more"
-    head = (
-        "width of the box",
-        "whole finds",
-        "both",
-        "whole alone",
-        "new alone",
-        "kept",
-        "lost if moved",
-        "overlap: 5 %",
-        "median",
-        "shift, %: median",
-        "95 %",
-        "if moved: median",
-        "95 %",
-    )
-    table(
-        head,
-        [row(name, t) for name, t in zip([*names, "all"], [*found["classes"].values(), found["all"]], strict=True)],
-    )
-
-
-def row(name: str, t: dict[str, Any]) -> tuple[str, ...]:
-    """Return the cells of one class."""
-    counts = (t["whole"], t["both"], t["whole_only"], t["new_only"])
-    kept = "" if t["kept"] is None else f"{100 * t['kept']:.1f} %"
-    overlaps = [f"{v:.2f}" for v in t["overlap"] or ()] or ["", ""]
-    shifts = [cell for key in ("shift", "moved_shift") for cell in [f"{100 * v:.2f}" for v in t[key] or ()] or ["", ""]]
-    return (name, *map(str, counts), kept, str(t["moved_lost"]), *overlaps, *shifts)
 
 
 if __name__ == "__main__":

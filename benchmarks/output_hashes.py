@@ -17,23 +17,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from shared import Benchmark, write_json
+
+from facepriv.registry import registry
+from facepriv.samples import portraits
 
 KEY = b"the same draws in every version"
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--files", type=click.Path(path_type=Path, exists=True), help="Text file, one photo a line.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSON file to write.")
 @click.option("--against", type=click.Path(path_type=Path, exists=True), help="Such a file of another version.")
 @click.option("--method", "methods", multiple=True, help="[default: all that are installed]")
 def main(files: Path | None, out: Path, against: Path | None, methods: tuple[str, ...]) -> None:
-    photos = files.read_text().split("\n") if files else _portraits()
-    photos = [photo for photo in photos if photo]
-    listed = subprocess.run([sys.executable, "-m", "facepriv", "methods"], capture_output=True, text=True, check=True)
-    names = methods or [line.split()[0] for line in listed.stdout.splitlines()[1:] if line[:1].strip()]
+    listed = files.read_text().splitlines() if files else [str(portrait.path) for portrait in portraits()]
+    photos = [photo for photo in listed if photo]
+    names = methods or sorted(registry().descriptors("method"))
     hashes = {name: _hashes(name, photos) for name in names}
-    out.write_text(json.dumps(hashes, indent=1) + "\n")
-    print(f"{len(names)} methods, {len(photos)} photos each: {out}")
+    write_json(out, hashes)
+    print(f"{len(names)} methods, {len(photos)} photos each")
     if against:
         other = json.loads(against.read_text())
         changed = [f"{m}: {f}" for m in hashes for f, own in hashes[m].items() if other.get(m, {}).get(f) != own]
@@ -41,18 +44,13 @@ def main(files: Path | None, out: Path, against: Path | None, methods: tuple[str
         sys.exit(bool(changed))
 
 
-def _portraits() -> list[str]:
-    from facepriv.samples import portraits
-
-    return [str(portrait.path) for portrait in portraits()]
-
-
 def _hashes(method: str, photos: list[str]) -> dict[str, str]:
     """Return file -> hash of its protected photo, or the reason why there is none."""
     with TemporaryDirectory() as folder:
         key, made = Path(folder) / "key", Path(folder) / "out"
         key.write_bytes(KEY)
-        hide = "gender" if method in ("face-mixing", "k-attribute", "san", "ensemble-san", "flow-san") else "gender,age"
+        known = registry().create("method", method).attributes
+        hide = ",".join(name for name in ("gender", "age") if name in known)
         found = {}
         # Chunks keep the command line short; names are unique within a chunk of one folder level.
         call = [sys.executable, "-m", "facepriv", "apply", *photos, "-o", str(made), "--method", method]

@@ -9,16 +9,13 @@ that was read, at least 64 pixels away from the face. Lossless formats do not ch
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from shared import Benchmark, json_option, write_json
+from speed.harness import Result, part
 
-from facepriv.cli.console import table
 from facepriv.faces import detect_boxes
 from facepriv.image.decode import decode_image, read_image
 from facepriv.image.encode import encode_image
@@ -67,15 +64,13 @@ def measure() -> dict[str, dict[str, float]]:
     return found
 
 
-@click.command(cls=Benchmark, help=__doc__)
-@json_option
-def main(json_path: Path | None) -> None:
-    """Measure and print."""
+@part()
+def main() -> Result:
+    """Pixel changes outside the face that result from re-encoding a lossy file."""
     found = measure()
     rows = [(c, f"{f['moved']:.1%}", f"{f['beyond_2']:.2%}", f"{f['most']}") for c, f in found.items()]
-    table(("saved as", "pixels that moved", "by more than 2 of 255", "at most"), rows)
-    if json_path:
-        write_json(json_path, found)
+    head = ("saved as", "pixels that moved", "by more than 2 of 255", "at most")
+    return Result("encoding a photo again", head, rows, figures={"codings": found})
 
 
 if __name__ == "__main__":

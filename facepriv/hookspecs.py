@@ -14,7 +14,7 @@ PROJECT = "facepriv"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-Kind = Literal["method", "estimator", "matcher", "trainer", "converter", "exporter", "attack", "engine"]
+Kind = Literal["method", "estimator", "matcher", "detector", "trainer", "converter", "exporter", "attack", "engine"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -24,7 +24,7 @@ class Descriptor:
 
     Parameters
     ----------
-    kind : {"method", "estimator", "matcher", "attack", "trainer", "converter", "exporter", "engine"}
+    kind : {"method", "estimator", "matcher", "detector", "attack", "trainer", "converter", "exporter", "engine"}
         The type of the target: a class of `facepriv.contracts`; for a trainer, converter or exporter a click command;
         for an engine a function that returns one, see `facepriv.protection.engine.Engine`.
     name : str

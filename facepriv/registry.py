@@ -18,7 +18,16 @@ import pluggy
 from numpy.typing import NDArray
 
 from facepriv import hookspecs
-from facepriv.contracts import CONTRACT_VERSION, UNKNOWN, Attack, AttributeEstimator, FaceMatcher, Images, Perturber
+from facepriv.contracts import (
+    CONTRACT_VERSION,
+    UNKNOWN,
+    Attack,
+    AttributeEstimator,
+    FaceDetector,
+    FaceMatcher,
+    Images,
+    Perturber,
+)
 from facepriv.errors import FaceprivError, PluginError, UsageError, WeightsError, one_line
 from facepriv.hookspecs import KINDS, Descriptor, Kind
 from facepriv.schema import ATTRIBUTES, attribute, nearest
@@ -28,6 +37,7 @@ _CLASSES: dict[Kind, type] = {
     "method": Perturber,
     "estimator": AttributeEstimator,
     "matcher": FaceMatcher,
+    "detector": FaceDetector,
     "attack": Attack,
 }
 
@@ -352,6 +362,24 @@ def build_method(registry: Registry, name: str, device: str) -> Method:
         raise
     except Exception as error:  # a plugin may raise anything
         raise PluginError(f"method '{name}' cannot be moved to {device}: {one_line(error)}") from error
+
+
+def build_detector(name: str, *, thorough: bool = False) -> FaceDetector:
+    """Build an installed detector; ``thorough`` is for those with dlib's search.
+
+    Raises
+    ------
+    UsageError
+        If no plugin provides it, or it has no thorough search.
+    PluginError
+        If it cannot be built.
+    """
+    detector: FaceDetector = registry().create("detector", name)
+    if thorough:
+        if not hasattr(detector, "thorough"):
+            raise UsageError(f"detector '{name}' always searches the whole photo: leave out --thorough")
+        detector = registry().create("detector", name, thorough=True)
+    return detector
 
 
 def build_estimator(registry: Registry, name: str, chosen: str = "") -> Estimator:

@@ -16,7 +16,7 @@ from facepriv.registry import registry
 if TYPE_CHECKING:
     from facepriv.testing import Cause, Result
 
-_KINDS: tuple[Kind, ...] = ("method", "estimator", "matcher")
+_KINDS: tuple[Kind, ...] = ("method", "estimator", "matcher", "detector")
 
 
 @click.command("check", short_help="Run the conformance checks on a method.")
@@ -26,7 +26,7 @@ _KINDS: tuple[Kind, ...] = ("method", "estimator", "matcher")
     type=click.Choice(_KINDS),
     default="method",
     show_default=True,
-    help="What NAME is: estimators and matchers have checks too.",
+    help="What NAME is: estimators, matchers and detectors have checks too.",
 )
 @click.option("--traceback", "with_traceback", is_flag=True, help="Show where each error was raised.")
 @click.pass_context

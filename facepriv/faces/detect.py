@@ -11,7 +11,8 @@ from PIL import Image
 
 from facepriv.faces import models
 from facepriv.faces.align import Face
-from facepriv.faces.propose import overlap, propose, suppress
+from facepriv.faces.boxes import overlap, suppress
+from facepriv.faces.propose import propose
 
 #: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
 #: to chin), so in a larger photo faces narrower than 2.5 % of the long side are not found. With 1600 the limit would be
@@ -194,8 +195,12 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = 
 
 def locate(rgb: NDArray[np.uint8], box: Box, *, dense: bool = False) -> Face:
     """Find the landmarks of a face with a known box in a photo (H, W, 3) uint8."""
-    dense_points = _landmarks(rgb, box, models.LANDMARKS_68) if dense else None
-    return Face(box, _landmarks(rgb, box, models.LANDMARKS_5), dense_points)
+    return Face(box, _landmarks(rgb, box, models.LANDMARKS_5), dense_landmarks(rgb, box) if dense else None)
+
+
+def dense_landmarks(rgb: NDArray[np.uint8], box: Box) -> NDArray[np.float64]:
+    """Find the 68 landmarks (68, 2) of a face with a known box of dlib's detector."""
+    return _landmarks(rgb, box, models.LANDMARKS_68)
 
 
 def landmarks_of_crop(crop: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,23 +3,17 @@
 They run fast, on small copies of a photo. Their proposals are rough and include false positives, so a detector checks
 them (`facepriv.faces.detect`). Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignment Using
 Multitask Cascaded Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016; the weights are the authors'
-(see `proposals-LICENSE.txt` and the file's provenance). The third network is not needed.
+(see `mtcnn-LICENSE.txt` and the file's provenance). The third network is in `facepriv.faces.mtcnn`.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepriv.weights import load_weights
-
-WEIGHTS = Path(__file__).with_name("proposals.safetensors")
-ARCHITECTURE = "mtcnn-proposals"
+from facepriv.faces.boxes import Floats, square, suppress
+from facepriv.faces.networks import first, second, weights
 
 #: Side of the smallest target faces, in pixels; most slightly smaller faces are proposed too.
 SMALLEST = 80
@@ -37,8 +31,6 @@ _FULL = 250
 _LIGHT = 0.42
 # Window sides of the two networks, and the stride of the first in pixels.
 _WINDOW, _PATCH, _STRIDE = 12, 24, 2
-
-Floats = NDArray[np.floating]
 
 
 def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -60,43 +52,20 @@ def propose(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     widths = np.array([rgb.shape[1] / copy.shape[1] for copy in copies])
     scanned = [_scan(copy, zoom) for copy, zoom in zip(copies[1:], widths[1:], strict=True)]
     boxes, scores = (np.concatenate(parts) for parts in zip(*scanned, strict=True)) if scanned else _NOTHING
-    boxes = _square(boxes[suppress(boxes, scores, SAME)])
+    boxes = square(boxes[suppress(boxes, scores, SAME)])
     if not len(boxes):
         return boxes
     sides = boxes[:, 2:3] - boxes[:, :1]
     # The coarsest copy in which the box nearly fills the patch.
     levels = np.maximum((sides >= 0.85 * _PATCH * widths).sum(1) - 1, 0)
-    shifts, scores = _refine(_patches(copies, levels, boxes / widths[levels, None]))
+    shifts, scores = second(_patches(copies, levels, boxes / widths[levels, None]))
     boxes = boxes + shifts * sides
     # Shifts are unbounded: a crafted photo could invert a box.
     kept = (scores > SECOND) & (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
-    return _square(boxes[kept][suppress(boxes[kept], scores[kept], SAME_AT_LAST)])
+    return square(boxes[kept][suppress(boxes[kept], scores[kept], SAME_AT_LAST)])
 
 
 _NOTHING = (np.zeros((0, 4)), np.zeros(0))
-
-
-def overlap(box: Floats, boxes: Floats) -> Floats:
-    """Return the intersection over union of a box (4,) with each of `boxes` (N, 4)."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    shared = np.maximum(high - low, 0).prod(1)
-    return shared / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - shared)
-
-
-def suppress(boxes: Floats, scores: Floats, most: float) -> list[int]:
-    """Return the indices of the boxes (N, 4) that overlap no higher-scoring one by more than `most`, best first."""
-    order, kept = np.argsort(-scores, kind="stable"), []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(int(best))
-        order = order[overlap(boxes[best], boxes[order]) <= most]
-    return kept
-
-
-def _square(boxes: Floats) -> NDArray[np.float64]:
-    """Return boxes (N, 4) as squares around their centres."""
-    centres, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
-    return np.concatenate((centres - half, centres + half), 1).astype(np.float64)
 
 
 def _copies(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -107,7 +76,7 @@ def _copies(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     some = np.asarray(copies[0])[::4, ::4]
     if ((some >= _FULL).sum(2) >= 2).mean() > BURNT:
         return []
-    copies[0] = copies[0].point(3 * _tones(some).tolist())
+    copies[0] = copies[0].point(3 * tones(some).tolist())
     while min(copies[-1].size) >= 2 * _WINDOW:
         copies.append(_smaller(copies[-1], 0.5))
     return [np.asarray(copy) for copy in copies]
@@ -118,7 +87,7 @@ def _smaller(image: Image.Image, scale: float) -> Image.Image:
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
-def _tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a lookup table (256,) that gives a photo the contrast and medium brightness that the networks need."""
     low, high = np.percentile(some, (1, 99))
     values = np.clip((np.arange(256) - low) / max(high - low, 16), 0, 1)
@@ -128,13 +97,8 @@ def _tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
     """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows with a possible face."""
-    layers = _weights()
-    x = copy.transpose(2, 0, 1)[:, None].astype(np.float32)
-    x = _convolve(x, "first.conv1")
-    x = np.pad(x, ((0, 0), (0, 0), (0, x.shape[2] % 2), (0, x.shape[3] % 2)), mode="edge")
-    x = np.maximum(x[:, :, ::2], x[:, :, 1::2])
-    x = np.maximum(x[..., ::2], x[..., 1::2])
-    x = _convolve(_convolve(x, "first.conv2"), "first.conv3")[:, 0]
+    layers = weights()
+    x = first(copy.transpose(2, 0, 1)[:, None].astype(np.float32))[:, 0]
     scores = np.tensordot(layers["first.face.weight"], x, 1) + layers["first.face.bias"]
     rows, columns = np.nonzero(scores > FIRST)
     shifts = x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
@@ -158,55 +122,3 @@ def _patches(copies: list[NDArray[np.uint8]], levels: NDArray[np.intp], boxes: F
         rows = np.clip((top + places * (right - left)).astype(int), 0, copy.shape[0] - 1)
         patches[:, mine] = copy[rows[:, :, None], columns[:, None, :]].transpose(3, 0, 1, 2)
     return patches
-
-
-def _refine(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Return the second network's shifts of the boxes' edges (N, 4), as fractions of the side, and scores (N,)."""
-    layers = _weights()
-    x = _convolve(patches, "second.conv1")
-    x = _pool3(np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge"))
-    x = _convolve(_pool3(_convolve(x, "second.conv2")), "second.conv3")
-    # The authors' arrays have columns before rows.
-    x = _bend(layers["second.full.weight"] @ x.transpose(3, 2, 0, 1).reshape(-1, patches.shape[1]), "second.full")
-    shifts = layers["second.box.weight"] @ x + layers["second.box.bias"][:, None]
-    return shifts.T, layers["second.face.weight"] @ x + layers["second.face.bias"]
-
-
-def _convolve(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Return the layer's output (O, N, h, w) of (C, N, H, W), without padding, after its PReLU."""
-    kernel = _weights()[f"{name}.weight"]
-    windows = sliding_window_view(x, kernel.shape[2:], axis=(2, 3)).transpose(0, 4, 5, 1, 2, 3)
-    out = kernel.reshape(len(kernel), -1) @ windows.reshape(kernel[0].size, -1)
-    return _bend(out, name).reshape(len(kernel), *windows.shape[3:])
-
-
-def _bend(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Add the bias to (O, M), in place, and apply the layer's slope to negative values."""
-    layers = _weights()
-    x += layers[f"{name}.bias"][:, None]
-    negative = np.minimum(x, 0)
-    negative *= (layers[f"{name}.slope"] - 1)[:, None]
-    x += negative
-    return x
-
-
-def _pool3(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the maxima of 3 x 3 windows with stride 2."""
-    x = np.maximum(np.maximum(x[:, :, :-2:2], x[:, :, 1:-1:2]), x[:, :, 2::2])
-    return np.maximum(np.maximum(x[..., :-2:2], x[..., 1:-1:2]), x[..., 2::2])
-
-
-@cache
-def _weights() -> dict[str, NDArray[np.float32]]:
-    """Return the layers' arrays, adapted to pixels from 0 to 255; loaded once per process."""
-    layers = dict(load_weights(WEIGHTS, architecture=ARCHITECTURE).tensors)
-    for net in ("first", "second"):
-        # They were trained with (pixel - 127.5) / 128.
-        kernel = layers[f"{net}.conv1.weight"] / 128
-        layers[f"{net}.conv1.weight"] = kernel
-        layers[f"{net}.conv1.bias"] = layers[f"{net}.conv1.bias"] - 127.5 * kernel.sum((1, 2, 3))
-        # Two outputs, whose difference determines the softmax.
-        for part in ("weight", "bias"):
-            no, yes = layers[f"{net}.face.{part}"]
-            layers[f"{net}.face.{part}"] = yes - no
-    return layers

@@ -72,6 +72,12 @@ class WorkOptions:
     on_no_face : {"fail", "skip", "copy"}
     thorough : bool
         See `facepriv.faces.find_faces`.
+    detector : str
+        Name of the face detector.
+    min_face : float
+        Width in pixels of the smallest faces to search for.
+    strict : bool
+        Whether a photo with small or uncertain faces is an error, see `facepriv.faces.finding.Found`.
     keep_metadata, audit : bool
     timeout : float
         Seconds after which a worker process that finished no file is killed. It does not apply with 0 workers.
@@ -85,6 +91,9 @@ class WorkOptions:
     batch_size: int = 8
     on_no_face: OnNoFace = "fail"
     thorough: bool = False
+    detector: str = "auto"
+    min_face: float = 16.0
+    strict: bool = False
     keep_metadata: bool = False
     audit: bool = False
     timeout: float = TIMEOUT

@@ -12,15 +12,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import UNKNOWN, FaceBatch, Images
-from facepriv.errors import PluginError, UsageError, WeightsError, one_line
-from facepriv.faces import Face, crop_faces, find_faces, paste
+from facepriv.contracts import UNKNOWN, FaceBatch, FaceDetector, Images
+from facepriv.errors import FaceprivError, PluginError, UsageError, WeightsError, one_line
+from facepriv.faces import Face, crop_faces, paste
+from facepriv.faces.detectors import Dlib
+from facepriv.faces.finding import MIN_FACE, Found, find_with
 from facepriv.image.photo import Photo
 from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.registry import (
     Estimator,
     Method,
     Registry,
+    build_detector,
     build_estimator,
     build_method,
     check_changeable,
@@ -47,6 +50,8 @@ class Prepared:
         The crops, landmarks if a method needs them, and own classes (-1 if no method needs them).
     source, target : dict of str to (N,) int64
         Source and target classes of each face, from the request.
+    small, uncertain : int
+        Numbers of faces that cannot be protected well, see `facepriv.faces.finding.Found`.
     """
 
     photo: Photo
@@ -54,6 +59,8 @@ class Prepared:
     batch: FaceBatch
     source: dict[str, NDArray[np.int64]]
     target: dict[str, NDArray[np.int64]]
+    small: int = 0
+    uncertain: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,9 @@ class Pipeline:
         Attribute -> Estimator, for every attribute in `wanted_labels(methods)`.
     batch_size : int
         Maximum number of faces passed to a method at once.
-    thorough : bool
-        How to search for faces, see `find_faces`.
+    detector : FaceDetector
+    min_face : float
+        Width in pixels of the smallest faces to search for.
 
     Raises
     ------
@@ -93,7 +101,8 @@ class Pipeline:
     key: bytes = field(repr=False)
     estimators: Mapping[str, Estimator] = field(default_factory=dict)
     batch_size: int = 8
-    thorough: bool = False
+    detector: FaceDetector = field(default_factory=Dlib)
+    min_face: float = MIN_FACE
 
     def __post_init__(self) -> None:
         check_changeable({m.name: m.perturber.attributes for m in self.methods}, self.request.hidden)
@@ -113,16 +122,26 @@ class Pipeline:
         return self.finish([self.prepare(photo)])[0]
 
     def prepare(self, photo: Photo) -> Prepared:
-        """Detect, crop and label the faces of a photo, and choose their targets."""
+        """Detect, crop and label the faces of a photo, and choose their targets.
+
+        Raises
+        ------
+        PluginError
+            If the detector fails.
+        WeightsError
+            If its weights are missing or damaged: no photo can be processed.
+        """
         rgb = photo.rgb8()
-        faces = find_faces(rgb, dense=self.dense, thorough=self.thorough)
+        found = self._find(rgb)
+        faces = found.faces
         crops = crop_faces(rgb, faces, self.crop_size)
         labels = self._labels(crops)
         landmarks = None
         if self.dense:
-            found = [face.landmarks_in_crop(self.crop_size) for face in faces]
-            landmarks = np.stack(found) if found else np.zeros((0, 68, 2), np.float32)  # type: ignore[arg-type]
-        return self.aim(Prepared(photo, faces, FaceBatch(crops, landmarks, labels), {}, {}))
+            dense = [face.landmarks_in_crop(self.crop_size) for face in faces]
+            landmarks = np.stack(dense) if dense else np.zeros((0, 68, 2), np.float32)  # type: ignore[arg-type]
+        batch = FaceBatch(crops, landmarks, labels)
+        return self.aim(Prepared(photo, faces, batch, {}, {}, found.small, found.uncertain))
 
     def aim(self, item: Prepared) -> Prepared:
         """Choose the targets of prepared faces by this pipeline's request; several requests can share the rest."""
@@ -149,6 +168,14 @@ class Pipeline:
                 paste(pixels, face, before, after, self.paste_mode)
             results.append(Protected(item, crops, item.photo.with_pixels(pixels)))
         return results
+
+    def _find(self, rgb: NDArray[np.uint8]) -> Found:
+        try:
+            return find_with(self.detector, rgb, min_face=self.min_face, dense=self.dense)
+        except FaceprivError:
+            raise
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
+            raise PluginError(f"detector {type(self.detector).__name__}: {one_line(error)}") from error
 
     def _labels(self, crops: Images) -> dict[str, NDArray[np.int64]]:
         labels = {name: np.full(len(crops), UNKNOWN, dtype=np.int64) for name in ATTRIBUTES}
@@ -216,6 +243,8 @@ def build_pipeline(
     device: str = "cpu",
     batch_size: int = 8,
     thorough: bool = False,
+    detector: str = "dlib",
+    min_face: float = MIN_FACE,
 ) -> Pipeline:
     """Build methods and the estimators that they need by name.
 
@@ -231,8 +260,12 @@ def build_pipeline(
         Attribute -> name of the estimator of a face's own class; by default ``family-a-ATTRIBUTE``.
     device : str
         ``cpu``, ``cuda``, ``cuda:1``, ...
-    batch_size, thorough
+    batch_size, min_face
         See `Pipeline`.
+    thorough : bool
+        See `facepriv.faces.find_faces`.
+    detector : str
+        Name of the detector. The default, dlib, is that of all figures: `find_faces` finds the same faces in outputs.
 
     Raises
     ------
@@ -250,7 +283,8 @@ def build_pipeline(
     check_neutral(chain, request.targets)
     chosen = dict(estimators or {})
     found = {name: build_estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
-    return Pipeline(chain, request, key, found, batch_size, thorough)
+    finder = build_detector(detector, thorough=thorough)
+    return Pipeline(chain, request, key, found, batch_size, finder, min_face)
 
 
 def _joined(batches: Sequence[FaceBatch]) -> FaceBatch:

@@ -19,6 +19,7 @@ from facepriv.protection.plan import Job
 from facepriv.protection.receipts import Claim, Receipts, described_place, read_receipts
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
+from facepriv.registry import registry as installed
 from facepriv.schema import attribute
 
 #: Placeholder for the key of a run without one: any fresh draws answer such a request.
@@ -60,6 +61,8 @@ def request_text(setup: WorkerSetup, key: bytes | None, description: Mapping[str
         "seed": request.seed,
         "key": (_FRESH if key is None else key.hex()) if _draws(request) else "",
         "thorough": setup.thorough,
+        "detector": (setup.detector, *_built(installed(), "detector", setup.detector)),
+        "min_face": setup.min_face,
         "keep_metadata": setup.keep_metadata,
     }
     return json.dumps(content, sort_keys=True)

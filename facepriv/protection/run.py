@@ -67,6 +67,8 @@ class Summary:
         Number of protected photos, and of changed faces in them.
     unchanged, unchanged_faces : int
         Number of photos with no changed face, and of all unchanged faces, including those in protected photos.
+    small, uncertain : int
+        Numbers of faces that cannot be protected well, see `facepriv.faces.finding.Found`.
     no_face, copied, already, ignored : int
     errors, warnings : list of str
     """
@@ -75,6 +77,8 @@ class Summary:
     faces: int = 0
     unchanged: int = 0
     unchanged_faces: int = 0
+    small: int = 0
+    uncertain: int = 0
     no_face: int = 0
     copied: int = 0
     already: int = 0
@@ -95,6 +99,8 @@ class Summary:
             self.unchanged += same
             self.faces += photo.faces - photo.unchanged
             self.unchanged_faces += photo.unchanged
+            self.small += photo.small
+            self.uncertain += photo.uncertain
             self.copied += photo.status == "copied"
             self.no_face += photo.status == "no-face"
         self.errors.extend(outcome.errors)
@@ -119,6 +125,7 @@ def make_plan(options: Options, registry: Registry | None = None) -> RunPlan:
     methods = {name: registry.find("method", name) for name in options.methods}
     for name in options.estimators.values():
         registry.find("estimator", name)
+    installed().find("detector", options.detector)
     if all(descriptor.attributes for descriptor in methods.values()):
         check_changeable({name: d.attributes for name, d in methods.items()}, options.request.hidden)
     found = discover(options.inputs, out=Path(options.out), kinds={*IMAGE_SUFFIXES, SHARD_SUFFIX})

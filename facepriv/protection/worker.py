@@ -74,6 +74,8 @@ class Outcome:
         SHA-256 of the input that the output was made from; empty if there is no output. It is private.
     unchanged : int
         Number of treated faces that did not change. It is private: a drawn class may leave a face unchanged.
+    small, uncertain : int
+        Numbers of faces that cannot be protected well, see `facepriv.faces.finding.Found`. They are private.
     parts : tuple of (str, Outcome)
         For a shard: the names and outcomes of its photos, in order.
     """
@@ -86,6 +88,8 @@ class Outcome:
     audit: dict[str, Any] | None = None
     source: str = ""
     unchanged: int = 0
+    small: int = 0
+    uncertain: int = 0
     parts: tuple[tuple[str, Outcome], ...] = ()
 
     @property
@@ -114,6 +118,8 @@ class ChunkWorker:
             device=setup.device,
             batch_size=setup.batch_size,
             thorough=setup.thorough,
+            detector=setup.detector,
+            min_face=setup.min_face,
         )
         use_one_thread()  # again: a plugin may have imported torch
 
@@ -129,6 +135,7 @@ class ChunkWorker:
         try:
             return {
                 "device": self.setup.device,
+                "detector": self.setup.detector,
                 "torch": _installed("torch"),
                 "methods": [method.info() for method in self.pipeline.methods],
                 "estimators": {name: e.name for name, e in estimators.items()},
@@ -156,8 +163,12 @@ class ChunkWorker:
             except Exception as error:  # an error in one file does not stop the others
                 yield _failed(task, error)
                 continue
+            if self.setup.strict and (prepared.small or prepared.uncertain):
+                yield _not_sure(task, prepared, self.setup.min_face)
+                continue
             if not prepared.faces:
-                yield self._without_face(task, prepared.photo)
+                outcome = self._without_face(task, prepared.photo)
+                yield replace(outcome, uncertain=prepared.uncertain)
                 continue
             held.append((task, prepared))
             faces = sum(len(item.faces) for _, item in held)
@@ -190,7 +201,10 @@ class ChunkWorker:
         for (task, _), result in zip(held, results, strict=True):
             audit = self._audit(task, result) if self.setup.audit else None
             outcome = self._write(task, result.photo, "ok", len(result.prepared.faces))
-            yield replace(outcome, audit=audit, unchanged=_unchanged(result)) if outcome.sha256 else outcome
+            if outcome.sha256:
+                counts = {"small": result.prepared.small, "uncertain": result.prepared.uncertain}
+                outcome = replace(outcome, audit=audit, unchanged=_unchanged(result), **counts)
+            yield outcome
 
     def _write(self, task: FileTask, photo: Photo, status: Status, faces: int) -> Outcome:
         try:
@@ -212,6 +226,13 @@ class ChunkWorker:
             "seed": request.seed,
             "faces": [_audit_face(result.prepared, n) for n in range(len(result.prepared.faces))],
         }
+
+
+def _not_sure(task: FileTask, item: Prepared, min_face: float) -> Outcome:
+    """Return the failure of a photo whose faces cannot all be protected well."""
+    counts = [(item.small, f"narrower than {min_face:g} pixels"), (item.uncertain, "uncertain")]
+    said = " and ".join(f"{count} face{'s' * (count != 1)} {what}" for count, what in counts if count)
+    return Outcome(task.number, "failed", error=f"{task.label}: {said}, so not written (without --strict it is)")
 
 
 def _unchanged(result: Protected) -> int:

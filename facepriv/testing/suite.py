@@ -10,8 +10,10 @@ from typing import Any
 from facepriv.errors import UsageError
 from facepriv.hookspecs import Kind
 from facepriv.registry import registry
-from facepriv.testing import evaluators, perturbers, plugins
+from facepriv.testing import detectors, evaluators, perturbers, plugins
 from facepriv.testing.core import Check, Make, NotApplicable, Result
+
+_ROOTS: dict[str, tuple[Callable[[Make], None], ...]] = {"method": perturbers.ROOTS, "detector": detectors.ROOTS}
 
 
 def checks(subject: Any, kind: Kind = "method") -> list[Check]:
@@ -21,17 +23,18 @@ def checks(subject: Any, kind: Kind = "method") -> list[Check]:
     ----------
     subject : str, class, callable or instance
         The name of an installed component, a class or factory, or an instance (copied for every check).
-    kind : {"method", "estimator", "matcher"}
+    kind : {"method", "estimator", "matcher", "detector"}
         Its kind.
     """
     tables: dict[str, tuple[Callable[[Make], None], ...]] = {
         "method": perturbers.CHECKS,
         "estimator": evaluators.ESTIMATOR_CHECKS,
         "matcher": evaluators.MATCHER_CHECKS,
+        "detector": detectors.CHECKS,
     }
     if kind not in tables:
         raise UsageError(f"there are no conformance checks for a '{kind}': one of {', '.join(tables)}")
-    make, roots = _factory(subject, kind), perturbers.ROOTS if kind == "method" else evaluators.ROOTS
+    make, roots = _factory(subject, kind), _ROOTS.get(kind, evaluators.ROOTS)
     ranks = {check.__name__: rank for rank, check in enumerate(roots)}
     found = {check.__name__: partial(check, make) for check in tables[kind]}
     if isinstance(subject, str):

@@ -1,95 +1,28 @@
 """The benchmark scripts as modules, and a small LFW of public-domain faces."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
-# The scripts import each other by their bare names.
-sys.path.insert(0, str(SCRIPTS))
 
-
-def load(name, monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPTS)
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def bars(script):
+    return script("benchmarks/bars.py")
 
 
 @pytest.fixture
-def estimators(monkeypatch):
-    return load("estimators", monkeypatch)
+def detection(script):
+    return script("benchmarks/detection.py")
 
 
 @pytest.fixture
-def bars(monkeypatch):
-    return load("bars", monkeypatch)
+def marks(script):
+    return script("benchmarks/marks.py")
 
 
 @pytest.fixture
-def scores(monkeypatch):
-    return load("scores", monkeypatch)
-
-
-@pytest.fixture
-def morphing(monkeypatch):
-    return load("morphing", monkeypatch)
-
-
-@pytest.fixture
-def san_speed(monkeypatch):
-    return load("san_speed", monkeypatch)
-
-
-@pytest.fixture
-def fuzz(monkeypatch):
-    return load("fuzz", monkeypatch)
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    return load("bench", monkeypatch)
-
-
-@pytest.fixture
-def soak(monkeypatch):
-    return load("soak", monkeypatch)
-
-
-@pytest.fixture
-def sim_zhang(monkeypatch):
-    return load("sim_zhang", monkeypatch)
-
-
-@pytest.fixture
-def bench_train(monkeypatch):
-    return load("bench_train", monkeypatch)
-
-
-@pytest.fixture
-def privacynet_gpu(monkeypatch):
-    return load("privacynet_gpu", monkeypatch)
-
-
-@pytest.fixture
-def processes(monkeypatch):
-    return load("processes", monkeypatch)
-
-
-@pytest.fixture
-def ablation(monkeypatch):
-    return load("ablation", monkeypatch)
-
-
-@pytest.fixture
-def detection(monkeypatch):
-    return load("detection", monkeypatch)
+def rewriting(script):
+    return script("benchmarks/rewriting.py")
 
 
 @pytest.fixture
@@ -109,8 +42,3 @@ def small_lfw(tmp_path):
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{name}_000{photo}.jpg")
     (root.parent / "lfw_gender.csv").write_text("\n".join(rows) + "\n")
     return root.parent
-
-
-@pytest.fixture
-def rewriting(monkeypatch):
-    return load("rewriting", monkeypatch)

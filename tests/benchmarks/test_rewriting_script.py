@@ -23,7 +23,7 @@ def test_the_readme_says_what_is_measured(rewriting, tmp_path):
     path = tmp_path / "found.json"
     done = CliRunner().invoke(rewriting.main, ["--json", str(path)])
     assert done.exit_code == 0, done.output
-    found = json.loads(path.read_text())
+    found = json.loads(path.read_text())["codings"]
     rows = re.findall(
         r"^\| ((?:JPEG|WebP), quality.*?) \| ([\d.]+) % \| ([\d.]+) % \| (\d+) \|$", README.read_text(), re.M
     )

@@ -332,6 +332,49 @@ def test_an_estimator_that_needs_a_file_is_given_it(call, photos):
     assert call(f"{line} --set from-a-file.path=model.bin").exit_code == 0
 
 
+def test_small_and_uncertain_faces_are_counted_and_errors_if_asked(call, photos, tmp_path, astronaut_file):
+    with Image.open(astronaut_file) as image:
+        photos(1)
+        image.crop((100, 20, 350, 270)).save(tmp_path / "photos/face.png")
+    line = "photos -o out --method darken --obfuscate gender --workers 1 --min-face 200"
+    result = call(f"{line} --json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert (told["protected"], told["small"], told["uncertain"]) == (2, 2, 0)
+    assert "small" not in (tmp_path / "out/facepriv-run/manifest.jsonl").read_text()
+    assert "2 small faces, hard to protect" in call(f"{line} --overwrite").stderr
+    result = call(f"{line.replace('out', 'strict')} --strict")
+    assert result.exit_code == 1
+    assert "face.png: 1 face narrower than 200 pixels, so not written (without --strict it is)" in result.stderr
+    assert not list((tmp_path / "strict").glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("--detector mtccn", "unknown detector 'mtccn' (did you mean 'mtcnn'"),
+        ("--detector mtcnn --thorough", "detector 'mtcnn' always searches the whole photo: leave out --thorough"),
+    ],
+)
+def test_a_detector_that_cannot_be_is_refused(call, photos, given, text):
+    photos(1)
+    result = call(f"photos -o out --method darken --obfuscate gender --workers 1 {given}")
+    assert result.exit_code == 2 and text in one_error(result)
+
+
+@pytest.mark.parametrize(("detector", "faces"), [("dlib", 0), ("mtcnn", 1), ("auto", 1)])
+def test_a_photo_that_lies_on_its_side_is_protected_in_place(call, tmp_path, astronaut_file, detector, faces):
+    (tmp_path / "photos").mkdir()
+    with Image.open(astronaut_file) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photos/side.png")
+    line = f"photos -o out --method darken --obfuscate gender --workers 1 --detector {detector} --on-no-face skip"
+    assert json.loads(call(f"{line} --json").stdout)["faces"] == faces
+    if faces:
+        before, after = (np.asarray(Image.open(tmp_path / f"{f}/side.png"))[:, :, :3] for f in ("photos", "out"))
+        rows, columns = np.nonzero((before != after).any(2))
+        assert abs(rows.mean() - 287) < 40 and abs(columns.mean() - 115) < 40
+
+
 @pytest.mark.parametrize("given", ["", "--thorough"])
 def test_a_thorough_search_is_asked_of_the_run(call, photos, monkeypatch, given):
     photos(1, "photos")

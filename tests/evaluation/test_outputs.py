@@ -13,7 +13,7 @@ from facepriv.evaluation.crops import load_crops
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.outputs import ORIGINAL, OutputRun, plan
 from facepriv.evaluation.predictions import predict_photos
-from facepriv.faces import propose
+from facepriv.faces import networks
 from facepriv.hookspecs import Descriptor
 from facepriv.protection.options import Options
 from facepriv.protection.request import PrivacyRequest
@@ -198,7 +198,7 @@ def test_a_file_that_a_setting_names_decides_by_its_content(output_run, monkeypa
 def test_what_faces_are_found_with_decides(output_run, monkeypatch):
     keys, predictions_of = output_run.crop_keys(), output_run.keys()
     real = cache_keys._hash
-    monkeypatch.setattr(cache_keys, "_hash", lambda path: path.name if path == propose.WEIGHTS else real(path))
+    monkeypatch.setattr(cache_keys, "_hash", lambda path: path.name if path == networks.WEIGHTS else real(path))
     for before, after in ((keys, output_run.crop_keys()), (predictions_of, output_run.keys())):
         assert not set(before.values()) & set(after.values())
 

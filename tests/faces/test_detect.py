@@ -9,7 +9,7 @@ from PIL import Image
 from facepriv.errors import PluginError
 from facepriv.faces import detect, detect_boxes, find_faces, models
 from facepriv.faces.align import TEMPLATE, invert
-from facepriv.faces.propose import overlap
+from facepriv.faces.boxes import overlap
 
 
 @pytest.fixture(scope="module")

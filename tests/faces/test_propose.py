@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv.faces import networks
 from facepriv.faces import propose as proposals
-from facepriv.faces.propose import overlap, propose, suppress
+from facepriv.faces.boxes import overlap, shared_of_smaller, suppress
+from facepriv.faces.propose import propose
 from facepriv.weights import load_weights
 
 
@@ -74,7 +76,7 @@ def test_a_box_that_a_shift_turns_inside_out_is_dropped(astronaut, monkeypatch):
     """Shifts have no bounds, and photos may be made for them."""
     monkeypatch.setattr(
         proposals,
-        "_refine",
+        "second",
         lambda patches: (np.tile((2.0, 0, -2.0, 0), (patches.shape[1], 1)), np.full(patches.shape[1], 9)),
     )
     assert propose(np.asarray(astronaut)).shape == (0, 4)
@@ -84,9 +86,9 @@ def test_a_layer_is_a_correlation_and_a_prelu(monkeypatch):
     rng = np.random.default_rng(0)
     shapes = {"weight": (4, 3, 3, 3), "bias": (4,), "slope": (4,)}
     layer = {part: rng.normal(size=shape).astype(np.float32) for part, shape in shapes.items()}
-    monkeypatch.setattr(proposals, "_weights", lambda: {f"layer.{part}": v for part, v in layer.items()})
+    monkeypatch.setattr(networks, "weights", lambda: {f"layer.{part}": v for part, v in layer.items()})
     x = rng.normal(size=(3, 2, 6, 8)).astype(np.float32)
-    out = proposals._convolve(x, "layer")
+    out = networks.convolve(x, "layer")
     assert out.shape == (4, 2, 4, 6)
     for o, n, row, column in np.ndindex(out.shape):
         there = (x[:, n, row : row + 3, column : column + 3] * layer["weight"][o]).sum() + layer["bias"][o]
@@ -117,9 +119,21 @@ def test_of_boxes_that_overlap_the_best_is_kept():
     assert suppress(boxes[:0], np.zeros(0), 0.5) == []
 
 
+def test_boxes_are_suppressed_as_if_each_were_compared_with_every_other():
+    rng = np.random.default_rng(0)
+    low, sides = rng.uniform(0, 200, (400, 2)), rng.uniform(5, 60, (400, 2))
+    boxes, scores = np.concatenate((low, low + sides), 1), rng.normal(size=400)
+    for measure in (overlap, shared_of_smaller):
+        expected: list[int] = []
+        for n in np.argsort(-scores):
+            if not expected or (measure(boxes[n], boxes[expected]) <= 0.3).all():
+                expected.append(n)
+        assert suppress(boxes, scores, 0.3, measure) == expected
+
+
 def test_the_weights_say_whose_they_are():
-    held = load_weights(proposals.WEIGHTS, architecture=proposals.ARCHITECTURE)
+    held = load_weights(networks.WEIGHTS, architecture=networks.ARCHITECTURE)
     assert "Kaipeng Zhang" in held.metadata.provenance.licence
-    assert sum(array.size for array in held.tensors.values()) == 6_632 + 100_178
-    licence = proposals.WEIGHTS.with_name("proposals-LICENSE.txt").read_text()
+    assert sum(array.size for array in held.tensors.values()) == 6_632 + 100_178 + 389_040
+    licence = networks.WEIGHTS.with_name("mtcnn-LICENSE.txt").read_text()
     assert "Kaipeng Zhang" in licence and "Permission is hereby granted" in licence

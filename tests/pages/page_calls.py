@@ -24,6 +24,8 @@ from page_lines import ROOT
 from facepriv.cli import main
 
 Words = Sequence[str]
+#: Scripts with a command, as globs from the root.
+SCRIPTS = ("benchmarks/*.py", "plugins/*/benchmarks/*.py")
 #: A word that stands for any name -> one that there is.
 _NAMES = {"NAME": "pixelate", "METHOD": "pixelate"}
 
@@ -99,7 +101,7 @@ def commands_of_make(arguments: Words, whole: bool = True) -> list[list[str]]:
         if printed.returncode:
             raise WrongLine(f"make: {printed.stderr.strip()}")
         recipe = re.sub("^test -[df] ", "test -n ", printed.stdout.replace("\\\n", " "), flags=re.MULTILINE)
-        ours = re.compile(rf"{re.escape(folder)}/(facepriv|python benchmarks/)" + "|^test -n " * whole)
+        ours = re.compile(rf"{re.escape(folder)}/(facepriv|python (-m pytest|\S*benchmarks/))" + "|^test -n " * whole)
         for line in recipe.splitlines():
             done = ours.search(line) and subprocess.run(["sh", "-c", line], capture_output=True, text=True)
             if done and done.returncode:
@@ -111,8 +113,9 @@ def commands_of_make(arguments: Words, whole: bool = True) -> list[list[str]]:
 def known_options() -> set[str]:
     """Return every option that a command or a benchmark of ours takes."""
     found: set[str] = set()
-    scripts = [command for path in sorted(ROOT.glob("benchmarks/*.py")) if (command := script_command(path))]
-    for command in [*_commands(main), *scripts]:
+    paths = [path for pattern in SCRIPTS for path in sorted(ROOT.glob(pattern))]
+    scripts = [command for path in paths if (command := script_command(path))]
+    for command in [found for top in (main, *scripts) for found in _commands(top)]:
         found.update(text for parameter in command.params for text in [*parameter.opts, *parameter.secondary_opts])
     return found | {"--help", "--version"}
 
@@ -120,7 +123,7 @@ def known_options() -> set[str]:
 @cache
 def script_command(path: Path) -> click.Command | None:
     """Return the click command ``main`` of a script; None where it has none."""
-    if "import click" not in path.read_text(encoding="utf-8"):
+    if not re.search(r"^import click|^from speed.harness import .*\bpart\b", path.read_text(encoding="utf-8"), re.M):
         return None
     name = f"page_script_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -134,12 +137,15 @@ def script_command(path: Path) -> click.Command | None:
     return command if isinstance(command, click.Command) else None
 
 
-def _commands(group: click.Group) -> Iterator[click.Command]:
+def _commands(group: click.Command) -> Iterator[click.Command]:
+    if not isinstance(group, click.Group):
+        yield group
+        return
     with click.Context(group) as context:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert command is not None
-            yield from _commands(command) if isinstance(command, click.Group) else [command]
+            yield from _commands(command)
 
 
 def _facepriv(arguments: Words, whole: bool) -> None:

@@ -45,7 +45,7 @@ QUICK = {
 NOT_RUN = {
     "--engine ray": "needs a cluster: tests/test_ray_engine.py",
     "--rounds": "takes minutes: plugins/facepriv-privacynet/tests/test_privacynet_rounds.py",
-    "benchmarks/": "tests/benchmarks",
+    "benchmarks/": "tests/benchmarks, plugins/*/tests",
     "--without-copies": "needs photos of many faces: tests/cli/test_cli_compare.py",
     "-m pytest": "this suite",
     "pip install": "the environment that this runs in",

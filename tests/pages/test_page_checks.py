@@ -29,6 +29,8 @@ class TestWrongLines:
             ("make verify-privacynet DATA=data ARGS=--outputt=own", "No such option"),
             ("make train-privacynet MOBILEFACENET=m.onnx ARGS=--stepps", "No such option"),
             ("python benchmarks/gone.py", "no such file"),
+            ("make bench ARGS=nothing", "No such command 'nothing'"),
+            ("make bench-train ARGS='--rounds 0'", "0 is not in the range"),
             ("pip install 'facepriv[nothing]'", "no extra 'nothing'"),
             ("pip install ./examples/gone", "no distribution of ours"),
             ("docker run facepriv", "no program that tests/pages knows"),
@@ -60,7 +62,8 @@ def test_the_loops_of_a_make_target_are_unrolled():
 def test_variables_of_a_make_around_the_tests_do_not_count(monkeypatch):
     monkeypatch.setenv("ARGS", "-rs")
     monkeypatch.setenv("MAKEFLAGS", " -- ARGS=-rs")
-    assert commands_of_make(["fuzz"]) == [["python", "benchmarks/fuzz.py"]]
+    fuzz = ["python", "-m", "pytest", "-s", "tests/robustness/test_fuzz.py", "--long"]
+    assert commands_of_make(["fuzz"]) == [fuzz]
 
 
 PAGE = """# A page

@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from page_calls import WrongLine, check, known_options, split
+from page_calls import SCRIPTS, WrongLine, check, known_options, split
 from page_lines import KINDS, blocks, commands, examples, mentions, options, tracked
 from page_runs import WALKS, Store, lay_out, one_process, records, run_page, run_python
 
@@ -53,7 +53,7 @@ def test_every_command_and_option_in_the_running_text_is_known(page):
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("script", [*tracked("benchmarks/*.py"), *tracked("examples/*.py")])
+@pytest.mark.parametrize("script", [script for pattern in (*SCRIPTS, "examples/*.py") for script in tracked(pattern)])
 def test_every_command_in_the_docstring_of_a_script_is_right(script):
     found = wrong(examples(script))
     assert not found, "\n".join(found)

@@ -54,6 +54,8 @@ def contents(folder):
         ("--obfuscate race", "--obfuscate race --key-file one"),
         ("--obfuscate race --key-file one", "--obfuscate race"),
         ("--obfuscate gender", "--obfuscate gender --thorough"),
+        ("--obfuscate gender", "--obfuscate gender --detector dlib"),
+        ("--obfuscate gender", "--obfuscate gender --min-face 20"),
         ("--obfuscate gender", "--obfuscate gender --keep-metadata"),
         ("--obfuscate gender", "--obfuscate gender --audit"),
     ],

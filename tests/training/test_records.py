@@ -12,7 +12,7 @@ def test_a_command_names_what_was_given_and_no_folder():
     options = {
         "matcher": "MOBILEFACENET",
         "steps": 3,
-        "start": Path("/home/me/runs/first"),
+        "start": Path("/srv/runs/first"),
         "opponents": None,
         "preset": "",
         "set": ("a=1", "b=2"),

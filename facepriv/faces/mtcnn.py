@@ -1,0 +1,224 @@
+"""Face detection with MTCNN: three small networks, each of which checks and refines the boxes of the one before.
+
+Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded
+Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016. The networks run in NumPy: in tiles that fit the
+processor's cache, matrix products take about as long there as in torch. `facepriv.faces.propose` uses the first two
+networks in another way, on few small copies of a photo, and holds their layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import maximum_filter
+
+from facepriv.faces.boxes import Floats, shared_of_smaller, square, suppress
+from facepriv.faces.networks import first, second, third, weights
+from facepriv.faces.propose import tones
+
+# Side of the smallest windows, as a multiple of the width of the smallest faces. A face is 1.25 times as high as wide,
+# and the first network finds faces that fill only a part of a window: 1.4 takes four fifths of the time of 1.25, and
+# finds as many faces of 16 pixels and more in composed crowds. At 1.6, half of those of 16 pixels are lost.
+_SMALLEST = 1.4
+#: Minimum score of a face at the end, as log-odds; of a sure one; and of one that only a careful search finds.
+THIRD, SURE, VERY_SURE = 0.0, 0.85, 3.0
+#: Intersection over union above which two boxes of the first or second network show the same face.
+SAME = 0.7
+#: Share of the smaller of two final boxes above which both show the same face.
+NESTED = 0.6
+
+# Window of the first network and its stride, in pixels; patch sides of the second and the third.
+_WINDOW, _STRIDE, _SECOND_SIDE, _THIRD_SIDE = 12, 2, 24, 48
+# Size of the tiles that the first network searches at once, in windows: more need more memory than a cache has.
+_ROWS, _COLUMNS = 16, 256
+# Number of patches processed at once.
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Care:
+    """How carefully a photo is searched.
+
+    Parameters
+    ----------
+    step : float
+        Size of a copy of the photo, as a share of the one before.
+    first, second : float
+        Minimum scores of a window, as log-odds of a face, after the first and the second network.
+    """
+
+    step: float
+    first: float
+    second: float
+
+
+#: Enough for nearly all faces, and the care that is taken if no sure face is found. It takes about twice as long.
+QUICK, CAREFUL = Care(0.6, 1.5, 0.4), Care(0.709, 0.4, -1.0)
+
+
+def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Floats]:
+    """Return the faces of a photo (H, W, 3) uint8, the surest first.
+
+    Parameters
+    ----------
+    rgb : ndarray
+        (H, W, 3) uint8.
+    min_face : float
+        Width of the smallest faces to search for, in pixels.
+
+    Returns
+    -------
+    boxes : ndarray
+        (N, 4) left, top, right, bottom in pixels; they may extend over the photo's border.
+    scores : ndarray
+        (N,) probabilities of a face.
+    points : ndarray
+        (N, 5, 2) centres of the eyes, tip of the nose and corners of the mouth, left in the picture first.
+    """
+    boxes, scores, points = _search(rgb, min_face, QUICK)
+    if not (scores > SURE).any():
+        more = _search(rgb, min_face, CAREFUL)
+        # More windows give more false boxes.
+        sure = more[1] > VERY_SURE
+        if sure.any():
+            boxes, scores, points = more[0][sure], more[1][sure], more[2][sure]
+    return boxes, 1 / (1 + np.exp(-scores)), points
+
+
+def _search(rgb: NDArray[np.uint8], min_face: float, care: Care) -> tuple[Floats, Floats, Floats]:
+    """Return boxes, scores (as log-odds) and landmarks as `find` does."""
+    copies = _copies(rgb, min_face, care.step)
+    zooms = np.array([rgb.shape[1] / copy.shape[1] for copy in copies])
+    boxes = _refined(copies, zooms, _scanned(copies[1:], zooms[1:], care.first), care.second)
+    if not len(boxes):
+        return np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
+    shifts, scores, points = _run(third, copies, zooms, boxes, _THIRD_SIDE)
+    points = boxes[:, None, :2] + (boxes[:, 2] - boxes[:, 0])[:, None, None] * points
+    boxes = _shifted(boxes, shifts)
+    kept = np.flatnonzero((scores > THIRD) & _sound(boxes))
+    kept = kept[suppress(boxes[kept], scores[kept], NESTED, shared_of_smaller)]
+    return boxes[kept], scores[kept].astype(np.float64), points[kept].astype(np.float64)
+
+
+def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats, least: float) -> Floats:
+    """Return square boxes (N, 4) of possible faces, in pixels of the photo, by the first network."""
+    if not copies:
+        return np.zeros((0, 4))
+    found = [_scan(copy, zoom, least) for copy, zoom in zip(copies, zooms, strict=True)]
+    boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return square(boxes[suppress(boxes, scores, SAME)])
+
+
+def _refined(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float) -> Floats:
+    """Return the square boxes (N, 4) that the second network confirms, moved."""
+    if not len(boxes):
+        return boxes
+    shifts, scores = _run(second, copies, zooms, boxes, _SECOND_SIDE)
+    boxes = _shifted(boxes, shifts)
+    kept = (scores > least) & _sound(boxes)
+    boxes, scores = boxes[kept], scores[kept]
+    return square(boxes[suppress(boxes, scores, SAME)])
+
+
+def _run(
+    network: Callable[[NDArray[np.float32]], tuple[Floats, ...]],
+    copies: Sequence[NDArray[np.uint8]],
+    zooms: Floats,
+    boxes: Floats,
+    side: int,
+) -> list[Floats]:
+    """Run a network on square boxes (N, 4), N >= 1, some at a time; returns its outputs."""
+    parts = [boxes[start : start + _BATCH] for start in range(0, len(boxes), _BATCH)]
+    found = [network(_patches(copies, zooms, part, side)) for part in parts]
+    return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+
+
+def _copies(rgb: NDArray[np.uint8], min_face: float, step: float) -> list[NDArray[np.uint8]]:
+    """Return the photo with good contrast, and the searched copies, each `step` times the size of the one before."""
+    copies = [Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())]
+    scale = _WINDOW / (_SMALLEST * min_face)
+    while min(rgb.shape[:2]) * scale >= _WINDOW:
+        size = [max(_WINDOW, round(side * scale)) for side in rgb.shape[1::-1]]
+        copies.append(copies[-1].resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
+        scale *= step
+    return [np.asarray(copy) for copy in copies]
+
+
+def _scan(copy: NDArray[np.uint8], zoom: float, least: float) -> tuple[Floats, Floats]:
+    """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows with a possible face."""
+    scores = np.empty([(side - _WINDOW) // _STRIDE + 1 for side in copy.shape[:2]], np.float32)
+    found = []
+    for row in range(0, scores.shape[0], _ROWS):
+        for column in range(0, scores.shape[1], _COLUMNS):
+            tile = scores[row : row + _ROWS, column : column + _COLUMNS]
+            rows, columns, shifts = _scan_tile(copy[_STRIDE * row :, _STRIDE * column :], tile, least)
+            found.append(np.column_stack((rows + row, columns + column, shifts)))
+    windows = np.concatenate(found)
+    rows, columns = windows[:, 0].astype(int), windows[:, 1].astype(int)
+    best = scores[rows, columns] >= maximum_filter(scores, 3)[rows, columns]
+    rows, columns, shifts = rows[best], columns[best], windows[best, 2:]
+    corners = _STRIDE * np.column_stack((columns, rows, columns, rows)) + (0, 0, _WINDOW, _WINDOW)
+    boxes = zoom * (corners + _WINDOW * shifts)
+    sound = _sound(boxes)
+    return boxes[sound], scores[rows, columns][sound]
+
+
+def _scan_tile(
+    part: NDArray[np.uint8], scores: NDArray[np.float32], least: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Write the scores (h, w) of the windows at the top left of `part`.
+
+    Returns
+    -------
+    tuple
+        Rows and columns (N,) of the possible faces, and shifts (N, 4) of their boxes.
+    """
+    height, width = (_STRIDE * (side - 1) + _WINDOW for side in scores.shape)
+    x = first(part[:height, :width].transpose(2, 0, 1)[:, None].astype(np.float32))[:, 0]
+    layers = weights()
+    np.add(np.tensordot(layers["first.face.weight"], x, 1), layers["first.face.bias"], out=scores)
+    rows, columns = np.nonzero(scores > least)
+    return rows, columns, x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
+
+
+def _sound(boxes: Floats) -> NDArray[np.bool_]:
+    """Return which boxes have an area. Shifts are unbounded: a crafted photo could invert a box."""
+    return (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
+
+
+def _patches(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, side: int) -> NDArray[np.float32]:
+    """Return (3, N, side, side): square boxes cut out by bilinear interpolation, with the border repeated."""
+    patches = np.empty((3, len(boxes), side, side), np.float32)
+    # The coarsest copy in which the box nearly fills the patch.
+    levels = np.maximum(((boxes[:, 2] - boxes[:, 0])[:, None] >= 0.85 * side * zooms).sum(1) - 1, 0)
+    places = (np.arange(side) + 0.5) / side
+    for level in np.unique(levels):
+        mine, copy = np.flatnonzero(levels == level), copies[level]
+        corners = boxes[mine] / zooms[level]
+        lengths = (corners[:, 2] - corners[:, 0])[:, None]
+        (x0, x1, across), (y0, y1, down) = (
+            _between(corners[:, axis, None] + places * lengths - 0.5, copy.shape[1 - axis]) for axis in (0, 1)
+        )
+        rows = [
+            (1 - across[:, None, :, None]) * copy[y[:, :, None], x0[:, None, :]]
+            + across[:, None, :, None] * copy[y[:, :, None], x1[:, None, :]]
+            for y in (y0, y1)
+        ]
+        mixed = (1 - down[:, :, None, None]) * rows[0] + down[:, :, None, None] * rows[1]
+        patches[:, mine] = mixed.transpose(3, 0, 1, 2)
+    return patches
+
+
+def _between(places: Floats, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return the two pixels around each place and the weight of the second."""
+    places = np.clip(places, 0, length - 1)
+    low = np.minimum(places.astype(int), max(0, length - 2))
+    return low, np.minimum(low + 1, length - 1), (places - low).astype(np.float32)
+
+
+def _shifted(boxes: Floats, shifts: Floats) -> Floats:
+    return boxes + shifts * (boxes[:, 2:3] - boxes[:, :1])
