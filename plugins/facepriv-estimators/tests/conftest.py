@@ -1,9 +1,10 @@
 """Crops of the portraits, LFW where ``FACEPRIV_DATA`` says it is, and MobileFaceNet."""
 
+import dlib
 import numpy as np
 import pytest
 
-from facepriv.faces import crop_faces, find_faces
+from facepriv.faces import crop_faces, find_faces, models
 from facepriv.image import read_image
 
 
@@ -11,6 +12,18 @@ from facepriv.image import read_image
 def portrait_crops(portraits):
     """Aligned crops of the portraits, (2, 128, 128, 3) float32."""
     return np.concatenate([crop_faces(rgb, find_faces(rgb)[:1], 128) for rgb in portraits])
+
+
+@pytest.fixture(scope="session")
+def dlib_shape():
+    """Return ``dlib_shape(rgb, face)``: the five landmarks as dlib's own functions take them."""
+    predictor = models.shape_predictor(models.LANDMARKS_5)
+
+    def find(rgb, face):
+        left, top, right, bottom = (round(v) for v in face.box)
+        return predictor(rgb, dlib.rectangle(left, top, right - 1, bottom - 1))
+
+    return find
 
 
 @pytest.fixture(scope="session")
