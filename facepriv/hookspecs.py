@@ -66,6 +66,25 @@ class Descriptor:
             )
 
 
+def descriptors(
+    package: str, name: str, reference: str, attributes: tuple[str, ...], **components: tuple[str, str]
+) -> list[Descriptor]:
+    """Return the descriptors of one method and what belongs to it, all of one name and reference.
+
+    Parameters
+    ----------
+    package, name, reference : str
+    attributes : tuple of str
+        The attributes that the method changes.
+    **components : tuple of str
+        Kind -> target without the package, and summary.
+    """
+    return [
+        Descriptor(kind, name, f"{package}.{target}", summary, reference, attributes if kind == "method" else ())  # type: ignore[arg-type]  # checked there
+        for kind, (target, summary) in components.items()
+    ]
+
+
 @hookspec
 def facepriv_components() -> Iterable[Descriptor]:  # type: ignore[empty-body]
     """Return descriptors of the plugin's components. Must not import heavy libraries."""

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from facepriv.contracts import AttributeEstimator, FaceMatcher
 from facepriv.evaluation.judges import Judges
 from facepriv.hookspecs import Descriptor
 from facepriv.registry import GROUP, Plugin, Registry, registry
+from facepriv.samples import portraits
 
 # How fast a machine is decides no test.
 settings.register_profile("facepriv", deadline=None)
@@ -69,17 +69,13 @@ def tiny(monkeypatch):
 @pytest.fixture(scope="session")
 def astronaut_file():
     """The portrait of Eileen Collins (NASA, public domain) that comes with scikit-image: 512 x 512 pixels, one face."""
-    return _package_file("skimage", "data/astronaut.png")
+    return portraits()[0].path
 
 
 @pytest.fixture(scope="session")
 def hopper_file():
     """The portrait of Grace Hopper (US Navy, public domain) that comes with matplotlib: 512 x 600 pixels, one face."""
-    return _package_file("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")
-
-
-def _package_file(package, file):
-    return Path(find_spec(package).origin).parent / file
+    return portraits()[1].path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 from facepriv.contracts import CONTRACT_VERSION, Perturber
 from facepriv.errors import ContractError, PluginError, UsageError
-from facepriv.hookspecs import KINDS, Descriptor
+from facepriv.hookspecs import KINDS, Descriptor, descriptors
 from facepriv.registry import Registry, load_target, registry
 
 GOOD = """
@@ -235,3 +235,11 @@ print([name for name in {heavy!r} if name in sys.modules])
 def test_a_descriptor_must_have_a_name():
     with pytest.raises(ContractError, match="the name is empty"):
         Descriptor("method", "", "a:B", "")
+
+
+def test_what_belongs_to_one_method_has_its_name_and_reference_and_the_method_alone_its_attributes():
+    method, trainer = descriptors("pack", "blur", "paper", ("age",), method=("m:Blur", "a"), trainer=("c:run", "b"))
+    assert method == Descriptor("method", "blur", "pack.m:Blur", "a", "paper", ("age",))
+    assert trainer == Descriptor("trainer", "blur", "pack.c:run", "b", "paper")
+    with pytest.raises(ContractError, match="'blur': kind must be one of"):
+        descriptors("pack", "blur", "paper", (), metod=("m:Blur", "a"))

@@ -41,17 +41,8 @@ def little_pack(out: Path, *, size: int = 112, each: int = 2) -> Path:
                 points = face.points + rng.normal(0, 0.01 * face.scale, face.points.shape)
                 crops.append(np.rint(crop_face(rgb, Face(face.box, points), size) * 255).astype(np.uint8))
                 labels = {name: values[person] for name, values in _LABELS.items()}
-                name = f"{person}-{part}-{view}.png"
-                rows.append(
-                    {
-                        "set": "portraits",
-                        "name": name,
-                        "subject": f"{part} {person} {view // 2}",
-                        "part": part,
-                        "half": "a",
-                        **labels,
-                    }
-                )
+                row = {"set": "portraits", "name": f"{person}-{part}-{view}.png", "part": part, "half": "a", **labels}
+                rows.append({**row, "subject": f"{part} {person} {view // 2}"})
         with (folder / ROWS).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()

@@ -32,34 +32,29 @@ def one_error(result):
     return result.stderr.removeprefix("facepriv: error: ").rstrip("\n")
 
 
+MISSING = "a name is missing beside a comma; write lists without spaces"
+APART = "is taken for an input: names in a list have no spaces between them"
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("photos -o out --method darkn --obfuscate gender", "unknown method 'darkn' (did you mean 'darken'"),
-        ("photos -o out --method darken --obfuscate gendr", "unknown attribute 'gendr' (did you mean 'gender'"),
-        ("photos -o out --method darken --obfuscate gender --keep rac", "unknown attribute 'rac'"),
-        ("photos -o out --method darken --obfuscate age", "can change 'age': darken changes gender"),
-        (
-            "photos -o out --method darken --obfuscate gender,age --keep race,age",
-            "'age' is both to be hidden and to be",
-        ),
-        ("photos -o out --method darken --target age=old --keep age", "'age' is both to be hidden and to be kept"),
-        ("photos -o out --method darken --target gender=old", "unknown target 'gender=old': one of male, female, same"),
-        ("photos -o out --method darken --target gender", "--target 'gender': expected NAME=VALUE"),
-        ("photos -o out --method darken --target gender=male,gender=female", "--target: 'gender' is given twice"),
-        ("photos -o out --method darken", "nothing to hide: name attributes with --obfuscate or --target"),
-        ("photos -o out --method darken --obfuscate gender --resume --overwrite", "exclude each other"),
-        ("photos -o out --method paint --obfuscate race --estimator gender=nobody", "unknown estimator 'nobody'"),
-        ("photos -o out --method darken --obfuscate gender --key-file none", "none: No such file or directory; make a"),
-        (
-            "photos -o out --method tuned --obfuscate gender --set tuned.amont=1",
-            "no such setting (did you mean 'amount'",
-        ),
-        (
-            "photos -o out --method tuned --obfuscate gender --set tuned.amount=2",
-            "tuned.amount: expected 0 to 1, got 2",
-        ),
-        ("photos -o out --method tuned --obfuscate gender --set darken.x=2", "'darken' is not used in this call"),
+        ("RUN darkn --obfuscate gender", "unknown method 'darkn' (did you mean 'darken'"),
+        ("RUN darken --obfuscate gendr", "unknown attribute 'gendr' (did you mean 'gender'"),
+        ("RUN darken --obfuscate gender --keep rac", "unknown attribute 'rac'"),
+        ("RUN darken --obfuscate age", "can change 'age': darken changes gender"),
+        ("RUN darken --obfuscate gender,age --keep race,age", "'age' is both to be hidden and to be"),
+        ("RUN darken --target age=old --keep age", "'age' is both to be hidden and to be kept"),
+        ("RUN darken --target gender=old", "unknown target 'gender=old': one of male, female, same"),
+        ("RUN darken --target gender", "--target 'gender': expected NAME=VALUE"),
+        ("RUN darken --target gender=male,gender=female", "--target: 'gender' is given twice"),
+        ("RUN darken", "nothing to hide: name attributes with --obfuscate or --target"),
+        ("RUN darken --obfuscate gender --resume --overwrite", "exclude each other"),
+        ("RUN paint --obfuscate race --estimator gender=nobody", "unknown estimator 'nobody'"),
+        ("RUN darken --obfuscate gender --key-file none", "none: No such file or directory; make a"),
+        ("RUN tuned --obfuscate gender --set tuned.amont=1", "no such setting (did you mean 'amount'"),
+        ("RUN tuned --obfuscate gender --set tuned.amount=2", "tuned.amount: expected 0 to 1, got 2"),
+        ("RUN tuned --obfuscate gender --set darken.x=2", "'darken' is not used in this call"),
         ("missing.jpg -o out --method darken --obfuscate gender", "missing.jpg: no such file or folder"),
         ("empty -o out --method darken --obfuscate gender", "empty: no image file there"),
         (
@@ -69,35 +64,23 @@ def one_error(result):
         ("photos -o photos --method darken --obfuscate gender", "is an input and would be written over"),
         ("photos -o out.jpg --method darken --obfuscate gender", "out.jpg: names one file"),
         ("photos/000.png -o me.gif --method darken --obfuscate gender", "me.gif: facepriv does not write .gif"),
+        ("RUN paint --obfuscate gender, race", f"--obfuscate 'gender,': {MISSING}: gender,NAME"),
+        ("RUN paint --obfuscate gender ,race", f"',race' {APART}; write gender,race"),
+        ("RUN paint --obfuscate gender race", f"'race' {APART}; write gender,race"),
+        ("RUN paint --obfuscate gender --keep race,", "--keep 'race,': a name is missing"),
+        ("RUN paint --target gender=male, age=old", f"--target 'gender=male,': {MISSING}: gender=male,NAME"),
         (
-            "photos -o out --method paint --obfuscate gender, race",
-            "--obfuscate 'gender,': a name is missing beside a comma; write lists without spaces: gender,NAME",
-        ),
-        (
-            "photos -o out --method paint --obfuscate gender ,race",
-            "',race' is taken for an input: names in a list have no spaces between them; write gender,race",
-        ),
-        (
-            "photos -o out --method paint --obfuscate gender race",
-            "'race' is taken for an input: names in a list have no spaces between them; write gender,race",
-        ),
-        ("photos -o out --method paint --obfuscate gender --keep race,", "--keep 'race,': a name is missing"),
-        (
-            "photos -o out --method paint --target gender=male, age=old",
-            "--target 'gender=male,': a name is missing beside a comma; write lists without spaces: gender=male,NAME",
-        ),
-        (
-            "photos -o out --method paint --policy random --target age=old",
+            "RUN paint --policy random --target age=old",
             "--policy random decides nothing here: it chooses the class of an attribute that --obfuscate names",
         ),
-        ("photos -o out --method paint --policy flip --keep gender", "--policy flip decides nothing here"),
-        ("photos -o out --method darken --obfuscate gender --key-file /dev/zero", "/dev/zero: holds more than 65,536"),
+        ("RUN paint --policy flip --keep gender", "--policy flip decides nothing here"),
+        ("RUN darken --obfuscate gender --key-file /dev/zero", "/dev/zero: holds more than 65,536"),
     ],
 )
 def test_a_wrong_call_is_one_line_exits_with_2_and_writes_nothing(call, photos, tmp_path, line, text):
     photos(1)
     (tmp_path / "empty").mkdir()
-    result = call(line)
+    result = call(line.replace("RUN", "photos -o out --method"))
     assert result.exit_code == 2
     assert text in one_error(result)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "photos"]

@@ -30,15 +30,8 @@ def start(tmp_path, *options):
     """Start a run over ``photos/`` into ``out/`` as a shell does: in a process group of its own."""
     line = "apply photos -o out --method noise --method slow --obfuscate gender --workers 2 --batch-size 2"
     command = [sys.executable, "-m", "facepriv", *line.split(), *options]
-    return subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=_hear_ctrl_c,
-    )
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    return subprocess.Popen(command, cwd=tmp_path, preexec_fn=_hear_ctrl_c, **how)
 
 
 def _hear_ctrl_c():

@@ -17,25 +17,14 @@ print("HEAVY:", *(m for m in {heavy!r} if m in sys.modules), file=sys.stderr)
 """
 
 
+_HELP = ("", "apply", "train", "export", "train privacynet", "export privacynet", "check", "doctor", "evaluate")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
-        "--help",
-        "--version",
-        "methods",
-        "methods --json",
-        "plugins",
-        "plugins --json",
-        "apply --help",
-        "train --help",
-        "export --help",
-        "train privacynet --help",
-        "export privacynet --help",
-        "check --help",
-        "doctor --help",
-        "evaluate --help",
-        "compare --help",
-        "attack --help",
+        *("--version", "methods", "methods --json", "plugins", "plugins --json"),
+        *(f"{command} --help" for command in (*_HELP, "compare", "attack")),
     ],
 )
 def test_listing_and_help_import_nothing_heavy(arguments):

@@ -60,13 +60,8 @@ def test_methods_are_listed_with_what_they_change(tiny):
 
 def test_methods_as_json(tiny):
     rows = {row["name"]: row for row in json.loads(call("methods", "--json").stdout)}
-    assert rows["grey"] == {
-        "name": "grey",
-        "attributes": ["race"],
-        "summary": "test method grey",
-        "reference": "nowhere",
-        "distribution": "tiny-plugin",
-    }
+    texts = {"summary": "test method grey", "reference": "nowhere", "distribution": "tiny-plugin"}
+    assert rows["grey"] == {"name": "grey", "attributes": ["race"], **texts}
 
 
 def test_plugins_are_listed_with_version_and_components(tiny):
@@ -120,20 +115,20 @@ def test_a_clash_is_an_error_of_the_method_and_of_strict_plugins(tiny, install_p
 class TestTrain:
     """Trainers are the plugins' own click commands."""
 
-    def test_trainers_are_listed(self, tiny):
-        assert "trains nothing" in call("train", "--help").stdout
-
-    def test_a_trainer_runs_with_its_options(self, tiny):
-        result = call("train", "nothing", "--steps", "3")
-        assert (result.exit_code, result.stdout) == (0, "trained 3 steps\n")
-
-    def test_converters_are_listed_and_run_as_trainers_do(self, tiny):
-        assert "converts nothing" in call("convert", "--help").stdout
-        assert call("convert", "nothing").stdout == "converted nothing\n"
-
-    def test_exporters_are_listed_and_run_as_trainers_do(self, tiny):
-        assert "exports nothing" in call("export", "--help").stdout
-        assert call("export", "nothing").stdout == "exported nothing\n"
+    @pytest.mark.parametrize(
+        ("command", "options", "printed"),
+        [
+            ("train", ["--steps", "3"], "trained 3 steps"),
+            ("convert", [], "converted nothing"),
+            ("export", [], "exported nothing"),
+        ],
+    )
+    def test_trainers_converters_and_exporters_are_listed_and_run_with_their_options(
+        self, tiny, command, options, printed
+    ):
+        assert f"{command}s nothing" in call(command, "--help").stdout
+        result = call(command, "nothing", *options)
+        assert (result.exit_code, result.stdout) == (0, f"{printed}\n")
 
     def test_an_unknown_trainer_gives_the_nearest(self, tiny):
         result = call("train", "nothin")

@@ -1,23 +1,19 @@
 """Small trees in the native layouts, with real public-domain faces."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv import samples
+
 
 @pytest.fixture(scope="session")
 def portraits():
     """Two photos with one face each: 256 pixels of the astronaut and of Grace Hopper."""
-    from matplotlib import cbook
-    from skimage import data
-
-    with cbook.get_sample_data("grace_hopper.jpg") as file, Image.open(file) as photo:
-        hopper = photo.convert("RGB").resize((256, 300))
-    astronaut = Image.fromarray(data.astronaut()).crop((96, 0, 352, 256))
-    return {"astronaut": astronaut, "hopper": hopper}
+    astronaut, hopper = (Image.open(portrait.path).convert("RGB") for portrait in samples.portraits())
+    return {"astronaut": astronaut.crop((96, 0, 352, 256)), "hopper": hopper.resize((256, 300))}
 
 
 @pytest.fixture
@@ -46,12 +42,3 @@ def celeba(tmp_path, portraits, save):
     (root / "list_attr_celeba.txt").write_text("\n".join(["5", "Bald Male Young", *rows, ""]))
     (root / "identity_CelebA.txt").write_text("".join(f"{name} {person}\n" for name, person in people.items()))
     return root
-
-
-@pytest.fixture(scope="session")
-def data_root():
-    """The folder of the real data sets, where there is one."""
-    place = os.environ.get("FACEPRIV_DATA")
-    if not place:
-        pytest.skip("FACEPRIV_DATA is not set: no real data sets here")
-    return Path(place)

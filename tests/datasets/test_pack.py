@@ -16,6 +16,12 @@ def job(path, part="train", **labels):
     return Record(path, path.name, "", part, labels)
 
 
+@pytest.fixture
+def found(celeba):
+    """Kind of set -> its records."""
+    return {"celeba": readers.read("celeba", celeba)}
+
+
 def leftovers(folder):
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]
 
@@ -61,8 +67,7 @@ def test_labels_years_and_columns_come_back_as_they_went_in(tmp_path, portraits,
     assert set(opened.columns["half"]) <= {"a", "b"}
 
 
-def test_the_number_of_workers_changes_nothing(celeba, tmp_path):
-    found = {"celeba": readers.read("celeba", celeba)}
+def test_the_number_of_workers_changes_nothing(found, tmp_path):
     one = pack.build_pack(found, tmp_path / "one", size=32)
     assert pack.build_pack(found, tmp_path / "two", size=32, workers=2) == one
     for name in ("crops.npy", "rows.csv", "pack.json"):
@@ -100,8 +105,7 @@ def test_lfw_is_refused_in_a_training_pack(tmp_path, save):
     assert not (tmp_path / "pack").exists()
 
 
-def test_an_existing_pack_is_replaced_only_on_request(celeba, tmp_path):
-    found = {"celeba": readers.read("celeba", celeba)}
+def test_an_existing_pack_is_replaced_only_on_request(found, tmp_path):
     out = tmp_path / "pack"
     pack.build_pack(found, out, size=32)
     with pytest.raises(DataError, match=r"exists already.*--overwrite"):
@@ -112,21 +116,20 @@ def test_an_existing_pack_is_replaced_only_on_request(celeba, tmp_path):
     assert leftovers(tmp_path) == []
 
 
-def test_what_is_no_pack_is_never_replaced(celeba, tmp_path):
+def test_what_is_no_pack_is_never_replaced(found, tmp_path):
     out = tmp_path / "thesis"
     out.mkdir()
     (out / "chapter.txt").write_text("years of work")
     with pytest.raises(DataError, match="no training pack, so it is not replaced"):
-        pack.build_pack({"celeba": readers.read("celeba", celeba)}, out, overwrite=True)
+        pack.build_pack(found, out, overwrite=True)
     assert (out / "chapter.txt").exists()
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(DataError, match="cannot be made"):
-        pack.build_pack({"celeba": readers.read("celeba", celeba)}, file / "pack")
+        pack.build_pack(found, file / "pack")
 
 
-def test_an_interrupted_run_leaves_nothing_and_the_next_starts_clean(celeba, tmp_path):
-    found = {"celeba": readers.read("celeba", celeba)}
+def test_an_interrupted_run_leaves_nothing_and_the_next_starts_clean(found, tmp_path):
     out = tmp_path / "pack"
 
     def interrupt(done, _):
@@ -144,8 +147,7 @@ def test_an_interrupted_run_leaves_nothing_and_the_next_starts_clean(celeba, tmp
     assert len(pack.open_pack(out)) == 4 and leftovers(tmp_path) == []
 
 
-def test_a_failed_replacement_keeps_the_old_pack(celeba, tmp_path):
-    found = {"celeba": readers.read("celeba", celeba)}
+def test_a_failed_replacement_keeps_the_old_pack(found, tmp_path):
     pack.build_pack(found, tmp_path / "pack", size=32)
 
     def interrupt(*_):
@@ -162,17 +164,16 @@ def test_photos_without_any_face_make_no_pack(tmp_path, save):
     assert not (tmp_path / "pack").exists()
 
 
-def test_a_disk_without_room_is_said_before_the_work(celeba, tmp_path):
-    found = readers.read("celeba", celeba)
+def test_a_disk_without_room_is_said_before_the_work(found, tmp_path):
     with pytest.raises(DataError, match="the disk has"):
-        pack.build_pack({"celeba": found}, tmp_path / "pack", size=2**20)
+        pack.build_pack(found, tmp_path / "pack", size=2**20)
     assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize("damage", ["no info", "no json", "format", "rows", "cut", "columns"])
-def test_a_damaged_pack_is_refused(celeba, tmp_path, damage):
+def test_a_damaged_pack_is_refused(found, tmp_path, damage):
     out = tmp_path / "pack"
-    pack.build_pack({"celeba": readers.read("celeba", celeba)}, out, size=32)
+    pack.build_pack(found, out, size=32)
     rows = (out / "rows.csv").read_text().splitlines(keepends=True)
     match damage:
         case "no info":

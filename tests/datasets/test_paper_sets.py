@@ -25,18 +25,27 @@ def tree(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("reader", "name", "expected"),
     [
-        ("009055_1M54.JPG", ("009055", "male", 54)),
-        ("123456_00F16.jpg", ("123456", "female", 16)),
-        ("009055_M54.JPG", None),
-        ("009055_1X54.JPG", None),
-        ("1M54.JPG", None),
-        ("009055_1M54.png", None),
+        (morph, "009055_1M54.JPG", ("009055", "male", 54)),
+        (morph, "123456_00F16.jpg", ("123456", "female", 16)),
+        (morph, "009055_M54.JPG", None),
+        (morph, "009055_1X54.JPG", None),
+        (morph, "1M54.JPG", None),
+        (morph, "009055_1M54.png", None),
+        (muct, "i000qa-fn.jpg", ("000", "a", "female")),
+        (muct, "i275ve-mg.jpg", ("275", "e", "male")),
+        (muct, "i000qf-fn.jpg", None),
+        (muct, "i00qa-fn.jpg", None),
+        (muct, "i000qa-xn.jpg", None),
+        (rafd, "Rafd090_28_Caucasian_male_angry_frontal.jpg", ("090", "28", "Caucasian", "male")),
+        (rafd, "Rafd045_40_Moroccan_male_sad_left.jpg", ("045", "40", "Moroccan", "male")),
+        (rafd, "Rafd090_28_Caucasian_male_angry.jpg", None),
+        (rafd, "Rafd90_28_Caucasian_male_angry_frontal.jpg", None),
     ],
 )
-def test_morph_names_tell_person_sex_and_age(name, expected):
-    assert morph.parse(name) == expected
+def test_names_tell_the_labels(reader, name, expected):
+    assert reader.parse(name) == expected
 
 
 def test_morph_takes_race_from_its_table_and_splits_by_person(tree):
@@ -83,20 +92,6 @@ def test_morph_without_a_table_has_no_race_and_a_wrong_one_is_named(tree):
         readers.read("morph", root)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("i000qa-fn.jpg", ("000", "a", "female")),
-        ("i275ve-mg.jpg", ("275", "e", "male")),
-        ("i000qf-fn.jpg", None),
-        ("i00qa-fn.jpg", None),
-        ("i000qa-xn.jpg", None),
-    ],
-)
-def test_muct_names_tell_person_camera_and_sex(name, expected):
-    assert muct.parse(name) == expected
-
-
 def test_muct_is_all_test(tree):
     root = tree("jpg/i000qa-fn.jpg", "jpg/i000ra-fn.jpg", "jpg/i001sb-mg.jpg", "muct-landmarks/muct76.csv")
     found = readers.read("muct", root)
@@ -105,19 +100,6 @@ def test_muct_is_all_test(tree):
         ("000", {"gender": "female"}, TEST),
         ("001", {"gender": "male"}, TEST),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("Rafd090_28_Caucasian_male_angry_frontal.jpg", ("090", "28", "Caucasian", "male")),
-        ("Rafd045_40_Moroccan_male_sad_left.jpg", ("045", "40", "Moroccan", "male")),
-        ("Rafd090_28_Caucasian_male_angry.jpg", None),
-        ("Rafd90_28_Caucasian_male_angry_frontal.jpg", None),
-    ],
-)
-def test_rafd_names_tell_angle_model_group_and_gender(name, expected):
-    assert rafd.parse(name) == expected
 
 
 def test_rafd_leaves_out_profiles_and_children(tree):

@@ -32,10 +32,13 @@ def profile():
 
 @pytest.fixture
 def saved(tmp_path):
-    """Return ``saved(image, name, **options)``: writes a file with Pillow alone."""
+    """Return ``saved(image, name, **options)``: writes a file with Pillow alone, if asked with an EXIF orientation."""
 
-    def save(image, name, **options):
+    def save(image, name, orientation=None, **options):
         path = tmp_path / name
+        if orientation:
+            options["exif"] = exif = Image.Exif()
+            exif[0x0112] = orientation
         image.save(path, **options)
         return path
 
@@ -44,30 +47,28 @@ def saved(tmp_path):
 
 @pytest.fixture
 def rewritten():
-    """Return ``rewritten(path, suffix, change, **options)``: reads, changes, writes."""
-    return _rewritten
+    """Return ``rewritten(path, suffix, change, **options)``: reads, changes some pixels, writes it beside."""
 
+    def rewrite(path, suffix=None, change=None, **options):
+        photo = read_image(path)
+        if change is not None:
+            pixels = photo.pixels.copy()
+            change(pixels)
+            photo = photo.with_pixels(pixels)
+        out = path.parent / "out" / f"{path.stem}{suffix or path.suffix}"
+        write_image(photo, out, **options)
+        return out
 
-def _rewritten(path, suffix=None, change=None, **options):
-    """Read `path`, change some pixels, write it beside, and return the new path."""
-    photo = read_image(path)
-    if change is not None:
-        pixels = photo.pixels.copy()
-        change(pixels)
-        photo = photo.with_pixels(pixels)
-    out = path.parent / "out" / f"{path.stem}{suffix or path.suffix}"
-    write_image(photo, out, **options)
-    return out
+    return rewrite
 
 
 @pytest.fixture
 def opened():
-    """Return ``opened(path)``."""
-    return _opened
+    """Return ``opened(path)``: the image of a file, read with Pillow alone."""
 
+    def load(path):
+        image = Image.open(io.BytesIO(path.read_bytes()))
+        image.load()
+        return image
 
-def _opened(path):
-    """Open a file with Pillow alone, and close it."""
-    image = Image.open(io.BytesIO(path.read_bytes()))
-    image.load()
-    return image
+    return load

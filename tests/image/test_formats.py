@@ -29,9 +29,7 @@ def test_pixels_outside_the_edit_are_bit_identical_in_a_lossless_file(portrait, 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_baked_in(portrait, saved, kind, orientation, rewritten, opened):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = saved(portrait, f"a.{kind}", exif=exif)
+    path = saved(portrait, f"a.{kind}", orientation)
     expected = ImageOps.exif_transpose(opened(path)).convert("RGB")
     photo = read_image(path)
     assert np.array_equal(photo.pixels, np.asarray(expected))
@@ -78,14 +76,12 @@ def test_a_pngs_text_is_no_exif(portrait, saved):
 
 
 def test_transparency_and_inks_are_turned_with_the_pixels(portrait, saved):
-    exif = Image.Exif()
-    exif[0x0112] = 6
     rgba = portrait.copy()
     rgba.putalpha(portrait.convert("L"))
-    photo = read_image(saved(rgba, "a.png", exif=exif))
+    photo = read_image(saved(rgba, "a.png", orientation=6))
     assert photo.alpha.shape == photo.pixels.shape[:2] == (64, 48)
     assert np.array_equal(photo.alpha, np.rot90(np.asarray(portrait.convert("L")), -1))
-    photo = read_image(saved(portrait.convert("CMYK"), "a.jpg", exif=exif))
+    photo = read_image(saved(portrait.convert("CMYK"), "a.jpg", orientation=6))
     assert photo.inks.shape[:2] == photo.pixels.shape[:2] == (64, 48)
 
 
@@ -169,9 +165,7 @@ def test_the_colour_profile_is_kept(portrait, saved, profile, suffix, rewritten,
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 def test_the_resolution_is_kept_and_turned_with_the_photo(portrait, saved, suffix, rewritten, opened):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    path = saved(portrait, f"a{suffix}", dpi=(300, 150), exif=exif)
+    path = saved(portrait, f"a{suffix}", orientation=6, dpi=(300, 150))
     assert [round(v) for v in opened(rewritten(path)).info["dpi"]] == [150, 300]
 
 
@@ -263,9 +257,7 @@ def test_a_jpeg_that_stores_rgb_is_written_so_again(portrait, saved, rewritten, 
 
 
 def test_a_half_subsampled_jpeg_on_its_side_keeps_all_colour(portrait, saved, rewritten, opened):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    out = opened(rewritten(saved(portrait, "a.jpg", subsampling=1, exif=exif)))
+    out = opened(rewritten(saved(portrait, "a.jpg", orientation=6, subsampling=1)))
     assert {layer[1:3] for layer in out.layer} == {(1, 1)}
 
 

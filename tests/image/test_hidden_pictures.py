@@ -17,8 +17,13 @@ ICC_TABLE = 128
 @pytest.fixture(scope="module")
 def hidden(portrait):
     """The portrait as a JPEG of its own, as cameras and editors embed it."""
+    return encoded(portrait.resize((40, 30)), "JPEG", quality=70)
+
+
+def encoded(image, kind, **options):
+    """Return the bytes of an image file."""
     out = io.BytesIO()
-    portrait.resize((40, 30)).save(out, "JPEG", quality=70)
+    image.save(out, kind, **options)
     return out.getvalue()
 
 
@@ -54,9 +59,7 @@ def contents(path):
 
 
 def jpeg_of(portrait, **options):
-    out = io.BytesIO()
-    portrait.save(out, "JPEG", quality=90, **options)
-    return out.getvalue()
+    return encoded(portrait, "JPEG", quality=90, **options)
 
 
 def with_segment(portrait, number, body):
@@ -202,9 +205,8 @@ JPEG = {
 
 def png_with(*chunks, behind=b""):
     def make(portrait, hidden):
-        out = io.BytesIO()
-        portrait.save(out, "PNG")
-        body, end = out.getvalue()[:33], out.getvalue()[33:]
+        data = encoded(portrait, "PNG")
+        body, end = data[:33], data[33:]
         for name, build in chunks:
             data = build(hidden)
             body += struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -228,9 +230,8 @@ PNG = {
 
 def webp_with(name):
     def make(portrait, hidden):
-        out = io.BytesIO()
-        portrait.save(out, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
-        data = out.getvalue() + name + struct.pack("<I", len(hidden)) + hidden + b"\0" * (len(hidden) % 2)
+        plain = encoded(portrait, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0")
+        data = plain + name + struct.pack("<I", len(hidden)) + hidden + b"\0" * (len(hidden) % 2)
         return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
 
     return make
@@ -240,9 +241,7 @@ def tiff_with(tag):
     def make(portrait, hidden):
         tags = TiffImagePlugin.ImageFileDirectory_v2()
         tags[tag], tags.tagtype[tag] = hidden, 7
-        out = io.BytesIO()
-        portrait.save(out, "TIFF", tiffinfo=tags, compression="raw")
-        return out.getvalue()
+        return encoded(portrait, "TIFF", tiffinfo=tags, compression="raw")
 
     return make
 

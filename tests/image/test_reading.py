@@ -67,16 +67,14 @@ def test_other_pixel_modes_are_refused_with_the_fix(saved, mode):
         read_image(path)
 
 
-def _animated(portrait, kind):
-    buffer = io.BytesIO()
-    portrait.save(buffer, kind, save_all=True, append_images=[portrait.rotate(90), portrait.rotate(180)])
-    return buffer.getvalue()
-
-
 def _encoded(portrait, kind, **options):
     buffer = io.BytesIO()
     portrait.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def _animated(portrait, kind):
+    return _encoded(portrait, kind, save_all=True, append_images=[portrait.rotate(90), portrait.rotate(180)])
 
 
 BAD = {

@@ -70,9 +70,7 @@ BOMB = (
 FILE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]>'
 BAD = {
     "entities": packet("<dc:title>&d;</dc:title>", start=BOMB, end=""),
-    "a file": packet(
-        "<dc:title>&f;</dc:title>", start='<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]>', end=""
-    ),
+    "a file": packet("<dc:title>&f;</dc:title>", start=FILE, end=""),
     "depth": packet(f"<dc:title>{'<a>' * 100_000}{'</a>' * 100_000}</dc:title>"),
     "a wide container": packet(f"<dc:subject><rdf:Bag>{'<rdf:li>word word</rdf:li>' * 30_000}</rdf:Bag></dc:subject>"),
     "size": packet("<dc:title>" + "a " * 10**7 + "</dc:title>"),

@@ -4,7 +4,6 @@ Faces are the two public-domain portraits of the demonstration. Everything carri
 their lines run as they are.
 """
 
-import csv
 import shutil
 import tarfile
 import warnings
@@ -27,14 +26,11 @@ _GENDERS = ("female", "male")
 def photos(folder: Path, count: int = 4) -> None:
     """Write a folder of photos of two people, with ``labels.csv`` in it."""
     folder.mkdir(parents=True)
-    rows = []
+    rows = ["file,subject,gender,age"]
     for n in range(count):
         _face(n, folder / f"{n}.png")
-        rows.append({"file": f"{n}.png", "subject": f"p{n // 2}", "gender": _GENDERS[n % 2], "age": 30 + n})
-    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+        rows.append(f"{n}.png,p{n // 2},{_GENDERS[n % 2]},{30 + n}")
+    (folder / "labels.csv").write_text("\n".join([*rows, ""]))
 
 
 def labels(file: Path) -> None:
@@ -181,15 +177,8 @@ def _onnx(net, file: Path, side: int) -> None:  # type: ignore[no-untyped-def]
     import torch
 
     faces = torch.rand(2, 3, side, side)
+    names = {"input_names": ["faces"], "output_names": ["answer"]}
     free = {"faces": {0: "N"}, "answer": {0: "N"}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter is the old one: the new one needs another package
-        torch.onnx.export(
-            net,
-            (faces,),
-            str(file),
-            dynamo=False,
-            input_names=["faces"],
-            output_names=["answer"],
-            dynamic_axes=free,
-        )
+        torch.onnx.export(net, (faces,), str(file), dynamo=False, dynamic_axes=free, **names)

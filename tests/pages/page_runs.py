@@ -111,7 +111,10 @@ def run_page(page: str, folder: Path, store: Store) -> None:
 def run_line(line: Line, folder: Path, store: Store) -> None:
     """Run one line in `folder`, the current one."""
     words = split(line.text)
-    for command in commands_of_make(words[1:]) if _made(words, folder, store) else [words]:
+    made = words[0] == "make"
+    if made:
+        _lay_out(words, folder, store)  # the files that its variables name
+    for command in commands_of_make(words[1:]) if made else [words]:
         try:
             _call(command, folder, store, line.may_fail)
         except WrongLine as error:
@@ -125,13 +128,6 @@ def run_python(block: Block, **given: Any) -> Any:
         return given
     exec(compile(f"class Snippet:\n{block.text}", block.place, "exec"), given)
     return given["Snippet"]
-
-
-def _made(words: Sequence[str], folder: Path, store: Store) -> bool:
-    """Tell whether a command is make's; if so its variables' files are laid out."""
-    if words[0] == "make":
-        _lay_out(words, folder, store)
-    return words[0] == "make"
 
 
 def _call(words: Sequence[str], folder: Path, store: Store, may_fail: bool) -> None:

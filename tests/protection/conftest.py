@@ -1,6 +1,10 @@
 """A run of `apply` from Python, with a state directory for each test."""
 
+import io
+import tarfile
+
 import pytest
+from PIL import Image
 
 from facepriv.protection.options import Options
 from facepriv.protection.run import make_plan, run_plan
@@ -27,6 +31,31 @@ def no_home(monkeypatch):
     for name in ("XDG_STATE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+@pytest.fixture
+def shard(tmp_path):
+    """Return ``shard(files, name)``: writes a tar of name -> bytes, as another tool would, with owner and time."""
+
+    def write(files, name="000.tar"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(exist_ok=True)
+        with tarfile.open(path, "w") as tar:
+            for member, data in files.items():
+                info = tarfile.TarInfo(member)
+                info.size, info.mtime, info.uname = len(data), 1_600_000_000, "custodian"
+                tar.addfile(info, io.BytesIO(data))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def blank():
+    """A photo without a face, as PNG."""
+    file = io.BytesIO()
+    Image.new("RGB", (90, 90)).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture

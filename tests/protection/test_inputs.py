@@ -11,23 +11,18 @@ from facepriv.protection.inputs import discover, leave_out_earlier
 from facepriv.protection.manifest import ManifestRow, open_manifest
 
 
+def touch(*names):
+    for path in map(Path, names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     """A folder of (empty) image files and others; the working folder is its parent."""
     monkeypatch.chdir(tmp_path)
-    for name in (
-        "in/b.jpg",
-        "in/a.PNG",
-        "in/sub/c.jpeg",
-        "in/notes.txt",
-        "in/.hidden.png",
-        "in/.git/d.png",
-        "in/facepriv-run/e.png",
-        "other/b.jpg",
-    ):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    touch("in/b.jpg", "in/a.PNG", "in/sub/c.jpeg", "in/notes.txt", "other/b.jpg")
+    touch("in/.hidden.png", "in/.git/d.png", "in/facepriv-run/e.png")
     return tmp_path
 
 
@@ -56,13 +51,7 @@ def test_several_folders_keep_their_names(tree):
 
 def test_the_working_folder_among_others_keeps_its_real_name(tree, monkeypatch):
     monkeypatch.chdir(tree / "in")
-    assert "other/b.jpg" in names(discover([".", "../other"]))
-    assert "in/b.jpg" in names(discover([".", "../other"]))
-
-
-def test_a_pattern_mirrors_what_lies_below_its_first_wildcard(tree):
-    found = discover(["in/**/*.jp*g"])
-    assert names(found) == ["b.jpg", "sub/c.jpeg"]
+    assert {"other/b.jpg", "in/b.jpg"} <= set(names(discover([".", "../other"])))
 
 
 def test_a_pattern_that_meets_folders_searches_them(tree):
@@ -113,53 +102,36 @@ def test_an_argument_that_gives_nothing_is_a_problem_and_the_others_are_found(tr
 
 
 def test_a_photo_of_another_kind_in_a_folder_is_a_problem_and_other_files_are_not(tree):
-    (tree / "in/animated.GIF").touch()
-    (tree / "in/sub/phone.heic").touch()
+    touch("in/animated.GIF", "in/sub/phone.heic")
     found = discover(["in"])
     assert [problem.split(":")[0] for problem in found.problems] == ["in/animated.GIF", "in/sub/phone.heic"]
     assert names(found) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
     assert found.ignored == 2
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a.HIF",
-        "a.nrw",
-        "a.srw",
-        "a.pef",
-        "a.psd",
-        "a.jxr",
-        "a.exr",
-        "a.dib",
-        "a.x3f",
-        "a.heics",
-        "a.jps",
-        "a.avif",
-        "a.raw",
-        "a.3fr",
-        "a.xcf",
-    ],
-)
-def test_a_photo_that_cannot_be_read_is_named_whatever_its_kind(tree, name):
-    (tree / "in" / name).touch()
+CAMERAS = ("nrw", "srw", "pef", "x3f", "raw", "3fr", "HIF", "heics", "avif")
+EDITORS = ("psd", "jxr", "exr", "dib", "jps", "xcf")
+
+
+@pytest.mark.parametrize("suffix", CAMERAS + EDITORS)
+def test_a_photo_that_cannot_be_read_is_named_whatever_its_kind(tree, suffix):
+    touch(f"in/a.{suffix}")
     [problem] = discover(["in"]).problems
-    assert problem.startswith(f"in/{name}: not a kind of file") and problem.endswith("convert it first")
+    assert problem.startswith(f"in/a.{suffix}: not a kind of file") and problem.endswith("convert it first")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a.tar.gz", "a.tgz", "a.tar.bz2", "a.TAR.XZ", "a.tar.zst", "a.zip", "a.7z", "a.rar", "a.jpg.gz", "a.heic.xz"],
-)
-def test_an_archive_in_a_folder_is_named_since_nobody_looks_into_it(tree, name):
-    (tree / "in" / name).touch()
+PACKED = ("tar.gz", "tgz", "tar.bz2", "TAR.XZ", "tar.zst", "zip", "7z", "rar", "jpg.gz", "heic.xz")
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+def test_an_archive_in_a_folder_is_named_since_nobody_looks_into_it(tree, suffix):
+    touch(f"in/a.{suffix}")
     [problem] = discover(["in"], kinds={".jpg", ".jpeg", ".png", ".tar"}).problems
-    assert problem.startswith(f"in/{name}: not a kind of file") and problem.endswith("unpack it first")
+    assert problem.startswith(f"in/a.{suffix}: not a kind of file") and problem.endswith("unpack it first")
 
 
 def test_videos_documents_and_icons_are_no_photos(tree):
-    for name in ("film.mp4", "film.mov", "form.pdf", "icon.icns", "icon.ico", "labels.csv.gz", "page.html"):
-        (tree / "in" / name).touch()
+    touch(*(f"in/a.{suffix}" for suffix in ["mp4", "mov", "pdf", "icns", "ico", "csv.gz", "html"]))
     found = discover(["in"])
     assert found.ignored == 2 + 7 and not found.problems
 
@@ -171,9 +143,8 @@ def test_a_pattern_follows_no_link_to_a_folder_and_says_so(tree, pattern):
     found = discover([pattern])
     sources = [f.source.resolve() for f in found.files]
     assert len(sources) == len(set(sources)) >= 1
-    assert f"in/{'sub/up' if pattern == 'in/*/' else 'loop'}: a link to a folder is not followed; name it itself" in (
-        found.problems
-    )
+    link = "in/sub/up" if pattern == "in/*/" else "in/loop"
+    assert f"{link}: a link to a folder is not followed; name it itself" in found.problems
     assert len(found.problems) == len(set(found.problems)) <= 3
 
 
@@ -193,6 +164,7 @@ def test_a_link_before_the_first_wildcard_was_named_itself(tree):
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
+        ("in/**/*.jp*g", ["b.jpg", "sub/c.jpeg"]),
         ("in/[ab].*", ["a.PNG", "b.jpg"]),
         ("in/?.jpg", ["b.jpg"]),
         ("in/.h*", []),
@@ -217,10 +189,9 @@ def test_a_link_to_a_file_is_read_and_a_link_to_a_folder_is_named_instead(tree):
 
 
 def test_the_output_folder_inside_an_input_folder_is_not_searched(tree):
-    (tree / "in/out").mkdir()
-    (tree / "in/out/a.png").touch()
-    assert names(discover(["in"], out=Path("in/out"))) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
-    assert names(discover(["in/*"], out=Path("in/out"))) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
+    touch("in/out/a.png")
+    for given in ("in", "in/*"):
+        assert names(discover([given], out=Path("in/out"))) == ["a.PNG", "b.jpg", "sub/c.jpeg"]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root reads every folder")
@@ -236,9 +207,7 @@ def test_a_folder_that_may_not_be_read_is_a_problem(tree):
 def earlier_runs(tmp_path, monkeypatch):
     """Photos, with the output folders of two earlier runs among them; the first holds a stray photo, too."""
     monkeypatch.chdir(tmp_path)
-    for name in ("photos/a.jpg", "photos/out1/a.jpg", "photos/out1/stray.jpg", "photos/out2/sub/a.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
+    touch("photos/a.jpg", "photos/out1/a.jpg", "photos/out1/stray.jpg", "photos/out2/sub/a.jpg")
     for folder, name in (("out1", "a.jpg"), ("out2", "sub/a.jpg")):
         with open_manifest(tmp_path / "photos" / folder / "facepriv-run", {}) as record:
             record.append(ManifestRow(name, "darken", "1", "", "ok", 1, "0" * 64))

@@ -1,7 +1,6 @@
 """Nothing that a photo, a person or a request said gets out: all is marked, and looked for in every byte written."""
 
 import base64
-import csv
 import io
 import json
 import os
@@ -71,10 +70,14 @@ def telling_exif(thumbnail):
     return bytes(block + thumbnail)
 
 
-def jpeg(pixels, **options):
+def encoded(pixels, kind, **options):
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=95, **options)
+    Image.fromarray(pixels).save(out, kind, **options)
     return out.getvalue()
+
+
+def jpeg(pixels, **options):
+    return encoded(pixels, "JPEG", quality=95, **options)
 
 
 def segment(number, data):
@@ -106,17 +109,15 @@ def planted_png(pixels, exif, xmp):
     info.add_itxt("Title", f"{MARK} international", zip=True)
     info.add_itxt("XML:com.adobe.xmp", xmp.decode())
     info.add_text("Raw profile type iptc", f"\niptc\n {len(NEVER)}\n{NEVER.encode().hex()}", zip=True)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", exif=exif, pnginfo=info)
-    body, end = out.getvalue()[:-12], out.getvalue()[-12:]
+    data = encoded(pixels, "PNG", exif=exif, pnginfo=info)
+    body, end = data[:-12], data[-12:]
     return body + chunk(b"caNa", NEVER.encode()) + chunk(b"tIME", bytes(7)) + end + NEVER.encode()
 
 
 def planted_webp(pixels, exif, xmp):
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "WEBP", lossless=True, exif=exif, xmp=xmp)
     own = NEVER.encode() + b"\0" * (len(NEVER) % 2)
-    data = out.getvalue() + b"CNRY" + struct.pack("<I", len(NEVER)) + own
+    plain = encoded(pixels, "WEBP", lossless=True, exif=exif, xmp=xmp)
+    data = plain + b"CNRY" + struct.pack("<I", len(NEVER)) + own
     return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
 
 
@@ -126,16 +127,12 @@ def planted_tiff(pixels, exif, xmp):
         tags[tag] = f"{MARK} words"
     for tag, text in ((700, xmp), (33723, NEVER.encode()), (34377, NEVER.encode()), (65000, NEVER.encode())):
         tags[tag], tags.tagtype[tag] = text, 7
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "TIFF", tiffinfo=tags, compression="raw")
-    return out.getvalue() + NEVER.encode()
+    return encoded(pixels, "TIFF", tiffinfo=tags, compression="raw") + NEVER.encode()
 
 
 def planted_bmp(pixels, exif, xmp):
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "BMP")
-    gap = NEVER.encode().ljust(16)
-    data = bytearray(out.getvalue()[:54] + gap + out.getvalue()[54:] + gap)
+    plain, gap = encoded(pixels, "BMP"), NEVER.encode().ljust(16)
+    data = bytearray(plain[:54] + gap + plain[54:] + gap)
     struct.pack_into("<I", data, 2, len(data))
     struct.pack_into("<I", data, 10, 54 + len(gap))
     return bytes(data)
@@ -344,17 +341,14 @@ class TestPeople:
         install_plugin("leak-judges", self.TINT)
         folder = tmp_path / f"{MARK}-data"
         folder.mkdir()
-        with (folder / "labels.csv").open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["file", "subject", "gender"])
-            for n in range(16):
-                name = f"{MARK}-{n}.png"
-                light = 1 - 0.2 * (n // 2 % 2) - 0.01 * n
-                green = small_faces[n // 2 % 2] * light * (0.35, 1, 0.35)
-                info = PngInfo()
-                info.add_text("Comment", NEVER)
-                Image.fromarray(green.astype(np.uint8)).save(folder / name, pnginfo=info)
-                table.writerow([name, f"{MARK}-person-{n // 2}", ("male", "female")[n // 2 % 2]])
+        info, rows = PngInfo(), ["file,subject,gender"]
+        info.add_text("Comment", NEVER)
+        for n in range(16):
+            light = 1 - 0.2 * (n // 2 % 2) - 0.01 * n
+            green = small_faces[n // 2 % 2] * light * (0.35, 1, 0.35)
+            Image.fromarray(green.astype(np.uint8)).save(folder / f"{MARK}-{n}.png", pnginfo=info)
+            rows.append(f"{MARK}-{n}.png,{MARK}-person-{n // 2},{('male', 'female')[n // 2 % 2]}")
+        (folder / "labels.csv").write_text("\n".join([*rows, ""]))
         return folder
 
     def test_a_report_with_adversaries(self, call, data, tmp_path):

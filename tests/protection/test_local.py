@@ -138,17 +138,21 @@ def test_a_worker_killed_from_outside_loses_no_file(setup, tasks):
     assert {outcome.status for outcome in outcomes} == {"ok"}
 
 
-def test_a_worker_that_dies_while_it_loads_is_an_error(tmp_path, monkeypatch):
-    (tmp_path / "dies_at_import.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+@pytest.mark.parametrize(
+    ("name", "code", "error"),
+    [
+        ("dies", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", "killed by signal 9"),
+        ("hangs", "import time\ntime.sleep(10_000)\n", "did nothing for 1 s"),
+    ],
+)
+def test_a_method_that_dies_or_hangs_while_it_loads_is_an_error(tmp_path, monkeypatch, name, code, error):
+    (tmp_path / f"{name}_at_import.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    dies = Descriptor("method", "dies", "dies_at_import:Method", "dies")
-    broken = WorkerSetup(
-        registry=Registry([Plugin("x", "x", "1", (dies,))]),
-        methods=("dies",),
-        request=PrivacyRequest(()),
-        key=b"k" * 16,
-    )
-    with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="killed by signal 9"):
+    if name == "hangs":
+        monkeypatch.setattr(local, "_LOADING", 1.0)
+    broken = Registry([Plugin("x", "x", "1", (Descriptor("method", name, f"{name}_at_import:Method", name),))])
+    setup = WorkerSetup(registry=broken, methods=(name,), request=PrivacyRequest(()), key=b"k" * 16, timeout=1)
+    with LocalEngine(setup, 1) as engine, pytest.raises(PluginError, match=error):
         engine.start()
 
 
@@ -173,22 +177,6 @@ def test_time_in_which_the_caller_itself_stood_still_is_nobodys_silence(setup, t
     with LocalEngine(setup("slow", batch_size=1, timeout=20), 1) as engine:
         engine.start()
         assert {outcome.status for outcome in engine.run(tasks(3))} == {"ok"}
-
-
-def test_a_method_that_hangs_while_it_loads_is_an_error(tmp_path, monkeypatch):
-    (tmp_path / "hangs_at_import.py").write_text("import time\ntime.sleep(10_000)\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(local, "_LOADING", 1.0)
-    hangs = Descriptor("method", "hangs", "hangs_at_import:Method", "hangs")
-    broken = WorkerSetup(
-        registry=Registry([Plugin("x", "x", "1", (hangs,))]),
-        methods=("hangs",),
-        request=PrivacyRequest(()),
-        key=b"k" * 16,
-        timeout=1,
-    )
-    with LocalEngine(broken, 1) as engine, pytest.raises(PluginError, match="did nothing for 1 s"):
-        engine.start()
 
 
 def test_leaving_the_engine_ends_its_workers_in_the_middle_of_their_work(setup, tasks):

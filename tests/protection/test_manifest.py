@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import filelock
@@ -50,15 +51,8 @@ def test_only_files_that_were_written_have_an_output():
 
 def test_a_public_row_holds_these_fields_and_no_other(tmp_path):
     write(tmp_path, ROW)
-    assert set(json.loads((tmp_path / "manifest.jsonl").read_text())) == {
-        "file",
-        "method",
-        "version",
-        "weights",
-        "status",
-        "faces",
-        "sha256",
-    }
+    fields = set(json.loads((tmp_path / "manifest.jsonl").read_text()))
+    assert fields == {"file", "method", "version", "weights", "status", "faces", "sha256"}
 
 
 def test_an_audit_comes_back(tmp_path):
@@ -164,6 +158,14 @@ def refuse(*given):
     raise OSError({error}, "not here")
 fcntl.flock = refuse
 """
+HOLD = """
+import sys
+from pathlib import Path
+from facepriv.protection.manifest import open_manifest
+with open_manifest(Path(sys.argv[1]), {}):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
 NO_FCNTL = "import sys; sys.modules['fcntl'] = None"
 
 
@@ -177,25 +179,15 @@ def test_a_second_run_into_the_same_folder_waits_its_turn(tmp_path, monkeypatch,
     monkeypatch.setitem(sys.modules, "fcntl", fcntl)
     monkeypatch.setattr(fcntl, "flock", fcntl.flock)
     exec(before)
-    code = (
-        before
-        + """
-import sys
-from pathlib import Path
-from facepriv.protection.manifest import open_manifest
-with open_manifest(Path(sys.argv[1]), {}):
-    print("locked", flush=True)
-    sys.stdin.read()
-"""
-    )
     folder = tmp_path / "out" / "facepriv-run"
-    other = subprocess.Popen([sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other = subprocess.Popen(
+        [sys.executable, "-c", before + HOLD, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     try:
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(UsageError, match="another facepriv run is writing there"):
-            write(folder, ROW)
-        with pytest.raises(UsageError, match="another facepriv run is writing there"):
-            check_free(folder)
+        for use in (partial(write, folder, ROW), partial(check_free, folder)):
+            with pytest.raises(UsageError, match="another facepriv run is writing there"):
+                use()
     finally:
         other.kill()  # however the other ends, its lock ends with it
         other.communicate()
@@ -205,13 +197,22 @@ with open_manifest(Path(sys.argv[1]), {}):
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.jsonl", "run.json"]
 
 
-def test_a_lock_file_of_another_machine_stays_and_is_named(tmp_path, monkeypatch):
+@pytest.fixture
+def flock_fails(monkeypatch):
+    """Return ``flock_fails(number, text)``: every lock of this process then raises that error."""
     import fcntl
 
-    def refuse(*given):
-        raise OSError(errno.ENOSYS, "not here")
+    def arrange(*error):
+        def refuse(*given):
+            raise OSError(*error)
 
-    monkeypatch.setattr(fcntl, "flock", refuse)
+        monkeypatch.setattr(fcntl, "flock", refuse)
+
+    return arrange
+
+
+def test_a_lock_file_of_another_machine_stays_and_is_named(tmp_path, flock_fails):
+    flock_fails(errno.ENOSYS, "not here")
     (tmp_path / LOCK).write_text("123\nanother-machine\n")
     with pytest.raises(UsageError, match=rf"if it died on another machine, remove .*{LOCK}"):
         write(tmp_path, ROW)
@@ -219,12 +220,7 @@ def test_a_lock_file_of_another_machine_stays_and_is_named(tmp_path, monkeypatch
     write(tmp_path, ROW)
 
 
-def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, monkeypatch):
-    import fcntl
-
-    def refuse(*given):
-        raise OSError(errno.EIO, "the disk is broken")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
+def test_a_lock_that_fails_otherwise_is_an_error(tmp_path, flock_fails):
+    flock_fails(errno.EIO, "the disk is broken")
     with pytest.raises(OSError, match="the disk is broken"):
         write(tmp_path, ROW)

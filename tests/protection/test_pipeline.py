@@ -16,6 +16,9 @@ from facepriv.registry import Estimator, Registry, wanted_labels
 BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 KEY = b"a secret for tests only"
 GENDER = PrivacyRequest(("gender",))
+TWO = PrivacyRequest(("gender", "age"))
+OTHER = {"gender": "bright-age"}
+NEUTRAL = PrivacyRequest((), targets={"gender": "neutral"})
 
 
 @pytest.fixture
@@ -114,9 +117,8 @@ class TestCrops:
         assert build("paint darken").paste_mode == "replacement"
 
     def test_a_replacement_covers_the_middle_of_the_face(self, build, portraits):
-        protected = build(
-            "paint", PrivacyRequest(targets={"gender": "female", "race": "indian", "age": "old"})
-        ).protect(portraits[0])
+        request = PrivacyRequest(targets={"gender": "female", "race": "indian", "age": "old"})
+        protected = build("paint", request).protect(portraits[0])
         face = protected.prepared.faces[0]
         x, y = face.points.mean(axis=0).astype(int)
         assert protected.photo.pixels[y, x].tolist() == [round(255 * 0.2 * v) for v in (2, 4, 3)]
@@ -159,14 +161,6 @@ class TestLabels:
         with pytest.raises(PluginError, match=r"'family-a-gender' is not installed: pip install facepriv-estimators"):
             build_pipeline(tiny, ["paint"], GENDER, key=KEY)
 
-    def test_an_unknown_estimator_gives_the_nearest_name(self, build):
-        with pytest.raises(UsageError, match="did you mean 'bright-gender'"):
-            build("paint-gender", estimators={"gender": "brigth-gender"})
-
-    def test_an_estimator_of_another_attribute_is_refused(self, build):
-        with pytest.raises(UsageError, match="estimator 'bright-age' estimates age, not gender"):
-            build("paint-gender", estimators={"gender": "bright-age"})
-
     def test_kept_attributes_keep_their_estimated_class(self, build, portraits):
         for photo in portraits:
             protected = build("paint").protect(photo)
@@ -186,11 +180,6 @@ class TestLabels:
 
 class TestTargets:
     """Which class a hidden attribute is turned into."""
-
-    @pytest.mark.parametrize("chain", ["paint", "paint darken"])
-    def test_neutral_is_refused_where_a_method_does_not_know_it(self, build, chain):
-        with pytest.raises(UsageError, match="'paint' cannot make gender neutral"):
-            build(chain, PrivacyRequest((), targets={"gender": "neutral"}))
 
     def test_explicit_targets_are_met(self, build, portraits):
         request = PrivacyRequest(targets={"gender": "male", "age": "old"})
@@ -235,17 +224,24 @@ class TestTargets:
 class TestErrors:
     """Every failure is one line that names what failed."""
 
-    def test_an_attribute_that_no_method_can_change(self, build):
-        with pytest.raises(UsageError, match="can change 'age': darken changes gender; grey changes race"):
-            build("darken grey", PrivacyRequest(("gender", "age")))
-
-    def test_an_unknown_method_gives_the_nearest_names(self, build):
-        with pytest.raises(UsageError, match=r"unknown method 'darkn' .*'darken'"):
-            build("darkn")
-
-    def test_a_method_that_cannot_be_imported(self, build):
-        with pytest.raises(PluginError, match="'unloadable' cannot be loaded"):
-            build("unloadable")
+    @pytest.mark.parametrize(
+        ("methods", "options", "error", "text"),
+        [
+            ("darken grey", {"request": TWO}, UsageError, "can change 'age': darken changes gender; grey changes race"),
+            ("darkn", {}, UsageError, r"unknown method 'darkn' .*'darken'"),
+            ("unloadable", {}, PluginError, "'unloadable' cannot be loaded"),
+            ("", {}, UsageError, "no method named"),
+            ("darken", {"device": "cuda:77"}, UsageError, "device 'cuda:77' cannot be used"),
+            ("darken", {"device": "nonsense"}, UsageError, "device 'nonsense' cannot be used"),
+            ("paint-gender", {"estimators": {"gender": "brigth-gender"}}, UsageError, "did you mean 'bright-gender'"),
+            ("paint-gender", {"estimators": OTHER}, UsageError, "estimator 'bright-age' estimates age, not gender"),
+            ("paint", {"request": NEUTRAL}, UsageError, "'paint' cannot make gender neutral"),
+            ("paint darken", {"request": NEUTRAL}, UsageError, "'paint' cannot make gender neutral"),
+        ],
+    )
+    def test_what_cannot_be_built(self, build, methods, options, error, text):
+        with pytest.raises(error, match=text):
+            build(methods, **options)
 
     def test_a_method_that_raises_is_named_in_one_line(self, build, portraits, dark_face):
         dark = portraits[0].with_pixels(dark_face)
@@ -271,15 +267,6 @@ class TestErrors:
     def test_damaged_weights_stay_what_they_are(self, build, portraits):
         with pytest.raises(WeightsError, match="SHA-256 is wrong"):
             build("weightless").protect(portraits[0])
-
-    @pytest.mark.parametrize("device", ["cuda:77", "nonsense"])
-    def test_a_device_that_is_not_there(self, build, device):
-        with pytest.raises(UsageError, match=f"device '{device}' cannot be used"):
-            build("darken", device=device)
-
-    def test_no_method(self, build):
-        with pytest.raises(UsageError, match="no method named"):
-            build("")
 
 
 def test_a_methods_info_falls_back_on_its_distributions_version(build):

@@ -1,16 +1,13 @@
 """`--resume` passes nothing over as done that does not answer the present request for the present photo."""
 
-import io
 import json
 import shutil
 import sys
 import tarfile
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from facepriv.cli import main
 from facepriv.protection import local
@@ -41,11 +38,6 @@ def call(tiny, tmp_path, monkeypatch):
 
 def contents(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.*")}
-
-
-def blank(path):
-    """Write a photo without a face."""
-    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(path)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +144,8 @@ class TestNoFace:
     """What was copied unprotected passes for done only where that is asked for again."""
 
     @pytest.fixture(autouse=True)
-    def copied(self, call, photos, tmp_path):
-        blank(photos(1) / "blank.png")
+    def copied(self, call, photos, blank):
+        (photos(1) / "blank.png").write_bytes(blank)
         assert call(f"{TUNED} --on-no-face copy")[1]["copied"] == 1
 
     def test_copy_again_is_done_already(self, call):
@@ -203,40 +195,32 @@ class TestShards:
     LINE = "apply in -o out --method tuned --obfuscate gender --workers 1 --json --resume"
 
     @pytest.fixture
-    def shard(self, photos, tmp_path):
-        def write(*names):
-            (tmp_path / "in").mkdir(exist_ok=True)
-            with tarfile.open(tmp_path / "in/000.tar", "w") as tar:
-                for name in names:
-                    data = (tmp_path / "photos" / name).read_bytes()
-                    info = tarfile.TarInfo(name)
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
+    def packed(self, photos, shard, blank):
+        """Return ``packed(*names)``: writes the shard with these photos."""
+        files = {**contents(photos(2)), "blank.png": blank}
+        return lambda *names: shard({name: files[name] for name in names})
 
-        blank(photos(2) / "blank.png")
-        return write
-
-    def test_what_is_asked_of_photos_without_a_face_counts(self, call, shard):
-        shard("000.png", "blank.png")
+    def test_what_is_asked_of_photos_without_a_face_counts(self, call, packed):
+        packed("000.png", "blank.png")
         assert call(f"{self.LINE} --on-no-face copy")[1]["copied"] == 1
         assert call(f"{self.LINE} --on-no-face copy")[1]["already"] == 1
         assert call(f"{self.LINE} --on-no-face skip")[1]["no_face"] == 1
         code, summary, _ = call(self.LINE)
         assert (code, summary["already"], summary["failed"]) == (1, 0, 1)
 
-    def test_another_tar_counts(self, call, shard, tmp_path):
-        shard("000.png")
+    def test_another_tar_counts(self, call, packed, tmp_path):
+        packed("000.png")
         assert call(self.LINE)[1]["protected"] == 1
         assert call(self.LINE)[1]["already"] == 1
-        shard("000.png", "001.png")
+        packed("000.png", "001.png")
         assert call(self.LINE)[1]["protected"] == 2
         with tarfile.open(tmp_path / "out/000.tar") as tar:
             assert tar.getnames() == ["000.png", "001.png"]
 
-    def test_where_all_its_photos_fail_now_the_former_one_is_named(self, call, shard):
-        shard("000.png")
+    def test_where_all_its_photos_fail_now_the_former_one_is_named(self, call, packed):
+        packed("000.png")
         call(self.LINE)
-        shard("blank.png")
+        packed("blank.png")
         code, _, said = call(self.LINE)
         assert code == 1
         assert "out/000.tar stays as it was" in said
@@ -255,9 +239,8 @@ class TestReceiptsMissing:
             code, _, said = call(f"{TUNED} --resume{more}")
             assert (code, said.count("\n")) == (2, 1)
             path = receipts_path(tmp_path / "out/facepriv-run")
-            assert (
-                said.startswith("facepriv: error: out: outputs are there, but not the receipts") and str(path) in said
-            )
+            assert said.startswith("facepriv: error: out: outputs are there, but not the receipts")
+            assert str(path) in said
             assert "--trust-existing" in said and "--overwrite" in said
         assert (tmp_path / "out/facepriv-run/manifest.jsonl").read_bytes() == record
         assert not state.exists()

@@ -15,7 +15,6 @@ from facepriv.protection.manifest import read_run
 from facepriv.protection.options import new_key
 from facepriv.protection.request import PrivacyRequest
 
-BRIGHT = {name: f"bright-{name}" for name in ("gender", "race", "age")}
 KEY = b"a secret for tests only"
 #: Everything is hidden and drawn: what could depend on order, batches or workers, would.
 DRAWN = PrivacyRequest(("gender", "race", "age"), policy="random", seed=5)
@@ -28,11 +27,6 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "facepriv-run" not in path.parts
     }
-
-
-def blacken(path):
-    """Replace a photo by one without a face."""
-    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(path)
 
 
 @pytest.mark.parametrize("thorough", [False, True])
@@ -145,9 +139,9 @@ class TestNoFace:
     """A photo without a face is never passed over silently."""
 
     @pytest.fixture
-    def source(self, photos):
+    def source(self, photos, blank):
         folder = photos(3)
-        blacken(folder / "001.png")
+        (folder / "001.png").write_bytes(blank)
         return folder
 
     def test_by_default_it_is_an_error_and_the_others_are_done(self, run, source, tmp_path):

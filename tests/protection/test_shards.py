@@ -7,7 +7,6 @@ import tarfile
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -24,34 +23,9 @@ def run(run):
 
 
 @pytest.fixture
-def shard(tmp_path):
-    """Return ``shard(files, name)``: writes a tar of name -> bytes, as another tool would, with owner and time."""
-
-    def write(files, name="000.tar"):
-        path = tmp_path / "in" / name
-        path.parent.mkdir(exist_ok=True)
-        with tarfile.open(path, "w") as tar:
-            for member, data in files.items():
-                info = tarfile.TarInfo(member)
-                info.size, info.mtime, info.uname = len(data), 1_600_000_000, "custodian"
-                tar.addfile(info, io.BytesIO(data))
-        return path
-
-    return write
-
-
-@pytest.fixture
 def faces(photos):
     """Four small portraits: name in a shard -> bytes."""
     return {f"people/{path.name}": path.read_bytes() for path in sorted(photos(4).iterdir())}
-
-
-@pytest.fixture
-def blank():
-    """A photo without a face, as PNG."""
-    file = io.BytesIO()
-    Image.fromarray(np.zeros((90, 90, 3), np.uint8)).save(file, "PNG")
-    return file.getvalue()
 
 
 def unpacked(path):
@@ -141,11 +115,9 @@ class TestFailures:
 
     def test_a_shard_of_nothing_but_such_photos_names_each(self, run, shard, tmp_path):
         shard({"a.heic": b"any", "b.avif": b"any"})
-        assert [": ".join(text.split(": ")[1:3]) for text in run(tmp_path / "in").errors] == [
-            f"{name}: not a kind of file that facepriv reads (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp); "
-            "convert it first"
-            for name in ("a.heic", "b.avif")
-        ]
+        said = "not a kind of file that facepriv reads (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp); convert it first"
+        errors = [": ".join(text.split(": ")[1:3]) for text in run(tmp_path / "in").errors]
+        assert errors == [f"{name}: {said}" for name in ("a.heic", "b.avif")]
 
     def test_a_photo_that_kills_its_worker_fails_alone(self, run, shard, faces, dark_face, tmp_path):
         file = io.BytesIO()
@@ -206,24 +178,19 @@ class TestResume:
 class TestHostileShards:
     """What a tar says of itself is not believed."""
 
-    @pytest.mark.parametrize(
-        ("name", "text"),
-        [("../up.png", "leads out"), ("/etc/up.png", "leads out"), ("a/../../up.png", "leads out")],
-    )
-    def test_names_that_lead_out_are_refused(self, run, shard, faces, tmp_path, name, text):
+    @pytest.mark.parametrize("name", ["../up.png", "/etc/up.png", "a/../../up.png"])
+    def test_names_that_lead_out_are_refused(self, run, shard, faces, tmp_path, name):
         shard({**faces, name: next(iter(faces.values()))})
         [error] = run(tmp_path / "in").errors
-        assert text in error
+        assert "leads out" in error
         assert list(unpacked(tmp_path / "out/000.tar")) == list(faces)
 
     def test_a_second_member_of_a_name_is_refused(self, shard, faces, tmp_path):
         path = shard(faces)
         with tarfile.open(path, "a") as tar:
             tar.add(tmp_path / "photos/000.png", "people/000.png")
-        assert [member.refusal.split(":")[0] for member in members_of(path)][3:] == [
-            "",
-            "a member before it has the same name",
-        ]
+        refusals = [member.refusal.split(":")[0] for member in members_of(path)]
+        assert refusals[3:] == ["", "a member before it has the same name"]
 
     def test_folders_and_devices_are_passed_over(self, shard, faces):
         path = shard(faces)

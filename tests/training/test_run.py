@@ -2,30 +2,18 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from facepriv.errors import DataError
-from facepriv.faces import crop_face, find_faces
 from facepriv.testing.packs import little_pack
-from facepriv.training.faces import Faces
+from facepriv.testing.training import four_views
 from facepriv.training.run import begin, cached_tensors, fill_labels, read_material
 
 
 @pytest.fixture
 def faces():
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    crop = np.rint(crop_face(photo, find_faces(photo)[0], 32) * 255).astype(np.uint8)
-    labels = {"gender": [1, 1, 0, 0], "race": [0, 0, 1, -1], "age": [1, 1, 2, -1]}
-    tensors = {name: torch.tensor(values) for name, values in labels.items()}
-    return Faces(
-        torch.from_numpy(np.stack([crop] * 4)).permute(0, 3, 1, 2),
-        {**tensors, "years": torch.tensor([40, 40, 60, np.nan])},
-        torch.full((4,), 0.25, dtype=torch.float64),
-    )
+    return four_views()
 
 
 def asian_of_fifty(x):

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from facepriv.hookspecs import Descriptor, hookimpl
+from facepriv.hookspecs import Descriptor, descriptors, hookimpl
 
 FACEPRIV_CONTRACT = 2
-
-_REFERENCE = "Mirjalili, Raschka, Ross: PrivacyNet, IEEE TIP 2020 (its baseline); Choi and others: StarGAN, CVPR 2018"
 
 
 @hookimpl
 def facepriv_components() -> list[Descriptor]:
     """Return the method, its trainer and its exporter."""
-    return [
-        Descriptor(
-            kind="method",
-            name="baseline-gan",
-            target="facepriv_baseline_gan.method:BaselineGan",
-            summary="PrivacyNet's recipe without its matcher: what the matcher buys is the difference",
-            reference=_REFERENCE,
-            attributes=("gender", "race", "age"),
+    return descriptors(
+        "facepriv_baseline_gan",
+        "baseline-gan",
+        "Mirjalili, Raschka, Ross: PrivacyNet, IEEE TIP 2020 (its baseline); Choi and others: StarGAN, CVPR 2018",
+        ("gender", "race", "age"),
+        method=(
+            "method:BaselineGan",
+            "PrivacyNet's recipe without its matcher: what the matcher buys is the difference",
         ),
-        Descriptor(
-            kind="trainer",
-            name="baseline-gan",
-            target="facepriv_baseline_gan.cli:command",
-            summary="train the baseline GAN from a pack of aligned faces",
-            reference=_REFERENCE,
-        ),
-        Descriptor(
-            kind="exporter",
-            name="baseline-gan",
-            target="facepriv_baseline_gan.cli:export",
-            summary="the baseline GAN's generator as an ONNX file",
-            reference=_REFERENCE,
-        ),
-    ]
+        trainer=("cli:command", "train the baseline GAN from a pack of aligned faces"),
+        exporter=("cli:export", "the baseline GAN's generator as an ONNX file"),
+    )

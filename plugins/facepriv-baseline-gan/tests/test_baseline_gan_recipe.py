@@ -8,16 +8,8 @@ from accelerate import Accelerator
 from facepriv_baseline_gan.method import BASELINE
 from facepriv_privacynet.config import PRIVACYNET
 from facepriv_privacynet.training import Trainer
-from torch import nn
 
-from facepriv.training.faces import Faces
-
-
-class Pooled(nn.Module):
-    """A stand-in matcher: the face at 4x4 pixels. Differentiable, nothing to learn."""
-
-    def forward(self, x):
-        return nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
+from facepriv.testing.training import TinyMatcher, labelled
 
 
 @pytest.mark.parametrize("preset", list(PRIVACYNET.presets))
@@ -31,16 +23,15 @@ def test_the_recipe_is_privacynets_but_for_the_matchers_terms(preset):
 
 def test_networks_begin_alike_and_the_first_step_sees_the_same_faces_targets_and_judges(monkeypatch):
     torch.manual_seed(0)
-    labels = {"gender": torch.arange(6) % 2, "race": torch.arange(6) % 4, "age": torch.arange(6) % 3}
-    labels["years"] = torch.linspace(20, 70, 6)
     crops = torch.randint(0, 255, (6, 3, 112, 112), dtype=torch.uint8)
-    faces = Faces(crops, labels, torch.ones(6, dtype=torch.float64))
+    classes = {name: [n % count for n in range(6)] for name, count in (("gender", 2), ("race", 4), ("age", 3))}
+    faces = labelled(crops, [20.0, 30, 40, 50, 60, 70], **classes)
     seen = []
     monkeypatch.setattr(Trainer, "generator_step", lambda self, work: seen.append(work) or (work.faces, None, {}))
     for name in ("discriminator_step", "judges_step"):
         monkeypatch.setattr(Trainer, name, lambda *_: {})
     trainers = [
-        Trainer(variant.presets["ours"], faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"))
+        Trainer(variant.presets["ours"], faces, [TinyMatcher()], Accelerator(cpu=True, mixed_precision="no"))
         for variant in (PRIVACYNET, BASELINE)
     ]
     for one, other in zip(*(t.nets().values() for t in trainers), strict=True):
@@ -51,4 +42,4 @@ def test_networks_begin_alike_and_the_first_step_sees_the_same_faces_targets_and
     one, other = seen
     assert torch.equal(one.faces, other.faces) and torch.equal(one.real[0], other.real[0])
     assert one.judges == other.judges and torch.equal(one.kept, other.kept)
-    assert all(torch.equal(one.targets[name], other.targets[name]) for name in labels)
+    assert all(torch.equal(one.targets[name], other.targets[name]) for name in (*classes, "years"))

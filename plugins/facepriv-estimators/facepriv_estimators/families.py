@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -69,45 +71,29 @@ class Columns(nn.Module):
         return torch.cat([out["gender"], out["race"], out["years"][:, None]], 1)
 
 
-class GroupLogits(nn.Module):
-    """A family's output as class logits by attribute, age in its groups: used to train generators."""
+class View(nn.Module):
+    """A network with its output in another form."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, form: Callable[[dict[str, Tensor]], Any]) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.form = net, form
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, S, S) in [0, 1] -> logits (N, classes) by attribute."""
-        out = self.net(x)
-        older = [out["age"].float()[:, int(edge)].sigmoid() for edge in AGE.thresholds]
-        bounds = [torch.ones_like(older[0]), *older, torch.zeros_like(older[0])]
-        groups = torch.stack([low - high for low, high in pairwise(bounds)], 1)
-        return {"gender": out["gender"], "race": out["race"], "age": groups.clamp(min=1e-4).log()}
+    def forward(self, x: Tensor) -> Any:
+        """(N, 3, S, S) in [0, 1] -> what `form` makes of the output."""
+        return self.form(self.net(x))
 
 
-class RankLogits(nn.Module):
-    """A family's output with age in ranks, as in its own training: for training that treats age as ordered."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(N, 3, S, S) in [0, 1] -> ``gender``, ``race`` logits (N, classes), ``years`` (N, 90) logits of older."""
-        out = self.net(x)
-        return {"gender": out["gender"], "race": out["race"], "years": out["age"]}
+def grouped(out: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return class logits (N, classes) by attribute, age in its groups: used to train generators."""
+    older = [out["age"].float()[:, int(edge)].sigmoid() for edge in AGE.thresholds]
+    bounds = [torch.ones_like(older[0]), *older, torch.zeros_like(older[0])]
+    groups = torch.stack([low - high for low, high in pairwise(bounds)], 1)
+    return {"gender": out["gender"], "race": out["race"], "age": groups.clamp(min=1e-4).log()}
 
 
-class OneAttribute(nn.Module):
-    """One attribute's logits from a module that returns a dict of them."""
-
-    def __init__(self, joint: nn.Module, attribute: str) -> None:
-        super().__init__()
-        self.joint, self.attribute = joint, attribute
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) in [0, 1] -> (N, classes)."""
-        return self.joint(x)[self.attribute]
+def ranked(out: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``gender``, ``race`` logits (N, classes) and ``years`` (N, 90) logits of older, as in the own training."""
+    return {"gender": out["gender"], "race": out["race"], "years": out["age"]}
 
 
 _COLUMNS = {GENDER.name: slice(0, 2), RACE.name: slice(2, 6), AGE.name: slice(6, 7)}
@@ -142,15 +128,15 @@ class FamilyEstimator(AttributeEstimator):
 
     def torch_module(self) -> nn.Module:
         """Return the differentiable module: crops to this attribute's class logits (N, classes)."""
-        return OneAttribute(self.joint_module(), self.attribute)
+        return View(self.joint_module(), itemgetter(self.attribute))
 
     def joint_module(self) -> nn.Module:
         """Return the differentiable module of all attributes in one pass: crops to a dict of class logits."""
-        return GroupLogits(load_family(self.family)[0])
+        return View(load_family(self.family)[0], grouped)
 
     def ranked_module(self) -> nn.Module:
         """Return the same with age in ranks: ``years`` (N, 90), see `facepriv.training.ordinal`."""
-        return RankLogits(load_family(self.family)[0])
+        return View(load_family(self.family)[0], ranked)
 
     def predict(self, images: Images) -> NDArray[np.float32]:
         """Return probabilities (N, K) or years (N,); see `AttributeEstimator.predict`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -193,13 +194,19 @@ def _check_meaning(where: object, settings: EstimatorSettings) -> None:
         raise UsageError(f'{where}: classes {problem}: {spec.name} is {", ".join(spec.classes)}, or "" to leave out')
 
 
-def _whole(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+def _is(kind: type, accept: Callable[[Any], object] = lambda value: True) -> Callable[[Any], Any]:
+    """Return a check that a value is accepted and of a kind; a bool is no number."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, kind) or not accept(value):
             raise ValueError
         return value
 
     return check
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    return _is(int, lambda value: low <= value <= high)
 
 
 def _number(accept: Callable[[float], bool]) -> Callable[[Any], float]:
@@ -212,23 +219,12 @@ def _number(accept: Callable[[float], bool]) -> Callable[[Any], float]:
 
 
 def _one_of(*choices: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or value.lower() not in choices:
-            raise ValueError
-        return value.lower()
-
-    return check
+    return lambda value: _is(str, lambda text: text.lower() in choices)(value).lower()
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError
-    return value
-
-
-def _listed(check: Callable[[Any], Any], at_least: int = 1) -> Callable[[Any], tuple[Any, ...]]:
+def _listed(check: Callable[[Any], Any], at_least: int, at_most: float = inf) -> Callable[[Any], tuple[Any, ...]]:
     def check_all(values: Any) -> tuple[Any, ...]:
-        if not isinstance(values, list | tuple) or len(values) < at_least:
+        if not isinstance(values, list | tuple) or not at_least <= len(values) <= at_most:
             raise ValueError
         return tuple(check(value) for value in values)
 
@@ -236,30 +232,17 @@ def _listed(check: Callable[[Any], Any], at_least: int = 1) -> Callable[[Any], t
 
 
 def _channels(check: Callable[[Any], float]) -> Callable[[Any], tuple[float, ...]]:
-    def check_three(values: Any) -> tuple[float, ...]:
-        listed = _listed(check)([values] * 3 if isinstance(values, int | float) else values)
-        if len(listed) != 3:
-            raise ValueError
-        return listed
-
-    return check_three
+    three = _listed(check, 3, 3)
+    return lambda values: three([values] * 3 if isinstance(values, int | float) else values)
 
 
 def _columns(values: Any) -> tuple[int, ...]:
-    start, stop = _listed(_whole(0, 1_000_000))(values)
-    if stop <= start:
-        raise ValueError
-    return start, stop
+    return _is(tuple, lambda pair: pair[0] < pair[1])(_listed(_whole(0, 1_000_000), 2, 2)(values))
 
 
-def _class_name(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    return value
-
-
-_finite = _number(lambda v: abs(v) < float("inf"))
-_positive = _number(lambda v: 0 < v < float("inf"))
+_text = _is(str, str.strip)
+_finite = _number(lambda v: abs(v) < inf)
+_positive = _number(lambda v: 0 < v < inf)
 # For each field, its check and the error message's text on allowed values.
 _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "size": (_whole(2, 1024), "a whole number of pixels, 2 to 1024"),
@@ -276,7 +259,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "threads": (_whole(1, 256), "a whole number from 1 to 256"),
     "attribute": (_one_of(*ATTRIBUTES), f"one of {', '.join(ATTRIBUTES)}"),
     "kind": (_one_of(*KINDS), f"one of {', '.join(KINDS)}"),
-    "classes": (_listed(_class_name, 2), "a list of class names, one a column"),
+    "classes": (_listed(_is(str), 2), "a list of class names, one a column"),
     "ages": (_listed(_number(lambda v: 0 <= v <= 120), 2), "a list of ages in years, 0 to 120, one a column"),
     "scale": (_positive, "a number above 0"),
 }

@@ -19,14 +19,51 @@ _CYDRAL = {
 }
 
 
+_OTHERS = (
+    Descriptor(
+        kind="matcher",
+        name="dlib",
+        target="facepriv_estimators.dlib_matcher:DlibMatcher",
+        summary="dlib's 128-d face descriptor, unseen; score = 1 - distance, dlib's threshold is 0.4",
+        reference="King, Dlib-ml, JMLR 2009; He et al., Deep residual learning, CVPR 2016; weights: dlib-models",
+    ),
+    Descriptor(
+        kind="matcher",
+        name="mobilefacenet",
+        target="facepriv_estimators.mobilefacenet:MobileFaceNetMatcher",
+        summary="MobileFaceNet from its published ONNX file (option path), for training against",
+        reference="Chen et al., MobileFaceNets, CCBR 2018; Deng et al., ArcFace, CVPR 2019",
+    ),
+    Descriptor(
+        kind="estimator",
+        name="onnx",
+        target="facepriv_estimators.onnx_models:OnnxEstimator",
+        summary="Any ONNX file as an estimator (option model), told by a TOML or JSON file beside it",
+        reference="Open Neural Network Exchange; e.g. Karkkainen & Joo, FairFace, WACV 2021",
+        attributes=tuple(_GUESSES),
+    ),
+    Descriptor(
+        kind="matcher",
+        name="onnx",
+        target="facepriv_estimators.onnx_models:OnnxMatcher",
+        summary="Any ONNX file as a matcher (option model), told by a TOML or JSON file beside it",
+        reference="Open Neural Network Exchange; e.g. Deng et al., ArcFace, CVPR 2019",
+    ),
+    Descriptor(
+        kind="trainer",
+        name="estimators",
+        target="facepriv_estimators.cli:command",
+        summary="Train families A and B of the attribute estimators",
+        reference=_CORAL,
+        attributes=tuple(_GUESSES),
+    ),
+)
+
+
 @hookimpl
 def facepriv_components() -> list[Descriptor]:
     """Return the descriptors of all estimators, matchers and the trainer."""
-    return [*_families(), *_age_and_gender(), *_matchers(), *_onnx(), _trainer()]
-
-
-def _families() -> list[Descriptor]:
-    return [
+    families = [
         Descriptor(
             kind="estimator",
             name=f"family-{family}-{attribute}",
@@ -39,10 +76,7 @@ def _families() -> list[Descriptor]:
         for family, network, paper in _FAMILIES
         for attribute, guess in _GUESSES.items()
     ]
-
-
-def _age_and_gender() -> list[Descriptor]:
-    return [
+    by_others = [
         Descriptor(
             kind="estimator",
             name=f"age-and-gender-{attribute}",
@@ -54,53 +88,4 @@ def _age_and_gender() -> list[Descriptor]:
         )
         for attribute, reference in _CYDRAL.items()
     ]
-
-
-def _matchers() -> list[Descriptor]:
-    return [
-        Descriptor(
-            kind="matcher",
-            name="dlib",
-            target="facepriv_estimators.dlib_matcher:DlibMatcher",
-            summary="dlib's 128-d face descriptor, unseen; score = 1 - distance, dlib's threshold is 0.4",
-            reference="King, Dlib-ml, JMLR 2009; He et al., Deep residual learning, CVPR 2016; weights: dlib-models",
-        ),
-        Descriptor(
-            kind="matcher",
-            name="mobilefacenet",
-            target="facepriv_estimators.mobilefacenet:MobileFaceNetMatcher",
-            summary="MobileFaceNet from its published ONNX file (option path), for training against",
-            reference="Chen et al., MobileFaceNets, CCBR 2018; Deng et al., ArcFace, CVPR 2019",
-        ),
-    ]
-
-
-def _onnx() -> list[Descriptor]:
-    return [
-        Descriptor(
-            kind="estimator",
-            name="onnx",
-            target="facepriv_estimators.onnx_models:OnnxEstimator",
-            summary="Any ONNX file as an estimator (option model), told by a TOML or JSON file beside it",
-            reference="Open Neural Network Exchange; e.g. Karkkainen & Joo, FairFace, WACV 2021",
-            attributes=tuple(_GUESSES),
-        ),
-        Descriptor(
-            kind="matcher",
-            name="onnx",
-            target="facepriv_estimators.onnx_models:OnnxMatcher",
-            summary="Any ONNX file as a matcher (option model), told by a TOML or JSON file beside it",
-            reference="Open Neural Network Exchange; e.g. Deng et al., ArcFace, CVPR 2019",
-        ),
-    ]
-
-
-def _trainer() -> Descriptor:
-    return Descriptor(
-        kind="trainer",
-        name="estimators",
-        target="facepriv_estimators.cli:command",
-        summary="Train families A and B of the attribute estimators",
-        reference=_CORAL,
-        attributes=tuple(_GUESSES),
-    )
+    return [*families, *by_others, *_OTHERS]

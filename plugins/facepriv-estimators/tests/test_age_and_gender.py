@@ -44,7 +44,7 @@ def compare(package, photos, sizes=(128,)):
 
 
 def test_agrees_with_the_package_on_two_portraits(package, portraits):
-    same, ages = compare(package, portraits.values(), sizes=(112, 128, 224))
+    same, ages = compare(package, portraits, sizes=(112, 128, 224))
     assert len(same) == 6
     assert same.all()
     # The age network is nervous: a resampled chip alone moves it by a year or two.

@@ -6,21 +6,15 @@ import pytest
 from facepriv_estimators.chips import arcface_chips, arcface_window, cut, dlib_chips
 
 from facepriv.errors import ContractError
-from facepriv.faces import crop_faces, find_faces, models
+from facepriv.faces import crop_faces, find_faces
 from facepriv.faces.align import TEMPLATE
 
 
-def dlib_own(rgb, box, size, padding):
-    left, top, right, bottom = (round(v) for v in box)
-    shape = models.shape_predictor(models.LANDMARKS_5)(rgb, dlib.rectangle(left, top, right - 1, bottom - 1))
-    return dlib.get_face_chip(rgb, shape, size=size, padding=padding).astype(np.float32)
-
-
 @pytest.mark.parametrize(("padding", "size"), [(0.25, 150), (0.2, 64), (0.2, 32)])
-def test_chip_is_the_one_that_dlib_cuts_out_of_the_photo(portraits, padding, size):
-    for rgb in portraits.values():
+def test_chip_is_the_one_that_dlib_cuts_out_of_the_photo(portraits, dlib_shape, padding, size):
+    for rgb in portraits:
         face = find_faces(rgb)[0]
-        theirs = dlib_own(rgb, face.box, size, padding)
+        theirs = dlib.get_face_chip(rgb, dlib_shape(rgb, face), size=size, padding=padding).astype(np.float32)
         for crop_size in (112, 128, 224):
             ours = dlib_chips(crop_faces(rgb, [face], crop_size), padding, size)[0] * 255
             assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.98

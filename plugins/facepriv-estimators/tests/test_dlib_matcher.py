@@ -24,26 +24,20 @@ def test_conforms(check):
     check()
 
 
-def whole_photo_descriptor(dlib_model, rgb, face):
-    left, top, right, bottom = (round(v) for v in face.box)
-    shape = models.shape_predictor(models.LANDMARKS_5)(rgb, dlib.rectangle(left, top, right - 1, bottom - 1))
-    return np.array(dlib_model.compute_face_descriptor(rgb, shape), dtype=np.float32)
-
-
 def test_network_gives_the_descriptors_that_dlib_gives(dlib_model, portraits):
     network = dlib_network.load(models.model_file(models.DESCRIPTOR))
-    for rgb in portraits.values():
+    for rgb in portraits:
         chip = np.ascontiguousarray(rgb[60:210, 150:300])
         ours = network(torch.from_numpy(chip.copy()).permute(2, 0, 1)[None].float())[0].numpy()
         assert ours == pytest.approx(np.array(dlib_model.compute_face_descriptor(chip)), abs=1e-5)
 
 
 @pytest.mark.parametrize(("size", "distance"), [(112, 0.12), (128, 0.1), (224, 0.06)])
-def test_our_crop_gives_nearly_the_descriptor_of_the_whole_photo(dlib_model, portraits, size, distance):
-    for rgb in portraits.values():
+def test_our_crop_gives_nearly_the_descriptor_of_the_whole_photo(dlib_model, dlib_shape, portraits, size, distance):
+    for rgb in portraits:
         face = find_faces(rgb)[0]
         ours = DlibMatcher().embed(crop_faces(rgb, [face], size))
-        theirs = whole_photo_descriptor(dlib_model, rgb, face)[None]
+        theirs = np.float32([dlib_model.compute_face_descriptor(rgb, dlib_shape(rgb, face))])
         assert np.linalg.norm(ours - theirs) < distance
 
 
@@ -64,20 +58,9 @@ def test_descriptors_do_not_depend_on_the_batch_and_survive_pickling(portrait_cr
     assert np.array_equal(pickle.loads(pickle.dumps(matcher)).embed(portrait_crops), together)  # noqa: S301
 
 
-def test_pairs_of_lfw_fall_on_their_side_of_the_threshold(lfw):
-    matcher = DlibMatcher()
-    crops, people = [], []
-    for person, photos in lfw(25, 2).items():
-        for rgb in photos:
-            # The portrayed is in the middle.
-            faces = sorted(find_faces(rgb), key=lambda f: abs(f.box[0] + f.box[2] - rgb.shape[1]))
-            if faces:
-                crops.append(crop_faces(rgb, faces[:1], 128))
-                people.append(person)
-    descriptors = matcher.embed(np.concatenate(crops))
-    first, second = np.triu_indices(len(people), 1)
-    same = np.array(people)[first] == np.array(people)[second]
-    above = matcher.score(descriptors[first], descriptors[second]) >= SAME_PERSON
+def test_pairs_of_lfw_fall_on_their_side_of_the_threshold(lfw_scores):
+    scores, same = lfw_scores(DlibMatcher(), 25)
+    above = scores >= SAME_PERSON
     assert same.sum() >= 22
     assert above[same].mean() >= 0.9
     assert above[~same].mean() <= 0.02

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from facepriv.contracts import FaceBatch, Images, Labels, Perturber
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber, Rngs
 from facepriv.errors import UsageError
-from facepriv.schema import ATTRIBUTES
 from facepriv.weights import load_weights
 from facepriv_face_mixing import candidates
 from facepriv_face_mixing import gallery as galleries
-from facepriv_face_mixing.candidates import Policy
+from facepriv_face_mixing.candidates import Classes, Policy
 from facepriv_face_mixing.gallery import Gallery
+from facepriv_face_mixing.mixing import Image, Points, mix
 
 
 class FaceMixing(Perturber):
@@ -104,57 +102,21 @@ class FaceMixing(Perturber):
 
         return analysed(Path(self.gallery))
 
-    def _perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        strength: float,
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[np.float32]:
+    def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         gallery = self.faces_to_mix_with()
-        return np.stack(
-            [
-                self._mixed(gallery, faces.take([n]), _of_face(source, n), _of_face(target, n), strength, rngs[n])
-                for n in range(len(faces))
-            ]
-        )
-
-    def _mixed(
-        self,
-        gallery: Gallery,
-        face: FaceBatch,
-        own: dict[str, int],
-        wanted: dict[str, int],
-        strength: float,
-        rng: np.random.Generator,
-    ) -> NDArray[np.float32]:
-        """Mix one face."""
-        from facepriv_face_mixing.mixing import mix
-
-        assert face.landmarks is not None  # the core ensures it
-        image, points = face.images[0], face.landmarks[0]
-        other, other_points = self._candidate(gallery, image, points, own, wanted, rng)
-        return mix(
-            image,
-            points,
-            other,
-            other_points,
-            shape=strength * self.shape,
-            texture=strength * self.texture,
-            match_tone=self.match_tone,
-            window=gallery.window,
-        )
+        assert faces.landmarks is not None  # the core ensures it
+        settings = {"match_tone": self.match_tone, "window": gallery.window}
+        out = np.empty_like(faces.images)
+        for n, (image, points) in enumerate(zip(faces.images, faces.landmarks, strict=True)):
+            own, wanted = ({name: int(labels[name][n]) for name in labels} for labels in (source, target))
+            other = self._candidate(gallery, image, points, own, wanted, rngs[n])
+            shares = {"shape": strength * self.shape, "texture": strength * self.texture}
+            out[n] = mix(image, points, *other, **shares, **settings)
+        return out
 
     def _candidate(
-        self,
-        gallery: Gallery,
-        image: NDArray[np.float32],
-        points: NDArray[np.float32],
-        own: dict[str, int],
-        wanted: dict[str, int],
-        rng: np.random.Generator,
-    ) -> tuple[Images, NDArray[np.floating]]:
+        self, gallery: Gallery, image: Image, points: Points, own: Classes, wanted: Classes, rng: np.random.Generator
+    ) -> tuple[Image, Points]:
         """Return picture and landmarks (in the crop of side 1) of the face to mix with."""
         found = candidates.matching(gallery, own, wanted)
         if self.candidate == "prototype":
@@ -167,7 +129,3 @@ class FaceMixing(Perturber):
             in_crop = (points + 0.5) / image.shape[0]
             index = candidates.nearest_shape(gallery, candidates.closest(gallery, found, wanted), in_crop)
         return gallery.picture(index), gallery.points[index]
-
-
-def _of_face(labels: Labels, n: int) -> dict[str, int]:
-    return {name: int(labels[name][n]) for name in ATTRIBUTES if name in labels}

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from facepriv import files
@@ -63,7 +62,7 @@ def analysed(folder: Path) -> Gallery:
     DataError
         If the folder is missing, or no photo in it contains a face.
     """
-    kept = cache_folder() / f"{gallery_key(folder)}.safetensors"
+    kept = files.cache_folder("face-mixing") / f"{gallery_key(folder)}.safetensors"
     lock = kept.with_suffix(".lock")
     try:
         note = files.prepare_work_folder(kept.parent, "the faces of the gallery")
@@ -71,17 +70,12 @@ def analysed(folder: Path) -> Gallery:
     except OSError as error:
         _log.warning("%s: %s, so the gallery is analysed anew in every process", kept.parent, error.strerror)
         return _analyse(folder)
-    with _one_at_a_time(lock):
+    with FileLock(lock):  # no other process analyses the same gallery meanwhile
         if not kept.is_file():
             _log.warning("%s", note)
             origin = Provenance("photos of the user", "the first use of the folder", date.today().isoformat())
             save(kept, _analyse(folder), origin)
         return load(kept)
-
-
-def cache_folder() -> Path:
-    """Return the cache folder of analysed galleries."""
-    return files.cache_folder("face-mixing")
 
 
 def _photos(folder: Path) -> dict[str, Path]:
@@ -136,16 +130,3 @@ def _classes(name: str, images: NDArray[np.float32], labels: list[dict[str, str]
     if len(open_):
         found[open_] = build_estimator(registry(), name).classes(images[open_])
     return found
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    """Wait until no other process analyses the same gallery."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: several workers may then repeat the work, each writing a whole file
-        yield
-        return
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

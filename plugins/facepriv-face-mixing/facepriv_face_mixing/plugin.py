@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from facepriv.hookspecs import Descriptor, hookimpl
+from facepriv.hookspecs import Descriptor, descriptors, hookimpl
 
 FACEPRIV_CONTRACT = 2
-
-_REFERENCE = "Othman, Ross: Privacy of Facial Soft Biometrics, ECCV Workshops 2014"
 
 
 @hookimpl
 def facepriv_components() -> list[Descriptor]:
     """Return the method and the command that makes its averages."""
-    return [
-        Descriptor(
-            kind="method",
-            name="face-mixing",
-            target="facepriv_face_mixing.method:FaceMixing",
-            summary="morphs a face with one of the wanted class: an average, or a photo of your own gallery",
-            reference=_REFERENCE,
-            attributes=("gender",),
+    return descriptors(
+        "facepriv_face_mixing",
+        "face-mixing",
+        "Othman, Ross: Privacy of Facial Soft Biometrics, ECCV Workshops 2014",
+        ("gender",),
+        method=(
+            "method:FaceMixing",
+            "morphs a face with one of the wanted class: an average, or a photo of your own gallery",
         ),
-        Descriptor(
-            kind="trainer",
-            name="face-mixing",
-            target="facepriv_face_mixing.cli:command",
-            summary="average the faces of a pack into a gallery for face mixing",
-            reference=_REFERENCE,
-        ),
-    ]
+        trainer=("cli:command", "average the faces of a pack into a gallery for face mixing"),
+    )

@@ -16,17 +16,13 @@ def averages():
 
 
 def mixed(face, averages, index=0, *, shape=0.5, texture=0.5, **options):
-    image, points = face
-    return mix(
-        image,
-        points,
-        averages.picture(index),
-        averages.points[index],
-        shape=shape,
-        texture=texture,
-        window=averages.window,
-        **options,
-    )
+    options |= {"shape": shape, "texture": texture, "window": averages.window}
+    return mix(*face, averages.picture(index), averages.points[index], **options)
+
+
+def halfway(face, averages, index=0):
+    """Return the landmarks half way to those of an average."""
+    return 0.5 * face[1] + 0.5 * (len(face[0]) * averages.points[index] - 0.5)
 
 
 def men(averages):
@@ -35,16 +31,15 @@ def men(averages):
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
 def test_nothing_taken_leaves_every_value(mixing_faces, averages, name):
-    face = mixing_faces[name]
-    out = mixed(face, averages, shape=0.0, texture=0.0)
-    np.testing.assert_allclose(out, face[0], atol=1e-4)
+    out = mixed(mixing_faces[name], averages, shape=0.0, texture=0.0)
+    np.testing.assert_allclose(out, mixing_faces[name][0], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
 def test_beyond_the_ring_every_value_is_the_faces_own(mixing_faces, averages, name):
     image, points = mixing_faces[name]
     size = image.shape[0]
-    goal = 0.5 * points + 0.5 * (size * averages.points[0] - 0.5)
+    goal = halfway(mixing_faces[name], averages)
     around = ring(np.concatenate([outline(points), outline(goal)]), size)
     pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=2)
     outside = Delaunay(around).find_simplex(pixels) < 0
@@ -54,11 +49,10 @@ def test_beyond_the_ring_every_value_is_the_faces_own(mixing_faces, averages, na
 
 def test_landmarks_arrive_half_way(mixing_faces, averages):
     """Faces are found anew in the mixed picture: eyes and mouth lie where the mixed shape has them."""
-    image, points = mixing_faces["astronaut"]
-    size, index = image.shape[0], men(averages)
+    size, index = len(mixing_faces["astronaut"][0]), men(averages)
     out = mixed(mixing_faces["astronaut"], averages, index)
     found = find_faces((out * 255).astype(np.uint8), dense=True)[0].dense - 0.5
-    goal = 0.5 * points + 0.5 * (size * averages.points[index] - 0.5)
+    goal = halfway(mixing_faces["astronaut"], averages, index)
     inner = np.s_[17:]  # brows, nose, eyes, mouth
     assert np.linalg.norm(found[inner] - goal[inner], axis=1).mean() < 0.012 * size
 
@@ -94,13 +88,10 @@ def test_there_is_no_seam_at_the_rim_of_the_mask(mixing_faces, averages, name):
     change = out - carried
     step = max(np.abs(np.diff(change, axis=axis)).mean(axis=2).max() for axis in (0, 1))
     edges = max(np.abs(np.diff(carried, axis=axis)).mean(axis=2).max() for axis in (0, 1))
-    rim = (face_mask(carried, _goal(face, averages)) > 0) & (face_mask(carried, _goal(face, averages)) < 0.05)
+    mask = face_mask(carried, halfway(face, averages))
+    rim = (mask > 0) & (mask < 0.05)
     assert np.abs(change)[rim].max() < 0.03
     assert step < 0.7 * edges
-
-
-def _goal(face, averages):
-    return 0.5 * face[1] + 0.5 * (face[0].shape[0] * averages.points[0] - 0.5)
 
 
 def test_matched_face_has_mean_and_contrast_of_the_other(mixing_faces):
@@ -124,14 +115,5 @@ def test_texture_alone_leaves_the_shape(mixing_faces, averages):
 
 def test_landmarks_beyond_the_crop_are_no_error(averages):
     rng = np.random.default_rng(0)
-    image = rng.random((96, 96, 3), dtype=np.float32)
-    out = mix(
-        image,
-        rng.uniform(-40, 140, (68, 2)),
-        averages.picture(0),
-        averages.points[0],
-        shape=0.5,
-        texture=0.5,
-        window=averages.window,
-    )
-    assert np.isfinite(out).all()
+    face = rng.random((96, 96, 3), dtype=np.float32), rng.uniform(-40, 140, (68, 2))
+    assert np.isfinite(mixed(face, averages)).all()

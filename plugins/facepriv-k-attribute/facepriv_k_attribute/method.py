@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber, Rngs
 from facepriv.errors import UsageError
 from facepriv.faces.paste import feather_mask
 from facepriv_k_attribute.classifiers import Classifier, changeable, load_classifiers, load_matcher, seen
@@ -98,14 +97,7 @@ class KAttribute(Perturber):
         matchers = [self.matcher] if self.matcher else []
         return {"version": __version__, "weights": "", "seen": [*seen(self.against), *matchers]}
 
-    def _perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        strength: float,
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[np.float32]:
+    def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         mask = torch.from_numpy(feather_mask(faces.images.shape[1]).copy())
         out = np.empty_like(faces.images)
         # One face at a time: a convolution's rounding depends on the batch size, a protected photo must not.

@@ -9,9 +9,8 @@ from facepriv_k_attribute.optimise import VIEWS, Demand, demands, lead, perturb
 from facepriv.training.augment import Augmentation
 
 SIDE = 8
-STILL = Augmentation(
-    rotate=0, shift=0, scale=0, flip=False, light=0, colour=0, smallest=1, noise=0, grey=0
-)  # a view that changes nothing
+#: A view that changes nothing.
+STILL = Augmentation(rotate=0, shift=0, scale=0, flip=False, light=0, colour=0, smallest=1, noise=0, grey=0)
 WHOLE = torch.ones(SIDE, SIDE)
 
 
@@ -31,6 +30,12 @@ def logits_of(score):
     return lambda x: torch.stack([torch.zeros(len(x)), score(x)], 1)
 
 
+def turning(score, face, margin):
+    """Return the demand that a face be of the other class than the score says, and its shortfall of images."""
+    demand = Demand(int(score(face)[0] <= 0), margin)
+    return demand, lambda x: demand.shortfall(logits_of(score)(x))
+
+
 def solve(face, shortfall, **options):
     options = {"budget": 1.0, "steps": 50, "views": 1, "augment": STILL, **options}
     return perturb(face, WHOLE, shortfall, **options)
@@ -39,37 +44,29 @@ def solve(face, shortfall, **options):
 def test_of_one_linear_demand_the_change_is_hardly_longer_than_the_shortest():
     x = torch.full((1, 3, SIDE, SIDE), 0.5)
     weights, score = plane(1)
-    wanted = int(score(x)[0] <= 0)
-    demand = Demand(wanted, margin=2.0)
-    change = solve(x, lambda v: demand.shortfall(logits_of(score)(v)))
-    start = float(lead(logits_of(score)(x), wanted))
+    demand, shortfall = turning(score, x, 2.0)
+    change = solve(x, shortfall)
+    start = float(lead(logits_of(score)(x), demand.wanted))
     assert start < 0
     shortest = (2.0 - start) / float(weights.norm())
-    assert float(lead(logits_of(score)(x + change), wanted)) >= 2.0
+    assert float(lead(logits_of(score)(x + change), demand.wanted)) >= 2.0
     assert shortest <= float(change.norm()) <= 1.3 * shortest
 
 
 def test_two_demands_are_met_together(face):
-    scores = [plane(seed)[1] for seed in (1, 2)]
-    asked = [Demand(int(score(face)[0] <= 0), margin=1.0) for score in scores]
+    asked = [turning(plane(seed)[1], face, 1.0)[1] for seed in (1, 2)]
 
     def shortfall(v):
-        return sum(demand.shortfall(logits_of(score)(v)) for demand, score in zip(asked, scores, strict=True))
+        return sum(one(v) for one in asked)
 
     assert float(shortfall(face)) > 1
     assert float(shortfall(face + solve(face, shortfall))) == 0
 
 
 def test_the_budget_is_never_exceeded_and_steps_end_what_cannot_be_met(face):
-    _, score = plane(1)
-    demand = Demand(int(score(face)[0] <= 0), margin=1e6)
+    _, shortfall = turning(plane(1)[1], face, 1e6)
     looked = []
-
-    def shortfall(v):
-        looked.append(1)
-        return demand.shortfall(logits_of(score)(v))
-
-    change = solve(face, shortfall, budget=0.02, steps=7)
+    change = solve(face, lambda v: looked.append(1) or shortfall(v), budget=0.02, steps=7)
     assert len(looked) == 7
     assert float(change.square().mean().sqrt()) == pytest.approx(0.02, rel=1e-3)
 
@@ -118,11 +115,8 @@ def test_views_differ_and_are_the_same_for_every_face(face):
 def test_what_is_pasted_away_is_left_alone(face):
     mask = torch.zeros(SIDE, SIDE)
     mask[2:6, 2:6] = 1
-    _, score = plane(1)
-    demand = Demand(int(score(face)[0] <= 0), margin=1.0)
-    change = perturb(
-        face, mask, lambda v: demand.shortfall(logits_of(score)(v)), budget=1, steps=50, views=1, augment=STILL
-    )
+    _, shortfall = turning(plane(1)[1], face, 1.0)
+    change = perturb(face, mask, shortfall, budget=1, steps=50, views=1, augment=STILL)
     assert change[..., 2:6, 2:6].any()
     change[..., 2:6, 2:6] = 0
     assert not change.any()

@@ -5,9 +5,8 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
 
 import click
 
@@ -15,15 +14,12 @@ from facepriv.errors import UsageError
 from facepriv.training.options import TrainingOptions, say, show_results, training_options
 from facepriv.training.records import command_line
 
-if TYPE_CHECKING:
-    from facepriv_privacynet.config import Variant
 
-#: Import the variant only when a command runs: its recipes need torch.
-Load = Callable[[], "Variant"]
+def train_command(variant: str, name: str, title: str, *, matched: bool = True) -> click.Command:
+    """Return the command that trains the method `name`; `matched`: whether training needs a matcher.
 
-
-def train_command(load: Load, name: str, title: str, *, matched: bool = True) -> click.Command:
-    """Return the command that trains the method `name`; `matched`: whether training needs a matcher."""
+    `variant`, ``package.module:NAME``, is imported only when the command runs: its recipes need torch.
+    """
 
     @click.command(
         name,
@@ -55,8 +51,8 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
         out, start = options.out, options.start
         if start and start.is_dir() and (rounds or opponents):
             raise UsageError(f"--start {start}: --rounds and --opponents need a weights file here; --export makes one")
-        variant = load()
-        recipe = options.recipe(variant.presets[preset])
+        method = resolve_name(variant)
+        recipe = options.recipe(method.presets[preset])
         material, accelerator = runs.opened(
             options.pack, out, recipe, options.matcher, options.precision, options.threads
         )
@@ -72,15 +68,15 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
                 "opponents": opponents,
                 "set": options.changes,
             }
-            return command_line(variant.name, given)
+            return command_line(name, given)
 
         if not rounds:
-            run = runs.Run(variant, out, recipe, material, accelerator, start, opponents=opponents)
+            run = runs.Run(method, out, recipe, material, accelerator, start, opponents=opponents)
             text = shown(run.trainer.start)
             if not show_results(run, options, text):
                 run.train(options.minutes, say, shown=text)
             return
-        several = Rounds(variant, out, recipe, material, accelerator, start, opponents)
+        several = Rounds(method, out, recipe, material, accelerator, start, opponents)
         text = shown(start.resolve().name if start else "")
         if options.export or options.curve:
             show_results(several.run(rounds), options, text)
@@ -91,7 +87,7 @@ def train_command(load: Load, name: str, title: str, *, matched: bool = True) ->
     return command
 
 
-def export_command(load: Load, name: str) -> click.Command:
+def export_command(variant: str, name: str) -> click.Command:
     """Return the command that writes the generator of the method `name` for other programs."""
 
     @click.command(name, help=f"Write the generator of {name} as an ONNX file, any number of faces at a time.")
@@ -101,16 +97,11 @@ def export_command(load: Load, name: str) -> click.Command:
     def command(out: Path, weights: Path | None, overwrite: bool) -> None:
         from facepriv_privacynet.onnx_file import export_onnx
 
-        click.echo(export_onnx(load(), out, weights, overwrite=overwrite))
+        click.echo(export_onnx(resolve_name(variant), out, weights, overwrite=overwrite))
 
     return command
 
 
-def _privacynet() -> Variant:
-    from facepriv_privacynet.config import PRIVACYNET
-
-    return PRIVACYNET
-
-
-command = train_command(_privacynet, "privacynet", "Train PrivacyNet")
-export = export_command(_privacynet, "privacynet")
+_PRIVACYNET = "facepriv_privacynet.config:PRIVACYNET"
+command = train_command(_PRIVACYNET, "privacynet", "Train PrivacyNet")
+export = export_command(_PRIVACYNET, "privacynet")

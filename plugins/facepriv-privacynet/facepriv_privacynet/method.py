@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber, Rngs
 from facepriv.inference.devices import multiplies_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
@@ -100,14 +99,7 @@ class PrivacyNet(Perturber):
             return _quick(self.weights_path(), self.variant.architecture, dtype), nullcontext()
         return self._loaded()[0], torch.autocast(kind, torch.bfloat16) if self._short() else nullcontext()
 
-    def _perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        strength: float,
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[np.float32]:
+    def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         schema = self._loaded()[1].metadata.schema
         wanted = encode(_indices(target, len(faces), schema), schema)
         out = np.empty_like(faces.images)

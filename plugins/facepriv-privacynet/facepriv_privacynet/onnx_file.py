@@ -99,17 +99,9 @@ def _traced(generator: torch.nn.Module, width: int) -> ModelProto:
     # Trace with two faces: with one, the trace could fix the batch size at one.
     example: tuple[Any, ...] = (torch.rand(2, 3, size, size), torch.zeros(2, width))
     free = {name: {0: "N"} for name in (IMAGES, LABELS, CHANGED)}
+    names: dict[str, Any] = {"input_names": [IMAGES, LABELS], "output_names": [CHANGED], "dynamic_axes": free}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the old exporter, and about InstanceNorm without statistics
         path = str(Path(folder) / "generator.onnx")
-        torch.onnx.export(
-            generator,
-            example,
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=[IMAGES, LABELS],
-            output_names=[CHANGED],
-            dynamic_axes=free,
-        )
+        torch.onnx.export(generator, example, path, dynamo=False, opset_version=OPSET, **names)
         return onnx.load(path)

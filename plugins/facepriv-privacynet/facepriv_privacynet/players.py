@@ -114,16 +114,8 @@ class Players:
         if backend:
             # In place: parameters keep their names. D's gradient penalty needs a second derivative, which compiled
             # code cannot compute, so it calls `forward` directly.
-            for net in (
-                self.g,
-                self.d,
-                *self.judges,
-                *self.copies,
-                self.probe,
-                *self.matchers,
-                *self.fixed,
-                *self.pool,
-            ):
+            learning = (self.g, self.d, *self.judges, *self.copies, self.probe)
+            for net in (*learning, *self.matchers, *self.fixed, *self.pool):
                 net.compile(backend=backend)
         self.average = MovingAverage(self.g, recipe.ema)
         fused = execution.fused and device.type in ("cuda", "cpu")

@@ -99,27 +99,20 @@ class Rounds:
                 run.train(minutes_left, lambda line, number=number: say(f"round {number}  {line}"), shown=shown)
                 if run.trainer.step < self.recipe.steps:
                     return number - 1
-                self._finish(number, run, say, shown)
+                if self.accelerator.is_main_process:
+                    self._write(number, run, say, shown)
+                self.accelerator.wait_for_everyone()
             start, opponents = folder / f"{self.variant.name}.safetensors", left_behind
             pool = [*pool, *self._judges(opponents)]
         return count
 
     def run(
-        self,
-        number: int,
-        start: Path | None = None,
-        opponents: Path | None = None,
-        pool: Sequence[Judge] = (),
+        self, number: int, start: Path | None = None, opponents: Path | None = None, pool: Sequence[Judge] = ()
     ) -> Run:
         """Return the run of one round: resumed from its checkpoint, or started from the given networks."""
         folder, recipe = self.out / f"round-{number}", round_recipe(self.recipe, number)
         place = self.material, self.accelerator
         return Run(self.variant, folder, recipe, *place, start, pool=pool, opponents=opponents, restart=True)
-
-    def _finish(self, number: int, run: Run, say: Callable[[str], None], shown: str) -> None:
-        if self.accelerator.is_main_process:
-            self._write(number, run, say, shown)
-        self.accelerator.wait_for_everyone()
 
     def _write(self, number: int, run: Run, say: Callable[[str], None], shown: str) -> None:
         run.export(shown)

@@ -182,7 +182,9 @@ class Run:
         def sample(trainer: Trainer) -> None:
             if trainer.step % sample_every == 0:
                 log(trainer.step, self.measure())
-                rows, path = self._sample_rows(), self._sample_path(trainer.step)
+                rows = torch.linspace(3, len(self.material.validation) - 4, _SAMPLE_FACES).long()
+                path = self.out / "samples" / f"{trainer.step:06d}.png"
+                path.parent.mkdir(exist_ok=True)
                 sample_grid(trainer.average.net, self.material.validation, rows, path)
 
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
@@ -262,11 +264,3 @@ class Run:
     def _check_trained(self) -> None:
         if self.trainer.step == self.trainer.began:
             raise DataError(f"{self.out / CHECKPOINT}: no trained checkpoint; train first")
-
-    def _sample_rows(self) -> torch.Tensor:
-        return torch.linspace(3, len(self.material.validation) - 4, _SAMPLE_FACES).long()
-
-    def _sample_path(self, step: int) -> Path:
-        folder = self.out / "samples"
-        folder.mkdir(exist_ok=True)
-        return folder / f"{step:06d}.png"

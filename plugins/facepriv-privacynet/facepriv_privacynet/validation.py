@@ -149,7 +149,7 @@ class Recognition:
         self.wanted = encode(flipped(own, ("gender",))).to(self.x.device)
         self.matcher, self.fmr = matcher, fmr
         # No interval is needed, and one resample is the minimum.
-        self.matching = Matching(self._descriptors(self.x), subjects, _cosines, fmrs=(fmr,), replicates=1)
+        self.matching = Matching(self._descriptors(self.x), subjects, np.inner, fmrs=(fmr,), replicates=1)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """Return ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and
@@ -165,10 +165,6 @@ class Recognition:
 
     def _descriptors(self, x: Tensor) -> np.ndarray:
         return batched(self.matcher, x).cpu().numpy()
-
-
-def _cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return first @ second.T
 
 
 def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) -> None:

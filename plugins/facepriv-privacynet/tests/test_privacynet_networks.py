@@ -30,11 +30,16 @@ def test_generator_keeps_shape_and_range(shape):
     assert y.shape == x.shape and y.min() >= 0 and y.max() <= 1
 
 
-def test_residual_generator_leaves_the_rim_outside_the_paste_mask_alone():
+def painting():
+    """Return a generator that changes much, and an image."""
     torch.manual_seed(0)
-    x = torch.rand(1, 3, 32, 32)
-    generator = Generator(SMALL)
-    torch.nn.init.normal_(generator.leave.weight)
+    x, generator = torch.rand(1, 3, 32, 32), Generator(SMALL)
+    nn.init.normal_(generator.leave.weight)
+    return generator, x
+
+
+def test_residual_generator_leaves_the_rim_outside_the_paste_mask_alone():
+    generator, x = painting()
     y = generator(x, encode(labels(1)))
     outside = torch.tensor(feather_mask(32)) == 0
     assert outside.any() and torch.equal(y[..., outside], x[..., outside])
@@ -42,10 +47,7 @@ def test_residual_generator_leaves_the_rim_outside_the_paste_mask_alone():
 
 
 def test_conditional_norm_makes_the_labels_matter():
-    torch.manual_seed(0)
-    x = torch.rand(1, 3, 32, 32)
-    generator = Generator(SMALL)
-    torch.nn.init.normal_(generator.leave.weight)
+    generator, x = painting()
     other = {**labels(1), "gender": torch.ones(1).long()}
     assert (generator(x, encode(labels(1))) - generator(x, encode(other))).abs().max() > 1e-3
 

@@ -1,11 +1,11 @@
 """The exported file: equal to torch on real faces, any batch, and it says what it needs."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 from click.testing import CliRunner
 from facepriv_privacynet.config import PRIVACYNET
 from facepriv_privacynet.method import PrivacyNet, load_generator
@@ -16,17 +16,14 @@ from facepriv.cli import main
 from facepriv.errors import UsageError, WeightsError
 from facepriv.faces import crop_face, find_faces
 from facepriv.faces.align import Face
-from facepriv.image.decode import read_image
-from facepriv.samples import portraits
-from facepriv.weights import Provenance, WeightsMetadata, half, packaged_weights, save_weights
+from facepriv.weights import packaged_weights
 
 
 @pytest.fixture(scope="module")
-def crops():
+def crops(portraits):
     """32 crops (32, 112, 112, 3) of two real faces, each a little off, as alignment errs."""
     rng, out = np.random.default_rng(0), []
-    for portrait in portraits():
-        rgb = read_image(portrait.path).rgb8()
+    for rgb in portraits:
         face = find_faces(rgb)[0]
         for _ in range(16):
             points = face.points + rng.normal(0, 0.01 * face.scale, face.points.shape)
@@ -34,17 +31,19 @@ def crops():
     return np.stack(out)
 
 
+def session(path, weights=None):
+    """Export to a file and open it."""
+    export_onnx(PRIVACYNET, path, weights)
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    path = tmp_path_factory.mktemp("onnx") / "privacynet.onnx"
-    export_onnx(PRIVACYNET, path)
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session(tmp_path_factory.mktemp("onnx") / "privacynet.onnx")
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32])
 def test_the_exported_generator_equals_torch_on_real_faces(exported, crops, batch):
-    import torch
-
     generator, _ = load_generator(packaged_weights(PRIVACYNET.package, "privacynet"), "cpu", PRIVACYNET.architecture)
     x = np.ascontiguousarray(crops[-batch:].transpose(0, 3, 1, 2))
     labels = np.zeros((batch, 9), np.float32)
@@ -66,44 +65,30 @@ def test_the_file_says_what_a_program_needs_to_know(exported):
     assert np.array(json.loads(said["template"])).shape == (5, 2) and "mobilefacenet" in json.loads(said["seen"])
 
 
-def weights_of(path, shape, architecture=PRIVACYNET.architecture):
-    origin = Provenance("nothing", "a test", "2026-01-01")
-    metadata = WeightsMetadata(architecture, origin, {"generator": asdict(shape)})
-    save_weights(path, half(Generator(shape).state_dict()), metadata)
-    return path
-
-
 @pytest.mark.parametrize("size", [32, 48])
-def test_weights_say_at_which_size_they_run(tmp_path, size):
-    method = PrivacyNet(weights_of(tmp_path / "own.safetensors", GeneratorShape(size, 8, 1, "channels", "image")))
-    assert method.crop_size == size
+def test_weights_say_at_which_size_they_run(saved, size):
+    assert PrivacyNet(saved(Generator(GeneratorShape(size, 8, 1, "channels", "image")))).crop_size == size
 
 
-def test_where_it_paints_and_in_which_colours_is_exported(tmp_path, crops):
-    import torch
-
-    shape = GeneratorShape(112, 8, 1, region="head", chroma=0.4)
-    path = weights_of(tmp_path / "head.safetensors", shape)
-    export_onnx(PRIVACYNET, tmp_path / "head.onnx", path)
-    session = onnxruntime.InferenceSession(str(tmp_path / "head.onnx"), providers=["CPUExecutionProvider"])
+def test_where_it_paints_and_in_which_colours_is_exported(tmp_path, crops, saved):
+    path = saved(Generator(GeneratorShape(112, 8, 1, region="head", chroma=0.4)))
+    head = session(tmp_path / "head.onnx", path)
     x = np.ascontiguousarray(crops[:3].transpose(0, 3, 1, 2))
     labels = np.eye(9, dtype=np.float32)[:3]
     with torch.inference_mode():
         wanted = load_generator(path, "cpu", PRIVACYNET.architecture)[0](*map(torch.from_numpy, (x, labels))).numpy()
-    (changed,) = session.run(None, {"images": x, "labels": labels})
+    (changed,) = head.run(None, {"images": x, "labels": labels})
     assert np.abs(changed - wanted).max() < 1e-3
     assert np.array_equal(changed[..., :20], x[..., :20]) and not np.array_equal(changed[..., 40:60], x[..., 40:60])
 
 
-def test_the_papers_form_is_exported_too(tmp_path):
-    shape = GeneratorShape(32, 8, 1, "channels", "image")
-    export_onnx(PRIVACYNET, tmp_path / "paper.onnx", weights_of(tmp_path / "paper.safetensors", shape))
-    session = onnxruntime.InferenceSession(str(tmp_path / "paper.onnx"), providers=["CPUExecutionProvider"])
+def test_the_papers_form_is_exported_too(tmp_path, saved):
+    paper = session(tmp_path / "paper.onnx", saved(Generator(GeneratorShape(32, 8, 1, "channels", "image"))))
     feeds = {"images": np.random.rand(5, 3, 32, 32).astype(np.float32), "labels": np.eye(9, dtype=np.float32)[:5]}
-    assert session.run(None, feeds)[0].shape == (5, 3, 32, 32)
+    assert paper.run(None, feeds)[0].shape == (5, 3, 32, 32)
 
 
-def test_an_existing_file_another_suffix_and_weights_of_another_method_are_refused(tmp_path):
+def test_an_existing_file_another_suffix_and_weights_of_another_method_are_refused(tmp_path, saved):
     out = tmp_path / "a.onnx"
     out.write_bytes(b"mine")
     with pytest.raises(UsageError, match="exists already"):
@@ -111,14 +96,14 @@ def test_an_existing_file_another_suffix_and_weights_of_another_method_are_refus
     assert out.read_bytes() == b"mine"
     with pytest.raises(UsageError, match=r"\.onnx"):
         export_onnx(PRIVACYNET, tmp_path / "a.bin")
-    other = weights_of(tmp_path / "other.safetensors", GeneratorShape(32, 8, 1), "other-generator")
+    other = saved(Generator(GeneratorShape(32, 8, 1)), architecture="other-generator")
     with pytest.raises(WeightsError, match="other-generator"):
         export_onnx(PRIVACYNET, tmp_path / "b.onnx", other)
     assert not (tmp_path / "b.onnx").exists()
 
 
-def test_the_command_exports_and_says_so(tmp_path):
-    weights = weights_of(tmp_path / "small.safetensors", GeneratorShape(32, 8, 1))
+def test_the_command_exports_and_says_so(tmp_path, saved):
+    weights = saved(Generator(GeneratorShape(32, 8, 1)))
     out = tmp_path / "deep" / "small.onnx"
     result = CliRunner().invoke(main, ["export", "privacynet", "--onnx", str(out), "--weights", str(weights)])
     assert result.exit_code == 0, result.output

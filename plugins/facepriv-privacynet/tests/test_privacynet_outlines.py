@@ -12,32 +12,23 @@ from facepriv_privacynet.networks import GeneratorShape
 from facepriv_privacynet.region import OUTLINE_SIDE, outline, outlines_of
 from facepriv_privacynet.training import Trainer
 
-from facepriv.faces import crop_face, find_faces
+from facepriv.faces import crop_faces, find_faces
 from facepriv.faces.detect import landmarks_of_crop
-from facepriv.image import read_image
-from facepriv.samples import portraits
-from facepriv.training.faces import OUTLINE, Faces
+from facepriv.testing.training import labelled
+from facepriv.training.faces import OUTLINE
 from facepriv.training.judges import JudgeShape
 
 
 @pytest.fixture(scope="module")
-def crops():
+def crops(portraits):
     """The crops (2, 3, 112, 112) uint8 of two real faces."""
-    found = []
-    for portrait in portraits():
-        rgb = read_image(portrait.path).rgb8()
-        found.append(np.rint(crop_face(rgb, find_faces(rgb)[0], 112) * 255).astype(np.uint8))
-    return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)
+    found = np.concatenate([crop_faces(rgb, find_faces(rgb)[:1], 112) for rgb in portraits])
+    return torch.from_numpy(np.rint(found * 255).astype(np.uint8)).permute(0, 3, 1, 2)
 
 
 @pytest.fixture
 def faces(crops):
-    labels = {"gender": [1, 0], "race": [0, 0], "age": [1, 2]}
-    return Faces(
-        crops,
-        {**{name: torch.tensor(values) for name, values in labels.items()}, "years": torch.tensor([40.0, 60.0])},
-        torch.full((2,), 0.5, dtype=torch.float64),
-    )
+    return labelled(crops, [40.0, 60.0], gender=[1, 0], race=[0, 0], age=[1, 2])
 
 
 def test_an_outline_holds_the_face_and_leaves_out_what_is_beside_it(crops):
@@ -82,17 +73,8 @@ def test_change_costs_outside_of_the_outline_alone():
 
 
 def test_a_step_counts_change_outside_where_there_are_outlines(faces):
-    recipe = replace(
-        OURS,
-        generator=GeneratorShape(112, 8, 1),
-        judges=(JudgeShape(16, 8),),
-        judges_each_step=1,
-        batch=2,
-        judges_batch=2,
-        w_identity=0.0,
-        w_alike=0.0,
-        w_cycle=0.0,
-    )
+    small = {"generator": GeneratorShape(112, 8, 1), "judges": (JudgeShape(16, 8),), "batch": 2, "judges_batch": 2}
+    recipe = replace(OURS.unmatched(), **small, judges_each_step=1, w_cycle=0.0)
     trainer = Trainer(recipe, faces, [], Accelerator(cpu=True))
     assert "outside" not in trainer.train_step()
     faces.outlines = outlines_of(faces.crops)
@@ -110,6 +92,5 @@ def test_outlines_are_kept_and_read_again_for_the_same_faces_alone(faces, tmp_pa
     other.labels = {**faces.labels, "gender": 1 - faces.labels["gender"]}
     other.crops = faces.crops.flip(0)
     runs.fill_outlines(other, tmp_path / "outlines")
-    assert torch.equal(other.outlines, region.outlines_of(other.crops)) and not torch.equal(
-        other.outlines, again.outlines
-    )
+    assert torch.equal(other.outlines, region.outlines_of(other.crops))
+    assert not torch.equal(other.outlines, again.outlines)

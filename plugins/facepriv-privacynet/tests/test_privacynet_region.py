@@ -1,6 +1,6 @@
 """Where the generator may paint, and in which colours."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from facepriv.image import read_image
 from facepriv.samples import portraits
 from facepriv.testing import specimens
 from facepriv.training.augment import luminance
-from facepriv.weights import Provenance, WeightsMetadata, half, packaged_weights, save_weights
+from facepriv.weights import packaged_weights
 
 SMALL = GeneratorShape(size=48, base=8, blocks=1)
 
@@ -94,14 +94,9 @@ def test_the_shipped_weights_say_where_they_paint():
 
 
 @pytest.fixture
-def outlined(tmp_path):
+def outlined(saved):
     """Weights that keep their change, which is large everywhere, within each head's own outline."""
-    generator = strong(replace(SMALL, size=112, region="outline"))[0]
-    origin = Provenance("nothing", "a test", "2026-01-01")
-    config = {"generator": asdict(generator.shape)}
-    path = tmp_path / "outlined.safetensors"
-    save_weights(path, half(generator.state_dict()), WeightsMetadata(PRIVACYNET.architecture, origin, config))
-    return path
+    return saved(strong(replace(SMALL, size=112, region="outline"))[0])
 
 
 def protected(method, faces):

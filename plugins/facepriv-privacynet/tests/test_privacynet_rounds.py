@@ -20,17 +20,9 @@ from facepriv.training.judges import Judge, JudgeShape
 from facepriv.training.options import TrainingOptions
 from facepriv.weights import load_weights
 
-RECIPE = replace(
-    OURS,
-    generator=GeneratorShape(32, 8, 1),
-    judges=(JudgeShape(16, 8), JudgeShape(16, 8, grey=True)),
-    judges_each_step=1,
-    warm_up=1,
-    warm_batch=4,
-    steps=2,
-    batch=4,
-    judges_batch=4,
-)
+SMALL = {"generator": GeneratorShape(32, 8, 1), "judges": (JudgeShape(16, 8), JudgeShape(16, 8, grey=True))}
+NUMBERS = {"judges_each_step": 1, "warm_up": 1, "warm_batch": 4, "steps": 2, "batch": 4, "judges_batch": 4}
+RECIPE = replace(OURS, **SMALL, **NUMBERS)
 
 
 @pytest.fixture(autouse=True)
@@ -117,9 +109,8 @@ def test_judges_of_the_pool_teach_and_stay_as_they_are(tmp_path, material):
     run.trainer.train_step()
     assert len(asked) == RECIPE.pool_each_step == 1
     assert all(torch.equal(weights(judge), earlier) for judge, earlier in zip(pool, before, strict=True))
-    none = runs.Run(
-        PRIVACYNET, tmp_path / "none", replace(RECIPE, pool_each_step=0), material, Accelerator(cpu=True), pool=pool
-    )
+    recipe = replace(RECIPE, pool_each_step=0)
+    none = runs.Run(PRIVACYNET, tmp_path / "none", recipe, material, Accelerator(cpu=True), pool=pool)
     none.trainer.train_step()
     assert len(asked) == 1
 
@@ -132,9 +123,7 @@ def test_a_round_leaves_the_generator_all_networks_and_its_curve(tmp_path, mater
     assert all("eer_gender" in row and "cosine" in row for row in rows)
     assert any(line.startswith("round 2  gain 1.00") for line in said)
     for number in (1, 2):
-        released = load_weights(
-            tmp_path / f"round-{number}" / "privacynet.safetensors", architecture="privacynet-generator"
-        )
+        released = load_weights(generator_of(tmp_path, number), architecture="privacynet-generator")
         assert released.metadata.provenance.command == "facepriv train privacynet --rounds 2"
         assert "mobilefacenet" in load_weights(opponents_of(tmp_path, number)).metadata.provenance.seen
     assert opponents_of(tmp_path, 1).stat().st_size < 0.3 * (tmp_path / "round-1" / "checkpoint.pt").stat().st_size

@@ -15,53 +15,22 @@ from facepriv_privacynet.validation import flipped
 from torch import nn
 
 from facepriv.errors import DataError
-from facepriv.faces import crop_face, find_faces
-from facepriv.training.faces import Faces
+from facepriv.testing.training import TinyMatcher, four_views
 from facepriv.training.judges import Judge, JudgeShape
 from facepriv.training.loop import CHECKPOINT
 
-TINY = replace(
-    OURS,
-    generator=GeneratorShape(32, 8, 1),
-    judges=(JudgeShape(16, 8), JudgeShape(16, 8, grey=True)),
-    warm_up=2,
-    warm_batch=8,
-    judges_each_step=2,
-    batch=4,
-    steps=4,
-    cycle_every=2,
-    penalty_every=1,
-)
-
-
-class Pooled(nn.Module):
-    """A stand-in matcher: the face at 4x4 pixels. Differentiable, nothing to learn."""
-
-    def forward(self, x):
-        return nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
+SMALL = {"generator": GeneratorShape(32, 8, 1), "judges": (JudgeShape(16, 8), JudgeShape(16, 8, grey=True))}
+NUMBERS = {"warm_up": 2, "warm_batch": 8, "judges_each_step": 2, "batch": 4, "cycle_every": 2, "penalty_every": 1}
+TINY = replace(OURS, **SMALL, **NUMBERS, steps=4)
 
 
 @pytest.fixture(scope="module")
 def faces():
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    face = find_faces(photo)[0]
-    crop = np.rint(crop_face(photo, face, 32) * 255).astype(np.uint8)
-    variants = np.stack([crop, crop[:, ::-1], crop // 2, 255 - (255 - crop) // 2])
-    labels = {"gender": [1, 1, 0, 0], "race": [0, 0, 1, -1], "age": [1, 1, 2, -1]}
-    return Faces(
-        torch.from_numpy(variants).permute(0, 3, 1, 2),
-        {
-            **{name: torch.tensor(values) for name, values in labels.items()},
-            "years": torch.tensor([40, 40, 60, np.nan]),
-        },
-        torch.full((4,), 0.25, dtype=torch.float64),
-    )
+    return four_views()
 
 
 def trainer(faces, recipe=TINY, **options):
-    return Trainer(recipe, faces, [Pooled()], Accelerator(cpu=True, mixed_precision="no"), **options)
+    return Trainer(recipe, faces, [TinyMatcher()], Accelerator(cpu=True, mixed_precision="no"), **options)
 
 
 def quiet(step, values):
@@ -255,20 +224,9 @@ def test_judges_learn_to_tell_the_faces_apart(faces):
 
 
 def test_generator_learns_to_please_a_judge(faces):
-    alone = dict.fromkeys(("w_identity", "w_source", "w_attribute", "w_kept"), 0.0)
-    recipe = replace(
-        TINY,
-        **alone,
-        augment=None,
-        judges_every=10**6,
-        own=0.0,
-        hide=1.0,
-        steps=60,
-        warm_up=60,
-        rate_judges=3e-3,
-        rate_g=3e-3,
-        decay=0.0,
-    )
+    none = dict.fromkeys(("w_identity", "w_source", "w_attribute", "w_kept", "own", "decay"), 0.0)
+    rates = {"rate_judges": 3e-3, "rate_g": 3e-3, "judges_every": 10**6}
+    recipe = replace(TINY, **none, **rates, augment=None, hide=1.0, steps=60, warm_up=60)
     t = trainer(faces, recipe)
     while t.warmed < recipe.warm_up:
         t.warm_up()

@@ -9,15 +9,8 @@ from PIL import Image
 from torch import nn
 
 from facepriv.metrics.verification import rates_at, tmr_at_fmr
-from facepriv.training.faces import Faces
+from facepriv.testing.training import TinyMatcher, labelled
 from facepriv.training.judges import Judge, JudgeShape
-
-
-class Unit(nn.Module):
-    """A stand-in matcher: the face at 4x4 pixels as a unit vector."""
-
-    def forward(self, x):
-        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1), dim=1)
 
 
 class Brightness(nn.Module):
@@ -46,10 +39,8 @@ def faces():
     torch.manual_seed(0)
     light = torch.tensor([60, 70, 180, 190, 65, 200])[:, None, None, None]
     crops = (light + torch.randint(-20, 20, (6, 3, 32, 32))).to(torch.uint8)
-    labels = {"gender": [0, 0, 1, 1, 0, 1], "race": [0, 1, 2, 3, -1, 0], "age": [0, 1, 2, 0, 1, -1]}
-    tensors = {name: torch.tensor(values) for name, values in labels.items()}
-    tensors["years"] = torch.tensor([20.0, 40, 60, 20, 40, 50])
-    return Faces(crops, tensors, torch.full((6,), 1 / 6, dtype=torch.float64))
+    classes = {"gender": [0, 0, 1, 1, 0, 1], "race": [0, 1, 2, 3, -1, 0], "age": [0, 1, 2, 0, 1, -1]}
+    return labelled(crops, [20.0, 40, 60, 20, 40, 50], **classes)
 
 
 def test_flipped_targets_follow_the_evaluation_preset(faces):
@@ -61,7 +52,7 @@ def test_flipped_targets_follow_the_evaluation_preset(faces):
 
 
 def test_figures_of_a_generator_that_inverts_gender_and_nothing_else(faces):
-    found = figures(Inverter(), faces, torch.arange(6), Brightness(), Unit())
+    found = figures(Inverter(), faces, torch.arange(6), Brightness(), TinyMatcher())
     assert found["eer_original"] == 0 and found["eer_own"] == 0
     assert found["eer_gender"] == 1
     assert found["race_kept"] == 1 and found["race_hidden"] == 0
@@ -80,7 +71,7 @@ def test_a_gain_scales_the_change(faces):
 def test_figures_and_grid_of_a_real_generator(faces, tmp_path):
     torch.manual_seed(0)
     generator = Generator(GeneratorShape(32, 8, 1)).eval()
-    found = figures(generator, faces, torch.arange(6), Judge(JudgeShape(16, 8)).eval(), Unit())
+    found = figures(generator, faces, torch.arange(6), Judge(JudgeShape(16, 8)).eval(), TinyMatcher())
     assert all(0 <= value <= 1.01 for name, value in found.items() if "years" not in name and name != "alike")
     assert abs(found["alike"]) < 0.1 and found["years_kept"] < 5
     sample_grid(generator, faces, torch.arange(3), tmp_path / "grid.png")
@@ -94,9 +85,9 @@ def people(count=20):
     torch.manual_seed(0)
     base = torch.randint(0, 200, (count, 3, 16, 16)).repeat_interleave(2, 0)
     crops = (base + torch.randint(0, 40, base.shape)).to(torch.uint8)
-    labels = {"gender": torch.arange(2 * count) // 2 % 2, "race": torch.zeros(2 * count).long()}
-    labels |= {"age": torch.zeros(2 * count).long(), "years": torch.full((2 * count,), 20.0)}
-    return Faces(crops, labels, torch.ones(2 * count)), [str(n // 2) for n in range(2 * count)]
+    none = [0] * 2 * count
+    faces = labelled(crops, [20.0] * 2 * count, gender=[n // 2 % 2 for n in range(2 * count)], race=none, age=none)
+    return faces, [str(n // 2) for n in range(2 * count)]
 
 
 class Thumbnail(nn.Module):

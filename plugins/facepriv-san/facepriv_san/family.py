@@ -19,7 +19,6 @@ from facepriv.faces.paste import feather_mask
 from facepriv.training.augment import luminance
 from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_weights, save_weights
 from facepriv_san.network import San
-from facepriv_san.prototypes import Prototypes
 from facepriv_san.prototypes import load as load_prototypes
 
 ARCHITECTURE = "san"
@@ -94,39 +93,27 @@ def averaged(nets: Sequence[San], x: Tensor, pairs: Pairs, form: Form) -> Tensor
     return torch.stack([redrawn(net, x, *pair, form) for net, pair in zip(nets, pairs, strict=True)]).mean(0)
 
 
+@dataclass(frozen=True)
 class Family:
     """Networks ready for inference, and their prototypes.
 
     Parameters
     ----------
     nets : sequence of San
-    diverse : sequence of bool
-        Whether each net gets prototypes by age group and race, or by gender alone.
+    sets : sequence of ndarray
+        For each net the prototypes to choose from, (K, 3, SIZE, SIZE, 3).
+    pictures : sequence of Tensor
+        The same as network input, (K, 3, 3, S, S).
     form : Form
-    prototypes : Prototypes
-    weights : Weights or None
+    weights : Weights
         The file of the networks.
     """
 
-    def __init__(
-        self,
-        nets: Sequence[San],
-        diverse: Sequence[bool],
-        form: Form,
-        prototypes: Prototypes,
-        weights: Weights | None = None,
-    ) -> None:
-        self.nets, self.form, self.weights = list(nets), form, weights
-        sets = [prototypes.sets(diverse=flag) for flag in diverse]
-        #: For each net (K, 3, SIZE, SIZE, 3), to choose from; and the same as (K, 3, 3, S, S), as network input.
-        self.sets = sets
-        self.pictures = [pictures(each, form) for each in sets]
-
-    def to(self, device: str) -> Family:
-        """Move to `device`; return self."""
-        self.nets = [net.to(device) for net in self.nets]
-        self.pictures = [shown.to(device) for shown in self.pictures]
-        return self
+    nets: Sequence[San]
+    sets: Sequence[NDArray[np.float32]]
+    pictures: Sequence[Tensor]
+    form: Form
+    weights: Weights
 
 
 def pictures(sets: NDArray[np.float32], form: Form) -> Tensor:
@@ -202,5 +189,7 @@ def load(path: Path, prototypes: Path, device: str) -> Family:
         nets.load_state_dict(large(weights.tensors))
     except RuntimeError as error:
         raise WeightsError(f"{path}: its tensors are no {len(nets)} semi-adversarial networks") from error
-    nets = nets.eval().requires_grad_(False)
-    return Family(list(nets), config["diverse"], Form(**config["form"]), averages, weights).to(device)
+    form = Form(**config["form"])
+    sets = [averages.sets(diverse=flag) for flag in config["diverse"]]
+    shown = [pictures(each, form).to(device) for each in sets]
+    return Family(list(nets.eval().requires_grad_(False).to(device)), sets, shown, form, weights)

@@ -9,14 +9,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from facepriv.contracts import FaceBatch, Labels, Perturber
+from facepriv.contracts import FaceBatch, Images, Labels, Perturber, Rngs
 from facepriv.errors import UsageError
 from facepriv.weights import packaged_weights
 from facepriv_san import family
-from facepriv_san.family import Family, Pairs, averaged, in_sequence
+from facepriv_san.family import Family, averaged, in_sequence
 from facepriv_san.prototypes import nearest
 
 PACKAGE = "facepriv_san.weights"
@@ -32,6 +30,8 @@ class _Drawn(Perturber):
     neutral: ClassVar[tuple[str, ...]] = ("gender",)
     #: Name of the packaged weights.
     packaged: ClassVar[str] = ""
+    #: How the output of several networks is combined.
+    _combined = staticmethod(in_sequence)
 
     def __init__(self, weights: str | Path | None = None, prototypes: str | Path | None = None) -> None:
         self.weights = weights
@@ -44,8 +44,9 @@ class _Drawn(Perturber):
         return self.loaded().form.size
 
     def to(self, device: str) -> _Drawn:
-        """Move to `device`; return self."""
+        """Move to `device` and check the settings; return self."""
         self.device = device
+        self._used(np.random.default_rng(0))
         return self
 
     def info(self) -> dict[str, Any]:
@@ -53,7 +54,6 @@ class _Drawn(Perturber):
         from facepriv_san import __version__
 
         weights = self.loaded().weights
-        assert weights is not None  # it was read from a file
         seen = list(weights.metadata.provenance.seen)
         return {"version": __version__, "weights": weights.sha256, "seen": seen}
 
@@ -66,14 +66,7 @@ class _Drawn(Perturber):
         averages = Path(self.prototypes) if self.prototypes else packaged_weights(PACKAGE, "prototypes")
         return family.load(self.weights_path(), averages, self.device)
 
-    def _perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        strength: float,
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[np.float32]:
+    def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         loaded = self.loaded()
         unknown = np.full(len(faces), -1, dtype=np.int64)
         own, shown = (
@@ -87,16 +80,18 @@ class _Drawn(Perturber):
             # One face at a time: a convolution's rounding depends on the batch size, a protected photo must not.
             for n, image in enumerate(faces.images):
                 x = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(self.device)
+                used = self._used(rngs[n])
                 pairs = [
-                    (shown_to[kind[n], own[n]][None], shown_to[kind[n], shown[n]][None])
-                    for shown_to, kind in zip(loaded.pictures, chosen, strict=True)
+                    (loaded.pictures[k][chosen[k][n], own[n]][None], loaded.pictures[k][chosen[k][n], shown[n]][None])
+                    for k in used
                 ]
-                out[n] = self._face(loaded, x, pairs, rngs[n])[0].permute(1, 2, 0).cpu().numpy()
+                drawn = self._combined([loaded.nets[k] for k in used], x, pairs, loaded.form)
+                out[n] = drawn[0].permute(1, 2, 0).cpu().numpy()
         return faces.images + np.float32(strength) * (out - faces.images)
 
     @abstractmethod
-    def _face(self, loaded: Family, x: Tensor, pairs: Pairs, rng: np.random.Generator) -> Tensor:
-        """Return the changed face x (1, 3, S, S)."""
+    def _used(self, rng: np.random.Generator) -> Sequence[int]:
+        """Return the indices of the networks for one face; raise `UsageError` if a setting is invalid."""
 
 
 class San(_Drawn):
@@ -112,8 +107,8 @@ class San(_Drawn):
 
     packaged: ClassVar[str] = "san"
 
-    def _face(self, loaded: Family, x: Tensor, pairs: Pairs, rng: np.random.Generator) -> Tensor:
-        return in_sequence(loaded.nets[:1], x, pairs[:1], loaded.form)
+    def _used(self, rng: np.random.Generator) -> Sequence[int]:
+        return [0]
 
 
 class EnsembleSan(_Drawn):
@@ -128,6 +123,7 @@ class EnsembleSan(_Drawn):
     """
 
     packaged: ClassVar[str] = "ensemble_san"
+    _combined = staticmethod(averaged)
 
     def __init__(
         self,
@@ -139,25 +135,15 @@ class EnsembleSan(_Drawn):
         self.member = member
         self.stochastic = member == "random"  # type: ignore[misc]  # otherwise deterministic
 
-    def to(self, device: str) -> EnsembleSan:
-        """Move to `device` and check the settings; return self."""
-        super().to(device)
-        self._members(np.random.default_rng(0))
-        return self
-
-    def _members(self, rng: np.random.Generator) -> list[int]:
+    def _used(self, rng: np.random.Generator) -> Sequence[int]:
         count = len(self.loaded().nets)
         if self.member == "average":
-            return list(range(count))
+            return range(count)
         if self.member == "random":
             return [int(rng.integers(count))]
         if not isinstance(self.member, int) or not 1 <= self.member <= count:
             raise UsageError(f"ensemble-san.member: expected average, random or 1 to {count}, got {self.member}")
         return [self.member - 1]
-
-    def _face(self, loaded: Family, x: Tensor, pairs: Pairs, rng: np.random.Generator) -> Tensor:
-        members = self._members(rng)
-        return averaged([loaded.nets[k] for k in members], x, [pairs[k] for k in members], loaded.form)
 
 
 class FlowSan(_Drawn):
@@ -174,26 +160,13 @@ class FlowSan(_Drawn):
     packaged: ClassVar[str] = "flow_san"
 
     def __init__(
-        self,
-        weights: str | Path | None = None,
-        prototypes: str | Path | None = None,
-        depth: int | None = None,
+        self, weights: str | Path | None = None, prototypes: str | Path | None = None, depth: int | None = None
     ) -> None:
         super().__init__(weights, prototypes)
         self.depth = depth
 
-    def to(self, device: str) -> FlowSan:
-        """Move to `device` and check the settings; return self."""
-        super().to(device)
-        self._depth()
-        return self
-
-    def _depth(self) -> int:
+    def _used(self, rng: np.random.Generator) -> Sequence[int]:
         count = len(self.loaded().nets)
         if self.depth is not None and not 1 <= self.depth <= count:
             raise UsageError(f"flow-san.depth: expected 1 to {count}, got {self.depth}")
-        return self.depth or count
-
-    def _face(self, loaded: Family, x: Tensor, pairs: Pairs, rng: np.random.Generator) -> Tensor:
-        depth = self._depth()
-        return in_sequence(loaded.nets[:depth], x, pairs[:depth], loaded.form)
+        return range(self.depth or count)

@@ -61,7 +61,7 @@ class San(nn.Module):
         combine = self.protocombiner[0]
         features, colours = combine.weight.split([128, 3], 1)
         drawn = F.interpolate(self._doubled(self.autoencoder[:8](x), features), scale_factor=2, mode="nearest")
-        return tuple((drawn + _weighted(p, colours) + combine.bias).sigmoid() for p in shown)
+        return tuple((drawn + (p * colours).sum(1, keepdim=True) + combine.bias).sigmoid() for p in shown)
 
     def plain(self, grey: Tensor, own: Tensor, *shown: Tensor) -> tuple[Tensor, ...]:
         """The same as `forward`, layer by layer as its authors run it: the baseline for speed measurements."""
@@ -79,11 +79,6 @@ class San(nn.Module):
         # An odd output's window starts one pixel after an even one's.
         phases = [y[:, 2 * a + b, a : a + height, b : b + width] for a in (0, 1) for b in (0, 1)]
         return F.pixel_shuffle(torch.stack(phases, 1), 2)
-
-
-def _weighted(x: Tensor, weights: Tensor) -> Tensor:
-    """Sum (N, C, h, w) over C with `weights` (1, C, 1, 1): (N, 1, h, w)."""
-    return (x * weights).sum(1, keepdim=True)
 
 
 def folded(weight: Tensor) -> Tensor:

@@ -108,8 +108,6 @@ class Trainer:
         self.jitter = matcher_jitter(recipe.matcher_shift, recipe.matcher_smallest, recipe.matcher_light)
         self.warmed = self.rebuilt = self.step = 0
 
-    # -- the steps ---------------------------------------------------------------------------------------------
-
     def warm_up(self) -> dict[str, Tensor]:
         """Train judges and probes on real faces."""
         self._seed(_WARMING, self.warmed)
@@ -213,8 +211,6 @@ class Trainer:
                 x = redrawn(net, x, *self._shown(own, wanted, diverse=diverse), self.form)
         return x
 
-    # -- the run -----------------------------------------------------------------------------------------------
-
     def prepare(self, loop: Loop) -> None:
         """Run the steps before the second phase, which are the same for all networks."""
         r = self.recipe
@@ -265,8 +261,6 @@ class Trainer:
             raise DataError(
                 f"{path}: holds no such judges as 'facepriv train privacynet' makes, whose run --judges takes"
             ) from error
-
-    # -- helpers -----------------------------------------------------------------------------------------------
 
     def _nets(self) -> dict[str, nn.Module]:
         judges = {f"judge{k}": judge for k, judge in self.judges.items()}

@@ -1,8 +1,5 @@
 """Networks, prototypes and files that the tests share. Nothing here is trained: what it draws looks like nothing."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,12 +13,9 @@ PROVENANCE = Provenance(trained_on="nothing", command="none", date="2020-01-01",
 
 
 @pytest.fixture(scope="session")
-def authors_file():
+def authors_file(external_weights):
     """The published weights, which are not part of the project."""
-    path = Path(os.environ.get("FACEPRIV_WEIGHTS", "")) / "san_iprobe_e20.pkl"
-    if not os.environ.get("FACEPRIV_WEIGHTS") or not path.is_file():
-        pytest.skip("FACEPRIV_WEIGHTS is not set, or holds no san_iprobe_e20.pkl")
-    return path
+    return external_weights("san_iprobe_e20.pkl")
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,7 @@ def test_a_published_file_becomes_ours_with_where_it_is_from(published, tmp_path
     result = converted(file, tmp_path / "out.safetensors")
     assert result.exit_code == 0, result.output
     weights = load_weights(tmp_path / "out.safetensors", framework="torch", architecture=family.ARCHITECTURE)
-    assert weights.metadata.config["form"] == {
-        "size": 224,
-        "output": "face",
-        "gain": 1.0,
-        "caricature": 1.0,
-    }
+    assert weights.metadata.config["form"] == {"size": 224, "output": "face", "gain": 1.0, "caricature": 1.0}
     assert "iPRoBe-lab" in weights.metadata.provenance.trained_on and weights.metadata.provenance.licence == "MIT"
     assert weights.metadata.provenance.seen == ()
     loaded = family.load(

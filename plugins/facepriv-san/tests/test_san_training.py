@@ -17,30 +17,14 @@ from torch import nn
 from facepriv.contracts import FaceBatch
 from facepriv.errors import DataError, UsageError
 from facepriv.testing import specimens
+from facepriv.testing.training import TinyMatcher
 from facepriv.training.faces import Faces
 from facepriv.training.judges import JUDGES, Judge
 from facepriv.training.loop import Loop
 from facepriv.weights import load_weights
 
-TINY = Recipe(
-    size=32,
-    judges=(0, 1, 6),
-    judges_each_step=2,
-    judges_every=1,
-    warm_up=2,
-    warm_batch=6,
-    rebuild=2,
-    steps=2,
-    batch=4,
-    matched=4,
-)
-
-
-class Unit(nn.Module):
-    """A stand-in matcher: the face at 4x4 pixels as a unit vector."""
-
-    def forward(self, x):
-        return nn.functional.normalize(nn.functional.adaptive_avg_pool2d(x, 4).flatten(1) - 0.5, dim=1)
+TINY = Recipe(size=32, judges=(0, 1, 6), judges_each_step=2, judges_every=1, batch=4, matched=4)
+TINY = replace(TINY, warm_up=2, warm_batch=6, rebuild=2, steps=2)
 
 
 class Brightness(nn.Module):
@@ -73,7 +57,7 @@ def cpu():
 @pytest.fixture(scope="module")
 def material(averages):
     faces = adults(made_faces(), averages)
-    return Material(faces, faces, "made up", Brightness(), Unit(), prototypes=averages)
+    return Material(faces, faces, "made up", Brightness(), TinyMatcher(0.5), prototypes=averages)
 
 
 def trainer(material, recipe=TINY, before=()):
@@ -110,7 +94,7 @@ def test_the_first_phase_moves_the_network_alone_and_learns_to_rebuild(material)
 def test_the_second_phase_moves_the_network_and_the_judges_that_taught_it(material):
     t = trainer(material, replace(TINY, judges_each_step=1))
     net, judges = weights(t.net), {k: weights(judge) for k, judge in t.judges.items()}
-    fixed = [p.clone() for p in t.fixed.parameters()]
+    fixed = weights(t.fixed)
     t.learn()
     assert moved(net, t.net)
     assert sum(moved(before, t.judges[k]) for k, before in judges.items()) == 1
@@ -148,27 +132,9 @@ def test_a_judge_learns_on_its_own_share_of_the_faces(material):
 
 
 def test_the_network_learns_to_turn_what_a_classifier_says(material):
-    recipe = replace(
-        TINY,
-        judges=(0,),
-        judges_each_step=1,
-        rate_judges=0.0,
-        rate_copy=0.0,
-        w_identity=0.0,
-        w_alike=0.0,
-        w_same=0.0,
-        w_change=0.0,
-        w_faded=0.0,
-        w_roughness=0.0,
-        towards=0.0,
-        same=0.0,
-        batch=12,
-        matched=2,
-        rate=5e-4,
-        rebuild=60,
-        steps=40,
-        decay=0.0,
-    )
+    none = "rate_judges rate_copy w_identity w_alike w_same w_change w_faded w_roughness towards same decay"
+    some = {"judges": (0,), "judges_each_step": 1, "batch": 12, "matched": 2, "rate": 5e-4, "rebuild": 60, "steps": 40}
+    recipe = replace(TINY, **dict.fromkeys(none.split(), 0.0), **some)
     t = trainer(material, recipe)
     for _ in range(recipe.rebuild):
         t.rebuild()
@@ -209,13 +175,10 @@ def test_a_run_that_stops_in_between_draws_what_it_would_have_drawn(material):
     whole, first, second = trainer(material), trainer(material), trainer(material)
     for t in (whole, first):
         t.learn()
-    second.net.load_state_dict(first.net.state_dict())
+    for part in ("net", "copy", "opt", "opt_j", "opt_c"):
+        getattr(second, part).load_state_dict(getattr(first, part).state_dict())
     for k, judge in second.judges.items():
         judge.load_state_dict(first.judges[k].state_dict())
-    second.opt.load_state_dict(first.opt.state_dict())
-    second.opt_j.load_state_dict(first.opt_j.state_dict())
-    second.copy.load_state_dict(first.copy.state_dict())
-    second.opt_c.load_state_dict(first.opt_c.state_dict())
     second.step = 1
     for t in (whole, second):
         t.learn()

@@ -24,12 +24,7 @@ Float = NDArray[np.float64]
 
 
 def photo_moves(
-    model: Model,
-    pack: Pack,
-    rows: NDArray[np.int64],
-    points: NDArray[np.float32],
-    name: str,
-    tick: Callable[[], None],
+    model: Model, pack: Pack, rows: NDArray[np.int64], points: NDArray[np.float32], name: str, tick: Callable[[], None]
 ) -> tuple[Float, Float]:
     """Change one attribute of faces to the next class; return requested and measured changes of coordinates.
 

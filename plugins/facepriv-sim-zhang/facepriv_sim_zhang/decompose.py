@@ -20,7 +20,8 @@ Labels = Mapping[str, NDArray[np.int64]]
 Chunks = Callable[[], Iterator[NDArray[np.floating]]]
 
 _OVERSAMPLING = 20
-_PASSES = 4
+#: Number of passes of `principal_axes` over the data.
+PASSES = 5
 
 
 def class_weights(labels: Labels, classes: Mapping[str, int], *, balance: float, limit: float) -> Float:
@@ -75,7 +76,7 @@ def principal_axes(
     count : int
         Number of axes; fewer are returned if the data has fewer.
     tick : callable, optional
-        Called after every chunk in each of `passes` passes.
+        Called after every chunk in each of `PASSES` passes.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def principal_axes(
     width = min(count + _OVERSAMPLING, len(mean), len(weights))
     rng = np.random.default_rng(seed)
     basis = rng.standard_normal((len(mean), width), dtype=np.float32)
-    for last in (False,) * (passes() - 1) + (True,):
+    for last in (False,) * (PASSES - 1) + (True,):
         basis = np.linalg.qr(basis)[0]
         product = np.zeros_like(basis)
         scatter = np.zeros((width, width))
@@ -106,11 +107,6 @@ def principal_axes(
     order = np.argsort(variances)[::-1][:count]
     order = order[variances[order] > 1e-9 * variances.max()]
     return basis @ turn[:, order].astype(np.float32), variances[order]
-
-
-def passes() -> int:
-    """Return the number of passes of `principal_axes` over the data."""
-    return _PASSES + 1
 
 
 def weighted_mean(chunks: Chunks, weights: Float) -> Float:

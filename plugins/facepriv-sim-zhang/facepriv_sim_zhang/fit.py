@@ -59,7 +59,7 @@ def write_vectors(
 
 def steps(count: int, recipe: Recipe) -> int:
     """Return the number of calls of `tick` in `fit` for `count` faces."""
-    return 2 * count + decompose.passes() * -(-count // _CHUNK) + min(count, recipe.calibration)
+    return 2 * count + decompose.PASSES * -(-count // _CHUNK) + min(count, recipe.calibration)
 
 
 def fit(pack: Pack, recipe: Recipe, work: Path, tick: Callable[[], None]) -> Model:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import UNKNOWN, FaceBatch, Labels, Perturber
+from facepriv.contracts import UNKNOWN, FaceBatch, Images, Labels, Perturber, Rngs
 from facepriv.errors import UsageError
 from facepriv.weights import packaged_weights
 from facepriv_sim_zhang.model import Model, load
@@ -64,14 +63,7 @@ class SimZhang(Perturber):
         if not 0 < self.reach <= MOST_REACH:
             raise UsageError(f"sim-zhang.reach: expected more than 0, at most {MOST_REACH:g}, got {self.reach:g}")
 
-    def _perturb(
-        self,
-        faces: FaceBatch,
-        source: Labels,
-        target: Labels,
-        strength: float,
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[np.float32]:
+    def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         self._check_settings()
         model = load(self.weights_path())[0]
         assert faces.landmarks is not None  # the core ensures it

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from facepriv.hookspecs import Descriptor, hookimpl
+from facepriv.hookspecs import Descriptor, descriptors, hookimpl
 
 FACEPRIV_CONTRACT = 2
-
-_REFERENCE = "Sim, Zhang: Controllable face privacy, FG 2015"
 
 
 @hookimpl
 def facepriv_components() -> list[Descriptor]:
     """Return the method and its trainer."""
-    return [
-        Descriptor(
-            kind="method",
-            name="sim-zhang",
-            target="facepriv_sim_zhang.method:SimZhang",
-            summary="linear face model that moves a face along orthogonal axes of gender, race and age",
-            reference=_REFERENCE,
-            attributes=("gender", "race", "age"),
-        ),
-        Descriptor(
-            kind="trainer",
-            name="sim-zhang",
-            target="facepriv_sim_zhang.cli:command",
-            summary="fit Sim and Zhang's decomposition to a pack of aligned faces",
-            reference=_REFERENCE,
-        ),
-    ]
+    return descriptors(
+        "facepriv_sim_zhang",
+        "sim-zhang",
+        "Sim, Zhang: Controllable face privacy, FG 2015",
+        ("gender", "race", "age"),
+        method=("method:SimZhang", "linear face model that moves a face along orthogonal axes of gender, race and age"),
+        trainer=("cli:command", "fit Sim and Zhang's decomposition to a pack of aligned faces"),
+    )

@@ -35,13 +35,22 @@ def in_chunks(vectors, size=70):
     return lambda: (vectors[start : start + size] for start in range(0, len(vectors), size))
 
 
-def decomposed(vectors, labels, weights):
-    """Axes of each attribute as directions in the vectors' own space, (SMALL, C - 1), and the raw ratios."""
+def weighted(labels, balance=0.5, limit=5.0):
+    return decompose.class_weights(labels, CLASSES, balance=balance, limit=limit)
+
+
+def whitening(vectors, weights):
+    """Whitened vectors, the principal axes, and the variances along them."""
     mean = decompose.weighted_mean(in_chunks(vectors), weights)
     axes, variances = decompose.principal_axes(in_chunks(vectors), weights, mean, SMALL)
-    whitened = ((vectors - mean) @ axes) / np.sqrt(variances)
+    return ((vectors - mean) @ axes) / np.sqrt(variances), axes, variances
+
+
+def decomposed(vectors, labels, weights):
+    """Axes of each attribute as directions in the vectors' own space, (SMALL, C - 1), and the raw ratios."""
+    whitened, axes, variances = whitening(vectors, weights)
     found = {name: decompose.discriminant_axes(whitened, labels[name], weights, size) for name, size in CLASSES.items()}
-    return {name: (axes / np.sqrt(variances)) @ own for name, (own, _) in found.items()}, found, whitened
+    return {name: (axes / np.sqrt(variances)) @ own for name, (own, _) in found.items()}, found
 
 
 def dense(vectors, labels, weights, classes):
@@ -60,8 +69,8 @@ def dense(vectors, labels, weights, classes):
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_eigen_solution_equals_a_dense_generalised_eigenproblem(balance):
     vectors, labels, _ = sample()
-    weights = decompose.class_weights(labels, CLASSES, balance=balance, limit=5.0)
-    directions, found, _ = decomposed(vectors, labels, weights)
+    weights = weighted(labels, balance)
+    directions, found = decomposed(vectors, labels, weights)
     for name, classes in CLASSES.items():
         ratios, expected = dense(vectors, labels[name], weights, classes)
         np.testing.assert_allclose(found[name][1], ratios, rtol=1e-3)
@@ -70,8 +79,8 @@ def test_eigen_solution_equals_a_dense_generalised_eigenproblem(balance):
 
 def test_whitened_vectors_have_unit_scatter():
     vectors, labels, _ = sample()
-    weights = decompose.class_weights(labels, CLASSES, balance=0.5, limit=5.0)
-    _, _, whitened = decomposed(vectors, labels, weights)
+    weights = weighted(labels, 0.5)
+    whitened, *_ = whitening(vectors, weights)
     np.testing.assert_allclose(whitened.T @ (weights[:, None] * whitened), np.eye(SMALL), atol=1e-3)
 
 
@@ -90,10 +99,10 @@ def test_randomised_axes_equal_a_dense_eigendecomposition_whatever_the_chunks():
 
 def test_data_is_read_so_often_and_no_more():
     vectors, labels, _ = sample(count=140)
-    weights = decompose.class_weights(labels, CLASSES, balance=0.0, limit=5.0)
+    weights = weighted(labels, 0.0)
     ticks = []
     decompose.principal_axes(in_chunks(vectors), weights, weights @ vectors, 5, tick=lambda: ticks.append(1))
-    assert len(ticks) == 2 * decompose.passes()
+    assert len(ticks) == 2 * decompose.PASSES
 
 
 def test_fewer_axes_than_asked_for_where_the_data_has_fewer():
@@ -115,16 +124,13 @@ def test_weights_make_coupled_attributes_independent():
     plain = shares(labels, np.full(4000, 1 / 4000))
     assert np.abs(plain - np.outer(plain.sum(1), plain.sum(0))).max() > 0.05
     for balance in (0.0, 0.5, 1.0):
-        balanced = shares(labels, decompose.class_weights(labels, CLASSES, balance=balance, limit=1e9))
+        balanced = shares(labels, weighted(labels, balance, 1e9))
         np.testing.assert_allclose(balanced, np.outer(balanced.sum(1), balanced.sum(0)), atol=1e-12)
 
 
 def test_balance_leads_from_the_shares_in_the_data_to_equal_ones():
     _, labels, _ = sample(count=4000)
-    natural, between, equal = (
-        shares(labels, decompose.class_weights(labels, CLASSES, balance=balance, limit=1e9)).sum(0)
-        for balance in (0.0, 0.5, 1.0)
-    )
+    natural, between, equal = (shares(labels, weighted(labels, balance, 1e9)).sum(0) for balance in (0.0, 0.5, 1.0))
     np.testing.assert_allclose(natural, np.bincount(labels["race"]) / 4000)
     np.testing.assert_allclose(equal, 0.25)
     assert natural[0] > between[0] > equal[0] and natural[1] < between[1] < equal[1]
@@ -132,7 +138,7 @@ def test_balance_leads_from_the_shares_in_the_data_to_equal_ones():
 
 def test_no_face_weighs_more_than_the_limit():
     _, labels, _ = sample(count=500)
-    loose, strict = (decompose.class_weights(labels, CLASSES, balance=1.0, limit=limit) for limit in (1e9, 2.0))
+    loose, strict = (weighted(labels, 1.0, limit) for limit in (1e9, 2.0))
     assert loose.max() * 500 > 4
     capped = np.minimum(loose * 500, 2.0)
     np.testing.assert_allclose(strict, capped / capped.sum())
@@ -142,14 +148,12 @@ def test_a_class_without_a_face_is_refused():
     _, labels, _ = sample()
     labels["race"][labels["race"] == 2] = 0
     with pytest.raises(DataError, match="no face of class 2 of race"):
-        decompose.class_weights(labels, CLASSES, balance=0.5, limit=5.0)
+        weighted(labels, 0.5)
 
 
 def move_of_race(vectors, labels, effects, weights):
     """How far a change of gender goes in the directions in which races truly differ, as a share of that difference."""
-    mean = decompose.weighted_mean(in_chunks(vectors), weights)
-    axes, variances = decompose.principal_axes(in_chunks(vectors), weights, mean, SMALL)
-    whitened = ((vectors - mean) @ axes) / np.sqrt(variances)
+    whitened, axes, variances = whitening(vectors, weights)
     basis = decompose.attribute_bases(whitened, labels, weights, CLASSES)["gender"]
     means = decompose.class_means(whitened, labels["gender"], weights, 2) @ basis
     edit = axes @ (np.sqrt(variances) * (basis @ (means[1] - means[0])))
@@ -162,9 +166,9 @@ def move_of_race(vectors, labels, effects, weights):
 def test_weights_keep_a_change_of_gender_from_changing_race():
     vectors, labels, effects = sample(count=4000, coupled=0.6)
     plain = move_of_race(vectors, labels, effects, np.full(4000, 1 / 4000))
-    weighted = move_of_race(vectors, labels, effects, decompose.class_weights(labels, CLASSES, balance=0.5, limit=10.0))
+    balanced = move_of_race(vectors, labels, effects, weighted(labels, 0.5, 10.0))
     assert plain > 0.2
-    assert weighted < 0.1
+    assert balanced < 0.1
 
 
 @given(st.integers(0, 2**32 - 1))

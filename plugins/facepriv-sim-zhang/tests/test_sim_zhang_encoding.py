@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from facepriv_sim_zhang.encoding import Encoding, face_region
 
-from facepriv.faces import crop_face, find_faces
+from facepriv.faces import morph
+from facepriv.testing.faces import astronaut
 
 SIZE = 96
 
@@ -12,11 +13,7 @@ SIZE = 96
 @pytest.fixture(scope="module")
 def face():
     """The astronaut's crop (SIZE, SIZE, 3) and landmarks."""
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    found = find_faces(photo, dense=True)[0]
-    return crop_face(photo, found, SIZE), found.landmarks_in_crop(SIZE)
+    return astronaut(SIZE, landmarks=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +41,6 @@ def test_mean_shape_needs_no_warp(face, encoding):
 
 def test_shape_is_taken_out_of_the_appearance(face, encoding):
     """The same face in two shapes gives nearly the same appearance."""
-    from facepriv.faces import morph
-
     image, points = face
     other = (points + (encoding.mean_shape - points) * 0.7).astype(np.float32)
     moved = morph.warp(image, points, other, encoding.mesh, SIZE)
@@ -55,11 +50,7 @@ def test_shape_is_taken_out_of_the_appearance(face, encoding):
 
 
 def test_crop_size_hardly_matters(face, encoding):
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    found = find_faces(photo, dense=True)[0]
-    large = encoding.encode(crop_face(photo, found, 2 * SIZE), found.landmarks_in_crop(2 * SIZE))
+    large = encoding.encode(*astronaut(2 * SIZE, landmarks=True))
     assert np.abs(large - encoding.encode(*face)).mean() < 0.02
 
 

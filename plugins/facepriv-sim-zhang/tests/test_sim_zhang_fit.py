@@ -1,6 +1,5 @@
 """The fit: from a pack on disk to a weights file that the method takes."""
 
-import csv
 import json
 from dataclasses import replace
 
@@ -16,8 +15,10 @@ from facepriv_sim_zhang.recipe import Recipe
 from facepriv.contracts import FaceBatch
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, WeightsError
-from facepriv.faces import crop_face, find_faces
+from facepriv.faces.detect import landmarks_of_crop
 from facepriv.schema import ATTRIBUTES
+from facepriv.testing.faces import astronaut
+from facepriv.weights import Provenance, WeightsMetadata, save_weights
 
 SIDE = 64
 #: What the colours of a class are multiplied by: red for gender, green for race, blue for age.
@@ -28,10 +29,7 @@ SMALL = Recipe(size=32, axes=8, identity_axes=2)
 @pytest.fixture(scope="module")
 def pack_folder(tmp_path_factory):
     """A pack of the astronaut and her mirror image, tinted by their labels, in all lights: 5 faces a crossed class."""
-    from skimage.data import astronaut
-
-    photo = astronaut()
-    crop = crop_face(photo, find_faces(photo)[0], SIDE)
+    crop, _ = astronaut(SIDE, landmarks=True)
     rng = np.random.default_rng(0)
     crops, rows = [], []
     for n in range(24 * 5):
@@ -42,39 +40,30 @@ def pack_folder(tmp_path_factory):
         crops.append(np.rint(np.clip(face + rng.normal(0, 0.01, face.shape), 0, 1) * 255).astype(np.uint8))
         part = "validation" if n >= 96 else "train"
         words = {name: ATTRIBUTES[name].classes[value] for name, value in label.items()}
-        rows.append(
-            {
-                "set": "tinted",
-                "name": f"{n}.png",
-                "subject": "",
-                "part": part,
-                "half": "a",
-                "years": str(25 + 15 * label["age"]),
-                **words,
-            }
-        )
+        row = {"set": "tinted", "name": f"{n}.png", "subject": "", "part": part, "half": "a", **words}
+        rows.append({**row, "years": str(25 + 15 * label["age"])})
     # A child, and a face without a race: neither has part.
     for n, change in enumerate(({"years": "3"}, {"race": ""})):
         crops.append(255 - crops[n])
         rows.append({**rows[n], **change, "name": f"odd-{n}.png"})
     folder = tmp_path_factory.mktemp("pack")
     np.save(folder / "crops.npy", np.stack(crops))
-    with (folder / "rows.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    (folder / "rows.csv").write_text("".join(",".join(row) + "\n" for row in (rows[0], *map(dict.values, rows))))
     (folder / "pack.json").write_text(json.dumps({"format": 1, "size": SIDE}))
     return folder
 
 
-@pytest.fixture(scope="module")
-def fitted(pack_folder, tmp_path_factory):
-    """The weights file that the command writes, and what it said."""
-    out = tmp_path_factory.mktemp("out")
-    given = [str(pack_folder), "-o", str(out / "run"), "--size", "32", "--axes", "8", "--identity-axes", "2"]
+def trained(pack, out, *options):
+    """Run the command; return the weights file that it writes, and what it says."""
+    given = [str(pack), "-o", str(out), "--size", "32", "--axes", "8", "--identity-axes", "2", *options]
     result = CliRunner().invoke(command, given, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return out / "run" / "sim_zhang.safetensors", result.output
+    return out / "sim_zhang.safetensors", result.output
+
+
+@pytest.fixture(scope="module")
+def fitted(pack_folder, tmp_path_factory):
+    return trained(pack_folder, tmp_path_factory.mktemp("out") / "run")
 
 
 def test_command_writes_a_model_with_its_provenance_and_leaves_nothing_else(fitted):
@@ -100,8 +89,6 @@ def test_a_change_of_one_attribute_changes_its_tint_and_no_other(fitted, pack_fo
     own = {key: pack.labels[key][[row]] for key in ATTRIBUTES}
     target = {**own, name: (own[name] + 1) % len(ATTRIBUTES[name].classes)}
     images = pack.crops[[row]].astype(np.float32) / 255
-    from facepriv.faces.detect import landmarks_of_crop
-
     faces = FaceBatch(images, landmarks_of_crop(pack.crops[row])[None], own)
     after = SimZhang(fitted[0]).perturb(faces, own, target, rngs=[np.random.default_rng(0)])
     middle = np.s_[0, SIDE // 3 : 2 * SIDE // 3, SIDE // 3 : 2 * SIDE // 3]
@@ -133,10 +120,7 @@ def test_calibration_finds_a_leak_in_changed_photos_and_takes_it_back(fitted, pa
 
 
 def test_without_calibration_nothing_is_taken_back(fitted, pack_folder, tmp_path):
-    given = ["--size", "32", "--axes", "8", "--identity-axes", "2", "--calibration", "0"]
-    result = CliRunner().invoke(command, [str(pack_folder), "-o", str(tmp_path), *given], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    plain, model = load(tmp_path / "sim_zhang.safetensors")[0], load(fitted[0])[0]
+    plain, model = (load(path)[0] for path, _ in (trained(pack_folder, tmp_path, "--calibration", "0"), fitted))
     gender = model.columns["gender"]
     np.testing.assert_array_equal(plain.analysis, model.analysis)
     np.testing.assert_array_equal(*(np.delete(m.synthesis, np.r_[gender], axis=1) for m in (plain, model)))
@@ -161,9 +145,7 @@ def test_the_step_back_is_along_the_other_attributes_only(fitted):
 
 
 def test_the_same_pack_gives_the_same_file(fitted, pack_folder, tmp_path):
-    given = [str(pack_folder), "-o", str(tmp_path), "--size", "32", "--axes", "8", "--identity-axes", "2"]
-    assert CliRunner().invoke(command, given).exit_code == 0
-    again, first = load(tmp_path / "sim_zhang.safetensors")[0], load(fitted[0])[0]
+    again, first = (load(path)[0] for path, _ in (trained(pack_folder, tmp_path), fitted))
     np.testing.assert_array_equal(again.analysis, first.analysis)
     np.testing.assert_array_equal(again.synthesis, first.synthesis)
 
@@ -189,8 +171,6 @@ def test_a_pack_without_labels_is_refused_in_one_line(pack_folder):
 
 
 def test_weights_of_another_method_are_refused(tmp_path):
-    from facepriv.weights import Provenance, WeightsMetadata, save_weights
-
     path = tmp_path / "other.safetensors"
     save_weights(path, {"a": np.zeros(3)}, WeightsMetadata("something-else", Provenance("", "", "2026-01-01")))
     with pytest.raises(WeightsError, match="something-else"):
