@@ -96,9 +96,10 @@ class Report:
         lines = [f"Match score, higher = same person. {self.match_score}."]
         for photo in self.photos:
             if photo.taken_for not in (None, WOMEN):
-                lines.append(f"{photo.name}: taken for {photo.taken_for} when it was protected, and turned from that.")
+                away = f"The pipeline estimated {photo.taken_for}, so it changed the face away from {photo.taken_for}."
+                lines.append(f"{photo.name}: {away}")
             for judge in photo.misread_by:
-                lines.append(f"{photo.name}: {judge} is wrong about the original already; only the change counts.")
+                lines.append(f"{photo.name}: {judge} already misclassifies the original; look only at the change.")
         return lines
 
 

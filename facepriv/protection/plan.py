@@ -171,7 +171,7 @@ def _recorded(job: Job, rows: list[ManifestRow], chain: str) -> tuple[ManifestRo
     """Return the row of an output that is intact and from this chain, or the reason why it must not be replaced."""
     digest = file_sha256(job.output)
     if digest not in [row.sha256 for row in rows]:
-        return None, "is there, but no manifest row says that facepriv made it so; remove it or give --overwrite"
+        return None, "is there, but the manifest has no row of it; remove it or give --overwrite"
     last = rows[-1]
     if last.sha256 != digest:
         return None, None  # made by facepriv, but a later attempt to replace it was interrupted: make it again

@@ -43,7 +43,7 @@ class TrainingOptions:
         if self.export and self.curve:
             raise UsageError("--export and --curve exclude each other: look at the curve, then export at a --gain")
         if self.gain != 1 and not self.export:
-            raise UsageError("--gain goes with --export: training knows no gain")
+            raise UsageError("--gain goes with --export: training has no gain")
 
     def recipe(self, preset: R) -> R:
         """Return a recipe, a dataclass, with the numbers of --set, --steps and --batch; others raise `UsageError`."""

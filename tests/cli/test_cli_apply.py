@@ -268,7 +268,7 @@ class TestDryRun:
             ("tuned", "--set tuned.amount=2", "tuned.amount: expected 0 to 1, got 2"),
             ("paint", "--target age=neutral", "'paint' cannot make age neutral"),
             ("darken", "--device nonsense", "device 'nonsense' cannot be used"),
-            ("darken", "--engine ray --device cuda:1", "Ray hands the GPUs out"),
+            ("darken", "--engine ray --device cuda:1", "Ray assigns the GPUs"),
         ],
     )
     def test_refuses_what_the_run_refuses(self, call, photos, tmp_path, method, options, text):

@@ -334,7 +334,7 @@ class TestResume:
         (tmp_path / "out/001.png").write_bytes((source / "001.png").read_bytes())
         summary = run(source, existing="resume")
         assert (summary.already, summary.done, summary.exit_code) == (0, 4, 1)
-        assert "no manifest row says that facepriv made it" in summary.errors[0]
+        assert "the manifest has no row of it" in summary.errors[0]
 
 
 def test_overwrite_replaces_and_the_last_row_counts(run, photos, tmp_path):

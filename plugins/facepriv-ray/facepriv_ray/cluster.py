@@ -73,8 +73,8 @@ def connected(address: str) -> Iterator[Any]:
                 with _silence():
                     ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **how)
             except (Exception, SystemExit) as error:
-                mend = "; where it asks for a token, set RAY_AUTH_MODE=token" if address else ""
-                raise UsageError(f"Ray cluster {address or 'on this machine'}: {one_line(error)}{mend}") from error
+                hint = "; where it asks for a token, set RAY_AUTH_MODE=token" if address else ""
+                raise UsageError(f"Ray cluster {address or 'on this machine'}: {one_line(error)}{hint}") from error
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         yield ray
 
@@ -89,8 +89,8 @@ def ray_errors() -> Iterator[None]:
     except ray.exceptions.RayError as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         text = lines[-1].strip() if lines else type(error).__name__
-        mend = f"; {SAME}" if "ModuleNotFoundError" in text else ""
-        raise FaceprivError(f"Ray: {text}{mend}") from error
+        hint = f"; {SAME}" if "ModuleNotFoundError" in text else ""
+        raise FaceprivError(f"Ray: {text}{hint}") from error
 
 
 def _existing(address: str) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class RayEngine(Engine):
             resources for the work.
         """
         if self.setup.device.startswith("cuda:"):
-            raise UsageError(f"--device {self.setup.device}: Ray hands the GPUs out; say --device cuda")
+            raise UsageError(f"--device {self.setup.device}: Ray assigns the GPUs; give --device cuda")
         ray = self._ours.enter_context(connected(self.address))
         self._count = self._actors(ray.cluster_resources())
         with ray_errors():
