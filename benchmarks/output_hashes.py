@@ -30,11 +30,12 @@ KEY = b"the same draws in every version"
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSON file to write.")
 @click.option("--against", type=click.Path(path_type=Path, exists=True), help="Such a file of another version.")
 @click.option("--method", "methods", multiple=True, help="[default: all that are installed]")
-def main(files: Path | None, out: Path, against: Path | None, methods: tuple[str, ...]) -> None:
+@click.option("--detector", default="auto", show_default=True, help="As for facepriv apply.")
+def main(files: Path | None, out: Path, against: Path | None, methods: tuple[str, ...], detector: str) -> None:
     listed = files.read_text().splitlines() if files else [str(portrait.path) for portrait in portraits()]
     photos = [photo for photo in listed if photo]
     names = methods or sorted(registry().descriptors("method"))
-    hashes = {name: _hashes(name, photos) for name in names}
+    hashes = {name: _hashes(name, photos, detector) for name in names}
     write_json(out, hashes)
     print(f"{len(names)} methods, {len(photos)} photos each")
     if against:
@@ -44,7 +45,7 @@ def main(files: Path | None, out: Path, against: Path | None, methods: tuple[str
         sys.exit(bool(changed))
 
 
-def _hashes(method: str, photos: list[str]) -> dict[str, str]:
+def _hashes(method: str, photos: list[str], detector: str) -> dict[str, str]:
     """Return file -> hash of its protected photo, or the reason why there is none."""
     with TemporaryDirectory() as folder:
         key, made = Path(folder) / "key", Path(folder) / "out"
@@ -54,7 +55,18 @@ def _hashes(method: str, photos: list[str]) -> dict[str, str]:
         found = {}
         # Chunks keep the command line short; names are unique within a chunk of one folder level.
         call = [sys.executable, "-m", "facepriv", "apply", *photos, "-o", str(made), "--method", method]
-        call += ["--obfuscate", hide, "--key-file", str(key), "--on-no-face", "skip", "--workers", "1"]
+        call += [
+            "--obfuscate",
+            hide,
+            "--key-file",
+            str(key),
+            "--on-no-face",
+            "skip",
+            "--workers",
+            "1",
+            "--detector",
+            detector,
+        ]
         done = subprocess.run(call, capture_output=True, text=True)
         for photo in photos:
             path = made / Path(photo).name
