@@ -361,5 +361,5 @@ def test_a_cluster_that_cannot_do_the_work_is_an_error(setup, device, cluster):
 
 
 def test_a_single_gpu_cannot_be_named(setup):
-    with pytest.raises(UsageError, match="say --device cuda"):
+    with pytest.raises(UsageError, match="give --device cuda"):
         RayEngine(setup(device="cuda:1")).start()
