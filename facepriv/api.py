@@ -18,6 +18,7 @@ from facepriv.errors import ContractError, NoFaceError
 from facepriv.image.decode import read_image
 from facepriv.image.encode import write_image
 from facepriv.image.photo import Photo
+from facepriv.protection.options import Options
 from facepriv.protection.pipeline import Pipeline, build_pipeline
 from facepriv.protection.request import Policy, PrivacyRequest
 from facepriv.registry import registry
@@ -255,7 +256,9 @@ def _process_key() -> bytes:
 def _pipeline(method: str, settings: tuple[str, ...], device: str) -> Pipeline:
     """Return a pipeline whose networks are loaded once for all calls with these settings."""
     known = configured(registry(), settings, (method,))
-    return build_pipeline(known, (method,), PrivacyRequest(()), key=_process_key(), device=device)
+    return build_pipeline(
+        known, (method,), PrivacyRequest(()), key=_process_key(), device=device, detector=Options.detector
+    )
 
 
 def _names(what: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -55,6 +55,12 @@ def test_a_path_is_read_and_the_result_written_as_apply_writes_it(tmp_path):
         assert np.array_equal(np.asarray(written), np.asarray(made))
 
 
+def test_faces_are_found_as_apply_finds_them(astronaut_pixels):
+    # On its side: dlib alone finds nothing, and there would be no face.
+    turned = np.rot90(astronaut_pixels).copy()
+    assert not np.array_equal(facepriv.protect(turned, "pixelate"), turned)
+
+
 def test_a_key_decides_what_is_drawn_and_strength_how_much(astronaut_pixels):
     options = {"hide": ("race",), "method": "sim-zhang", "policy": "random", "seed": 3}
     first, again = (facepriv.protect(astronaut_pixels, key=b"k" * 32, **options) for _ in range(2))
