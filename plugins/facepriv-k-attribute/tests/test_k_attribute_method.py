@@ -33,7 +33,7 @@ def protected(photos):
 
 
 def seen_anew(photo):
-    """Find and align the face again, as a stranger does, at the judges' size."""
+    """Find and align the face again, as a third party does, at the judges' size."""
     rgb = photo.rgb8()
     return crop_faces(rgb, find_faces(rgb)[:1], 224)
 
@@ -190,21 +190,21 @@ class Coarse(FaceMatcher):
 
 
 @pytest.fixture
-def stranger(monkeypatch):
+def third_party(monkeypatch):
     """Estimators and a matcher of somebody else's, installed."""
     brought = (
         Descriptor("estimator", "bright", f"{__name__}:BrightGender", "a test", attributes=("gender",)),
         Descriptor("estimator", "odd", f"{__name__}:ThreeLogits", "a test", attributes=("gender",)),
         Descriptor("matcher", "coarse", f"{__name__}:Coarse", "a test"),
     )
-    known = Registry([*registry().plugins, Plugin("stranger", "stranger", "1", brought)])
+    known = Registry([*registry().plugins, Plugin("third-party", "third-party", "1", brought)])
     monkeypatch.setattr(classifiers, "registry", lambda: known)
     yield known
     classifiers.load_classifiers.cache_clear()
     classifiers.load_matcher.cache_clear()
 
 
-def test_a_strangers_estimator_serves_by_name(stranger, collins):
+def test_a_third_partys_estimator_serves_by_name(third_party, collins):
     method = KAttribute(against=("bright",), budget=1.0, steps=20)
     before = int(BrightGender().predict(collins.images)[0].argmax())
     after = run(method, collins, {"gender": one(before)}, {"gender": one(1 - before)})
@@ -212,12 +212,12 @@ def test_a_strangers_estimator_serves_by_name(stranger, collins):
     assert method.info()["seen"] == ["bright"]
 
 
-def test_an_estimator_that_gives_other_logits_than_its_attribute_has_is_named(stranger, collins):
+def test_an_estimator_that_gives_other_logits_than_its_attribute_has_is_named(third_party, collins):
     with pytest.raises(PluginError, match=r"'odd': its torch module gave \(1, 3\), expected \(1, 2\)"):
         run(KAttribute(against=("odd",)), collins, {"gender": one(1)}, {"gender": one(0)})
 
 
-def test_the_matchers_similarity_is_held(stranger, collins):
+def test_the_matchers_similarity_is_held(third_party, collins):
     torch.manual_seed(0)
     before = int(BrightGender().predict(collins.images)[0].argmax())
 
