@@ -37,9 +37,12 @@ BACKENDS = ("opencv", "onnxrt")
 LOOK_EVERY = 0.2
 
 
+detector_option = click.option("--detector", default="auto", show_default=True, help="Detector of facepriv apply.")
+
+
 @part(rounds=3, threads=2)
 @click.option("--photos", type=click.IntRange(2), default=150, show_default=True)
-@click.option("--detector", default="auto", show_default=True, help="Detector of facepriv apply.")
+@detector_option
 def folder(rounds: int, threads: int, photos: int, detector: str) -> Result:
     """A folder of photos beside deface, from decoding to encoding.
 
@@ -129,7 +132,8 @@ def beside_deface(
     show_default=True,
     help="Of the runs, the fewest first.",
 )
-def growth(threads: int, files: tuple[int, ...]) -> Result:
+@detector_option
+def growth(threads: int, files: tuple[int, ...], detector: str) -> Result:
     """Growing numbers of files: does the time per file or the memory grow?
 
     Small photos of one face; the memory is that of all processes together. Start-up cancels out in each pair of runs.
@@ -141,7 +145,7 @@ def growth(threads: int, files: tuple[int, ...]) -> Result:
         for count in files:
             photos = Path(name) / f"small-{count}"
             make_small(photos, count)
-            seconds, peak = apply(photos, Path(name) / "out", threads, watch=True)
+            seconds, peak = apply(photos, Path(name) / "out", threads, watch=True, detector=detector)
             runs.append({"files": count, "seconds": seconds, "memory_mib": peak})
             shutil.rmtree(photos)
             note(f"growth: {count} files")

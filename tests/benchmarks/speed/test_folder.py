@@ -101,8 +101,8 @@ def test_growth_is_what_a_file_and_the_memory_take_more(measured, monkeypatch, m
     runs = {1: (5.0, 300.0), 3: (7.0, 400.0), 8: (17.0, float(most))}
     made = []
 
-    def apply(photos, out, workers, *, watch):
-        assert watch and workers == 2
+    def apply(photos, out, workers, *, watch, detector):
+        assert watch and workers == 2 and detector == "auto"
         made.append(len(list(photos.iterdir())))
         return runs[made[-1]]
 
