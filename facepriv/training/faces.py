@@ -53,14 +53,17 @@ class Faces:
         last = self.crops.is_contiguous(memory_format=torch.channels_last)
         return torch.channels_last if last else torch.contiguous_format
 
+    def outlined(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Return the outlines of the faces `rows`, (N, 1, s, s) float32 in [0, 1], as the only element; () if unset."""
+        return () if self.outlines is None else (self.outlines[rows].float().div(255),)
+
     def take(self, rows: Tensor) -> tuple[Tensor, Labels]:
         """Return the faces `rows` as float32 in [0, 1] with their labels; half of the faces are mirrored."""
         x = self.crops[rows].float().div_(255)
         mirrored = torch.rand(len(rows), 1, 1, 1, device=x.device) < 0.5
         x = torch.where(mirrored, x.flip(3), x).contiguous(memory_format=self.layout)
         labels = {name: values[rows] for name, values in self.labels.items()}
-        if self.outlines is not None:
-            outlines = self.outlines[rows].float().div_(255)
+        for outlines in self.outlined(rows):
             labels[OUTLINE] = torch.where(mirrored, outlines.flip(3), outlines)
         return x, labels
 

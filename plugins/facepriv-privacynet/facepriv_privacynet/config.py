@@ -34,10 +34,9 @@ class Recipe:
     rate_g, rate_d, rate_judges, rate_copies : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
     w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness : float
-    w_colour, w_outside : float
+    w_colour : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
-        w_alike both 0 no matcher is used. A w_cycle, w_mirror or w_outside of 0 disables the cycle, the mirrored face
-        or the head outline.
+        w_alike both 0 no matcher is used. A w_cycle or w_mirror of 0 disables the cycle or the mirrored face.
     w_gender, w_race, w_years : float
         Weights of gender, race, and age in ranks within G's attribute losses.
     ordered : bool
@@ -69,9 +68,7 @@ class Recipe:
         Applied between G and its judges.
     """
 
-    generator: GeneratorShape = field(
-        default_factory=lambda: GeneratorShape(base=24, blocks=4, region="outline", chroma=0.5)
-    )
+    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4, region="outline"))
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
     pool_each_step: int = 1
@@ -86,7 +83,7 @@ class Recipe:
     copies: bool = True
     rate_copies: float = 1e-4
     decay: float = 0.3
-    w_source: float = 3.0
+    w_source: float = 1.0
     w_attribute: float = 0.3
     w_judges: float = 2.0
     w_gender: float = 4.0
@@ -99,8 +96,7 @@ class Recipe:
     w_mirror: float = 40.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
-    w_colour: float = 600.0
-    w_outside: float = 80.0
+    w_colour: float = 100.0
     cycle_every: int = 6
     mirror_every: int = 3
     conditional: bool = True
@@ -155,7 +151,7 @@ PAPER = replace(
     **dict.fromkeys(("cycle_every", "critic_every", "penalty_every"), 1),
     **dict.fromkeys(("judges_each_step", "warm_up"), 0),
     **dict.fromkeys(("copies", "ordered", "conditional", "scales"), False),
-    **dict.fromkeys(("w_judges", "w_mirror", "w_alike", "w_kept", "w_roughness", "w_colour", "w_outside"), 0.0),
+    **dict.fromkeys(("w_judges", "w_mirror", "w_alike", "w_kept", "w_roughness", "w_colour"), 0.0),
     **dict.fromkeys(("own", "matcher_shift", "matcher_light"), 0.0),
 )
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from facepriv.training.augment import luminance
 from facepriv.training.losses import cross_entropy
@@ -76,12 +75,6 @@ def kept(image: Tensor, changed: Tensor, own: Tensor, count: Tensor | None = Non
     count = own.sum() if count is None else count
     each = (image - changed).abs().mean(dim=(1, 2, 3))
     return (each * own).sum() / torch.where(count > 0, count, 1)
-
-
-def outside(image: Tensor, changed: Tensor, outline: Tensor) -> Tensor:
-    """Ours: mean absolute change outside each head's own outline, (N, 1, s, s), 1 within it."""
-    within = F.interpolate(outline, size=image.shape[-2:], mode="bilinear", align_corners=False)
-    return ((1 - within) * (image - changed).abs()).mean()
 
 
 def colour(image: Tensor, changed: Tensor) -> Tensor:

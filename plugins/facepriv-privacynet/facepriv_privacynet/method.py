@@ -17,7 +17,7 @@ from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.inference import for_one_face
 from facepriv_privacynet.networks import Generator, GeneratorShape, encode
-from facepriv_privacynet.region import outline_mask
+from facepriv_privacynet.region import outline
 
 
 @cache
@@ -108,14 +108,16 @@ class PrivacyNet(Perturber):
             # One face at a time: a convolution's rounding depends on the batch size, a protected photo must not.
             for n, image in enumerate(faces.images):
                 x = torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2).to(self.device)
-                changed = generator(x, wanted[n : n + 1].to(self.device))
+                changed = generator(x, wanted[n : n + 1].to(self.device), self._outline(faces, n))
                 out[n] = changed[0].permute(1, 2, 0).cpu().numpy()
-        change = out - faces.images
-        if self._outlined():
-            size = faces.images.shape[1]
-            masks = [outline_mask(points, size) for points in faces.landmarks]  # type: ignore[union-attr]  # see `needs`
-            change *= np.stack(masks)[..., None]
-        return faces.images + np.float32(strength) * change
+        return faces.images + np.float32(strength) * (out - faces.images)
+
+    def _outline(self, faces: FaceBatch, n: int) -> torch.Tensor | None:
+        """Return the outline (1, 1, s, s) of head `n`; None if the weights may change the whole crop."""
+        if not self._outlined():
+            return None
+        drawn = outline(faces.landmarks[n], faces.images.shape[1])  # type: ignore[index]  # see `needs`
+        return torch.from_numpy(drawn)[None, None].to(self.device).float().div(255)
 
 
 def _indices(target: Labels, count: int, schema: Mapping[str, Any]) -> dict[str, torch.Tensor]:

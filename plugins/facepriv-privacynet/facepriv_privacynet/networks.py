@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from facepriv.faces.paste import feather_mask
 from facepriv.schema import ATTRIBUTES, Schema
 from facepriv.training.augment import luminance
-from facepriv_privacynet.region import head_mask
 
 
 def label_width(schema: Schema = ATTRIBUTES) -> int:
@@ -49,10 +48,9 @@ class GeneratorShape:
         ``residual``: a bounded change, added under the paste mask. ``image``: the paper's, a new image through tanh.
     limit : float
         Largest change of a value, for ``residual``.
-    region : {"crop", "head", "outline"}
-        Where a ``residual`` may change the photo: in the whole crop, or within the fixed outline of a head. With
-        ``outline`` the method also limits it to each head's own outline, from landmarks that are no input of the
-        network. Weights without this entry were trained on the whole crop.
+    region : {"crop", "outline"}
+        Where a ``residual`` may change the photo: in the whole crop, or within each head's own outline, which the
+        caller draws from landmarks. Weights without this entry were trained on the whole crop.
     chroma : float
         Share of the change of colour that a ``residual`` keeps; its change of luminance stays. 1, the value for weights
         without this entry, keeps all.
@@ -120,13 +118,13 @@ class Generator(nn.Module):
             nn.init.normal_(self.leave.weight, std=0.002)
             nn.init.zeros_(self.leave.bias)
             # Computed here: a compiled forward cannot call NumPy.
-            mask = feather_mask(shape.size)
-            if shape.region != "crop":
-                mask = mask * head_mask(shape.size)
-            self.register_buffer("mask", torch.tensor(mask), persistent=False)
+            self.register_buffer("mask", torch.tensor(feather_mask(shape.size)), persistent=False)
 
-    def forward(self, x: Tensor, v: Tensor) -> Tensor:
-        """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range."""
+    def forward(self, x: Tensor, v: Tensor, within: Tensor | None = None) -> Tensor:
+        """(N, 3, S, S) in [0, 1] and (N, V) -> the changed images, same shape and range.
+
+        `within`, (N, 1, s, s) in [0, 1], limits a residual: the outlines of the heads.
+        """
         inner = (2 * x - 1).to(self.leave.weight.dtype)
         if self.shape.conditioning == "channels":
             planes = v[:, :, None, None].to(inner.dtype).expand(-1, -1, *x.shape[2:])
@@ -140,7 +138,10 @@ class Generator(nn.Module):
         if self.shape.chroma != 1:
             grey = luminance(out)
             out = grey + self.shape.chroma * (out - grey)
-        return (x.float() + self.mask * self.shape.limit * out).clamp(0, 1)
+        mask = self.mask
+        if within is not None:
+            mask = mask * F.interpolate(within, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return (x.float() + mask * self.shape.limit * out).clamp(0, 1)
 
 
 class Discriminator(nn.Module):

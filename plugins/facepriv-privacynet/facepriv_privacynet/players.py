@@ -132,9 +132,9 @@ class Players:
     def generator_step(self, work: Work) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Update G once; return the changed faces, detached, the labels given to G, and the parts of its loss."""
         r, x, targets = self.recipe, work.faces, work.targets
-        wanted = encode(targets)
+        wanted, within = encode(targets), work.own.get(OUTLINE)
         with self.accelerator.autocast():
-            y = self.g(x, wanted)
+            y = self.g(x, wanted, within)
             realness, logits = self.d(y, wanted)
             parts = {
                 "source": losses.adversarial(realness),
@@ -148,12 +148,11 @@ class Players:
             parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
             parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
-            if OUTLINE in work.own:
-                parts["outside"] = losses.outside(x, y, work.own[OUTLINE])
             if r.w_cycle and self.step % r.cycle_every == 0:
-                parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own)))
+                parts["cycle"] = losses.cycle(x, self.g(y, encode(work.own), within))
             if r.w_mirror and self.step % r.mirror_every == r.mirror_every - 1:
-                parts["mirror"] = losses.mirror(y, self.g(x.flip(3), wanted))
+                turned = None if within is None else within.flip(3)
+                parts["mirror"] = losses.mirror(y, self.g(x.flip(3), wanted, turned))
         total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
         descend(self.accelerator, self.opt_g, total, self.g.parameters())
         self.average.update(self.g)

@@ -63,7 +63,8 @@ def read_material(
     material = run.read_material(pack, matcher, accelerator, size=size, labels=kept)
     if outlines:
         with accelerator.main_process_first():  # the others read what the first has traced
-            fill_outlines(material.training, kept / "outlines-train.safetensors")
+            for part, faces in (("train", material.training), ("validation", material.validation)):
+                fill_outlines(faces, kept / f"outlines-{part}.safetensors")
     grouped = registry().create("estimator", FAMILY[0]).joint_module().to(accelerator.device)
     return Material(**vars(material), grouped=grouped)
 
@@ -80,8 +81,9 @@ def opened(
 ) -> tuple[Material, Accelerator]:
     """Create the folder `out`, and read the material for a training in it."""
     accelerator = run.begin(out, precision, threads)
-    size, outlines = recipe.generator.size, recipe.w_outside > 0
-    return read_material(pack, matcher, out, accelerator, size=size, outlines=outlines), accelerator
+    shape = recipe.generator
+    outlines = shape.region == "outline"
+    return read_material(pack, matcher, out, accelerator, size=shape.size, outlines=outlines), accelerator
 
 
 class Run:

@@ -7,6 +7,7 @@ sets or the evaluators of the final evaluation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,15 @@ class Gain(nn.Module):
         super().__init__()
         self.generator, self.gain = generator, gain
 
-    def forward(self, x: Tensor, v: Tensor) -> Tensor:
-        """(N, 3, S, S) and (N, V) -> (N, 3, S, S)."""
-        return x + self.gain * (self.generator(x, v) - x)
+    def forward(self, x: Tensor, v: Tensor, *within: Tensor) -> Tensor:
+        """(N, 3, S, S), (N, V) and, where heads are outlined, (N, 1, s, s) -> (N, 3, S, S)."""
+        return x + self.gain * (self.generator(x, v, *within) - x)
+
+
+def changed(generator: nn.Module, faces: Faces, rows: Tensor, targets: Labels) -> Tensor:
+    """Return the faces `rows` (N,) as `generator` changes them towards `targets`, within their outlines if known."""
+    x = faces.crops[rows].float().div(255)
+    return batched(generator, x, encode(targets).to(x.device), *faces.outlined(rows))
 
 
 def flipped(own: Labels, hidden: tuple[str, ...]) -> Labels:
@@ -91,28 +98,27 @@ def figures(
         parts = batched(joined, images).split([*widths, 1], 1)
         return {name: part.cpu().numpy() for name, part in zip((*_CLASSES, YEARS), parts, strict=True)}
 
-    def changed(targets: Labels) -> Tensor:
-        return batched(generator, x, encode(targets).to(x.device))
-
     def gender_eer(scores: dict[str, np.ndarray]) -> float:
         return binary_eer(scores["gender"][:, 1], own["gender"].numpy() == 1).item()
 
+    changed_to = partial(changed, generator, faces, rows)
     before = classify(x)
-    images = changed(flipped(own, ("gender",)))
+    images = changed_to(flipped(own, ("gender",)))
     after = classify(images)
-    race = classify(changed(flipped(own, ("race",))))["race"].argmax(1)
+    race = classify(changed_to(flipped(own, ("race",))))["race"].argmax(1)
     same_race = before["race"].argmax(1)
     found = {
         "eer_original": gender_eer(before),
         "eer_gender": gender_eer(after),
-        "eer_own": gender_eer(classify(changed(own))),
+        "eer_own": gender_eer(classify(changed_to(own))),
         "race_kept": float((after["race"].argmax(1) == same_race).mean()),
         "race_hidden": float((race != same_race).mean()),
         "years_kept": float(np.abs(after[YEARS] - before[YEARS]).mean()),
     }
     for index, (group, typical) in enumerate(zip(AGE.classes, TYPICAL_YEARS, strict=True)):
         outside = (own[AGE.name] != index).numpy()
-        shift = classify(changed({**own, AGE.name: torch.full_like(own[AGE.name], index)}))[YEARS] - before[YEARS]
+        aged = {**own, AGE.name: torch.full_like(own[AGE.name], index)}
+        shift = classify(changed_to(aged))[YEARS] - before[YEARS]
         found[f"years_{group}"] = float((np.sign(typical - own[YEARS].numpy())[:, None] * shift)[outside].mean())
     matched = similarity(batched(matcher, x), batched(matcher, images)) if matcher else {}
     return {**found, **matched, "change": float((images - x).abs().mean())}
@@ -144,18 +150,18 @@ class Recognition:
     def __init__(
         self, faces: Faces, rows: Tensor, subjects: Sequence[str], matcher: nn.Module, fmr: float = 0.001
     ) -> None:
-        self.x = faces.crops[rows].float().div(255)
+        x = faces.crops[rows].float().div(255)
         own = {name: values[rows].cpu() for name, values in faces.labels.items()}
-        self.wanted = encode(flipped(own, ("gender",))).to(self.x.device)
+        self.faces, self.rows, self.wanted = faces, rows, flipped(own, ("gender",))
         self.matcher, self.fmr = matcher, fmr
         # No interval is needed, and one resample is the minimum.
-        self.matching = Matching(self._descriptors(self.x), subjects, np.inner, fmrs=(fmr,), replicates=1)
+        self.matching = Matching(self._descriptors(x), subjects, np.inner, fmrs=(fmr,), replicates=1)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """Return ``tmr_original``; ``tmr`` at the changed faces' own threshold for this rate; ``tmr_fixed`` and
         ``fmr_fixed`` at the originals'. Empty if there are too few pairs for the rate.
         """
-        after = self._descriptors(batched(generator, self.x, self.wanted))
+        after = self._descriptors(changed(generator, self.faces, self.rows, self.wanted))
         rates = self.matching.measure(self.matching.compare(after)[PROTECTED])
         if self.fmr in rates.refused:
             return {}
@@ -172,7 +178,7 @@ def sample_grid(generator: nn.Module, faces: Faces, rows: Tensor, path: Path) ->
     x = faces.crops[rows].float().div(255)
     own = {name: values[rows].cpu() for name, values in faces.labels.items()}
     wanted = [own, *(flipped(own, chosen) for chosen in selections())]
-    columns = [x, *(batched(generator, x, encode(targets).to(x.device)) for targets in wanted)]
+    columns = [x, *(changed(generator, faces, rows, targets) for targets in wanted)]
     grid = torch.cat([torch.cat(list(column), 1) for column in columns], 2)
     pixels = (grid.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
     Image.fromarray(pixels).save(path)
