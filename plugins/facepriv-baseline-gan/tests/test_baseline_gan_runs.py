@@ -74,4 +74,5 @@ def test_the_generator_is_exported_for_other_programs(weights, tmp_path):
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map["method"] == "baseline-gan"
     feeds = {"images": np.full((3, 3, 112, 112), 0.5, np.float32), "labels": np.zeros((3, 9), np.float32)}
+    feeds |= {given.name: np.ones((3, 1, 28, 28), np.float32) for given in session.get_inputs()[2:]}  # outlines
     assert session.run(None, feeds)[0].shape == (3, 3, 112, 112)

@@ -33,10 +33,10 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from facepriv_privacynet.config import OURS, Recipe
-from facepriv_privacynet.networks import Generator, encode
+from facepriv_privacynet.networks import Generator
 from facepriv_privacynet.runs import Material, opened
 from facepriv_privacynet.training import Trainer
-from facepriv_privacynet.validation import flipped
+from facepriv_privacynet.validation import changed, flipped
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -121,8 +121,8 @@ def main(
     for seed, name in product(range(seeds), [name for name in VARIANTS if name in asked]):
         wanted, place = replace(VARIANTS[name][1](recipe), seed=seed), out / f"{name}-{seed}"
         train(wanted, place, material, accelerator, run, relearn=name in RELEARNT)
-        changed = judges.changed(place, wanted)
-        seen.setdefault(name, []).append(judges.seen(place, changed, AGE.classes if name in AGED else ()))
+        images = judges.images(place, wanted)
+        seen.setdefault(name, []).append(judges.seen(place, images, AGE.classes if name in AGED else ()))
     found = figures(seen, judges)
     print(f"{seeds} seeds; {len(judges.people)} faces, {judges.named.sum()} can be matched; TMR at FMR {FMR:.1%}\n")
     print("\n\n".join(tables(found)))
@@ -225,28 +225,22 @@ class Judges:
         #: (N,) whether another of the faces is of the same person.
         self.named = np.array([list(self.people).count(who) > 1 for who in self.people])
         rows = torch.from_numpy(chosen).to(faces.weights.device)
+        self.faces, self.rows = faces, rows
         self.x = faces.crops[rows].float().div(255)
         own = {name: values[rows].cpu() for name, values in faces.labels.items()}
         groups = {name: {**own, AGE.name: torch.full_like(own[AGE.name], k)} for k, name in enumerate(AGE.classes)}
-        aims = {GENDER.name: flipped(own, (GENDER.name,)), **groups}
-        #: Target -> label vectors (N, V).
-        self.wanted = {aim: encode(labels) for aim, labels in aims.items()}
+        #: Target -> labels, attribute -> (N,).
+        self.wanted = {GENDER.name: flipped(own, (GENDER.name,)), **groups}
         self.female = own[GENDER.name].numpy() == GENDER.index("female")
         self.years = own[YEARS].numpy().astype(np.float64)
         self.models = {name: registry().create("estimator", name) for name in (*GENDERS, *AGES)}
         self.matcher = registry().create("matcher", MATCHER)
 
-    def changed(self, place: Path, recipe: Recipe) -> Callable[[str], Tensor]:
+    def images(self, place: Path, recipe: Recipe) -> Callable[[str], Tensor]:
         """Return a function of a target that changes the faces (N, 3, S, S) with the generator of a finished run."""
         generator = Generator(recipe.generator).eval().to(self.x.device)
         generator.load_state_dict(load_file(place / GENERATOR))
-
-        @torch.inference_mode()
-        def images(aim: str) -> Tensor:
-            parts = zip(self.x.split(16), self.wanted[aim].to(self.x.device).split(16), strict=True)
-            return torch.cat([generator(x, v).float() for x, v in parts])
-
-        return images
+        return lambda aim: changed(generator, self.faces, self.rows, self.wanted[aim])
 
     def seen(self, place: Path, images: Callable[[str], Tensor], ages: Sequence[str]) -> Seen:
         """Return the predictions on ``images(target)`` for gender and each of `ages`; cached in the folder `place`."""

@@ -17,22 +17,23 @@ from facepriv.files import atomic_write
 from facepriv.weights import Weights, packaged_weights
 from facepriv_privacynet.config import Variant
 from facepriv_privacynet.method import load_generator
-from facepriv_privacynet.networks import label_width
+from facepriv_privacynet.networks import Generator, label_width
+from facepriv_privacynet.region import OUTLINE_SIDE
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 #: ONNX operator set; the generator needs no newer one.
 OPSET = 17
-IMAGES, LABELS, CHANGED = "images", "labels", "changed"
+IMAGES, LABELS, OUTLINES, CHANGED = "images", "labels", "outlines", "changed"
 
 
 def export_onnx(variant: Variant, out: Path, weights: Path | None = None, *, overwrite: bool = False) -> str:
     """Write a method's generator as an ONNX file, atomically; return a line that describes it.
 
     The graph takes ``images`` (N, 3, S, S) float32 RGB in [0, 1] and ``labels`` (N, V) float32, a one-hot block for
-    each attribute, and returns ``changed``, with the shape of ``images``; N is free. Its metadata hold the keys of
-    `metadata`.
+    each attribute, and returns ``changed``, with the shape of ``images``; N is free. Weights that change outlined heads
+    alone also take ``outlines`` (N, 1, s, s) float32. Its metadata hold the keys of `metadata`.
 
     Raises
     ------
@@ -71,6 +72,11 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
     """
     origin, schema = weights.metadata.provenance, weights.metadata.schema
     shape = weights.metadata.config["generator"]
+    outlines = (
+        f"; {OUTLINES}: of the heads, 1 within and 0 beside, from their landmarks"
+        if shape.get("region") == "outline"
+        else ""
+    )
     return {
         "method": variant.name,
         "version": variant.version,
@@ -81,7 +87,8 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
         "size": str(shape["size"]),
         "schema": json.dumps([{"name": name, "classes": spec.classes} for name, spec in schema.items()]),
         "inputs": f"{IMAGES}: RGB in [0, 1]; {LABELS}: one-hot blocks in the schema's order, the wanted class of every "
-        "attribute, a kept one's own; a block of zeros is unknown",
+        "attribute, a kept one's own; a block of zeros is unknown"
+        f"{outlines}",
         "alignment": "similarity transform that takes dlib's five landmarks to the template: outer and inner corner of "
         "the eye on the right of the picture, the same on the left, nose base",
         "template": json.dumps(np.round(TEMPLATE, 6).tolist()),
@@ -91,15 +98,18 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
     }
 
 
-def _traced(generator: torch.nn.Module, width: int) -> ModelProto:
+def _traced(generator: Generator, width: int) -> ModelProto:
     """Return the graph. The network has no branches, so tracing suffices and needs no further packages."""
     import onnx
 
-    size: int = generator.shape.size  # type: ignore[assignment,union-attr]
+    size = generator.shape.size
     # Trace with two faces: with one, the trace could fix the batch size at one.
     example: tuple[Any, ...] = (torch.rand(2, 3, size, size), torch.zeros(2, width))
-    free = {name: {0: "N"} for name in (IMAGES, LABELS, CHANGED)}
-    names: dict[str, Any] = {"input_names": [IMAGES, LABELS], "output_names": [CHANGED], "dynamic_axes": free}
+    inputs = [IMAGES, LABELS]
+    if generator.shape.region == "outline":
+        example, inputs = (*example, torch.ones(2, 1, OUTLINE_SIDE, OUTLINE_SIDE)), [*inputs, OUTLINES]
+    free = {name: {0: "N"} for name in (*inputs, CHANGED)}
+    names: dict[str, Any] = {"input_names": inputs, "output_names": [CHANGED], "dynamic_axes": free}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the old exporter, and about InstanceNorm without statistics
         path = str(Path(folder) / "generator.onnx")

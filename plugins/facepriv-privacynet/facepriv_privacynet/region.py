@@ -42,7 +42,7 @@ def outline(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(image)
     draw.polygon(corners, fill=255)
     draw.line([*corners, *corners[:2]], fill=255, width=round(2 * _RIM * _DRAWN), joint="curve")
-    return np.asarray(image.reduce(_DRAWN // OUTLINE_SIDE))
+    return np.array(image.reduce(_DRAWN // OUTLINE_SIDE))
 
 
 def outlines_of(crops: Tensor) -> Tensor:

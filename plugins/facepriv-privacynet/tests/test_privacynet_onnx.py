@@ -71,15 +71,18 @@ def test_weights_say_at_which_size_they_run(saved, size):
 
 
 def test_where_it_paints_and_in_which_colours_is_exported(tmp_path, crops, saved):
-    path = saved(Generator(GeneratorShape(112, 8, 1, region="head", chroma=0.4)))
-    head = session(tmp_path / "head.onnx", path)
+    path = saved(Generator(GeneratorShape(112, 8, 1, region="outline", chroma=0.4)))
+    outlined = session(tmp_path / "outlined.onnx", path)
     x = np.ascontiguousarray(crops[:3].transpose(0, 3, 1, 2))
-    labels = np.eye(9, dtype=np.float32)[:3]
+    given = {"images": x, "labels": np.eye(9, dtype=np.float32)[:3], "outlines": np.zeros((3, 1, 28, 28), np.float32)}
+    given["outlines"][..., 8:20] = 1
     with torch.inference_mode():
-        wanted = load_generator(path, "cpu", PRIVACYNET.architecture)[0](*map(torch.from_numpy, (x, labels))).numpy()
-    (changed,) = head.run(None, {"images": x, "labels": labels})
+        generator = load_generator(path, "cpu", PRIVACYNET.architecture)[0]
+        wanted = generator(*map(torch.from_numpy, given.values())).numpy()
+    (changed,) = outlined.run(None, given)
     assert np.abs(changed - wanted).max() < 1e-3
-    assert np.array_equal(changed[..., :20], x[..., :20]) and not np.array_equal(changed[..., 40:60], x[..., 40:60])
+    assert np.array_equal(changed[..., :28], x[..., :28]) and not np.array_equal(changed[..., 40:60], x[..., 40:60])
+    assert "outlines" in outlined.get_modelmeta().custom_metadata_map["inputs"]
 
 
 def test_the_papers_form_is_exported_too(tmp_path, saved):

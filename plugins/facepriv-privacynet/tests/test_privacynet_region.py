@@ -1,6 +1,6 @@
 """Where the generator may paint, and in which colours."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from facepriv_privacynet.config import OURS, PRIVACYNET
 from facepriv_privacynet.method import PrivacyNet, load_generator
 from facepriv_privacynet.networks import Generator, GeneratorShape, label_width
-from facepriv_privacynet.region import head_mask, outline_mask
+from facepriv_privacynet.region import outline
 from torch import nn
+from torch.nn import functional as F
 
 from facepriv.cli import main
 from facepriv.errors import ContractError
@@ -34,36 +35,35 @@ def strong(shape):
     return found, x, torch.rand(1, label_width())
 
 
-def test_the_head_mask_is_whole_on_the_face_and_empty_beside_it():
-    mask = head_mask(112)
-    assert mask.dtype == np.float32 and mask.min() == 0 and mask.max() == 1
-    eyes, nose, chin = round(0.36 * 112), round(0.56 * 112), round(0.84 * 112)
-    assert mask[nose, 56] == mask[eyes, 40] == mask[eyes, 72] == 1
-    # Beside the median head, and below its chin, nothing may change.
-    assert not mask[:, : round(0.18 * 112)].any() and not mask[:, round(0.82 * 112) :].any()
-    assert not mask[round(0.88 * 112) :].any() and 0 < mask[chin, 56] < 0.1
-    assert np.abs(np.diff(mask, axis=0)).max() < 0.2 and np.abs(np.diff(mask, axis=1)).max() < 0.2  # no seam
+def within(landmarks, size):
+    """One head's outline as the generator's third input."""
+    return torch.from_numpy(outline(landmarks, size))[None, None].float() / 255
+
+
+def beside(landmarks, size):
+    """The pixels (size, size) out of a head's outline."""
+    return F.interpolate(within(landmarks, size), size=size, mode="bilinear")[0, 0] == 0
 
 
 @pytest.mark.parametrize("portrait", portraits(), ids=lambda portrait: portrait.path.stem)
-def test_most_of_the_mask_lies_within_the_jaw_of_a_real_face(portrait):
+def test_an_outline_holds_the_jaw_and_a_narrow_rim(portrait):
     face = find_faces(read_image(portrait.path).rgb8(), dense=True)[0]
-    jaw = face.landmarks_in_crop(112)[:17]
-    rows = np.arange(112)
-    below = rows >= jaw[[0, 16], 1].max()
-    left, right = (np.interp(rows, *side.T[::-1]) for side in (jaw[:9], jaw[:7:-1]))
-    inside = (rows[None, :] >= left[:, None]) & (rows[None, :] <= right[:, None])
-    mask = head_mask(112)[below]
-    assert (mask * inside[below]).sum() > 0.95 * mask.sum()
+    landmarks = face.landmarks_in_crop(112)
+    out = beside(landmarks, 112).numpy()
+    away = landmarks[:17] - landmarks.mean(0)
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    for pixels, expected in ((0, False), (4, False), (14, True)):
+        columns, rows = np.rint(landmarks[:17] + pixels * away).astype(int).T
+        seen = (columns >= 0) & (columns < 112) & (rows >= 0) & (rows < 112)
+        assert seen.sum() > 8 and (out[rows[seen], columns[seen]] == expected).all()
 
 
-def test_a_generator_kept_to_the_head_leaves_all_beside_it_alone():
-    generator, x, v = strong(replace(SMALL, region="head"))
-    y = generator(x, v)
-    outside = torch.tensor(feather_mask(48) * head_mask(48)) == 0
-    assert outside.float().mean() > 0.4 and torch.equal(y[..., outside], x[..., outside])
-    free, x, v = strong(SMALL)
-    assert not torch.equal(free(x, v)[..., outside], x[..., outside])
+def test_a_generator_given_an_outline_leaves_all_beside_it_alone():
+    generator, x, v = strong(SMALL)
+    landmarks = specimens(48).landmarks[0]
+    out = beside(landmarks, 48)
+    assert out.float().mean() > 0.2 and torch.equal(generator(x, v, within(landmarks, 48))[..., out], x[..., out])
+    assert not torch.equal(generator(x, v)[..., out], x[..., out])
 
 
 @pytest.mark.parametrize("chroma", [0.0, 0.4, 1.0])
@@ -86,10 +86,8 @@ def test_weights_that_do_not_say_it_may_paint_the_whole_crop_in_any_colour(tmp_p
 def test_the_shipped_weights_say_where_they_paint():
     path = packaged_weights(PRIVACYNET.package, "privacynet")
     generator, weights = load_generator(path, "cpu", PRIVACYNET.architecture)
-    said = weights.metadata.config["generator"].get("region", "crop")
-    expected = feather_mask(112) * (1 if said == "crop" else head_mask(112))
-    assert torch.equal(generator.mask, torch.tensor(expected))
-    landmarks = {"landmarks"} if said == "outline" else set()
+    landmarks = {"landmarks"} if generator.shape.region == "outline" else set()
+    assert asdict(generator.shape) | weights.metadata.config["generator"] == asdict(generator.shape)
     assert PrivacyNet().needs == {"labels"} | landmarks
 
 
@@ -110,13 +108,8 @@ def test_weights_may_keep_to_each_heads_own_outline_for_which_they_need_landmark
     assert method.needs == {"labels", "landmarks"}
     change = np.abs(protected(method, faces) - faces.images).max(axis=3)
     for moved, points in zip(change, faces.landmarks, strict=True):
-        beside = outline_mask(points, 112) == 0
-        assert beside.any() and not moved[beside].any() and (moved > 0.02).mean() > 0.1
-    # The fixed outline alone lets it change more.
-    fixed, v = load_generator(outlined, "cpu", PRIVACYNET.architecture)[0], torch.zeros(1, label_width())
-    x = torch.from_numpy(faces.images[:1].copy()).permute(0, 3, 1, 2)
-    beside = torch.tensor(outline_mask(faces.landmarks[0], 112) == 0)
-    assert ((fixed(x, v) - x).abs().amax(1)[0] > 0)[beside].any()
+        out = beside(points, 112).numpy()
+        assert out.any() and not moved[out].any() and (moved > 0.02).mean() > 0.1
 
 
 def test_without_landmarks_such_weights_are_refused(outlined):
