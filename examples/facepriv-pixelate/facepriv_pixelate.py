@@ -16,7 +16,7 @@ def facepriv_components():
             kind="method",
             name="pixelate",
             target="facepriv_pixelate:Pixelate",
-            summary="A mosaic over the face; hides the person too, so it is an example and not protection",
+            summary="a mosaic: an example, not protection",
             attributes=Pixelate.attributes,
         )
     ]

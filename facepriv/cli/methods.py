@@ -13,7 +13,7 @@ from facepriv.registry import registry
 @click.command("methods", short_help="List the installed methods.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """List the installed methods, what each can change, and where it comes from."""
+    """List the installed methods and what each can change."""
     found = registry()
     methods = found.descriptors("method")
     if as_json:
@@ -30,8 +30,8 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1))
     elif methods:
         console.table(
-            ("method", "changes", "what it is", "source"),
-            [(d.name, ", ".join(d.attributes), d.summary, d.reference) for d in methods.values()],
+            ("method", "changes", "what it is"),
+            [(d.name, ", ".join(d.attributes), d.summary) for d in methods.values()],
         )
     else:
         console.note("no method is installed: pip install facepriv-privacynet, or another plugin")

@@ -49,21 +49,6 @@ def test_an_unknown_command_is_a_usage_error():
     assert "aply" in result.stderr
 
 
-def test_methods_are_listed_with_what_they_change(tiny):
-    result = call("methods")
-    assert result.exit_code == 0
-    (line,) = [line for line in result.stdout.splitlines() if line.startswith("paint ")]
-    assert "gender, race, age" in line
-    assert "test method paint" in line
-    assert "nowhere" in line
-
-
-def test_methods_as_json(tiny):
-    rows = {row["name"]: row for row in json.loads(call("methods", "--json").stdout)}
-    texts = {"summary": "test method grey", "reference": "nowhere", "distribution": "tiny-plugin"}
-    assert rows["grey"] == {"name": "grey", "attributes": ["race"], **texts}
-
-
 def test_plugins_are_listed_with_version_and_components(tiny):
     result = call("plugins")
     assert result.exit_code == 0

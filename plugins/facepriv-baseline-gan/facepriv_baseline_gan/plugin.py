@@ -15,10 +15,7 @@ def facepriv_components() -> list[Descriptor]:
         "baseline-gan",
         "Mirjalili, Raschka, Ross: PrivacyNet, IEEE TIP 2020 (its baseline); Choi and others: StarGAN, CVPR 2018",
         ("gender", "race", "age"),
-        method=(
-            "method:BaselineGan",
-            "PrivacyNet's recipe without its matcher: what the matcher buys is the difference",
-        ),
+        method=("method:BaselineGan", "PrivacyNet's recipe without its matcher"),
         trainer=("cli:command", "train the baseline GAN from a pack of aligned faces"),
         exporter=("cli:export", "the baseline GAN's generator as an ONNX file"),
     )

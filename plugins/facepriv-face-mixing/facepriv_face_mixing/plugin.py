@@ -15,9 +15,6 @@ def facepriv_components() -> list[Descriptor]:
         "face-mixing",
         "Othman, Ross: Privacy of Facial Soft Biometrics, ECCV Workshops 2014",
         ("gender",),
-        method=(
-            "method:FaceMixing",
-            "morphs a face with one of the wanted class: an average, or a photo of your own gallery",
-        ),
+        method=("method:FaceMixing", "morphs a face with one of the wanted class"),
         trainer=("cli:command", "average the faces of a pack into a gallery for face mixing"),
     )

@@ -15,7 +15,7 @@ def facepriv_components() -> list[Descriptor]:
             kind="method",
             name="k-attribute",
             target="facepriv_k_attribute.method:KAttribute",
-            summary="Adversarial noise for each photo: fools the classifiers it is made with, others much less",
+            summary="adversarial noise against chosen classifiers",
             reference="Chhabra, Singh, Vatsa, Gupta: Anonymizing k-facial attributes via adversarial perturbations, "
             "IJCAI 2018; Mirjalili, Ross: Soft biometric privacy, IJCB 2017",
             attributes=("gender", "race", "age"),

@@ -15,7 +15,7 @@ def facepriv_components() -> list[Descriptor]:
         "privacynet",
         "Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image Processing, 2020",
         ("gender", "race", "age"),
-        method=("method:PrivacyNet", "GAN that hides chosen attributes and keeps the others and the identity"),
+        method=("method:PrivacyNet", "GAN that hides attributes, keeps identity"),
         trainer=("cli:command", "train PrivacyNet's generator from a pack of aligned faces"),
         exporter=("cli:export", "PrivacyNet's generator as an ONNX file"),
     )

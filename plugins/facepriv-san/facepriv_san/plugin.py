@@ -10,9 +10,9 @@ _SAN = "Mirjalili, Raschka, Namboodiri, Ross: Semi-adversarial networks, ICB 201
 _ENSEMBLE = "Mirjalili, Raschka, Ross: Gender privacy, an ensemble of semi adversarial networks, BTAS 2018"
 _FLOW = "Mirjalili, Raschka, Ross: FlowSAN, IEEE Access 2019"
 _METHODS = {
-    "san": ("San", "autoencoder that draws a face towards the other gender, light alone, the person kept", _SAN),
-    "ensemble-san": ("EnsembleSan", "several SANs taught by different judges: their mean, one, or any", _ENSEMBLE),
-    "flow-san": ("FlowSan", "SANs one after the other, each taught on what the ones before left", _FLOW),
+    "san": ("San", "autoencoder that shifts gender, keeps identity", _SAN),
+    "ensemble-san": ("EnsembleSan", "several SANs trained against different judges", _ENSEMBLE),
+    "flow-san": ("FlowSan", "SANs in sequence, trained one after the other", _FLOW),
 }
 
 

@@ -15,6 +15,6 @@ def facepriv_components() -> list[Descriptor]:
         "sim-zhang",
         "Sim, Zhang: Controllable face privacy, FG 2015",
         ("gender", "race", "age"),
-        method=("method:SimZhang", "linear face model that moves a face along orthogonal axes of gender, race and age"),
+        method=("method:SimZhang", "linear face model with orthogonal attributes"),
         trainer=("cli:command", "fit Sim and Zhang's decomposition to a pack of aligned faces"),
     )
