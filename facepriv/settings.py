@@ -7,19 +7,106 @@ declaration. Options fixed by the descriptor cannot be set.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from facepriv.errors import UsageError
-from facepriv.hookspecs import Kind
+from facepriv.hookspecs import Descriptor, Kind
 from facepriv.registry import Registry, load_target
 from facepriv.schema import nearest
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _EXPECTED = {int: "a whole number", float: "a number", bool: "true or false"}
+_NAMES = {
+    int: "whole number",
+    float: "number",
+    bool: "true | false",
+    str: "text",
+    Path: "file or folder",
+    NoneType: "none",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a constructor's signature and docstring state about one setting.
+
+    Parameters
+    ----------
+    name : str
+    type : str
+        What a value may be, in words; the words of a Literal are `choices`.
+    choices : tuple of str
+    default : object
+        None as well where a value is required.
+    required : bool
+    limits : str
+        The limits of a number as the docstring states them after its type: ``float, above 0, at most 1``.
+    description : str
+        One line, from the docstring in NumPy, Google or reST style.
+    """
+
+    name: str
+    type: str
+    choices: tuple[str, ...]
+    default: object
+    required: bool
+    limits: str
+    description: str
+
+
+def settings_of(descriptor: Descriptor) -> list[Setting]:
+    """Return the settings of a component; raises `PluginError` if it cannot be imported."""
+    target = load_target(descriptor)
+    documented = _documented(target)
+    found = []
+    for name, kind in _parameters(target, descriptor.options).items():
+        default = inspect.signature(target).parameters[name].default
+        type_text, description = documented.get(name, ("", ""))
+        number = {int, float} & {kind, *get_args(kind)} and get_origin(kind) is not tuple
+        # Braces hold the words of a Literal, with commas of their own.
+        limits = re.sub(r"\{.*?\}", "", type_text).partition(",")[2].strip() if number else ""
+        required = default is inspect.Parameter.empty
+        words = (_in_words(kind), _choices(kind), None if required else default)
+        found.append(Setting(name, *words, required, limits, description))
+    return found
+
+
+def _documented(target: Any) -> dict[str, tuple[str, str]]:
+    """Return parameter -> type and description, from the docstrings of a class and its constructor."""
+    from docstring_parser import parse
+
+    texts = [inspect.getdoc(target), inspect.getdoc(target.__init__) if inspect.isclass(target) else None]
+    return {
+        name.strip(): (parameter.type_name or "", " ".join((parameter.description or "").split()))
+        for text in texts
+        for parameter in parse(text or "").params
+        for name in parameter.arg_name.split(",")
+    }
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """Return the words of a Literal, alone or in a union."""
+    inner = get_args(kind)
+    if get_origin(kind) is Literal:
+        return tuple(map(str, inner))
+    return tuple(word for part in inner for word in _choices(part))
+
+
+def _in_words(kind: Any) -> str:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if origin in (Union, UnionType):
+        kinds = [k for k in inner if not (k is str and Path in inner)]  # a path-like is a file
+        return " or ".join(map(_in_words, kinds))
+    if kind is tuple or origin in (tuple, list, Sequence):
+        return f"{_in_words(inner[0] if inner else str)},..."
+    return _NAMES.get(kind, "text")
 
 
 def configured(

@@ -47,7 +47,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for name in head:
-        shown.add_column(name, no_wrap=not terminal)
+        shown.add_column(name, no_wrap=not terminal, overflow="fold")  # a long path is not cut
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if terminal else 10_000)

@@ -25,7 +25,7 @@ class BaselineGan(PrivacyNet):
     weights : path-like or None
         A generator's weights file; None: the packaged one.
     precision : {"fastest", "float32"}
-        See `PrivacyNet`.
+        ``fastest``: bfloat16 where the device supports it in hardware; PrivacyNet's page describes the effect.
     """
 
     variant: ClassVar[Variant] = BASELINE

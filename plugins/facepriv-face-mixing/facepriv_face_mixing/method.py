@@ -22,8 +22,8 @@ class FaceMixing(Perturber):
 
     Parameters
     ----------
-    shape, texture : float
-        Share of the other face's shape and texture at full strength, 0 to 1; the paper's alphas.
+    shape, texture : float, 0 to 1
+        Share of the other face's shape and texture at full strength; the paper's alphas.
     candidate : {"prototype", "shape", "tone", "random"}
         The gallery face to use: the mean of all of the wanted class; the nearest in shape or in skin tone among the
         best matches; or any of the wanted class, drawn for each face.

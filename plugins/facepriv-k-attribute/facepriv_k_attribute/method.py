@@ -28,22 +28,22 @@ class KAttribute(Perturber):
     ----------
     against : tuple of str
         Estimators used to compute the perturbation; each must offer a torch module. Their attributes can be hidden.
-    budget : float
+    budget : float, above 0, at most 1
         Largest root mean square of the change over pixels and channels, in units of the full range (0.01 is 2.55 of
         255 levels); times ``sqrt(3 * 112 * 112)`` it is the L2 norm on the crop.
-    steps : int
+    steps : int, at least 1
         Largest number of gradient steps, each on a different view.
-    margin : float
+    margin : float, at least 0
         Required lead of the wanted class, in logits.
-    views : int
+    views : int, at least 1
         How many successive random views (shift, scale, rotation, blur, light) must show the wanted classes.
-    keep : float
+    keep : float, at least 0
         Weight of keeping the predictions of attributes that are not hidden; 0 ignores them.
     matcher : str or None
         A matcher with a torch module whose similarity is also kept.
     matcher_file : path or None
         Its option ``path``, if it has one.
-    similarity : float
+    similarity : float, -1 to 1
         Lowest allowed cosine of the matcher's descriptors before and after.
 
     Raises

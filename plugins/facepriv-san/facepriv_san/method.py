@@ -116,10 +116,12 @@ class EnsembleSan(_Drawn):
 
     Parameters
     ----------
-    weights, prototypes : path-like or None
-        As for `San`.
-    member : {"average", "random"} or int
-        The mean of all members' faces, one member drawn for each face, or the member of this number, from 1.
+    weights : path-like or None
+        A file of this family with several networks; None: the packaged one.
+    prototypes : path-like or None
+        The prototypes' file; None: the packaged one.
+    member : {"average", "random"} or int, at least 1
+        The mean of all members' faces, one member drawn for each face, or the member of this number.
     """
 
     packaged: ClassVar[str] = "ensemble_san"
@@ -151,9 +153,11 @@ class FlowSan(_Drawn):
 
     Parameters
     ----------
-    weights, prototypes : path-like or None
-        As for `San`.
-    depth : int or None
+    weights : path-like or None
+        A file of this family with several networks; None: the packaged one.
+    prototypes : path-like or None
+        The prototypes' file; None: the packaged one.
+    depth : int or None, at least 1
         Number of networks used, from the first; None: all.
     """
 

@@ -25,10 +25,10 @@ class SimZhang(Perturber):
     ----------
     weights : path-like or None
         A fitted model; None: the packaged one.
-    reach : float
+    reach : float, above 0, at most 4
         Distance of the target from the mean of all, in units of its class mean's distance; 1 is the source's.
-    identity : float
-        0 to 1: share of the identity residual replaced by a random person's; 0, the default, keeps the identity.
+    identity : float, 0 to 1
+        Share of the identity residual replaced by a random person's; 0, the default, keeps the identity.
     """
 
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
