@@ -95,7 +95,7 @@ def test_the_core_imports_no_plugin():
 def test_metadata_is_complete(folder):
     table = project(folder)
     assert table["license"] == "MIT"
-    if folder.parent.name != "examples":  # an example is copied away, and gets its author's licence
+    if folder.parent.name != "examples":  # the licence of an example is a placeholder for its author's
         assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     assert SpecifierSet(table["requires-python"]) == SpecifierSet(">=3.11")
     assert table["description"]

@@ -41,6 +41,8 @@ CALLS = {
     "apply with ray": f"apply photos -o out-ray --method privacynet {APPLY} --engine ray",
     "evaluate": f"evaluate photos out-of-another-tool --labels photos/labels.csv {QUICK}",
     "methods": "methods",
+    "methods of one": "methods privacynet",
+    "new-plugin": "new-plugin traced -o written/facepriv-traced",
     "plugins": "plugins",
     "check": "check pixelate",
     "doctor": "doctor",

@@ -1,4 +1,7 @@
-"""A whole facepriv plugin in one module: the face becomes a mosaic. Copy it and change `_perturb`."""
+"""The method pixelate, a facepriv plugin in one module.
+
+It turns the face into a mosaic. To make another method, change `_perturb`.
+"""
 
 import numpy as np
 
@@ -30,10 +33,11 @@ class Pixelate(Perturber):
 
     def _perturb(self, faces, source, target, strength, rngs):
         size = faces.images.shape[1]
-        # The number of cells falls from one per pixel to CELLS, by the same factor for each step of strength.
+        # Equal steps of strength divide the number of cells by equal factors.
         cells = max(1, round(size * (min(CELLS, size) / size) ** strength))
         edges = np.linspace(0, size, cells + 1).round().astype(int)
         sides = np.diff(edges)
-        sums = np.add.reduceat(np.add.reduceat(faces.images, edges[:-1], axis=1), edges[:-1], axis=2)
+        rows = np.add.reduceat(faces.images, edges[:-1], axis=1)
+        sums = np.add.reduceat(rows, edges[:-1], axis=2)
         means = sums / np.outer(sides, sides)[:, :, None]
         return means.repeat(sides, axis=1).repeat(sides, axis=2)

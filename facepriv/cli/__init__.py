@@ -11,12 +11,13 @@ from facepriv._version import __version__
 from facepriv.cli.console import Failure
 from facepriv.errors import FaceprivError
 
-#: Command -> one line for the listing; the command is `command` in the module of its name.
+#: Command -> one line for the listing; the command is `command` in the module of its name, with underscores.
 COMMANDS: Mapping[str, str] = {
     "apply": "Protect photos: files, folders, patterns.",
     "evaluate": "Compare protected photos, made by anything, with their originals.",
-    "methods": "List the installed methods.",
+    "methods": "List the installed methods, or show one in detail.",
     "plugins": "List the installed plugins, and what is wrong with any.",
+    "new-plugin": "Write an installable package for a new method.",
     "check": "Run the conformance checks on a method.",
     "doctor": "Check this installation, with a self-test on a real face.",
     "demo": "Protect two public-domain portraits and measure the result.",
@@ -44,7 +45,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"facepriv.cli.{cmd_name}").command
+        command: click.Command = import_module(f"facepriv.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -24,7 +24,7 @@ _HELP = ("", "apply", "train", "export", "train privacynet", "export privacynet"
     "arguments",
     [
         *("--version", "methods", "methods --json", "plugins", "plugins --json"),
-        *(f"{command} --help" for command in (*_HELP, "compare", "attack")),
+        *(f"{command} --help" for command in (*_HELP, "compare", "attack", "methods", "new-plugin")),
     ],
 )
 def test_listing_and_help_import_nothing_heavy(arguments):

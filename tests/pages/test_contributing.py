@@ -72,7 +72,7 @@ def replace_function(file, code):
     (old,) = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef) and node.name == name]
     rows = text.splitlines()
     rows[old.lineno - 1 : old.end_lineno] = code.rstrip().splitlines()
-    # "`CELLS` and the import of numpy then go too"
+    # "remove `CELLS` and the import of numpy"
     kept = [row for row in rows if not row.startswith(("CELLS", "import numpy"))]
     file.write_text("\n".join(kept) + "\n")
 
