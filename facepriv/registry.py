@@ -52,6 +52,8 @@ class Plugin:
     components: tuple[Descriptor, ...] = ()
     error: str = ""
     traceback: str = field(default="", compare=False, repr=False)
+    #: The module that its entry point names.
+    module: str = ""
 
 
 @dataclass
@@ -198,12 +200,12 @@ def _load(point: EntryPoint) -> Plugin:
     distribution, version = (dist.name, dist.version) if dist else (point.value, "")
     try:
         components = _components(point.load())
-        return Plugin(point.name, distribution, version, components)
+        return Plugin(point.name, distribution, version, components, module=point.module)
     except PluginError as error:
-        return Plugin(point.name, distribution, version, error=str(error))
+        return Plugin(point.name, distribution, version, error=str(error), module=point.module)
     except (Exception, SystemExit) as error:  # one broken plugin must not end the program
         shown = "".join(traceback.format_exception(error))
-        return Plugin(point.name, distribution, version, error=one_line(error), traceback=shown)
+        return Plugin(point.name, distribution, version, (), one_line(error), shown, point.module)
 
 
 def _components(module: Any) -> tuple[Descriptor, ...]:

@@ -41,6 +41,7 @@ CALLS = {
     "apply with ray": f"apply photos -o out-ray --method privacynet {APPLY} --engine ray",
     "evaluate": f"evaluate photos out-of-another-tool --labels photos/labels.csv {QUICK}",
     "methods": "methods",
+    "weights": "weights",
     "methods of one": "methods privacynet",
     "new-plugin": "new-plugin traced -o written/facepriv-traced",
     "plugins": "plugins",

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "Compare protected photos, made by anything, with their originals.",
     "methods": "List the installed methods, or show one in detail.",
     "plugins": "List the installed plugins, and what is wrong with any.",
+    "weights": "List the weights that installed plugins ship, and verify them.",
     "new-plugin": "Write an installable package for a new method.",
     "check": "Run the conformance checks on a method.",
     "doctor": "Check this installation, with a self-test on a real face.",

@@ -57,6 +57,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         click.echo(line.rstrip())
 
 
+def records(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of many columns: on a terminal each as a block of its own, otherwise as `table` does."""
+    if not sys.stdout.isatty():
+        table(head, rows)
+        return
+    for row in rows:
+        table((head[0], row[0]), zip(head[1:], row[1:], strict=True))
+        click.echo()
+
+
 class ProgressDisplay(Protocol):
     """Shows the progress of a run."""
 

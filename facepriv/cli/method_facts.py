@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from email.message import Message
 from functools import cached_property
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, cast
 
+from facepriv.cli.weights import PROVENANCE, provenance
 from facepriv.contracts import Perturber
 from facepriv.errors import DataError, FaceprivError, one_line
 from facepriv.protection.request import POLICIES, RELATIVE_TARGETS
 from facepriv.registry import Plugin, Registry, load_target
 from facepriv.schema import attribute
 from facepriv.settings import settings_of
-from facepriv.weights import Provenance, load_weights
 
-_PROVENANCE = ("file", "bytes", "sha256", *(field.name for field in fields(Provenance)))
 #: What a class declares, see `Perturber`.
 _DECLARED = ("needs", "crop_size", "paste", "stochastic", "neutral")
 
@@ -95,7 +94,7 @@ class _Reader:
         if hasattr(self.method, "weights_path"):
             return self._attempt(lambda: [provenance(Path(self.method.weights_path()))])
         sha256 = str(self._info.get("weights") or "")
-        return [dict.fromkeys(_PROVENANCE) | {"sha256": sha256}] if sha256 else []
+        return [dict.fromkeys(PROVENANCE) | {"sha256": sha256}] if sha256 else []
 
     @cached_property
     def _info(self) -> dict[str, Any] | None:
@@ -107,13 +106,6 @@ class _Reader:
         except (Exception, SystemExit) as error:
             self.problems.append(one_line(error))
             return None
-
-
-def provenance(path: Path) -> dict[str, Any]:
-    """Return size, hash and provenance of a weights file; raises `WeightsError` as `load_weights` does."""
-    weights = load_weights(path)
-    origin = asdict(weights.metadata.provenance)
-    return {"file": str(path), "bytes": path.stat().st_size, "sha256": weights.sha256, **origin}
 
 
 def _about(target: Any) -> str:

@@ -23,8 +23,8 @@ _HELP = ("", "apply", "train", "export", "train privacynet", "export privacynet"
 @pytest.mark.parametrize(
     "arguments",
     [
-        *("--version", "methods", "methods --json", "plugins", "plugins --json"),
-        *(f"{command} --help" for command in (*_HELP, "compare", "attack", "methods", "new-plugin")),
+        *("--version", "methods", "methods --json", "plugins", "plugins --json", "weights"),
+        *(f"{command} --help" for command in (*_HELP, "compare", "attack", "methods", "weights", "new-plugin")),
     ],
 )
 def test_listing_and_help_import_nothing_heavy(arguments):
