@@ -77,10 +77,11 @@ def settings_of(descriptor: Descriptor) -> list[Setting]:
 
 
 def _documented(target: Any) -> dict[str, tuple[str, str]]:
-    """Return parameter -> type and description, from the docstrings of a class and its constructor."""
+    """Return parameter -> type and description, from the docstrings of a class, its bases and their constructors."""
     from docstring_parser import parse
 
-    texts = [inspect.getdoc(target), inspect.getdoc(target.__init__) if inspect.isclass(target) else None]
+    classes = reversed(inspect.getmro(target)) if inspect.isclass(target) else ()
+    texts = [part.__doc__ for cls in classes for part in (cls, cls.__init__)] or [target.__doc__]
     return {
         name.strip(): (parameter.type_name or "", " ".join((parameter.description or "").split()))
         for text in texts

@@ -52,7 +52,18 @@ THIRD_PARTY = """
     def facepriv_components():
         return [Descriptor("method", "flat", __name__ + ":Flat", "a flat face", attributes=("gender",))]
 
-    class Flat(Perturber):
+    class Base(Perturber):
+        '''A base.
+
+        Parameters
+        ----------
+        deep : bool
+            Described by the base.
+        amount : int, 0 to 9
+            Described by the class itself.
+        '''
+
+    class Flat(Base):
         '''Paints the face.
 
         Args:
@@ -99,7 +110,7 @@ class TestOneMethod:
         colours, amount, deep = found["settings"]
         assert colours["required"] and colours["description"] == "Red, green and blue."
         assert (amount["type"], amount["limits"], amount["default"]) == ("number or none", "0 to 2", None)
-        assert (deep["type"], deep["default"], deep["description"]) == ("true | false", True, "")
+        assert (deep["type"], deep["default"], deep["description"]) == ("true | false", True, "Described by the base.")
         # What only an instance knows cannot be read without the required setting.
         assert found["weights"] is None and found["seen"] is None
         assert "colours" in found["problems"][0]

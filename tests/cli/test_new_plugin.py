@@ -68,6 +68,7 @@ def test_its_tests_pass_and_apply_uses_it(written, install_plugin, photos, tmp_p
 
 @pytest.mark.parametrize("name", ["x", "a-method-with-a-name-of-many-words"])
 def test_ruff_finds_nothing_in_it(tmp_path, name):
+    pytest.importorskip("ruff")
     folder = tmp_path / "package"
     assert call(name, "-o", folder).exit_code == 0
     for check in (["check", "--select", "E,F,W,B,UP,C4,SIM,PIE,RUF", "--line-length", "120"], ["format", "--check"]):
