@@ -27,7 +27,7 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
+.PHONY: venv demo test lint docs wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
 	train-estimators train-privacynet train-baseline-gan ablation bench bench-train bench-processes fuzz soak train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
@@ -51,6 +51,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# The site, in runs/site; a link that leads nowhere is an error. The notice is about MkDocs 2.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
+	@echo "runs/site/index.html"
 
 # A stale build folder would put deleted modules into a wheel.
 wheels: $(STAMP)

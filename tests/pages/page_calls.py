@@ -236,4 +236,5 @@ _PROGRAMS: dict[str, Callable[[Words, bool], None]] = {
     "accelerate": _accelerate,
     ".ci/run": _ci,
     "find": lambda arguments, whole: None,
+    ".": lambda arguments, whole: None,
 }

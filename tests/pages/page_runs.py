@@ -49,6 +49,7 @@ NOT_RUN = {
     "--without-copies": "needs photos of many faces: tests/cli/test_cli_compare.py",
     "-m pytest": "this suite",
     "pip install": "the environment that this runs in",
+    "/bin/activate": "the same",
     "ray start": "needs other machines",
     ".ci/run": "runs this suite",
 }

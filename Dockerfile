@@ -1,0 +1,21 @@
+# facepriv for use, without developer tools, as a user without rights. Nothing is downloaded at run time:
+#
+#   docker build -t facepriv .
+#   docker run --rm --network none --user "$(id -u):$(id -g)" -v "$PWD:/work" facepriv \
+#       apply photos -o protected --method privacynet --obfuscate gender
+#
+# PyPI's torch for Linux brings CUDA. For a small image name PyTorch's index of CPU builds: --build-arg TORCH_INDEX=...
+FROM python:3.12-slim
+ARG TORCH_INDEX=
+COPY . /source
+RUN cd /source \
+    && pip install --no-cache-dir -c constraints.txt torch ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+    && pip install --no-cache-dir -c constraints.txt '.[demo,report]' ./plugins/facepriv-estimators ./plugins/facepriv-privacynet \
+        ./plugins/facepriv-baseline-gan ./plugins/facepriv-face-mixing ./plugins/facepriv-san ./plugins/facepriv-sim-zhang \
+    && rm -rf /source && useradd --create-home facepriv
+# A writable home for caches, also for a user that the image does not know.
+ENV HOME=/tmp
+USER facepriv
+WORKDIR /work
+ENTRYPOINT ["facepriv"]
+CMD ["--help"]

@@ -1,0 +1,72 @@
+"""MkDocs hooks: pages from files elsewhere in the repository, and links between files as links between pages."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent
+#: File of the repository -> page of the site.
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+    **{
+        path.relative_to(ROOT).as_posix(): f"methods/{path.parent.name}.md"
+        for folder in ("plugins", "examples")
+        for path in sorted(ROOT.glob(f"{folder}/*/README.md"))
+    },
+}
+_SOURCES = {page: source for source, page in PAGES.items()}
+_LINK = re.compile(r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
+_CODE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that are files elsewhere in the repository, and those that are made from the weights."""
+    for source, page in PAGES.items():
+        files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Turn links to files of the repository into links to pages; a file without a page is named only."""
+    target = page.file.src_uri
+    source = _SOURCES.get(target, f"docs/{target}")
+
+    def linked(match: re.Match[str]) -> str:
+        mark, text, link, anchor = match["mark"], match["text"], match["target"], match["anchor"] or ""
+        if not link or "://" in link or link.startswith("mailto:"):
+            return match[0]
+        file = PurePosixPath(os.path.normpath(PurePosixPath(source).parent / link)).as_posix()
+        page_of = PAGES.get(file) or PAGES.get(f"{file}/README.md") or _inside(file)
+        if page_of is None:
+            return text if text.startswith("`") else f"{text} (`{file}`)"
+        place = PurePosixPath(os.path.relpath(page_of, PurePosixPath(target).parent)).as_posix()
+        return f"{mark}[{text}]({place}{anchor})"
+
+    parts = _CODE.split(markdown)
+    return "".join(part if n % 2 else _LINK.sub(linked, part) for n, part in enumerate(parts))
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Load ``worker.js``, for a search without a server, in place of the theme's own script from another host."""
+    base = re.search(r'src="([^"]*)assets/javascripts/bundle', output)
+    if not base:  # the sitemap
+        return output
+    script = f'<script src="{base[1]}worker.js"></script>'
+    return output.replace('<script src="https://unpkg.com/iframe-worker/shim"></script>', script)
+
+
+# Pages without a source, such as 404.html.
+on_post_template = on_post_page
+
+
+def _inside(file: str) -> str | None:
+    return file.removeprefix("docs/") if file.startswith("docs/") and (ROOT / file).exists() else None
