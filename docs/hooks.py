@@ -51,8 +51,24 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         place = PurePosixPath(os.path.relpath(page_of, PurePosixPath(target).parent)).as_posix()
         return f"{mark}[{text}]({place}{anchor})"
 
+    if "{{ weights }}" in markdown:
+        markdown = markdown.replace("{{ weights }}", weights_table())
     parts = _CODE.split(markdown)
     return "".join(part if n % 2 else _LINK.sub(linked, part) for n, part in enumerate(parts))
+
+
+def weights_table() -> str:
+    """Return the weights files that installed plugins ship, as a table."""
+    from facepriv.cli.weights import provenance, shipped
+    from facepriv.registry import registry
+
+    rows = ["| file | size | trained on | evaluators seen | licence |", "|---|---|---|---|---|"]
+    for _, name, path in shipped(registry().plugins):
+        origin = provenance(path)
+        seen = ", ".join(f"`{evaluator}`" for evaluator in origin["seen"]) or "none"
+        size = f"{origin['bytes'] / 1e6:.1f} MB"
+        rows.append(f"| `{name}` | {size} | {origin['trained_on']} | {seen} | {origin['licence']} |")
+    return "\n".join(rows)
 
 
 def on_post_page(output: str, **_: Any) -> str:
