@@ -30,17 +30,25 @@ _MAIN = (
     "resized",
     "identical",
     "found",
+    "found_both",
+    "gender_changed",
     "gender_eer",
     "gender_flip_aware",
     "gender_suppression",
     "gender_pic",
+    "race_changed",
     "race_pair_eer",
     "race_balanced",
     "race_suppression",
     "race_pic",
+    "age_changed",
     "age_error",
     "age_moved",
     "age_shift",
+    "own_match",
+    "own_score",
+    "other_match",
+    "other_score",
     "tmr",
     "tmr_fixed",
     "fmr_fixed",
@@ -168,6 +176,9 @@ class EvaluationOptions:
 def command(given: EvaluationOptions) -> None:
     """Compare protected photos, made by facepriv or any other tool, with their originals.
 
+    Needs no labels: a verdict in words says on how many faces unseen classifiers change their answers, and whether a
+    matcher still recognises them. Labels add error rates.
+
     ORIGINAL and PROTECTED are folders; files are paired by their path below them, whatever their suffix. Missing and
     damaged files, other sizes and photos without a face are counted as errors and listed. A single folder must be the
     output of an audited run of 'facepriv apply', which records its originals.
@@ -264,6 +275,7 @@ def _show(found: Evaluation) -> None:
     matched = any(row.figure == "tmr" for row in found.rows)
     fmr = f" TMR at FMR {100 * found.settings['fmr']:g} % unless a row names another;" if matched else ""
     click.echo(f"{found.photos} photos{people};{fmr} 95 % intervals in brackets, rates in percent\n")
+    click.echo("\n".join(found.verdict) + "\n")
     rows = [row for row in found.rows if row.figure in _MAIN and not row.group]
     console.table(("figure", "judge", "originals", "protected", "change", ""), [_line(row) for row in rows])
     grouped = [row for row in found.rows if row.figure in _GROUPS and row.group]
