@@ -75,7 +75,10 @@ def test_a_tool_that_inverts_gender_and_identity_is_seen(call, people, changed):
     changed(people(), "dark", lambda pixels: (255 - pixels).mean(axis=2, keepdims=True) * 0.5 + pixels * 0.1)
     result = call("photos dark --labels labels.csv --csv rows.csv --fail-if tmr_loss>2 --fail-if found_loss>=0")
     assert result.exit_code == 3, result.output
-    assert "20 photos of 10 people" in result.stdout and "figures by group" in result.stdout
+    assert (
+        "20 photos of 10 people, the face nearest the centre of each; TMR" in result.stdout
+        and "figures by group" in result.stdout
+    )
     assert "--fail-if 'tmr_loss>2': holds, TMR at the set's own FMR is" in result.stderr
     with open("rows.csv", newline="") as file:
         lines = list(csv.DictReader(file))
