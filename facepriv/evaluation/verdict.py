@@ -28,7 +28,7 @@ def verdict(rows: Sequence[Row], photos: int, named: bool, fmr: float) -> tuple[
     for row in rows:
         if not row.group and row.pairing in ("", PROTECTED):
             table.setdefault(row.figure, []).append(row)
-    sentences = [_faces(table, photos)]
+    sentences = [_faces(table, photos), *_files(table)]
     sentences += [_attribute(table, name) for name in ATTRIBUTES if f"{name}_changed" in table]
     sentences += [_recognition(table, row, named, fmr) for row in table.get("own_score", ())]
     return (*sentences, _quality(table))
@@ -37,16 +37,22 @@ def verdict(rows: Sequence[Row], photos: int, named: bool, fmr: float) -> tuple[
 def _faces(table: Mapping[str, list[Row]], photos: int) -> str:
     found, both = table["found"][0], table["found_both"][0]
     counts = [round(e.value * photos / 100) if e else 0 for e in (found.before, found.after, both.after)]
-    text = (
+    return (
         f"Faces: found in {counts[0]} of {photos} originals and {counts[1]} protected photos, in both for {counts[2]}."
     )
+
+
+def _files(table: Mapping[str, list[Row]]) -> list[str]:
+    """Return a sentence on protected files that are missing or wrong; none if there are none."""
     words = {
-        "missing": "{} without a protected file",
-        "unreadable": "{} with a damaged one",
-        "identical": "{} with the pixels of the original",
+        "missing": "missing",
+        "unreadable": "damaged",
+        "resized": "of another size",
+        "identical": "with the pixels of the original",
     }
-    bad = [text.format(n) for name, text in words.items() if (n := _count(table[name][0]))]
-    return f"{text} Photos {', '.join(bad)}." if bad else text
+    counts = {words: table[name][0].after for name, words in words.items()}
+    bad = [f"{count.value:.0f} {words}" for words, count in counts.items() if count and count.value]
+    return [f"Protected files: {', '.join(bad)}."] if bad else []
 
 
 def _attribute(table: Mapping[str, list[Row]], name: str) -> str:
@@ -55,7 +61,7 @@ def _attribute(table: Mapping[str, list[Row]], name: str) -> str:
     title = name.capitalize()
     if not changed:
         why = "; ".join(f"{row.evaluator}: {row.note}" for row in table[f"{name}_changed"])
-        return f"{title}: no estimator counts here ({why})."
+        return f"{title}: no estimator gives evidence here ({why})."
     shares = _list([f"{row.after.value:.1f} % ({row.evaluator})" for row in changed if row.after]) + " of faces"
     one = len(changed) == 1
     if name == AGE.name:
@@ -67,7 +73,7 @@ def _attribute(table: Mapping[str, list[Row]], name: str) -> str:
         who = "classifier changes its answer" if one else "classifiers change their answers"
         text = f"{title}: the unseen {who} on {shares}."
         if max(row.after.value for row in changed if row.after) > 50:
-            text += " An answer that changes on more than half of the faces is informative if it is inverted."
+            text += " Where more than half of the answers change, an attacker can invert them."
     return text + _error(table, name)
 
 
@@ -84,7 +90,7 @@ def _recognition(table: Mapping[str, list[Row]], score: Row, named: bool, fmr: f
     """Return whether one matcher still matches photos with their originals, and confuses others."""
     name = score.evaluator
     if not score.counts or score.after is None:
-        return f"Recognition: {name} does not count here ({score.note})."
+        return f"Recognition: {name} gives no evidence here ({score.note})."
     own, other, others = (_of(table, figure, name) for figure in ("own_match", "other_match", "other_score"))
     if own.after:
         text = f"Recognition: {own.after.value:.1f} % of faces still match their original at {name}'s threshold."
@@ -124,10 +130,6 @@ def _quality(table: Mapping[str, list[Row]]) -> str:
 
 def _of(table: Mapping[str, list[Row]], figure: str, evaluator: str) -> Row:
     return next(row for row in table[figure] if row.evaluator == evaluator)
-
-
-def _count(row: Row) -> int:
-    return round(row.after.value) if row.after else 0
 
 
 def _list(parts: Sequence[str]) -> str:

@@ -45,7 +45,10 @@ def test_without_labels_it_says_what_changed():
 def test_several_classifiers_are_listed_and_an_answer_that_is_mostly_wrong_is_no_secret():
     more = [row("gender_changed", 70.0, evaluator="c", attribute="gender"), row("race_changed", 7.0, evaluator="r")]
     lines = said([*GENDER, *more])
-    assert "on 41.0 % (b-gender) and 70.0 % (c) of faces. An answer that changes on more than half" in lines["Gender"]
+    assert (
+        "on 41.0 % (b-gender) and 70.0 % (c) of faces. Where more than half of the answers change, an"
+        in lines["Gender"]
+    )
     assert lines["Race"].endswith("on 7.0 % (r) of faces.")
     ages = [row("age_changed", 12.0, evaluator="y"), row("age_moved", 6.3, evaluator="y", unit="years")]
     expected = "Age: the estimate moves by 6.3 years (y) on average; the age group changes on 12.0 % (y) of faces."
@@ -67,7 +70,7 @@ def test_labels_add_errors_and_rates_or_the_reason_why_there_are_none():
 
 def test_judges_that_do_not_count_and_missing_figures_are_explained():
     weak = row("gender_changed", 41.0, evaluator="b-gender", attribute="gender", counts=False, note="seen: in training")
-    assert said([weak])["Gender"] == "Gender: no estimator counts here (b-gender: seen: in training)."
+    assert said([weak])["Gender"] == "Gender: no estimator gives evidence here (b-gender: seen: in training)."
     no_limit = [Row("own_match", "m"), row("own_score", 0.81, evaluator="m"), Row("other_match", "m")]
     line = said([*no_limit, row("other_score", 0.15, 0.1, evaluator="m", pairing=PROTECTED)])["Recognition"]
     assert line == (
@@ -84,7 +87,5 @@ def test_files_that_protect_nobody_are_counted():
     ]
     rows = [*bad, *(r for r in PHOTOS if r.figure not in ("missing", "unreadable", "identical", "psnr")), Row("psnr")]
     lines = verdict(rows, 40, False, 0.001)
-    assert lines[0].endswith(
-        "Photos 2 without a protected file, 1 with a damaged one, 3 with the pixels of the original."
-    )
+    assert lines[1] == "Protected files: 2 missing, 1 damaged, 3 with the pixels of the original."
     assert lines[-1] == "Image: no photo changed."
