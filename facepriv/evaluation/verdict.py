@@ -50,8 +50,8 @@ def _files(table: Mapping[str, list[Row]]) -> list[str]:
         "resized": "of another size",
         "identical": "with the pixels of the original",
     }
-    counts = {words: table[name][0].after for name, words in words.items()}
-    bad = [f"{count.value:.0f} {words}" for words, count in counts.items() if count and count.value]
+    counts = [(table[name][0].after, text) for name, text in words.items()]
+    bad = [f"{count.value:.0f} {text}" for count, text in counts if count and count.value]
     return [f"Protected files: {', '.join(bad)}."] if bad else []
 
 
@@ -70,8 +70,8 @@ def _attribute(table: Mapping[str, list[Row]], name: str) -> str:
         text = f"{title}: the estimate moves by {years} on average; " if moved else f"{title}: "
         text += f"the age group changes on {shares}."
     else:
-        who = "classifier changes its answer" if one else "classifiers change their answers"
-        text = f"{title}: the unseen {who} on {shares}."
+        change = "classifier changes its answer" if one else "classifiers change their answers"
+        text = f"{title}: the unseen {change} on {shares}."
         if max(row.after.value for row in changed if row.after) > 50:
             text += " Where more than half of the answers change, an attacker can invert them."
     return text + _error(table, name)
