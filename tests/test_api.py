@@ -108,7 +108,7 @@ def test_photos_in_memory_are_evaluated_with_labels_in_their_order(astronaut_pix
     labels = [{"gender": "female", "subject": f"p{n}"} for n in range(4)]
     labels[0]["gender"] = labels[1]["gender"] = "male"
     found = facepriv.evaluate(originals, [pixelated(photo) for photo in originals], labels, replicates=20)
-    assert found.photos == 4 and found.people == 4
+    assert found.photos == 4 and found.people == 4 and found.verdict[0].startswith("Faces: found in 4 of 4 originals")
     assert found["found"][""].before.value == 100
     row = found["gender_accuracy"]["family-b"]
     assert row is found["gender_accuracy"]["family-b-gender"] and row.attribute == "gender"

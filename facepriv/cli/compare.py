@@ -210,7 +210,7 @@ def run(options: ComparisonOptions, attacks: tuple[str, ...]) -> None:
     for comparison in done:
         _show(comparison, named=len(done) > 1)
     console.note(f"the report: {page}")
-    failed = [_judged(conditions, comparison) for comparison in done]  # a list, so that every verdict is printed
+    failed = [_judged(conditions, comparison) for comparison in done]  # a list, so that every outcome is printed
     if any(failed):
         click.get_current_context().exit(FAILED)
 
@@ -232,15 +232,15 @@ def _compared(setup: ComparisonSetup, examples: Path | None, stages: console.Sta
 
 
 def _judged(conditions: Sequence[Condition], comparison: Comparison) -> bool:
-    """Print the verdict of every condition on every output; returns whether any holds or cannot be judged."""
+    """Print the outcome of every condition on every output; returns whether any holds or cannot be judged."""
     from facepriv.evaluation.conditions import judge
 
     failed = False
     for output in comparison.outputs:
         for condition in conditions:
-            verdict = judge(condition, (*output.rows, *output.adversaries))
-            console.note(f"{comparison.data['name']}, {output.method}, {output.name}: {verdict.text}")
-            failed |= verdict.holds is not False
+            outcome = judge(condition, (*output.rows, *output.adversaries))
+            console.note(f"{comparison.data['name']}, {output.method}, {output.name}: {outcome.text}")
+            failed |= outcome.holds is not False
     return failed
 
 

@@ -16,7 +16,7 @@ from facepriv.errors import UsageError
 from facepriv.schema import AGE
 
 if TYPE_CHECKING:
-    from facepriv.evaluation.conditions import Verdict
+    from facepriv.evaluation.conditions import Outcome
     from facepriv.evaluation.folders import Evaluation
     from facepriv.evaluation.judges import Judges
     from facepriv.evaluation.rows import Row
@@ -30,17 +30,25 @@ _MAIN = (
     "resized",
     "identical",
     "found",
+    "found_both",
+    "gender_changed",
     "gender_eer",
     "gender_flip_aware",
     "gender_suppression",
     "gender_pic",
+    "race_changed",
     "race_pair_eer",
     "race_balanced",
     "race_suppression",
     "race_pic",
+    "age_changed",
     "age_error",
     "age_moved",
     "age_shift",
+    "own_match",
+    "own_score",
+    "other_match",
+    "other_score",
     "tmr",
     "tmr_fixed",
     "fmr_fixed",
@@ -97,7 +105,7 @@ class EvaluationOptions:
     "--labels",
     type=PATH,
     metavar="CSV",
-    help="Labels of the originals: columns file, and any of subject, gender, race, age.",
+    help="Labels of the originals, for error rates: columns file, and any of subject, gender, race, age.",
 )
 @click.option(
     "--layout", metavar="NAME", help="Instead of --labels: the originals are this data set, in its own layout."
@@ -168,6 +176,9 @@ class EvaluationOptions:
 def command(given: EvaluationOptions) -> None:
     """Compare protected photos, made by facepriv or any other tool, with their originals.
 
+    Needs no labels: a verdict in words says on how many faces unseen classifiers change their answers, and whether a
+    matcher still recognises them. Labels add error rates.
+
     ORIGINAL and PROTECTED are folders; files are paired by their path below them, whatever their suffix. Missing and
     damaged files, other sizes and photos without a face are counted as errors and listed. A single folder must be the
     output of an audited run of 'facepriv apply', which records its originals.
@@ -188,15 +199,15 @@ def command(given: EvaluationOptions) -> None:
     judges = find_judges(registry(), given.estimators, given.matchers, given.settings)
     check_named(conditions, judges.kinds)
     found = _evaluate(judges, given)
-    verdicts = [judge(condition, found.rows) for condition in conditions]
-    _write(found, verdicts, given)
+    outcomes = [judge(condition, found.rows) for condition in conditions]
+    _write(found, outcomes, given)
     if "-" not in (str(given.json_path), str(given.csv_path)):
         _show(found)
     for line in found.problems:
         console.note(f"warning: {line}")
-    for verdict in verdicts:
-        console.note(verdict.text)
-    if any(verdict.holds is not False for verdict in verdicts):
+    for outcome in outcomes:
+        console.note(outcome.text)
+    if any(outcome.holds is not False for outcome in outcomes):
         click.get_current_context().exit(FAILED)
 
 
@@ -236,14 +247,14 @@ def _evaluate(judges: Judges, given: EvaluationOptions) -> Evaluation:
         )
 
 
-def _write(found: Evaluation, verdicts: Sequence[Verdict], given: EvaluationOptions) -> None:
+def _write(found: Evaluation, outcomes: Sequence[Outcome], given: EvaluationOptions) -> None:
     """Write JSON and CSV if requested, each file atomically."""
     import json
 
     from facepriv.evaluation.rows import to_csv
     from facepriv.files import atomic_write
 
-    fails = [{"condition": v.condition.text, "holds": v.holds, "why": v.why} for v in verdicts]
+    fails = [{"condition": o.condition.text, "holds": o.holds, "why": o.why} for o in outcomes]
     texts = {
         "json_path": lambda: json.dumps({**found.plain(), "fail_if": fails}, indent=1) + "\n",
         "csv_path": lambda: to_csv(found.rows),
@@ -263,7 +274,9 @@ def _show(found: Evaluation) -> None:
     people = f" of {found.people} people" if found.people else ""
     matched = any(row.figure == "tmr" for row in found.rows)
     fmr = f" TMR at FMR {100 * found.settings['fmr']:g} % unless a row names another;" if matched else ""
-    click.echo(f"{found.photos} photos{people};{fmr} 95 % intervals in brackets, rates in percent\n")
+    what = f"{found.photos} photos{people}, the face nearest the centre of each"
+    click.echo(f"{what};{fmr} 95 % intervals in brackets, rates in percent\n")
+    click.echo("\n".join(found.verdict) + "\n")
     rows = [row for row in found.rows if row.figure in _MAIN and not row.group]
     console.table(("figure", "judge", "originals", "protected", "change", ""), [_line(row) for row in rows])
     grouped = [row for row in found.rows if row.figure in _GROUPS and row.group]

@@ -50,6 +50,10 @@ class AttributeEstimator(Evaluator):
 class FaceMatcher(Evaluator):
     """Embeds aligned faces; two embeddings are compared by `score`."""
 
+    #: Optional: the published threshold of `score`, at or above which two faces count as one person; None if there is
+    #: none. With it an evaluation can report matches without labels of people.
+    threshold: ClassVar[float | None] = None
+
     @abstractmethod
     def embed(self, images: Images) -> NDArray[np.float32]:
         """Return (N, D) descriptors for aligned crops (N, S, S, 3) in [0, 1]; an all-NaN row: failure to acquire."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from facepriv.metrics.bootstrap import resamples
 from facepriv.metrics.privacy import suppression_rate
 from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
 
+T = TypeVar("T")
 Mask = NDArray[np.bool_]
 #: Takes an estimator's predictions, (N, K) or (N,), and weights (R, N); returns (R,).
 Statistic = Callable[[Float, Float], Float]
@@ -52,7 +53,7 @@ class Resampling:
     people: NDArray[np.str_]
     options: dict[str, Any] = field(default_factory=dict)
 
-    def fill(self, row: Row, statistic: Statistic, before: Float, after: Float) -> Row:
+    def fill(self, row: Row, statistic: Callable[[T, Float], Float], before: T, after: T) -> Row:
         """Return the row: before, after and the paired difference, or the reason why there is no value."""
 
         def both(w: Float) -> dict[str, Float]:
@@ -143,10 +144,20 @@ def weak(attribute: str, rows: Sequence[Row]) -> str:
     return f"too weak on the originals: {row.words} {row.before.value:.1f} {unit}, allowed {limit:g}"
 
 
+def not_young(truth: Truth) -> Mask:
+    """Return the mask (N,) of photos without those of faces labelled under 15."""
+    return np.isnan(truth.years) | (truth.years >= ADULT)
+
+
+def likeliest(p: Float) -> NDArray[np.int64]:
+    """Return the likeliest class (N,) of probabilities (N, K), -1 where no face was found."""
+    return np.where(np.isnan(p[:, 0]), -1, np.nan_to_num(p).argmax(axis=1)).astype(np.int64)
+
+
 def error_statistic(attribute: str, truth: Truth) -> Statistic:
     """Return 1 - balanced accuracy, the attribute error of PIC."""
     known = _known(attribute, truth)
-    return lambda p, w: 1 - balanced_accuracy(_classes(p)[known], truth.classes[attribute][known], w[:, known])
+    return lambda p, w: 1 - balanced_accuracy(likeliest(p)[known], truth.classes[attribute][known], w[:, known])
 
 
 def figures(attribute: str, truth: Truth, before: Float) -> list[Figure]:
@@ -157,9 +168,8 @@ def figures(attribute: str, truth: Truth, before: Float) -> list[Figure]:
 
 def _known(attribute: str, truth: Truth) -> Mask:
     """Return the mask (N,) of photos with a known class, without faces under 15."""
-    young = ~np.isnan(truth.years) & (truth.years < ADULT)
     known = ~np.isnan(truth.years) if attribute == AGE.name else truth.classes[attribute] >= 0
-    return known & ~young
+    return known & not_young(truth)
 
 
 def _known_groups(truth: Truth, known: Mask) -> Iterator[tuple[str, Mask]]:
@@ -233,11 +243,8 @@ def _age_rows(before: Float, after: Float, truth: Truth, how: Resampling, age: s
         return [Row("age_error", unit="years", note="estimates age groups, not years")]
     first, second = _paired(before, after)
     rows = [how.fill(*figure, first, second) for figure in figures("age", truth, first)]
-    adult = _known("age", truth)
-    known = adult & ~np.isnan(first)
-    moved = Row("age_moved", unit="years")
-    rows.append(how.fill_one(moved, lambda w: mean_absolute_error(second[known], first[known], w[:, known])))
     if age:
+        adult = _known("age", truth)
         direction = np.where(adult, np.sign(AGE.index(age) - AGE.bin(truth.years)), 0)
         shift = Row("age_shift", unit="years")
         rows.append(how.fill_one(shift, lambda w: shift_towards(before, after, direction, w)))
@@ -249,7 +256,7 @@ def _right(attribute: str, truth: Truth, mask: Mask, group: str = "") -> list[Fi
     classes = truth.classes[attribute]
 
     def share(metric: Callable[..., Float]) -> Statistic:
-        return lambda p, w: metric(_classes(p)[mask], classes[mask], w[:, mask])
+        return lambda p, w: metric(likeliest(p)[mask], classes[mask], w[:, mask])
 
     def found(metric: Callable[..., Float]) -> Statistic:
         return lambda p, w: share(metric)(p, w * ~np.isnan(p[:, 0]))
@@ -259,11 +266,6 @@ def _right(attribute: str, truth: Truth, mask: Mask, group: str = "") -> list[Fi
         *((Row(f"{attribute}_{name}", group=group), share(metric)) for name, metric in metrics.items()),
         *((Row(f"{attribute}_{name}_found", group=group), found(metric)) for name, metric in metrics.items()),
     ]
-
-
-def _classes(p: Float) -> NDArray[np.int64]:
-    """Return the likeliest class (N,) of probabilities (N, K), -1 where no face was found."""
-    return np.where(np.isnan(p[:, 0]), -1, np.nan_to_num(p).argmax(axis=1)).astype(np.int64)
 
 
 def _paired(before: Float, after: Float) -> tuple[Float, Float]:

@@ -60,7 +60,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """Whether a condition holds (None: undecidable, with the reason), and for which rows and values."""
 
     condition: Condition
@@ -116,7 +116,7 @@ def _rate(text: str, name: str, figure: str, share: str, fmr: float) -> float:
         raise UsageError(f"--fail-if '{text}': not computed; there are {others}; --fmr sets the first") from None
 
 
-def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
+def judge(condition: Condition, rows: Sequence[Row]) -> Outcome:
     """Return whether a condition holds for the worst of its rows."""
     meant = [row for row in rows if row.figure == condition.figure]
     if condition.evaluator:
@@ -127,7 +127,7 @@ def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
     meant = [row for row in meant if row.counts]
     if no_evidence and not meant:
         doubts = "; ".join(f"{name} does not count here ({note})" for name, note in no_evidence.items())
-        return Verdict(condition, None, why=doubts)
+        return Outcome(condition, None, why=doubts)
     meant = [row for row in meant if not row.group] or meant
     values = [(row, value) for row in meant if (value := _value(row, condition.end)) is not None]
     compare = _COMPARE[condition.sign]
@@ -135,8 +135,8 @@ def judge(condition: Condition, rows: Sequence[Row]) -> Verdict:
     where = tuple(pair for pair in worst if compare(pair[1], condition.number))
     if not where and (not values or len(values) < len(meant)):
         # A figure that could not be measured may be the worst one.
-        return Verdict(condition, None, why="not every judge and pairing has such a figure")
-    return Verdict(condition, bool(where), where)
+        return Outcome(condition, None, why="not every judge and pairing has such a figure")
+    return Outcome(condition, bool(where), where)
 
 
 def _value(row: Row, end: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +15,7 @@ from facepriv.datasets.readers import csvfolder
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError
 from facepriv.evaluation.attributes import Resampling, weighted_mean
-from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.measure import Measure
 from facepriv.evaluation.pairing import Likeness, Pairing, measure_likeness, pair, problems
 from facepriv.evaluation.predictions import Predictions, PredictionStore, predict_photos, unprocessed
@@ -22,10 +23,10 @@ from facepriv.evaluation.results import by_figure, to_dataframe
 from facepriv.evaluation.rows import Row
 from facepriv.evaluation.setup import NoProgress, Progress
 from facepriv.evaluation.truth import Truth
+from facepriv.evaluation.verdict import verdict
 from facepriv.metrics.bootstrap import REPLICATES, Estimate
 from facepriv.protection.inputs import discover
 from facepriv.protection.manifest import RunRecord, read_run
-from facepriv.schema import ATTRIBUTES
 
 #: Status of a photo in the manifest of a run -> its words in a problem.
 _STATUSES = {"failed": "it failed", "no-face": "no face was found", "copied": "copied unprotected, no face was found"}
@@ -46,6 +47,10 @@ class Evaluation:
         People is 0 where the photos have no identity labels.
     judges : dict
         Judge -> ``kind``, ``component``, ``attribute``, ``trained_on``, ``settings``, ``seen``, ``counts``, ``note``.
+    settings : dict
+        ``fmr``, ``replicates``, ``seed``.
+    verdict : tuple of str
+        The main figures in sentences, see `facepriv.evaluation.verdict`.
     """
 
     rows: tuple[Row, ...]
@@ -55,6 +60,7 @@ class Evaluation:
     people: int
     judges: dict[str, dict[str, Any]]
     settings: dict[str, float]
+    verdict: tuple[str, ...]
 
     def __getitem__(self, figure: str) -> dict[str, Row]:
         """Return evaluator -> row of a figure, see `by_figure`; raises `KeyError` if there is none."""
@@ -68,6 +74,7 @@ class Evaluation:
         """Return a JSON-serialisable dict."""
         return {
             "facepriv": __version__,
+            "verdict": self.verdict,
             "photos": self.photos,
             "people": self.people or None,
             "judges": self.judges,
@@ -168,6 +175,8 @@ def evaluate_folders(
 ) -> Evaluation:
     """Compare protected files with their originals, using the predictions of independent models on both.
 
+    Photos without labels have the rows of `facepriv.evaluation.changes`; labels add those that need them.
+
     Parameters
     ----------
     photos : sequence of Record
@@ -194,26 +203,24 @@ def evaluate_folders(
     """
     # Report usage errors before any model is loaded or photo is read.
     truth = Truth.of(photos)
-    _check_judgeable(truth, judges)
     run = find_run(protected)
     all_seen = judges.among({*seen, *(run.seen if run else ())})
     pairing = _paired(photos, originals, protected)
+    _check_people(truth, judges)
     described = judges.describe()
-    judges, unfit = fitting(judges, truth)
-    if not judges.kinds:
-        known = ", ".join(name for name in ATTRIBUTES if truth.knows(name)) or "nothing"
-        people = "" if truth.named else ", and name no people"
-        raise UsageError(f"none of {', '.join(described)} can judge here: the photos have labels of {known}{people}")
     store, progress = store or PredictionStore(), progress or NoProgress()
     paths = [record.path for record in photos]
     advance = progress.stage("files compared", len(paths))
     likeness = measure_likeness(paths, pairing.protected, store, workers=workers, progress=advance)
     files = {"originals": likeness.usable("original", paths)}
     files["protected photos"] = likeness.usable("protected", pairing.protected)
-    predictions = {}
-    for words, side in files.items():
-        advance = progress.stage(f"{words} looked at", len(paths))
-        predictions[words] = predict_photos(side, judges, store, workers=workers, progress=advance)
+    # Both sides in one call: starting a process and its models takes longer than judging a hundred small photos.
+    advance = progress.stage("photos looked at", 2 * len(paths))
+    both = predict_photos([*chain(*files.values())], judges, store, workers=workers, progress=advance)
+    predictions = {
+        words: {judge: values[n * len(paths) : (n + 1) * len(paths)] for judge, values in both.items()}
+        for n, words in enumerate(files)
+    }
     advance = progress.stage("figures", 1)
     measure = Measure(truth, predictions["originals"], judges, fmr=fmr, replicates=replicates, seed=seed)
     rows = measure.rows(predictions["protected photos"], seen=all_seen, age=age)
@@ -222,26 +229,22 @@ def evaluate_folders(
     return Evaluation(
         tuple(rows),
         tuple(_problems(photos, pairing, likeness, predictions, run)),
-        tuple(_notes(photos, measure.left_out, unfit, run)),
+        tuple(_notes(photos, measure.left_out, run)),
         len(photos),
         len(np.unique(truth.subjects)) if truth.named else 0,
-        _judged(described, {**dict.fromkeys(unfit, "no labels for it"), **measure.left_out}, rows, all_seen),
+        _judged(described, measure.left_out, rows, all_seen),
         {"fmr": fmr, "replicates": replicates, "seed": seed},
+        verdict(rows, len(photos), truth.named, fmr),
     )
 
 
-def _check_judgeable(truth: Truth, judges: Judges) -> None:
-    """Raise `UsageError` if the photos have no labels that a judge could be checked against."""
-    if any(truth.knows(name) for name in ATTRIBUTES):
-        return
-    nothing = f"none of {', '.join(judges.kinds)} can judge here: the photos have no labels"
-    ways = "give --labels CSV, --layout NAME or --people folder"
-    if not truth.named:
-        raise UsageError(f"{nothing} and name no people; {ways}")
-    photos_each = np.unique(truth.subjects, return_counts=True)[1]
-    if len(photos_each) < 2 or photos_each.max() < 2:
-        one = "all photos show one person" if len(photos_each) < 2 else "every person has one photo only"
-        raise UsageError(f"{nothing}, and {one}; {ways}")
+def _check_people(truth: Truth, judges: Judges) -> None:
+    """Raise `UsageError` if there is no judge, or there are too few people for an interval."""
+    if not judges.kinds:
+        raise UsageError("no estimator and no matcher is installed: install facepriv-estimators, or name --estimator")
+    if len(np.unique(truth.subjects)) < 2:
+        one = "all photos show one person" if len(truth.subjects) > 1 else "there is one photo only"
+        raise UsageError(f"{one}, and intervals need two people: add photos, or evaluate without labels of people")
 
 
 def _paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
@@ -316,17 +319,21 @@ def _problems(
     return [*lines, *pairing.unread]
 
 
-def _notes(
-    photos: Sequence[Record], left_out: Mapping[str, str], unfit: Collection[str], run: RunRecord | None
-) -> list[str]:
-    """Return what is left out; `unfit` are the judges without labels, `left_out` all others, with reasons."""
-    lines = [f"{name} is left out: {why}" for name, why in left_out.items()]
-    if unfit:
-        lines.append(f"left out because the originals have no labels for them: {', '.join(unfit)}")
+def _notes(photos: Sequence[Record], left_out: Mapping[str, str], run: RunRecord | None) -> list[str]:
+    """Return what is left out; `left_out` are the judges without the labels that they need, with reasons."""
+    if any(record.labels or record.years is not None for record in photos):
+        without: dict[str, list[str]] = {}
+        for name, why in left_out.items():
+            without.setdefault(why, []).append(name)
+        lines = [f"no error rates of {', '.join(names)}, only changes: {why}" for why, names in without.items()]
+    else:
+        more = "error rates, and how well the judges work on these photos, need --labels CSV or --layout NAME"
+        lines = [f"the photos have no labels, so only changes are measured; {more}"]
     nameless = sum(not record.subject for record in photos)
     if nameless:
         lines.append(
             f"{nameless} of {len(photos)} photos have no person label: no TMR, and in intervals each counts as a person"
+            "; people come from --labels CSV or --people folder"
         )
     copied = [row.file for row in (run.rows.values() if run else ()) if row.status == "copied"]
     if copied:
@@ -337,9 +344,14 @@ def _notes(
 def _judged(
     described: Mapping[str, dict[str, Any]], left_out: Mapping[str, str], rows: Sequence[Row], seen: Collection[str]
 ) -> dict[str, dict[str, Any]]:
-    """Add to each judge whether the method was trained against it, whether it counts, and why not."""
-    notes = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts} | dict(left_out)
+    """Add to each judge whether the method was trained against it, whether it counts, and what to know about it."""
+    doubts = {row.evaluator: row.note.split(";")[0] for row in rows if not row.counts}
     return {
-        name: {**own, "seen": name in seen, "counts": not notes.get(name), "note": notes.get(name, "")}
+        name: {
+            **own,
+            "seen": name in seen,
+            "counts": name not in doubts,
+            "note": doubts.get(name, left_out.get(name, "")),
+        }
         for name, own in described.items()
     }

@@ -14,7 +14,10 @@ from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR
 from facepriv.evaluation.rows import AT_FMR, FMRS, Float, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
+from facepriv.metrics.verification import MIN_ERRORS, allowed_errors
 
+#: Rates to try where there are too few comparisons for the main FMR.
+LARGER = (0.001, 0.01, 0.02, 0.05, 0.1)
 #: False match rates of the ROC curve.
 GRID = np.logspace(-5, 0, 101)
 
@@ -86,6 +89,10 @@ class MatcherRows:
         before, second = self._original.eer, self._sides(after)[PROTECTED].eer
         return None if isinstance(before, str) or isinstance(second, str) else (before, second)
 
+    def compared(self, after: NDArray[np.float32]) -> dict[str, Compared]:
+        """Return pairing -> its comparisons."""
+        return {pairing: side.compared for pairing, side in self._sides(after).items()}
+
     def curves(self, after: NDArray[np.float32]) -> dict[str, dict[str, Float]]:
         """Return pairing -> ``tmr`` at `GRID`, NaN where there are too few comparisons, and ``cmc`` (`DEPTH`,)."""
         found = {}
@@ -128,7 +135,8 @@ class MatcherRows:
         for fmr in (self.fmr, *(f for f in FMRS if f != self.fmr)):
             names = [at_fmr(figure, fmr, self.fmr) for figure in AT_FMR]
             if fmr in rates.refused:
-                rows += [Row(name, pairing=pairing, note=rates.refused[fmr]) for name in names]
+                note = rates.refused[fmr] + (_way_out(compared.pairs.impostors, fmr) if fmr == self.fmr else "")
+                rows += [Row(name, pairing=pairing, note=note) for name in names]
             else:
                 rows += _triple(names[:3], pairing, "", base, rates, fmr)
                 for name, points in zip(names[3:], (rates.own[fmr], rates.fixed[fmr]), strict=True):
@@ -146,6 +154,14 @@ class MatcherRows:
         except DataError as error:
             return [Row("tmr", pairing=pairing, group=name, note=str(error))]
         return _triple(["tmr", "tmr_fixed", "fmr_fixed"], pairing, name, before, after, self.fmr)
+
+
+def _way_out(impostors: int, refused: float) -> str:
+    """Return what to do where a number of impostor comparisons is too small for an FMR; empty if it is not."""
+    if allowed_errors(impostors, refused) >= MIN_ERRORS:
+        return ""
+    possible = next((fmr for fmr in LARGER if allowed_errors(impostors, fmr) >= MIN_ERRORS), None)
+    return "; add photos" + (f", or try --fmr {possible:g}" if possible else "")
 
 
 def _triple(names: Sequence[str], pairing: str, group: str, before: Rates, after: Rates, fmr: float) -> list[Row]:

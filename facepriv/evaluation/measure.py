@@ -1,4 +1,7 @@
-"""Compute rows from predictions: attributes, identity and detected faces, for one method at a time."""
+"""Compute rows from predictions: attributes, identity and detected faces, for one method at a time.
+
+Rows of `facepriv.evaluation.changes` need no labels; all others need those of their attribute, or of people.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,11 @@ from facepriv.evaluation.attributes import (
     error_statistic,
     groups,
     mean_rows,
+    not_young,
     weak,
     weighted_mean,
 )
+from facepriv.evaluation.changes import MatchChanges, estimate_rows
 from facepriv.evaluation.judges import Judges, fitting
 from facepriv.evaluation.matching import GRID, MatcherRows
 from facepriv.evaluation.predictions import Predictions
@@ -44,7 +49,8 @@ class Measure:
     before : Predictions
         Predictions on the originals.
     judges : Judges
-        The judges; those that the labels cannot evaluate are recorded in `left_out`.
+        The judges. `left_out` records those that the labels cannot evaluate, with the reason; they have only the rows
+        that need no labels.
     fmr : float
         The main false match rate.
     replicates, seed : int
@@ -70,9 +76,10 @@ class Measure:
             raise DataError("an evaluation needs photos of at least two people")
         self.truth = truth
         self.before = before
-        judges, self.left_out = fitting(judges, truth)
+        _, self.left_out = fitting(judges, truth)
         self.attributes: dict[str, str] = {}
         self.matchers: dict[str, MatcherRows] = {}
+        self.changes: dict[str, MatchChanges] = {}
         self.how = Resampling(truth.subjects, {"replicates": replicates, "seed": seed})
         people = _people_groups(truth)
         options = {"fmrs": tuple(dict.fromkeys((fmr, *FMRS))), "replicates": replicates, "seed": seed}
@@ -80,12 +87,13 @@ class Measure:
             if isinstance(model, AttributeEstimator):
                 self.attributes[name] = model.attribute
             elif isinstance(model, FaceMatcher):
-                try:
-                    matching = Matching(before[name], truth.subjects.tolist(), model.score_all, **options)
-                except DataError as error:
-                    self.left_out[name] = str(error)
-                    continue
-                self.matchers[name] = MatcherRows(name, matching, fmr, people)
+                if name not in self.left_out:
+                    try:
+                        matching = Matching(before[name], truth.subjects.tolist(), model.score_all, **options)
+                        self.matchers[name] = MatcherRows(name, matching, fmr, people)
+                    except DataError as error:
+                        self.left_out[name] = str(error)
+                self.changes[name] = MatchChanges(name, model, before[name], self.how, self.matchers.get(name))
 
     def rows(self, after: Predictions, *, seen: Collection[str] = (), age: str = "") -> list[Row]:
         """Return all rows of one method's protected photos.
@@ -104,26 +112,32 @@ class Measure:
         UsageError
             If a judge's predictions are missing or not for N photos.
         """
-        for name in ("seen", *self.attributes, *self.matchers):
+        for name in ("seen", *self.attributes, *self.changes):
             if name not in after or len(after[name]) != len(self.truth.subjects):
                 raise UsageError(f"'{name}' did not look at the {len(self.truth.subjects)} photos")
         rows = self._found(after)
         counting: dict[str, list[str]] = {}
         for name, attribute in self.attributes.items():
-            own = attribute_rows(name, attribute, self.before[name], after[name], self.truth, self.how, age)
-            note = SEEN if name in seen else weak(attribute, own)
-            if not note:
-                counting.setdefault(attribute, []).append(name)
+            sides = self.before[name], after[name]
+            own, note = [], SEEN if name in seen else ""
+            if name not in self.left_out:
+                own = attribute_rows(name, attribute, *sides, self.truth, self.how, age)
+                note = note or weak(attribute, own)
+                if not note:
+                    counting.setdefault(attribute, []).append(name)
+            own += estimate_rows(name, attribute, *sides, not_young(self.truth), self.how)
             rows += _marked(own, note)
         for attribute, names in counting.items():
-            sides = ([predictions[name] for name in names] for predictions in (self.before, after))
-            rows += mean_rows(attribute, *sides, self.truth, self.how)
-        for name, matcher in self.matchers.items():
-            note = SEEN if name in seen else matcher.weak
-            own = matcher.rows(after[name])
-            for attribute, names in counting.items():
-                if attribute != AGE.name:
-                    own += self._pic(attribute, names, matcher, after)
+            first, second = ([predictions[name] for name in names] for predictions in (self.before, after))
+            rows += mean_rows(attribute, first, second, self.truth, self.how)
+        for name, changes in self.changes.items():
+            own, note = changes.rows(after[name]), SEEN if name in seen else ""
+            if matcher := self.matchers.get(name):
+                note = note or matcher.weak
+                own += matcher.rows(after[name])
+                for attribute, names in counting.items():
+                    if attribute != AGE.name:
+                        own += self._pic(attribute, names, matcher, after)
             rows += _marked(own, note)
         return rows
 
@@ -137,13 +151,14 @@ class Measure:
         return found
 
     def _found(self, after: Predictions) -> list[Row]:
-        """Return the rows of the share of faces found, for all photos and for each group."""
+        """Return the rows of the share of faces found, for all photos and for each group, and of those in both."""
         sides = [predictions["seen"].astype(np.float64) for predictions in (self.before, after)]
         masks = (("", np.ones(len(self.truth.subjects), dtype=bool)), *groups(self.truth))
-        return [
+        rows = [
             self.how.fill(Row("found", group=name), lambda seen, w, m=mask: weighted_mean(seen[m], w[:, m]), *sides)
             for name, mask in masks
         ]
+        return [*rows, self.how.fill_one(Row("found_both"), lambda w: weighted_mean(sides[0] * sides[1], w))]
 
     def _pic(self, attribute: str, names: Sequence[str], matcher: MatcherRows, after: Predictions) -> list[Row]:
         row = Row(f"{attribute}_pic", matcher.name, attribute, pairing=PROTECTED, unit="index")

@@ -135,7 +135,8 @@ def with_interval(value: float, samples: ArrayLike, *, level: float = LEVEL) -> 
     known = samples[~np.isnan(samples)]
     if len(known) < 0.95 * len(samples):
         raise DataError(
-            f"{len(samples) - len(known)} of {len(samples)} resamples have no figure: a class has too few subjects"
+            f"{len(samples) - len(known)} of {len(samples)} resamples have no figure: a class has too few subjects, "
+            "add photos of more people of each class"
         )
     low, high = np.percentile(known, [50 * (1 - level), 50 * (1 + level)])
     return Estimate(value, float(low), float(high))

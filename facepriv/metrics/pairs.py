@@ -94,7 +94,12 @@ class Points:
 
 
 def compare_all(
-    first: NDArray[np.float32], second: NDArray[np.float32], subjects: NDArray[np.int64], score: Score
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    subjects: NDArray[np.int64],
+    score: Score,
+    *,
+    own: NDArray[np.float32] | None = None,
 ) -> Comparisons:
     """Compare every photo of `first` with every later photo of `second`: each pair of different photos once.
 
@@ -107,6 +112,9 @@ def compare_all(
         (N,) index of the person, 0 to S - 1.
     score : callable
         Similarity (K, M) of all rows with all rows, higher = more likely the same person.
+    own : ndarray, optional
+        (N,) scores of each photo of `first` with the same photo of `second`; these are then the genuine comparisons,
+        so that no person needs two photos.
 
     Raises
     ------
@@ -120,10 +128,11 @@ def compare_all(
         )
     if len(photos) > _MAX_SUBJECTS:
         raise DataError(f"{len(photos)} people are more than the {_MAX_SUBJECTS} that all comparisons are made for")
-    if photos.max(initial=0) < 2 or (photos > 0).sum() < 2:
-        missing = "genuine" if photos.max(initial=0) < 2 else "impostor"
-        raise DataError(f"{len(first)} photos of {(photos > 0).sum()} people hold no {missing} pair")
-    genuine, genuine_subject = _genuine(first, second, subjects, score)
+    if (photos > 0).sum() < 2:
+        raise DataError(f"{len(first)} photos of {(photos > 0).sum()} people hold no impostor pair: add other people")
+    if own is None and photos.max() < 2:
+        raise DataError(f"{len(first)} photos of {len(first)} people hold no genuine pair: add second photos of people")
+    genuine, genuine_subject = _genuine(first, second, subjects, score) if own is None else (own, subjects)
     stream = ScoreStream(genuine, keep=0)  # `_Top` stores the highest scores with their subjects
     top = _Top()
     height = max(1, _ROWS // len(first))
@@ -228,13 +237,18 @@ def at_thresholds(pairs: Comparisons, thresholds: Float, weights: Float) -> Poin
     genuine_weights = weights[:, pairs.genuine_subject]
     total = genuine_weights.sum(axis=1)
     matched = (genuine_weights * (pairs.genuine >= thresholds[:, None])).sum(axis=1)
+    tmr = np.where(np.isnan(thresholds), np.nan, _share(matched, total))
+    return Points(thresholds, tmr, false_match_rates(pairs, thresholds, weights))
+
+
+def false_match_rates(pairs: Comparisons, thresholds: Float, weights: Float) -> Float:
+    """Return the FMR (R,) at given thresholds, one per weighting; NaN gives NaN."""
     if not pairs.whole and (thresholds <= pairs.impostor[-1]).any():
         raise DataError(_too_many(pairs))
     # In ascending order of the negated scores: how many lie at or above each threshold.
     above = np.searchsorted(pairs.negated, -thresholds, side="right")
     false = np.array([_impostor_weight(pairs, w, stop) for w, stop in zip(weights, above, strict=True)])
-    known = np.where(np.isnan(thresholds), np.nan, 1.0)
-    return Points(thresholds, known * _share(matched, total), known * _share(false, _impostor_totals(pairs, weights)))
+    return np.where(np.isnan(thresholds), np.nan, _share(false, _impostor_totals(pairs, weights)))
 
 
 def equal_errors(pairs: Comparisons, weights: Float) -> Float:
@@ -290,7 +304,8 @@ def _crossing(
 
 
 def _too_many(pairs: Comparisons) -> str:
-    return f"more false matches than the {len(pairs.impostor)} of {pairs.impostors} comparisons that are kept"
+    kept = f"the {len(pairs.impostor)} of {pairs.impostors} comparisons that are kept"
+    return f"more false matches than {kept}: use fewer photos"
 
 
 def _threshold(pairs: Comparisons, weights: Float, fmr: float) -> float:

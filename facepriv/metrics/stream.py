@@ -109,6 +109,11 @@ class ScoreStream:
             np.concatenate([[0.0], true, [level]])[None],
         )
 
+    @property
+    def impostor_mean(self) -> float:
+        """The mean impostor score, failures left out; NaN where there is none."""
+        return self._mean if self._scored else math.nan
+
     def eer(self) -> float:
         """Return the equal error rate, see `facepriv.metrics.verification.eer`."""
         return float(self.curve().equal_error()[0])

@@ -154,8 +154,8 @@ def check_count(impostors: int, fmr: float, min_errors: int = MIN_ERRORS) -> Non
         raise ContractError(f"fmr: expected a share between 0 and 1, got {fmr}")
     if allowed_errors(impostors, fmr) < min_errors:
         raise DataError(
-            f"{impostors} impostor comparisons are too few for an FMR of {100 * fmr:g} %: "
-            f"{min_errors} false matches take {math.ceil(min_errors / fmr - 1e-9)}"
+            f"{impostors:,} impostor comparisons are too few for an FMR of {100 * fmr:g} %, "
+            f"which needs at least {math.ceil(min_errors / fmr - 1e-9):,} ({min_errors} false matches)"
         )
 
 

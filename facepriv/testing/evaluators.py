@@ -188,6 +188,19 @@ def scores_valid(make: Make) -> None:
     require(same, "score_all differs from score")
 
 
+def threshold_valid(make: Make) -> None:
+    """A published threshold is a finite number, and a face with itself scores at or above it."""
+    judge = make()
+    if judge.threshold is None:
+        raise NotApplicable("it publishes no threshold")
+    require(
+        isinstance(judge.threshold, int | float) and np.isfinite(judge.threshold), f"threshold is {judge.threshold!r}"
+    )
+    face = _answer(judge, _images())[:1]
+    own = float(judge.score(face, face)[0])
+    require(own >= judge.threshold, f"a face scores {own:.4g} with itself, below the threshold {judge.threshold:.4g}")
+
+
 _COMMON: tuple[Callable[[Make], None], ...] = (
     constructor_reads_nothing,
     # Early, because a judge may cache what it loads, and then a later instance has no real first use.
@@ -203,6 +216,6 @@ _COMMON: tuple[Callable[[Make], None], ...] = (
     torch_module_has_gradients,
 )
 ESTIMATOR_CHECKS = (*_COMMON, estimator_declarations, predictions_valid, classes_valid)
-MATCHER_CHECKS = (*_COMMON, embeddings_valid, scores_valid)
+MATCHER_CHECKS = (*_COMMON, embeddings_valid, scores_valid, threshold_valid)
 #: Checks whose failures explain other failures, in reading order.
 ROOTS: tuple[Callable[[Make], None], ...] = (works, estimator_declarations, predictions_valid, repeatable)

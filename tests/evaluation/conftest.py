@@ -39,6 +39,9 @@ PLUGIN = """
         def embed(self, images):
             return images.mean(axis=(1, 2)).astype(np.float32)
 
+    class Sure(Tint):
+        threshold = 0.999
+
     class Failing(Tint):
         # One value for every face, which may be none; or for dark faces alone.
         def __init__(self, value: float = 1.0, dark: bool = False):
@@ -56,6 +59,7 @@ PLUGIN = """
             Descriptor("estimator", "blind", "eval_judges:Light", "a test's", options={"blind": True}),
             Descriptor("estimator", "years", "eval_judges:Years", "a test's"),
             Descriptor("matcher", "tint", "eval_judges:Tint", "a test's"),
+            Descriptor("matcher", "sure", "eval_judges:Sure", "a test's"),
             Descriptor("matcher", "constant", "eval_judges:Failing", "a test's"),
             Descriptor("matcher", "nan", "eval_judges:Failing", "a test's", options={"value": float("nan")}),
             Descriptor("matcher", "infinite", "eval_judges:Failing", "a test's",

@@ -68,9 +68,9 @@ ROWS = [
     ],
 )
 def test_a_condition_holds_for_any_row_that_counts(text, holds, where):
-    verdict = judge(read_condition(text), ROWS)
-    assert verdict.holds is holds and len(verdict.where) == where
-    assert text.strip() in verdict.text
+    outcome = judge(read_condition(text), ROWS)
+    assert outcome.holds is holds and len(outcome.where) == where
+    assert text.strip() in outcome.text
 
 
 @pytest.mark.parametrize("text", ["gender_eer[weak] > 95", "race_pair_eer > 95"])

@@ -185,6 +185,15 @@ def test_a_good_matcher_counts_on_a_set_that_is_too_small_for_the_main_rate(trut
     assert "too few for an FMR" in only(found, "tmr", "face", pairing=PROTECTED).note and rank.counts
 
 
+def test_a_rate_that_is_refused_says_what_to_try(truth, before, after, judges):
+    found = Measure(truth, before, judges, fmr=0.001, replicates=10).rows(after)
+    note = only(found, "tmr", "face", pairing=PROTECTED).note
+    assert note == (
+        "28,320 impostor comparisons are too few for an FMR of 0.1 %, which needs at least 30,000 (30 false matches); "
+        "add photos, or try --fmr 0.01"
+    )
+
+
 def comparisons(truth, first, second):
     units = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in (first, second)]
     scores = units[0] @ units[1].T
@@ -256,7 +265,8 @@ def test_what_cannot_be_measured_is_left_out_with_the_reason(truth, before, afte
     measure = Measure(nameless, before, judges, replicates=20)
     assert "not all photos name people" in measure.left_out["face"] and "no age label" in measure.left_out["age"]
     found = measure.rows(after)
-    assert not [row for row in found if row.evaluator in ("face", "age")]
+    kept = {"age_changed", "age_moved", "own_match", "own_score", "other_match", "other_score"}
+    assert {row.figure for row in found if row.evaluator in ("face", "age")} == kept
     with pytest.raises(DataError, match="two people"):
         Measure(replace(truth, subjects=np.full(PHOTOS, "one")), before, judges)
     with pytest.raises(UsageError, match="did not look at the 240 photos"):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from facepriv.errors import ContractError, DataError
+from facepriv.metrics import quality
 from facepriv.metrics.identification import cmc, ranks
 from facepriv.metrics.privacy import privacy_identity_coefficient, suppression_rate
 from facepriv.metrics.quality import psnr, ssim
@@ -33,9 +35,34 @@ def test_equal_photos_are_alike_and_blurred_ones_less(astronaut_file):
     assert psnr(deep, little.astype(np.uint16) * 257) == pytest.approx(psnr(photo, little))
 
 
+@pytest.mark.parametrize("kind", ["face alone", "whole photo", "grey", "16 bits", "7 pixels"])
+def test_image_quality_is_that_of_scikit_image(astronaut_file, kind, monkeypatch):
+    photo = np.asarray(Image.open(astronaut_file).convert("RGB"))
+    noise = np.random.default_rng(0).integers(-9, 10, photo.shape)
+    if kind == "face alone":  # what is left of a lossless file: most strips are equal
+        noise[:40] = noise[200:] = noise[:, :60] = 0
+    changed = (photo + noise).clip(0, 255).astype(np.uint8)
+    if kind == "grey":
+        photo, changed = photo[..., 1], changed[..., 1]
+    if kind == "16 bits":
+        photo, changed = photo.astype(np.uint16) * 257, changed.astype(np.uint16) * 257
+    if kind == "7 pixels":
+        photo, changed = photo[90:97, 90:140], changed[90:97, 90:140]
+    top, channel = np.iinfo(photo.dtype).max, None if kind == "grey" else -1
+    expected = structural_similarity(photo, changed, win_size=7, data_range=top, channel_axis=channel)
+    assert ssim(photo, changed) == pytest.approx(expected, abs=1e-9) and 0 < expected < 1
+    expected = peak_signal_noise_ratio(photo, changed, data_range=top)
+    assert psnr(photo, changed) == pytest.approx(expected, abs=1e-6)
+    # The strips' height changes nothing.
+    whole = ssim(photo, changed)
+    monkeypatch.setattr(quality, "_STRIP", 1)
+    assert ssim(photo, changed) == pytest.approx(whole, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        (np.zeros((9, 9), np.uint32), np.zeros((9, 9), np.uint32)),
         (np.zeros((9, 9), np.uint8), np.zeros((9, 8), np.uint8)),
         (np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint16)),
         (np.zeros((6, 9), np.uint8), np.zeros((6, 9), np.uint8)),

@@ -108,7 +108,7 @@ def test_what_cannot_be_stated_is_refused():
         ScoreStream([1.0]).add([np.inf])
     counted = ScoreStream([1.0, 2.0])
     counted.add(np.arange(29_999.0))
-    with pytest.raises(DataError, match="take 30000"):
+    with pytest.raises(DataError, match="at least 30,000"):
         counted.tmr_at_fmr(0.001)
     lost = ScoreStream([np.nan, np.nan])
     lost.add([0.5])

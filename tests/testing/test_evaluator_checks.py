@@ -175,6 +175,8 @@ Distance = variant("Distance", Thumbnail, score=lambda self, a, b: np.linalg.nor
 OneScore = changed("OneScore", Thumbnail, "score", lambda out: out.mean())
 Lopsided = variant("Lopsided", Thumbnail, score=lambda self, a, b: (a * b).sum(axis=1) / np.linalg.norm(a, axis=1))
 ScoresTheMissing = changed("ScoresTheMissing", Thumbnail, "score", lambda out: np.nan_to_num(out))
+NoNumber = variant("NoNumber", Thumbnail, threshold="0.4")
+MatchesNobody = variant("MatchesNobody", Thumbnail, threshold=1.5)
 
 BROKEN = [
     ("works", Raises, r"AttributeError: .* 'brightness' \(test_evaluator_checks.py, line \d+\)"),
@@ -212,6 +214,8 @@ BROKEN = [
     ("scores_valid", OneScore, r"shape \(\), expected \(3,\)"),
     ("scores_valid", Lopsided, r"score\(a, b\) is not score\(b, a\)"),
     ("scores_valid", ScoresTheMissing, "was not acquired scores 0, expected NaN"),
+    ("threshold_valid", NoNumber, "threshold is '0.4'"),
+    ("threshold_valid", MatchesNobody, "with itself, below the threshold 1.5"),
 ]
 
 

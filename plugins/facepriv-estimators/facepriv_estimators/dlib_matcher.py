@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 #: dlib's padding of the training chips.
 CHIP_PADDING = 0.25
-#: The score at dlib's own threshold, a distance of 0.6: at or above it, dlib treats two faces as one person.
-SAME_PERSON = 0.4
 
 
 class DlibMatcher(FaceMatcher):
@@ -31,6 +29,8 @@ class DlibMatcher(FaceMatcher):
         "about 3 million faces of 7,485 people: FaceScrub, VGG-Face and photos from the web, none of the people in LFW"
         " (Davis King, public domain)"
     )
+    #: The score at dlib's own threshold, a distance of 0.6.
+    threshold: ClassVar[float | None] = 0.4
 
     def embed(self, images: Images) -> NDArray[np.float32]:
         """Return (N, 128) float32 descriptors of aligned crops (N, S, S, 3) in [0, 1]; every face is acquired."""
@@ -41,7 +41,7 @@ class DlibMatcher(FaceMatcher):
         return run_each(_network(), chips * np.float32(255), WIDTH)
 
     def score(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ``1 - ||a - b||`` (N,): 1 for the same image, `SAME_PERSON` at dlib's threshold, NaN for NaN."""
+        """Return ``1 - ||a - b||`` (N,): 1 for the same image, `threshold` at dlib's threshold, NaN for NaN."""
         return (1 - np.linalg.norm(a - b, axis=1)).astype(np.float32)
 
     def score_all(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:

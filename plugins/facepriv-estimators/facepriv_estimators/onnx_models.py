@@ -13,7 +13,7 @@ from facepriv.contracts import AttributeEstimator, FaceMatcher, Images
 from facepriv.errors import ContractError, UsageError, WeightsError, one_line
 from facepriv.schema import ATTRIBUTES
 from facepriv_estimators.chips import arcface_chips, dlib_chips
-from facepriv_estimators.onnx_settings import EstimatorSettings, OnnxSettings, read_settings
+from facepriv_estimators.onnx_settings import EstimatorSettings, MatcherSettings, OnnxSettings, read_settings
 
 #: The highest age that an estimator returns, in years.
 OLDEST = 120.0
@@ -23,7 +23,7 @@ _DTYPES: dict[str, Any] = {"tensor(float)": np.float32, "tensor(float16)": np.fl
 class _OnnxFile:
     """Base class of estimator and matcher: the model's path and its settings."""
 
-    _kind: ClassVar[type[OnnxSettings]] = OnnxSettings
+    _kind: ClassVar[type[OnnxSettings]]
 
     def __init__(self, model: str | Path, settings: str | Path | None = None, **fields: Any) -> None:
         self.model = model
@@ -32,7 +32,7 @@ class _OnnxFile:
 
     @cached_property
     def told(self) -> Any:
-        """The checked settings: `OnnxSettings`, or `EstimatorSettings` for an estimator."""
+        """The checked settings, of the class `_kind`."""
         return read_settings(self._kind, self.model, self.settings, self.fields)
 
     @property
@@ -84,8 +84,15 @@ class OnnxMatcher(_OnnxFile, FaceMatcher):
     model, settings
         As for `OnnxEstimator`.
     **fields
-        Fields of `OnnxSettings`; they override the file's.
+        Fields of `MatcherSettings`; they override the file's.
     """
+
+    _kind = MatcherSettings
+
+    @property
+    def threshold(self) -> float | None:  # type: ignore[override]
+        """The published threshold given in the settings."""
+        return self.told.threshold
 
     def embed(self, images: Images) -> NDArray[np.float32]:
         """Return the model's output (N, D) float32; a row that is not finite becomes all NaN, not acquired."""

@@ -25,7 +25,7 @@ SUFFIXES = (".toml", ".json")
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxSettings:
-    """The input of a model, and the part of its output to use; sufficient for a matcher.
+    """The input of a model, and the part of its output to use.
 
     Parameters
     ----------
@@ -66,6 +66,19 @@ class OnnxSettings:
     output: str = ""
     columns: tuple[int, ...] | None = None
     threads: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatcherSettings(OnnxSettings):
+    """The settings of a matcher.
+
+    Parameters
+    ----------
+    threshold : float or None
+        The model's published threshold on the cosine similarity, at or above which two faces are one person.
+    """
+
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +123,7 @@ def read_settings(kind: type[S], model: str | Path, sidecar: str | Path | None, 
     Parameters
     ----------
     kind : class
-        `OnnxSettings` or `EstimatorSettings`.
+        `MatcherSettings` or `EstimatorSettings`.
     model : path-like
         The ONNX file.
     sidecar : path-like or None
@@ -256,6 +269,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "std": (_channels(_positive), "a number above 0 or a list of three"),
     "output": (_text, "the name of one of the model's outputs"),
     "columns": (_columns, "[start, stop], whole numbers, stop above start"),
+    "threshold": (_number(lambda v: -1 <= v <= 1), "a cosine similarity from -1 to 1"),
     "threads": (_whole(1, 256), "a whole number from 1 to 256"),
     "attribute": (_one_of(*ATTRIBUTES), f"one of {', '.join(ATTRIBUTES)}"),
     "kind": (_one_of(*KINDS), f"one of {', '.join(KINDS)}"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from facepriv_estimators import dlib_network
-from facepriv_estimators.dlib_matcher import SAME_PERSON, DlibMatcher
+from facepriv_estimators.dlib_matcher import DlibMatcher
 
 from facepriv.errors import WeightsError
 from facepriv.faces import crop_faces, find_faces, models
@@ -46,7 +46,7 @@ def test_score_is_one_less_the_distance_and_tells_the_two_women_apart(portrait_c
     a, b = (matcher.embed(portrait_crops[n : n + 1]) for n in range(2))
     mirrored = matcher.embed(portrait_crops[:1, :, ::-1].copy())
     assert matcher.score(a, a) == pytest.approx(1)
-    assert matcher.score(a, mirrored)[0] > SAME_PERSON > matcher.score(a, b)[0]
+    assert matcher.score(a, mirrored)[0] > matcher.threshold > matcher.score(a, b)[0]
     assert matcher.score(a, b)[0] == pytest.approx(1 - np.linalg.norm(a - b))
     assert np.isnan(matcher.score(a, np.full_like(a, np.nan))).all()
 
@@ -60,7 +60,7 @@ def test_descriptors_do_not_depend_on_the_batch_and_survive_pickling(portrait_cr
 
 def test_pairs_of_lfw_fall_on_their_side_of_the_threshold(lfw_scores):
     scores, same = lfw_scores(DlibMatcher(), 25)
-    above = scores >= SAME_PERSON
+    above = scores >= DlibMatcher.threshold
     assert same.sum() >= 22
     assert above[same].mean() >= 0.9
     assert above[~same].mean() <= 0.02

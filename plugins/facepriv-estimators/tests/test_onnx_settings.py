@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from facepriv_estimators.onnx_settings import EstimatorSettings, OnnxSettings, read_settings
+from facepriv_estimators.onnx_settings import EstimatorSettings, MatcherSettings, read_settings
 
 from facepriv.errors import UsageError
 
@@ -102,12 +102,22 @@ def test_a_missing_field_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"net\.json: give classes, what each column of the output stands for"):
         read_settings(EstimatorSettings, write(tmp_path, without), None, {})
     with pytest.raises(UsageError, match=r"bare\.onnx: no settings beside it \(bare\.toml\): missing size, trained_on"):
-        read_settings(OnnxSettings, tmp_path / "bare.onnx", None, {})
+        read_settings(MatcherSettings, tmp_path / "bare.onnx", None, {})
+
+
+def test_a_matcher_has_a_threshold_and_an_estimator_none(tmp_path):
+    model = write(tmp_path, 'size = 3\ntrained_on = "x"\nthreshold = 0.3\n', "net.toml")
+    assert read_settings(MatcherSettings, model, None, {}).threshold == 0.3
+    assert read_settings(MatcherSettings, model, None, {"threshold": -0.1}).threshold == -0.1
+    with pytest.raises(UsageError, match="threshold is 40, expected a cosine similarity from -1 to 1"):
+        read_settings(MatcherSettings, model, None, {"threshold": 40})
+    with pytest.raises(UsageError, match="unknown field 'threshold'"):
+        read_settings(EstimatorSettings, model, None, {})
 
 
 def test_a_matcher_knows_no_classes(tmp_path):
     with pytest.raises(UsageError, match=r"net\.json: unknown field 'attribute'"):
-        read_settings(OnnxSettings, write(tmp_path, RIGHT), None, {})
+        read_settings(MatcherSettings, write(tmp_path, RIGHT), None, {})
 
 
 @pytest.mark.parametrize(
@@ -124,7 +134,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, expected):
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=expected) as error:
-        read_settings(OnnxSettings, tmp_path / "net.onnx", tmp_path / name, {})
+        read_settings(MatcherSettings, tmp_path / "net.onnx", tmp_path / name, {})
     assert "\n" not in str(error.value)
 
 
@@ -132,4 +142,4 @@ def test_two_files_beside_the_model_are_one_too_many(tmp_path):
     write(tmp_path, RIGHT)
     model = write(tmp_path, "size = 3", "net.toml")
     with pytest.raises(UsageError, match=r"net\.onnx: both net\.toml and net\.json stand beside it: remove one"):
-        read_settings(OnnxSettings, model, None, {})
+        read_settings(MatcherSettings, model, None, {})
