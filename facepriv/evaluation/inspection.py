@@ -167,10 +167,9 @@ class Inspection:
 
     def shown(self, count: int) -> str:
         """Return in words that the first `count` photos are shown."""
-        rest = len(self.photos) - count
-        if not rest:
-            return "All are shown, the worst first"
-        return f"The {count} worst are shown; {rest} more are not: --limit N shows more"
+        if count == len(self.photos):
+            return "Shown: all, the worst first"
+        return f"Shown: {count} of {len(self.photos)}, the worst first; --limit N shows more"
 
     @property
     def counts(self) -> dict[Kind, int]:
