@@ -16,7 +16,7 @@ from facepriv.pool import spread
 from facepriv.report.page import data_uri, render
 from facepriv.report.sheet_image import AMPLIFIED, CHANGE_HEAD, amplified_change, cut, draw_sheet
 
-#: Suffix of the file -> how many photos it shows by default. A page takes about 30 kB for each.
+#: Suffix of the file -> how many photos it shows by default. A page takes about 20 kB for each.
 LIMITS = {".html": 200, ".png": 20}
 #: The most that one image shows: it is then at most 16,384 pixels high, which every viewer opens.
 MOST_ON_IMAGE = 60
