@@ -48,6 +48,11 @@ def atomic_write(path: Path | str, data: bytes, *, private: bool = False) -> Non
         raise ImageError(f"{path}: cannot be written ({reason}): choose an output folder that can") from error
 
 
+def real_path(path: Path | str) -> Path:
+    """Return an absolute path without links, as `Path.resolve` does, which raises where links form a loop."""
+    return Path(os.path.realpath(path))
+
+
 def make_folder(folder: Path) -> None:
     """Create the folder of a command's -o with its parents; raises `DataError` if it cannot be created."""
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from facepriv.cli import console
+from facepriv.files import real_path
 from facepriv.protection.inputs import is_shard
 from facepriv.protection.run import RunPlan, Summary
 
@@ -74,8 +75,8 @@ def _next_step(plan: RunPlan) -> str:
     if out.is_file():
         return f"look at {out} beside its original"
     sheet = Path("sheet.html")
-    if Path.cwd().is_relative_to(out.resolve()):
-        sheet = out.resolve().with_name("sheet.html")
+    if Path.cwd().is_relative_to(real_path(out)):
+        sheet = real_path(out).with_name("sheet.html")
     folder = len(inputs) == 1 and Path(inputs[0]).is_dir()
     words = ["facepriv", "sheet", inputs[0] if folder else "ORIGINALS", plan.options.out, "-o", str(sheet)]
     shards = any(is_shard(file.source) for file in plan.found.files)

@@ -10,6 +10,7 @@ import click
 from facepriv.cli import console
 from facepriv.cli.options import PATH, workers
 from facepriv.errors import UsageError
+from facepriv.files import real_path
 
 _SUFFIXES = ".html", ".png"
 
@@ -83,10 +84,10 @@ def _check_out(out: Path, originals: Path, protected: Path, overwrite: bool) -> 
         raise UsageError(f"{out}: a sheet is a page or an image; name a file that ends in {' or '.join(_SUFFIXES)}")
     if out.is_dir():
         raise UsageError(f"{out}: is a folder; name a file with -o")
-    place = out.resolve()
-    if place.is_relative_to(protected.resolve()):
+    place = real_path(out)
+    if place.is_relative_to(real_path(protected)):
         raise UsageError(f"{out}: lies among the protected photos, and would show the originals; name another place")
-    if out.suffix.lower() == ".png" and place.is_relative_to(originals.resolve()):
+    if out.suffix.lower() == ".png" and place.is_relative_to(real_path(originals)):
         raise UsageError(f"{out}: lies among the originals, and would count as one of them; name another place")
     if out.exists() and not overwrite:
         raise UsageError(f"{out}: exists already; name another file with -o, or give --overwrite")

@@ -30,7 +30,7 @@ _STATES: tuple[State, ...] = ("ok", "unreadable", "resized", "original unreadabl
 _WORDS: Mapping[str, str] = {
     "missing": "has no protected file",
     "unreadable": "its protected file is no whole image",
-    "resized": "its protected file is of another size; it is judged, and has no SSIM and PSNR",
+    "resized": "its protected file is of another size",
     "original unreadable": "the original is no whole image",
 }
 
@@ -167,7 +167,8 @@ def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, rec
     lines = []
     for n, (record, state) in enumerate(zip(photos, likeness.states, strict=True)):
         if text := problem(record, state, pairing.ambiguous.get(n, ()), recorded):
-            lines.append(f"{record.name}: {text}")
+            more = "; it is judged, and has no SSIM and PSNR" if state == "resized" else ""
+            lines.append(f"{record.name}: {text}{more}")
     return lines
 
 

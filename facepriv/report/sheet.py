@@ -26,7 +26,7 @@ COLUMNS = ("whole photo, its faces framed", "before", "after", CHANGE_HEAD)
 _PAGE_SIDE, _IMAGE_SIDE = 240, 200
 # Several faces are shown together if the square around them is at most so many times as large as that of one.
 _TOGETHER = 3.0
-# Frames of changed faces, and of faces that are unchanged, lost or not published.
+# Frames of changed faces, and of faces that are unchanged, lost or not comparable.
 _GOOD, _BAD = "#00c890", "#ff3b20"
 
 #: The pictures of a photo in the order of `COLUMNS`, or words where there is none.
@@ -80,7 +80,7 @@ _LEGEND = (
     f"The change is amplified {AMPLIFIED} times: grey is no change. The numbers are means over a face, in grey levels "
     "of 255, not amplified.",
     "A thin green frame marks a face that was found and changed; a thick red frame one that is unchanged, no longer "
-    "found or not published. A face without a frame was not found: it is not protected.",
+    "found or not comparable. A face without a frame was not found: it is not protected.",
     "This file shows the originals. Do not publish it.",
 )
 
