@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -29,6 +30,7 @@ _TOGETHER = 3.0
 # Frames of changed faces, and of faces that are unchanged, lost or not comparable.
 _GOOD, _BAD = "#00c890", "#ff3b20"
 
+T = TypeVar("T")
 #: The pictures of a photo in the order of `COLUMNS`, or words where there is none.
 Pictures = list[Image.Image | str]
 
@@ -91,11 +93,12 @@ def printable(text: str) -> str:
 
 
 def _each(
-    build: Callable[[], Callable[[InspectedPhoto], list]],
+    build: Callable[[], Callable[[InspectedPhoto], T]],
     shown: Sequence[InspectedPhoto],
     workers: int,
     progress: Progress | None,
-):
+) -> Iterator[T]:
+    """Yield what a worker makes of each photo, in order."""
     advance = (progress or NoProgress()).stage("photos drawn", len(shown))
     for made in spread(build, shown, workers):
         yield made
