@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -95,7 +96,8 @@ def _wrapped(texts: Sequence[str], font: ImageFont.FreeTypeFont | ImageFont.Imag
     lines = []
     for text in texts:
         while font.getlength(text) > width:
-            end = next(n for n in range(len(text), 0, -1) if n == 1 or font.getlength(text[:n]) <= width)
+            fits = bisect_right(range(1, len(text) + 1), width, key=lambda n, text=text: font.getlength(text[:n]))
+            end = max(1, fits)
             space = text.rfind(" ", 1, end)
             lines.append(text[: space if space > 0 else end])
             text = text[space + 1 if space > 0 else end :]
