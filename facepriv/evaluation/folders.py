@@ -85,7 +85,9 @@ class Evaluation:
         }
 
 
-def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool = False) -> list[Record]:
+def folder_photos(
+    folder: Path, labels: Path | None, *, people_by_folder: bool = False, protected: Path | None = None
+) -> list[Record]:
     """Return the photos of a folder: those listed in a table, or all photos if there is no table.
 
     Parameters
@@ -95,6 +97,8 @@ def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool =
         A table as `facepriv.datasets.readers.csvfolder` reads it.
     people_by_folder : bool
         Take the photo's parent folder as its person; a photo directly in `folder` is an error.
+    protected : Path, optional
+        The folder of the protected photos. It may lie inside `folder`; its files are no originals.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def folder_photos(folder: Path, labels: Path | None, *, people_by_folder: bool =
     if labels is not None:
         photos = csvfolder.read(folder, labels)
     else:
-        found = discover([str(folder)])
+        found = discover([str(folder)], out=protected)
         if not found.files:
             raise DataError("; ".join(found.problems))
         photos = [Record(file.source, str(file.name), "", "test") for file in found.files]
@@ -205,7 +209,7 @@ def evaluate_folders(
     truth = Truth.of(photos)
     run = find_run(protected)
     all_seen = judges.among({*seen, *(run.seen if run else ())})
-    pairing = _paired(photos, originals, protected)
+    pairing = paired(photos, originals, protected)
     _check_people(truth, judges)
     described = judges.describe()
     store, progress = store or PredictionStore(), progress or NoProgress()
@@ -247,7 +251,16 @@ def _check_people(truth: Truth, judges: Judges) -> None:
         raise UsageError(f"{one}, and intervals need two people: add photos, or evaluate without labels of people")
 
 
-def _paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
+def recorded_statuses(run: RunRecord | None) -> dict[str, str]:
+    """Return the name of each photo without its suffix -> what its run says about it, if anything but success."""
+    return {
+        str(PurePosixPath(name).with_suffix("")): _STATUSES[row.status]
+        for name, row in (run.rows if run else {}).items()
+        if row.status in _STATUSES
+    }
+
+
+def paired(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     """Return the result of `pair`; raises `DataError` if no file pairs."""
     pairing = pair(photos, originals, protected)
     if any(pairing.protected):
@@ -300,12 +313,7 @@ def _problems(
     run: RunRecord | None,
 ) -> list[str]:
     """Return one line for each photo or file with a problem; `predictions`: on originals, then on protected photos."""
-    recorded = {
-        str(PurePosixPath(name).with_suffix("")): _STATUSES[row.status]
-        for name, row in (run.rows if run else {}).items()
-        if row.status in _STATUSES
-    }
-    lines = problems(photos, pairing, likeness, recorded)
+    lines = problems(photos, pairing, likeness, recorded_statuses(run))
     seen = (side["seen"] for side in predictions.values())
     for record, state, before, after in zip(photos, likeness.states, *seen, strict=True):
         if state in ("ok", "resized") and not before:

@@ -24,12 +24,13 @@ from facepriv.metrics import quality
 from facepriv.pool import spread
 from facepriv.protection.inputs import discover
 
+Pixels = NDArray[np.uint8]
 State = Literal["ok", "missing", "unreadable", "resized", "original unreadable"]
 _STATES: tuple[State, ...] = ("ok", "unreadable", "resized", "original unreadable")
 _WORDS: Mapping[str, str] = {
     "missing": "has no protected file",
     "unreadable": "its protected file is no whole image",
-    "resized": "its protected file is of another size; it is judged, and has no SSIM and PSNR",
+    "resized": "its protected file is of another size",
     "original unreadable": "the original is no whole image",
 }
 
@@ -98,7 +99,7 @@ def pair(photos: Sequence[Record], originals: Path, protected: Path) -> Pairing:
     used: set[PurePosixPath] = set()
     every = [[PurePosixPath(name) for name in (_below(record.path, originals), record.name)] for record in photos]
     # Photos that are not selected (--limit, --part) also have protected files.
-    everything = discover([str(originals)])
+    everything = discover([str(originals)], out=protected)
     originally = {PurePosixPath(file.name) for file in everything.files}
     # A file with the exact name of one photo is not the protected file of another that differs in its suffix.
     taken = originally.union(*every)
@@ -165,15 +166,42 @@ def problems(photos: Sequence[Record], pairing: Pairing, likeness: Likeness, rec
     """
     lines = []
     for n, (record, state) in enumerate(zip(photos, likeness.states, strict=True)):
-        if n in pairing.ambiguous:
-            several = pairing.ambiguous[n]
-            one = "its protected file could be another photo's, too"
-            why = "several files could be its protected one" if len(several) > 1 else one
-            lines.append(f"{record.name}: {why}: {', '.join(several)}")
-        elif state != "ok":
-            status = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")
-            lines.append(f"{record.name}: {_WORDS[state]}" + (f" (its run says: {status})" if status else ""))
+        if text := problem(record, state, pairing.ambiguous.get(n, ()), recorded):
+            more = "; it is judged, and has no SSIM and PSNR" if state == "resized" else ""
+            lines.append(f"{record.name}: {text}{more}")
     return lines
+
+
+def problem(record: Record, state: State, ambiguous: Sequence[str], recorded: Mapping[str, str]) -> str:
+    """Return the problem of one photo in words, or an empty text; see `problems`."""
+    if ambiguous:
+        one = "its protected file could be another photo's, too"
+        why = "several files could be its protected one" if len(ambiguous) > 1 else one
+        return f"{why}: {', '.join(ambiguous)}"
+    if state == "ok":
+        return ""
+    status = recorded.get(str(PurePosixPath(record.name).with_suffix("")), "")
+    return _WORDS[state] + (f" (its run says: {status})" if status else "")
+
+
+def read_both(original: Path, protected: Path | None) -> tuple[State, Pixels | None, Pixels | None]:
+    """Read a photo's two files as (H, W, 3) uint8; None where a file is missing or no whole image."""
+    from facepriv.image.decode import read_image
+
+    def read(path: Path | None) -> Pixels | None:
+        try:
+            return None if path is None else read_image(path).rgb8()
+        except ImageError:
+            return None
+
+    first, second = read(original), read(protected)
+    if protected is None:
+        return "missing", first, None
+    if first is None:
+        return "original unreadable", None, second
+    if second is None:
+        return "unreadable", first, None
+    return "ok" if first.shape == second.shape else "resized", first, second
 
 
 def _below(path: Path, folder: Path) -> str:
@@ -186,21 +214,7 @@ def _comparer() -> Callable[[list[tuple[str, Path, Path]]], list[NDArray[np.floa
 
 def _file_likeness(original: Path, protected: Path) -> NDArray[np.float32]:
     """Return the index of the state in `_STATES`, SSIM and PSNR."""
-    from facepriv.image.decode import read_image
-
-    def failed(state: State) -> NDArray[np.float32]:
+    state, first, second = read_both(original, protected)
+    if state != "ok" or first is None or second is None or min(first.shape[:2]) < quality.WINDOW:
         return np.array([_STATES.index(state), np.nan, np.nan], dtype=np.float32)
-
-    try:
-        first = read_image(original).rgb8()
-    except ImageError:
-        return failed("original unreadable")
-    try:
-        second = read_image(protected).rgb8()
-    except ImageError:
-        return failed("unreadable")
-    if first.shape != second.shape:
-        return failed("resized")
-    if min(first.shape[:2]) < quality.WINDOW:
-        return np.array([0, np.nan, np.nan], dtype=np.float32)
     return np.array([0, quality.ssim(first, second), quality.psnr(first, second)], dtype=np.float32)

@@ -12,6 +12,7 @@ from fnmatch import filter as matching
 from glob import has_magic
 from pathlib import Path, PurePath, PurePosixPath
 
+from facepriv.files import real_path
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.manifest import MANIFEST, RUN_FOLDER, read_run
 
@@ -124,7 +125,7 @@ class _Search:
 
     def __init__(self, out: Path | None, kinds: Collection[str]) -> None:
         self.kinds = kinds
-        self.out = out.resolve() if out is not None else None
+        self.out = real_path(out) if out is not None else None
         self.found: dict[tuple[Path, PurePosixPath], Found] = {}
         # A pattern may match a file or a folder several times.
         self.problems: dict[str, None] = {}
@@ -213,7 +214,7 @@ class _Search:
         self.problem(f"{error.filename}: {error.strerror}")
 
     def _is_ours(self, folder: Path) -> bool:
-        return folder.name == RUN_FOLDER or (self.out is not None and folder.resolve() == self.out)
+        return folder.name == RUN_FOLDER or (self.out is not None and real_path(folder) == self.out)
 
     def _offer(self, path: Path, base: Path) -> None:
         """Add a file found in a folder or by a pattern, if it is of a wanted kind."""
@@ -235,7 +236,7 @@ class _Search:
         return path.suffix.lower() in self.kinds
 
     def _take(self, path: Path, name: PurePosixPath) -> None:
-        self.found[path.resolve(), name] = Found(path, name)
+        self.found[real_path(path), name] = Found(path, name)
         self.answers += 1
 
 

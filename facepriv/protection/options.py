@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from facepriv.errors import UsageError
+from facepriv.files import real_path
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import Registry
 
@@ -37,7 +38,7 @@ def read_key(path: Path, out: str) -> bytes:
     UsageError
         If the file cannot be read, is too short or too long, or lies in the output folder, which others can see.
     """
-    if path.resolve().is_relative_to(Path(out).resolve()):
+    if real_path(path).is_relative_to(real_path(out)):
         raise UsageError(f"{path}: the key lies in the output folder; keep it elsewhere, it undoes the drawn targets")
     try:
         with path.open("rb") as file:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from facepriv.errors import UsageError
-from facepriv.files import file_sha256
+from facepriv.files import file_sha256, real_path
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.inputs import FOREIGN_SUFFIXES, Discovery, Found, is_shard
 from facepriv.protection.manifest import BESIDE_SUFFIX, RUN_FOLDER, ManifestRow, RunRecord
@@ -252,10 +252,10 @@ def _check_distinct(files: Sequence[Found]) -> None:
 def _check_inputs_safe(jobs: Sequence[Job]) -> None:
     inputs: dict[str, list[Path]] = {}
     for job in jobs:
-        inputs.setdefault(_folded(str(job.source.resolve())), []).append(job.source)
+        inputs.setdefault(_folded(str(real_path(job.source))), []).append(job.source)
     for job in jobs:
-        output = job.output.resolve()
+        output = real_path(job.output)
         for source in inputs.get(_folded(str(output)), []):
             # On a file system that ignores case, one file has several paths.
-            if source.resolve() == output or (output.exists() and output.samefile(source)):
+            if real_path(source) == output or (output.exists() and output.samefile(source)):
                 raise UsageError(f"{job.output}: is an input and would be written over; choose another output folder")

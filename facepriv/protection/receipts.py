@@ -27,6 +27,7 @@ from typing import Self
 from platformdirs import user_state_path
 
 from facepriv.errors import one_line
+from facepriv.files import real_path
 
 _HEAD = b"facepriv-receipts 1 "
 _SECRET_BYTES = 32
@@ -92,7 +93,7 @@ class Receipts:
 
 def receipts_path(record: Path) -> Path:
     """Return the path of the receipts of a run folder."""
-    name = hashlib.sha256(os.fsencode(record.resolve())).hexdigest()
+    name = hashlib.sha256(os.fsencode(real_path(record))).hexdigest()
     return user_state_path("facepriv", appauthor=False) / "receipts" / name
 
 

@@ -67,6 +67,8 @@ class Summary:
         Number of protected photos, and of changed faces in them.
     unchanged, unchanged_faces : int
         Number of photos with no changed face, and of all unchanged faces, including those in protected photos.
+    with_unchanged, faceless : int
+        Number of photos with any unchanged face, and of photos where no face was found, whatever was then done.
     small, uncertain : int
         Numbers of faces that cannot be protected well, see `facepriv.faces.finding.Found`.
     no_face, copied, already, ignored : int
@@ -77,6 +79,8 @@ class Summary:
     faces: int = 0
     unchanged: int = 0
     unchanged_faces: int = 0
+    with_unchanged: int = 0
+    faceless: int = 0
     small: int = 0
     uncertain: int = 0
     no_face: int = 0
@@ -99,6 +103,8 @@ class Summary:
             self.unchanged += same
             self.faces += photo.faces - photo.unchanged
             self.unchanged_faces += photo.unchanged
+            self.with_unchanged += photo.unchanged > 0
+            self.faceless += photo.faceless
             self.small += photo.small
             self.uncertain += photo.uncertain
             self.copied += photo.status == "copied"

@@ -76,6 +76,8 @@ class Outcome:
         Number of treated faces that did not change. It is private: a drawn class may leave a face unchanged.
     small, uncertain : int
         Numbers of faces that cannot be protected well, see `facepriv.faces.finding.Found`. They are private.
+    faceless : bool
+        Whether no face was found, whatever was then done. It is private.
     parts : tuple of (str, Outcome)
         For a shard: the names and outcomes of its photos, in order.
     """
@@ -90,6 +92,7 @@ class Outcome:
     unchanged: int = 0
     small: int = 0
     uncertain: int = 0
+    faceless: bool = False
     parts: tuple[tuple[str, Outcome], ...] = ()
 
     @property
@@ -168,7 +171,7 @@ class ChunkWorker:
                 continue
             if not prepared.faces:
                 outcome = self._without_face(task, prepared.photo)
-                yield replace(outcome, uncertain=prepared.uncertain)
+                yield replace(outcome, uncertain=prepared.uncertain, faceless=True)
                 continue
             held.append((task, prepared))
             faces = sum(len(item.faces) for _, item in held)

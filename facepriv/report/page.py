@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 PAGE, ROWS, RESULT, LATEX = "report.html", "rows.csv", "result.json", "tables.tex"
-_QUALITY = 88
+# Format of embedded pictures -> its quality.
+_QUALITY = {"JPEG": 88, "WEBP": 75}
 
 
-def check_installed() -> None:
-    """Raise `PluginError` unless the report's dependencies are installed; call it before a long measurement."""
+def check_installed(*names: str) -> None:
+    """Raise `PluginError` unless the named dependencies of a page are installed, by default all of a report."""
     from importlib.util import find_spec
 
-    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    missing = [name for name in names or ("jinja2", "matplotlib") if find_spec(name) is None]
     if missing:
         raise PluginError(f"a report needs {' and '.join(missing)}: pip install 'facepriv[report]'")
 
@@ -101,7 +102,7 @@ def joined_csv(tables: Mapping[str, str]) -> str:
 
 def index(places: Mapping[str, Comparison]) -> str:
     """Return a page with the first table of every set, and a link to its report."""
-    return _render(
+    return render(
         "index.html.j2",
         title=_title(next(iter(places.values()))),
         sets=[(name, of.data["name"], tables.overview(of)) for name, of in places.items()],
@@ -128,7 +129,7 @@ def page(of: Comparison) -> str:
     names += [("examples", "Examples")] * bool(examples) + [("figures", "Figures")] * bool(drawn)
     rest = ("attacks", "groups", "evaluators", "judges", "methods", "skipped")
     names += [(name, shown[name].title) for name in rest if shown[name].rows]
-    return _render(
+    return render(
         "page.html.j2",
         title=_title(of),
         lead=_lead(of),
@@ -142,7 +143,7 @@ def page(of: Comparison) -> str:
     )
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
     """Return a template of this package with values and the style sheet."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -186,20 +187,21 @@ def _facts(of: Comparison) -> str:
 def _examples(of: Comparison) -> list[dict[str, Any]]:
     found = []
     for example in of.examples:
-        pictures = [("original", _data_uri(example.original))]
+        pictures = [("original", data_uri(example.original))]
         for output in of.outputs:
             picture = example.outputs.get((output.method, output.name))
-            pictures.append((label(of, output), "" if picture is None else _data_uri(picture)))
+            pictures.append((label(of, output), "" if picture is None else data_uri(picture)))
         found.append({"caption": example.caption, "pictures": pictures})
     return found
 
 
-def _data_uri(picture: NDArray[np.uint8]) -> str:
+def data_uri(picture: NDArray[np.uint8], kind: str = "JPEG") -> str:
+    """Return a picture (H, W, 3) as a page embeds it; `kind` is the format, as Pillow names it."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    Image.fromarray(picture).save(file, kind, quality=_QUALITY[kind])
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _attributes(cell: tables.Cell) -> str:

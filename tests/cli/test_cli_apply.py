@@ -128,9 +128,9 @@ def test_a_folder_with_troubles_exits_with_1_names_each_and_does_the_rest(call, 
     assert len(errors) == 2
     assert any("missing.png: no such file" in line for line in errors)
     assert any("text.jpg: " in line for line in errors)
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("facepriv: 3 protected (3 faces); 1 ignored, no images; 2 failed, in ")
-    assert last.endswith("-> out")
+    counts, _ = result.stderr.splitlines()[-2:]
+    assert counts.startswith("facepriv: 3 protected (3 faces); 1 ignored, no images; 2 failed, in ")
+    assert counts.endswith("-> out")
     assert result.stdout == ""
     assert sorted(path.name for path in (tmp_path / "out/photos").iterdir()) == ["000.png", "001.png", "002.png"]
 
@@ -199,17 +199,75 @@ def test_no_face_options_are_counted_in_the_closing_line(call, photos, tmp_path,
     assert "1 copied UNPROTECTED, no face found" in call(f"photos -o copied --on-no-face copy {options}").stderr
 
 
+class TestClosingLine:
+    """What was asked for, where it may have failed, and the next step."""
+
+    @pytest.mark.parametrize(
+        ("request_words", "text"),
+        [
+            ("--obfuscate gender", "gender behind another class (policy flip)"),
+            ("--obfuscate race,age --policy random", "race and age behind a class drawn at random (policy random)"),
+            ("--target age=old", "age behind the class old"),
+            ("--target gender=opposite", "gender behind another class"),
+            ("--keep gender", "nothing"),
+        ],
+    )
+    def test_names_method_attributes_policy_and_the_sheet(self, call, photos, tmp_path, request_words, text):
+        photos(1)
+        estimators = ",".join(f"{name}=bright-{name}" for name in ("gender", "race", "age"))
+        line = f"photos -o my/out --method paint {request_words} --estimator {estimators} --workers 1"
+        result = call(line)
+        assert result.exit_code == 0, result.output
+        closing = result.stderr.splitlines()[-1]
+        assert closing.startswith(f"facepriv: paint was asked to hide {text}; photos with unchanged faces: ")
+        assert closing.endswith("Next: look at them with facepriv sheet photos my/out -o sheet.html")
+        assert result.stdout == ""
+        # The command that it names works as it is, and no machine-readable or written form holds the request.
+        sheet = CliRunner().invoke(main, closing.partition("facepriv sheet")[2].join(["sheet", ""]).split())
+        assert sheet.exit_code == 0 and (tmp_path / "sheet.html").is_file()
+        assert "hide" not in call(f"{line} --overwrite --json").output
+
+    @pytest.mark.parametrize("choice", ["fail", "skip", "copy"])
+    def test_counts_photos_without_a_face_whatever_is_done_with_them(self, call, photos, dark_face, choice):
+        Image.fromarray(dark_face * 0).save(photos(1) / "black.png")
+        options = "--method darken --obfuscate gender --workers 1"
+        closing = call(f"photos -o out --on-no-face {choice} {options}").stderr.splitlines()[-1]
+        assert "photos with unchanged faces: 0, without a face found: 1. Next: " in closing
+
+    @pytest.mark.parametrize(
+        ("given", "step"),
+        [
+            ("photos/000.png -o one.png", "look at one.png beside its original"),
+            ("photos/*.png -o out", "look at them with facepriv sheet ORIGINALS out -o sheet.html"),
+            ("../outer/photos -o .", "look at them with facepriv sheet ../outer/photos . -o OUTER/sheet.html"),
+        ],
+    )
+    def test_the_next_step_fits_the_call(self, call, photos, tmp_path, monkeypatch, given, step):
+        photos(1, "outer/photos")
+        inner = tmp_path / ("inner" if ".." in given else "outer")
+        inner.mkdir(exist_ok=True)
+        monkeypatch.chdir(inner)
+        result = call(f"{given} --method darken --obfuscate gender --workers 1")
+        assert result.stderr.splitlines()[-1].endswith(f"Next: {step.replace('OUTER', str(tmp_path))}")
+
+    def test_where_nothing_was_written_there_is_none(self, call, photos, tmp_path):
+        (photos(1) / "000.png").write_text("no image")
+        result = call("photos -o out --method darken --obfuscate gender --workers 1")
+        assert result.exit_code == 1 and "Next" not in result.stderr
+
+
 def test_unchanged_photos_are_counted_in_words_and_in_json(call, photos):
     photos(2)
     line = "photos -o out --method darken --obfuscate gender --strength 0 --workers 1"
     result = call(line)
     assert result.exit_code == 0
-    warning, last = result.stderr.splitlines()
+    warning, counts, closing = result.stderr.splitlines()
     assert (
         warning == "facepriv: warning: 2 faces came out unchanged, so nothing is hidden there: a strength of 0 "
         "changes nothing"
     )
-    assert last.startswith("facepriv: 2 UNCHANGED, nothing hidden in them, in ")
+    assert counts.startswith("facepriv: 2 UNCHANGED, nothing hidden in them, in ")
+    assert "; photos with unchanged faces: 2, without a face found: 0. Next: " in closing
     summary = json.loads(call(f"{line} --overwrite --json").stdout)
     assert (summary["protected"], summary["unchanged"], summary["unchanged_faces"]) == (0, 2, 2)
     assert summary["warnings"] == [warning.removeprefix("facepriv: warning: ")]

@@ -17,7 +17,18 @@ print("HEAVY:", *(m for m in {heavy!r} if m in sys.modules), file=sys.stderr)
 """
 
 
-_HELP = ("", "apply", "train", "export", "train privacynet", "export privacynet", "check", "doctor", "evaluate")
+_HELP = (
+    "",
+    "apply",
+    "train",
+    "export",
+    "train privacynet",
+    "export privacynet",
+    "check",
+    "doctor",
+    "evaluate",
+    "sheet",
+)
 
 
 @pytest.mark.parametrize(

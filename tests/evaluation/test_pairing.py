@@ -42,6 +42,15 @@ def test_pairs_are_made_by_path_and_the_suffix_may_differ(two):
     assert found.extra == ("b/other.png",) and not found.ambiguous
 
 
+def test_protected_files_within_the_folder_of_the_originals_are_no_originals(two):
+    records, original, _ = two
+    within = original / "out"
+    save(within / "a/one.png", records[0].path)
+    photos = folders.folder_photos(original, None, protected=within)
+    assert [record.name for record in photos] == [record.name for record in records]
+    assert pair(photos, original, within).protected == (within / "a/one.png", None, None, None)
+
+
 def test_of_several_files_the_one_of_the_same_suffix_is_meant_else_none(two):
     records, original, protected = two
     for name in ("a/one.png", "a/one.jpg", "a/two.jpg", "a/two.webp"):

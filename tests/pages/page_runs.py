@@ -32,6 +32,7 @@ QUICK = {
     "facepriv demo": "--overwrite",
     "facepriv evaluate": "--workers 1 --replicates 10",
     "facepriv pack": "--workers 1 --overwrite",
+    "facepriv sheet": "--overwrite",
     "facepriv train baseline-gan": _GAN,
     "facepriv train estimators": "--epochs 0.1",
     "facepriv train ensemble-san": f"{_SAN} --members 1",

@@ -9,6 +9,7 @@ import pytest
 from facepriv.errors import DataError
 from facepriv.protection.inputs import discover, leave_out_earlier
 from facepriv.protection.manifest import ManifestRow, open_manifest
+from facepriv.protection.plan import place
 
 
 def touch(*names):
@@ -28,6 +29,12 @@ def tree(tmp_path, monkeypatch):
 
 def names(discovery):
     return [str(found.name) for found in discovery.files]
+
+
+def test_a_link_to_itself_is_a_file_that_only_reading_refuses(tree):
+    os.symlink("loop.png", "in/loop.png")
+    found = discover(["in"], out=Path("out"))
+    assert "loop.png" in names(found) and len(place(found, "out").jobs) == 4
 
 
 def test_a_single_folder_is_searched_recursively_and_its_structure_mirrored(tree):

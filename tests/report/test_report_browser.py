@@ -1,13 +1,17 @@
-"""The page in a real browser, headless: it opens, sorts, fits a phone, and asks nothing of the network."""
+"""The pages in a real browser, headless: they open, sort, fit a phone, and ask nothing of the network."""
 
 import json
 import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from facepriv.evaluation.inspection import inspect_folders
 from facepriv.report.page import page
+from facepriv.report.sheet import sheet_page
 
 BROWSER = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -110,3 +114,56 @@ def test_dark_is_dark_and_print_is_a_document(said, folder):
     assert light_ink < 150 < 500 < dark_ink
     browse(folder, "plain.html", f"--print-to-pdf={folder / 'page.pdf'}", "--no-pdf-header-footer")
     assert (folder / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+#: A test's own script looks at the page, which allows none: it is let in.
+SHEET_PROBE = """
+<script>
+onload = () => {
+  const said = {
+    broken: [...document.images].filter((i) => i.complete && !i.naturalWidth).length,
+    loaded: [...document.images].filter((i) => i.naturalWidth).length,
+    fetched: performance.getEntriesByType("resource").map((e) => e.name).filter((n) => !n.startsWith("data:")),
+    wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    rows: new Set([...document.querySelectorAll(".photo img")].map((i) => i.getBoundingClientRect().top)).size,
+    ink: getComputedStyle(document.body).color,
+  };
+  parent.postMessage(JSON.stringify(said), "*");
+  document.title = "SAID" + JSON.stringify(said) + "END";
+};
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def sheet_folder(tmp_path_factory, small_faces):
+    folder = tmp_path_factory.mktemp("sheet")
+    for name, shade in (("originals", 1.0), ("protected", 0.8)):
+        (folder / name).mkdir()
+        Image.fromarray((small_faces[0] * shade).astype(np.uint8)).save(folder / name / f"{'long-name-' * 9}.png")
+    page = sheet_page(inspect_folders(folder / "originals", folder / "protected", workers=0), 10, workers=0)
+    allowed = page.replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
+    (folder / "page.html").write_text(allowed.replace("</body>", SHEET_PROBE + "</body>"))
+    (folder / "phone.html").write_text(PHONE)
+    return folder
+
+
+def seen(folder, name, mark, *flags):
+    dom = browse(folder, name, "--dump-dom", "--allow-file-access-from-files", *flags)
+    return json.loads(re.search(mark + r"(\{.*?\})END", dom).group(1).replace("&amp;", "&").replace("&gt;", ">"))
+
+
+def test_the_pictures_of_a_sheet_show_at_a_desk_and_on_a_phone_and_nothing_is_fetched(sheet_folder):
+    desk = seen(sheet_folder, "page.html", "SAID", "--window-size=1280,900")
+    phone = seen(sheet_folder, "phone.html", "PHONE", "--window-size=800,900")
+    for found in (desk, phone):
+        assert (found["broken"], found["loaded"], found["fetched"]) == (0, 4, [])
+        assert found["wide"] <= 0
+    assert (desk["rows"], phone["rows"]) == (1, 2)
+
+
+def test_a_sheet_is_dark_where_the_reader_wants_that(sheet_folder):
+    light = seen(sheet_folder, "page.html", "SAID")
+    dark = seen(sheet_folder, "page.html", "SAID", "--blink-settings=preferredColorScheme=0")
+    light_ink, dark_ink = (sum(map(int, re.findall(r"\d+", s["ink"])[:3])) for s in (light, dark))
+    assert light_ink < 150 < 500 < dark_ink

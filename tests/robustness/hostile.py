@@ -28,7 +28,7 @@ ODD: tuple[Any, ...] = (None, True, False, *_NUMBERS, *_TEXTS, [], [[]], {}, {"f
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "ICO")
 
 #: Words for the command line.
-_COMMANDS = "apply evaluate compare attack pack convert methods plugins --version nonsense"
+_COMMANDS = "apply sheet evaluate compare attack pack convert methods plugins --version nonsense"
 _OPTIONS = """-o --out --method --obfuscate --target --policy --strength --seed --set --workers --on-no-face --resume
     --overwrite --key-file --labels --layout --fail-if --fmr --limit --estimator --matcher --json --methods --outputs
     --help --trust-existing --no-such"""
