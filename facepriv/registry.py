@@ -52,8 +52,7 @@ class Plugin:
     components: tuple[Descriptor, ...] = ()
     error: str = ""
     traceback: str = field(default="", compare=False, repr=False)
-    #: The module that its entry point names.
-    module: str = ""
+    module: str = ""  # that its entry point names
 
 
 @dataclass

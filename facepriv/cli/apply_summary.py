@@ -59,12 +59,12 @@ def tell(plan: RunPlan, summary: Summary, seconds: float, as_json: bool) -> None
 
 
 def _closing(plan: RunPlan, summary: Summary) -> str:
-    """Return what was asked for, in words, where it may have failed, and the next step. It is printed and not kept."""
+    """Return the request in words, where it may have failed, and the next step. It is printed and not kept."""
     request = plan.options.request
     drawn = " and ".join(name for name in request.hidden if name not in request.targets)
     hidden = [f"{drawn} behind {_CLASSES[request.policy]} (policy {request.policy})"] if drawn else []
     hidden += [f"{name} behind {_TARGETS.get(label, f'the class {label}')}" for name, label in request.targets.items()]
-    asked = f"{plan.options.chain} was asked to hide {', '.join(hidden) or 'nothing'}"
+    asked = f"{plan.options.chain} hides {', '.join(hidden) or 'nothing'}"
     counts = f"photos with unchanged faces: {summary.with_unchanged}, without a face found: {summary.faceless}"
     return f"{asked}; {counts}. Next: {_next_step(plan)}"
 

@@ -274,7 +274,7 @@ class TestRequest:
 def closing_line(text):
     """Return the line that says what was asked for, or an empty text, and all others."""
     lines = text.splitlines(keepends=True)
-    closing = [line for line in lines if " was asked to hide " in line]
+    closing = [line for line in lines if " hides " in line]
     return "".join(closing), "".join(line for line in lines if line not in closing)
 
 
