@@ -4,12 +4,12 @@
 #   docker run --rm --network none --user "$(id -u):$(id -g)" -v "$PWD:/work" facepriv \
 #       apply photos -o protected --method privacynet --obfuscate gender
 #
-# PyPI's torch for Linux brings CUDA. For a small image name PyTorch's index of CPU builds: --build-arg TORCH_INDEX=...
+# The usual torch for Linux brings CUDA. For a small image name the wheel of PyTorch's CPU build: --build-arg TORCH="torch @ ADDRESS"
 FROM python:3.12-slim
-ARG TORCH_INDEX=
+ARG TORCH=torch
 COPY . /source
 RUN cd /source \
-    && pip install --no-cache-dir -c constraints.txt torch ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+    && pip install --no-cache-dir -c constraints.txt "$TORCH" \
     && pip install --no-cache-dir -c constraints.txt '.[demo,report]' ./plugins/facepriv-estimators ./plugins/facepriv-privacynet \
         ./plugins/facepriv-baseline-gan ./plugins/facepriv-face-mixing ./plugins/facepriv-san ./plugins/facepriv-sim-zhang \
     && rm -rf /source && useradd --create-home facepriv
