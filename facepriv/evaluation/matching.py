@@ -14,6 +14,7 @@ from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR, too_weak
 from facepriv.evaluation.rows import AT_FMR, FMRS, Float, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
+from facepriv.metrics.verification import MIN_ERRORS, allowed_errors
 
 #: False match rates of the ROC curve.
 GRID = np.logspace(-5, 0, 101)
@@ -83,13 +84,14 @@ class MatcherRows:
         return None if isinstance(before, str) or isinstance(second, str) else (before, second)
 
     def curves(self, after: NDArray[np.float32]) -> dict[str, dict[str, Float]]:
-        """Return pairing -> ``tmr`` at `GRID`, NaN where there are too few comparisons, and ``cmc`` (`DEPTH`,)."""
+        """Return pairing -> ``tmr`` at `GRID`, NaN where the rows refuse the rate too, and ``cmc`` (`DEPTH`,)."""
         found = {}
         for pairing, side in self._sides(after).items():
             comparisons = side.compared.pairs
             curve = comparisons.stream.curve()
             last = np.searchsorted(curve.false[0], GRID, side="right") - 1
-            tmr = np.where(GRID * comparisons.impostors >= 1, curve.true[0][last], np.nan)
+            enough = [allowed_errors(comparisons.impostors, fmr) >= MIN_ERRORS for fmr in GRID]
+            tmr = np.where(enough, curve.true[0][last], np.nan)
             cmc = np.full(DEPTH, np.nan) if isinstance(side.cmc, str) else side.cmc[0]
             found[pairing] = {"tmr": tmr, "cmc": cmc}
         return found

@@ -7,22 +7,30 @@ the same in all figures.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
-from facepriv.evaluation.rows import ATTACK, PREFIX, TURNED, Float, Row
+from facepriv.evaluation.rows import ATTACK, FMRS, PREFIX, TURNED, Float, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate
-from facepriv.metrics.matching import PROTECTED
-from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
+from facepriv.metrics.matching import PROTECTED, RANKS
+from facepriv.report.style import COLOURS, FAINT, MARKERS, SIGNS, colour, drawing, to_svg
 
-#: The pairings that the paper's curves show.
-PAIRINGS = (PROTECTED, "(X1, X2')")
+#: The pairings that the paper's curves show, in words.
+PAIRINGS = {
+    PROTECTED: "X1' and X2' are the two photos of a pair, both protected",
+    "(X1, X2')": "X1 is the original first photo of a pair, X2' is the second photo, protected",
+}
+_PAPER = "of the PrivacyNet paper (Mirjalili, Raschka, Ross 2020)"
+_NO_EVIDENCE = " (does not count)"
 _WIDTH = 460
+#: Opacity of what is no evidence.
+_PALE = 0.4
 _TITLES = {"gender": "Gender EER", "race": "Race: Black-vs-White EER", "age": "Age: mean absolute error"}
+Kind = Literal["roc", "cmc"]
 _NUMBERS = {"gender": "Fig. 5", "race": "Fig. 6", "age": "Fig. 7"}
 
 
@@ -68,6 +76,7 @@ class _Spot:
     evaluator: str
     value: Estimate
     hollow: bool = False
+    counts: bool = True
 
 
 def all_plots(of: Comparison) -> list[Plot]:
@@ -104,7 +113,7 @@ def attribute_plot(of: Comparison, attribute: str) -> Plot | None:
         alone = [o for o in outputs if o.hidden == (attribute,)] or [o for o in outputs if attribute in o.hidden]
         for output in alone:
             spots += [
-                _Spot(label(of, output), output.method, row.evaluator, row.after)
+                _Spot(label(of, output), output.method, row.evaluator, row.after, counts=row.counts)
                 for row in output.pick(figure)
                 if row.after
             ]
@@ -112,13 +121,15 @@ def attribute_plot(of: Comparison, attribute: str) -> Plot | None:
         spots += _worst_kept(of, kept, figure)
     unit = "years" if attribute == "age" else "%"
     hides = any(attribute in o.hidden for o in of.outputs)
-    caption = f"{_NUMBERS[attribute]} of the paper. "
+    caption = f"{_NUMBERS[attribute]} {_PAPER}. "
     caption += "Filled: the attribute is hidden, so higher is better. " if hides else ""
     if any(s.hollow for s in spots):
         caption += "Hollow: it is kept, so nearer to the originals is better; of several outputs the worst. "
     caption += "Bars are 95 % intervals over people."
     if unit == "%":
         caption += " 50 % is a guess; beyond it the answer could be inverted."
+    if not all(spot.counts for spot in spots):
+        caption += " Grey: the evaluator does not count, as it is too weak on the originals or was seen in training."
     return _dots(of, f"estimates-{attribute}", f"{_TITLES[attribute]}, {unit}", caption, spots, evaluators, unit)
 
 
@@ -165,11 +176,14 @@ def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
                 axes.plot([best.after.value, x.value], [y.value] * 2, ":", color=tint, linewidth=1)
                 axes.plot([best.after.value], [y.value], "o", color=tint, markerfacecolor="none")
         axes.set_xlabel(f"{_TITLES[attribute]}, mean of unseen evaluators, %")
-        axes.set_ylabel("TMR of (X1', X2'), %")
-        axes.set_xlim(left=0)
+        axes.set_ylabel("TMR, both photos protected, %")
         axes.margins(0.08)
+        axes.set_xlim(left=0)
+        axes.set_ylim(_tmr_range(of))
         svg = to_svg(figure, f"trade-{attribute}")
-    caption = "Up and to the right is better. The star: the originals. Bars are 95 % intervals over people."
+    caption = (
+        "Not in the paper. Up and to the right is better. The star: the originals. Bars are 95 % intervals over people."
+    )
     if any(best for *_, best in points):
         caption += " Hollow: what is left of it against the best adversary."
     keys = [Key("originals", "★", 0), *_method_keys(of, [output.method for output, *_ in points])]
@@ -182,46 +196,79 @@ def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
     return Plot(f"trade-{attribute}", title, caption, svg, keys, head, table)
 
 
-def curve_plot(of: Comparison, kind: Literal["roc", "cmc"], matcher: str, pairing: str) -> Plot | None:
+def _tmr_range(of: Comparison) -> tuple[float, float]:
+    """Return the range of all trade-off plots in percent, so that they can be compared side by side."""
+    rows = [row for output in of.outputs if (row := output.lead("tmr", pairing=PROTECTED))]
+    values = [v for row in rows for e in (row.before, row.after) if e for v in (e.value, e.low, e.high)]
+    return _padded(values)
+
+
+def _padded(values: Iterable[float]) -> tuple[float, float]:
+    """Return the range of percentages, with a margin, from 0 to 100.5 at most."""
+    known = [value for value in values if np.isfinite(value)]
+    low, high = min(known), max(known)
+    margin = max(0.5, 0.06 * (high - low))
+    return max(0.0, low - margin), min(100.5, high + margin)
+
+
+def curve_plot(of: Comparison, kind: Kind, matcher: str, pairing: str) -> Plot | None:
     """Return figure 8 (ROC) or 9 (CMC) for one matcher and pairing: the originals, and each method as a band."""
     original = 100 * np.asarray(getattr(of.original, kind).get(matcher, {}).get(pairing, ()), np.float64)
     bands = _bands(of, kind, matcher, pairing)
     if not bands or np.isnan(original).all():
         return None
     name = _name(kind, matcher, pairing)
-    x = of.original.fmr if kind == "roc" else np.arange(1, len(original) + 1, dtype=np.float64)
+    x = 100 * of.original.fmr if kind == "roc" else np.arange(1, len(original) + 1, dtype=np.float64)
     known = ~np.isnan(np.array([original, *(low for low, _ in bands.values())])).all(axis=0)
+    counting = {m for m in bands if any(row.counts for o in of.of(m) for row in _curve_rows(of, o, kind, matcher))}
+    intervals = _intervals(of, kind, matcher, pairing)
     with drawing(_WIDTH, 300) as (figure, axes):
         for method, (low, high) in bands.items():
-            tint = colour(series(of, method))
+            tint, alpha = colour(series(of, method)), 1.0 if method in counting else _PALE
             if (low != high).any():
-                axes.fill_between(x, low, high, color=tint, alpha=0.2, linewidth=0)
-            axes.plot(x, low, color=tint)
-        axes.plot(x, original, "--", color=colour(0))
-        axes.set_ylim(top=100.5)
+                axes.fill_between(x, low, high, color=tint, alpha=0.2 * alpha, linewidth=0)
+            axes.plot(x, low, color=tint, alpha=alpha)
+        axes.plot(x, original, "--", color=colour(0), alpha=1.0 if counting else _PALE)
+        for method, bars in intervals.items():
+            tint = colour(series(of, method) if method else 0)
+            alpha = 1.0 if method in counting or (counting and not method) else _PALE
+            for at, estimate in bars.items():
+                axes.errorbar(
+                    [at], [estimate.value], yerr=_bar(estimate), fmt="none", ecolor=tint, elinewidth=1, alpha=alpha
+                )
+        axes.set_ylim(_curve_range(of, kind, matcher))
         if kind == "roc":
             axes.set_xscale("log")
-            axes.set_xlabel("FMR")
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.set_xlabel("FMR, %")
             axes.set_ylabel("TMR, %")
-            if known.any():
-                axes.set_xlim(x[known][0], 1)
+            axes.set_xlim(x[known][0], 100)
         else:
             axes.set_xlabel("rank")
             axes.set_ylabel("identified, %")
-            axes.set_xlim(1, len(x))
+            axes.set_xlim(0.5, len(x) + 0.5)
             axes.set_xticks([1, *range(5, len(x) + 1, 5)])
         svg = to_svg(figure, name)
     if kind == "roc":
         wanted = [n for n in range(len(x)) if known[n] and (n % 25 == 0 or n == len(x) - 1)]
-        heads = [f"TMR at FMR {100 * x[n]:.3g} %" for n in wanted]
+        heads = [f"TMR at FMR {x[n]:.3g} %" for n in wanted]
     else:
         wanted = [n for n in (0, 4, 9, 19) if n < len(x)]
         heads = [f"rank {n + 1}" for n in wanted]
     table = [["originals", *(_percent(original[n], original[n]) for n in wanted)]]
-    table += [[method, *(_percent(low[n], high[n]) for n in wanted)] for method, (low, high) in bands.items()]
-    caption = f"Fig. {8 if kind == 'roc' else 9} of the paper. Dashed: the originals, in the same pairing."
+    table += [
+        [method + ("" if method in counting else _NO_EVIDENCE), *(_percent(low[n], high[n]) for n in wanted)]
+        for method, (low, high) in bands.items()
+    ]
+    caption = f"Fig. {8 if kind == 'roc' else 9} {_PAPER}. {PAIRINGS[pairing]}. Dashed: two originals."
     if any(len(of.of(method)) > 1 for method in bands):
         caption += " A band spans all outputs of a method, the line is the lowest."
+    if intervals:
+        caption += " Bars are 95 % intervals over people."
+    if kind == "roc" and not known[0]:
+        caption += " The curve starts where there are enough pairs of different people for the rate."
+    if len(counting) < len(bands):
+        caption += " Pale: the matcher does not count, as it is too weak on the originals or was seen in training."
     keys = [Key("originals", "╌", 0), *_method_keys(of, list(bands), "━")]
     return Plot(name, f"{kind.upper()}, {matcher}, {pairing}", caption, svg, keys, ["photos", *heads], table)
 
@@ -235,6 +282,44 @@ def _bands(of: Comparison, kind: str, matcher: str, pairing: str) -> dict[str, t
         if len(own):
             bands[method["name"]] = own.min(axis=0), own.max(axis=0)
     return bands
+
+
+def _curve_figures(of: Comparison, kind: Kind) -> dict[float, str]:
+    """Return place on the horizontal axis -> the figure with an interval there."""
+    if kind == "cmc":
+        return {float(rank): f"rank{rank}" for rank in RANKS}
+    main = of.settings["fmr"]
+    return {100 * fmr: at_fmr("tmr", fmr, main) for fmr in dict.fromkeys((main, *FMRS))}
+
+
+def _curve_rows(of: Comparison, output: Output, kind: Kind, matcher: str) -> list[Row]:
+    figures = set(_curve_figures(of, kind).values())
+    return [row for row in output.rows if row.evaluator == matcher and row.figure in figures and not row.group]
+
+
+def _intervals(of: Comparison, kind: Kind, matcher: str, pairing: str) -> dict[str, dict[float, Estimate]]:
+    """Return method (empty for the originals) -> place -> the estimate on its lowest curve."""
+    found: dict[str, dict[float, Estimate]] = {}
+    for output in of.outputs:
+        rows = {row.figure: row for row in _curve_rows(of, output, kind, matcher) if row.pairing == pairing}
+        for at, figure in _curve_figures(of, kind).items():
+            row = rows.get(figure)
+            for method, estimate in (("", row and row.before), (output.method, row and row.after)):
+                own = found.setdefault(method, {})
+                if estimate and np.isfinite(estimate.low) and (at not in own or estimate.value < own[at].value):
+                    own[at] = estimate
+    return {method: own for method, own in found.items() if own}
+
+
+def _curve_range(of: Comparison, kind: Kind, matcher: str) -> tuple[float, float]:
+    """Return the range of a matcher's curves over all pairings, so that they can be compared side by side."""
+    parts = []
+    for pairing in PAIRINGS:
+        parts.append(100 * np.asarray(getattr(of.original, kind).get(matcher, {}).get(pairing, ()), np.float64))
+        parts += [low for low, _ in _bands(of, kind, matcher, pairing).values()]
+        for own in _intervals(of, kind, matcher, pairing).values():
+            parts.append(np.array([value for e in own.values() for value in (e.low, e.high)]))
+    return _padded(np.concatenate(parts))
 
 
 def _dots(
@@ -253,7 +338,7 @@ def _dots(
     with drawing(_WIDTH, 74 + 30 * len(lines)) as (figure, axes):
         shift = {e: 0.5 * ((n + 0.5) / len(evaluators) - 0.5) for n, e in enumerate(evaluators)}
         for spot in spots:
-            tint = colour(0 if not spot.method else series(of, spot.method))
+            tint = colour(0 if not spot.method else series(of, spot.method)) if spot.counts else FAINT
             marker = MARKERS[evaluators.index(spot.evaluator) % len(MARKERS)]
             y = lines.index(spot.line) + shift[spot.evaluator]
             axes.errorbar(
@@ -262,6 +347,7 @@ def _dots(
                 xerr=_bar(spot.value),
                 fmt=marker,
                 color=tint,
+                alpha=1 if spot.counts else _PALE,
                 elinewidth=1,
                 markerfacecolor="none" if spot.hollow else tint,
             )
@@ -276,14 +362,22 @@ def _dots(
         axes.set_xlabel(unit if unit != "%" else "EER, %")
         svg = to_svg(figure, name)
     keys = [Key(e, SIGNS[n % len(SIGNS)]) for n, e in enumerate(evaluators)]
-    table = [[s.line + (" (kept)" if s.hollow else ""), s.evaluator, interval(s.value)] for s in spots]
+    table = [
+        [s.line + (" (kept)" if s.hollow else ""), s.evaluator + ("" if s.counts else _NO_EVIDENCE), interval(s.value)]
+        for s in spots
+    ]
     return Plot(name, title, caption, svg, keys, ["photos", "evaluator", unit], table)
 
 
 def _originals(of: Comparison, figure: str) -> list[_Spot]:
     first = of.outputs[0] if of.outputs else None
     rows = first.pick(figure) if first else []
-    return [_Spot("originals", "", row.evaluator, row.before) for row in rows if row.before]
+    counting = {row.evaluator for output in of.outputs for row in output.pick(figure) if row.counts}
+    return [
+        _Spot("originals", "", row.evaluator, row.before, counts=row.evaluator in counting)
+        for row in rows
+        if row.before
+    ]
 
 
 def _worst_kept(of: Comparison, outputs: Sequence[Output], figure: str) -> list[_Spot]:
@@ -292,7 +386,7 @@ def _worst_kept(of: Comparison, outputs: Sequence[Output], figure: str) -> list[
     for output in outputs:
         for row in output.pick(figure):
             if row.after and row.change and abs(row.change.value) >= worst.get(row.evaluator, (-1.0,))[0]:
-                spot = _Spot(output.method, output.method, row.evaluator, row.after, hollow=True)
+                spot = _Spot(output.method, output.method, row.evaluator, row.after, hollow=True, counts=row.counts)
                 worst[row.evaluator] = (abs(row.change.value), spot)
     return [spot for _, spot in worst.values()]
 
