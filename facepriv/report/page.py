@@ -19,7 +19,7 @@ from facepriv.evaluation.results import Comparison
 from facepriv.evaluation.rows import to_csv
 from facepriv.files import atomic_write
 from facepriv.report import plots, tables
-from facepriv.report.plots import Key, label, series
+from facepriv.report.figure import Key, label, series
 
 if TYPE_CHECKING:
     from markupsafe import Markup

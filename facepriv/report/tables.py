@@ -11,7 +11,7 @@ from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
-from facepriv.report.plots import interval, label, series
+from facepriv.report.figure import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
 #: Figures in the table of every evaluator; the CSV has all figures.

@@ -18,8 +18,9 @@ from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
 from facepriv.report import page as pages
 from facepriv.report import tables
+from facepriv.report.figure import interval
 from facepriv.report.page import check_installed, check_place, csv_text, page, unbroken, write_report
-from facepriv.report.plots import all_plots, interval
+from facepriv.report.plots import all_plots
 
 #: What fetches something when a page is opened.
 FETCHES = {"src", "srcset", "data", "poster", "background", "action", "formaction"}
@@ -180,6 +181,7 @@ def test_curves_of_one_matcher_have_equal_axes_and_their_intervals_in_percent(co
         first, second = (drawn[f"{kind}-angle-{pairing}"] for pairing in ("x1p-x2p", "x1-x2p"))
         ticks = [re.findall(r'id="[^"]*-(ytick_\d+)".*?>([\d.]+)</text>', f.svg, flags=re.S) for f in (first, second)]
         assert ticks[0] and ticks[0] == ticks[1]
+        assert first.starts_row and not second.starts_row
         assert all(label in f.svg and "95 % intervals" in f.caption for f in (first, second))
         assert "both protected" in first.caption and "X1 is the original" in second.caption
         assert all("of the PrivacyNet paper" in f.caption for f in (first, second))
