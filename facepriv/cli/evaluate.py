@@ -290,7 +290,7 @@ def _show(found: Evaluation) -> None:
 
 
 def _line(row: Row) -> tuple[str, ...]:
-    from facepriv.report.plots import interval
+    from facepriv.report.figure import interval
 
     words = f"{row.words}, {row.pairing}" if row.pairing else row.words
     digits = 2 if row.figure.startswith("fmr") else _UNITS[row.unit][1]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR
+from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR, too_weak
 from facepriv.evaluation.rows import AT_FMR, FMRS, Float, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
@@ -70,11 +70,7 @@ class MatcherRows:
             found = with_interval(float(tmr[0]), tmr[1:])
         except DataError as error:
             return f"cannot be judged on the originals: {error}"
-        if found.low >= 100 * STRONG_TMR:
-            return ""
-        interval = f"{found.value:.1f} % ({found.low:.1f} to {found.high:.1f})"
-        needed = f"needed are {100 * STRONG_TMR:g} % at the lower end"
-        return f"too weak on the originals: TMR at FMR {100 * STRONG_FMR:g} % is {interval}, {needed}"
+        return too_weak(f"TMR at FMR {100 * STRONG_FMR:g} %", "%", found, 100 * STRONG_TMR, least=True)
 
     def rows(self, after: NDArray[np.float32]) -> list[Row]:
         """Return the rows for the descriptors (N, D) of protected photos."""
@@ -94,13 +90,14 @@ class MatcherRows:
         return {pairing: side.compared for pairing, side in self._sides(after).items()}
 
     def curves(self, after: NDArray[np.float32]) -> dict[str, dict[str, Float]]:
-        """Return pairing -> ``tmr`` at `GRID`, NaN where there are too few comparisons, and ``cmc`` (`DEPTH`,)."""
+        """Return pairing -> ``tmr`` at `GRID`, NaN where the rows refuse the rate too, and ``cmc`` (`DEPTH`,)."""
         found = {}
         for pairing, side in self._sides(after).items():
             comparisons = side.compared.pairs
             curve = comparisons.stream.curve()
             last = np.searchsorted(curve.false[0], GRID, side="right") - 1
-            tmr = np.where(GRID * comparisons.impostors >= 1, curve.true[0][last], np.nan)
+            enough = [allowed_errors(comparisons.impostors, fmr) >= MIN_ERRORS for fmr in GRID]
+            tmr = np.where(enough, curve.true[0][last], np.nan)
             cmc = np.full(DEPTH, np.nan) if isinstance(side.cmc, str) else side.cmc[0]
             found[pairing] = {"tmr": tmr, "cmc": cmc}
         return found

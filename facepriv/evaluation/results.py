@@ -23,7 +23,7 @@ class Curves:
     fmr : ndarray
         (T,) false match rates of every ROC.
     roc : dict
-        Matcher -> pairing -> (T,) TMR, NaN where there are too few comparisons.
+        Matcher -> pairing -> (T,) TMR, NaN where there are too few comparisons for the rate, as in the rows.
     cmc : dict
         Matcher -> pairing -> (20,) share identified within rank 1 to 20; NaN where identification is not possible.
     """

@@ -19,7 +19,7 @@ from facepriv.evaluation.results import Comparison
 from facepriv.evaluation.rows import to_csv
 from facepriv.files import atomic_write
 from facepriv.report import plots, tables
-from facepriv.report.plots import Key, label, series
+from facepriv.report.figure import Key, label, series
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -152,8 +152,19 @@ def render(template: str, **values: Any) -> str:
         loader=PackageLoader("facepriv", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     made.filters["attributes"] = lambda cell: Markup(_attributes(cell))
+    made.filters["words"] = unbroken
     made.globals["numeric"] = lambda table, n: bool(table.rows) and any(r[n].value is not None for r in table.rows)
     return made.get_template(template).render(css=_asset("page.css"), **values)
+
+
+def unbroken(text: str) -> Markup:
+    """Return text as markup in which no line breaks within a word, such as after a hyphen."""
+    from markupsafe import Markup
+
+    parts = [
+        Markup('<span class="word">{}</span>').format(w) if re.search(r"[-/+=]", w) else w for w in text.split(" ")
+    ]
+    return Markup(" ").join(parts)
 
 
 def _asset(name: str) -> Markup:
@@ -209,5 +220,6 @@ def _attributes(cell: tables.Cell) -> str:
         name for name, on in (("number", cell.value is not None), ("strong", cell.strong), ("weak", cell.weak)) if on
     ]
     classes += ["note"] * (len(cell.text) > 40)
+    classes += ["refused"] * (bool(cell.small) and cell.value is not None and not np.isfinite(cell.value))
     value = "" if cell.value is None else f' data-v="{cell.value:.6g}"' if np.isfinite(cell.value) else ' data-v=""'
     return (f' class="{" ".join(classes)}"' if classes else "") + value

@@ -1,4 +1,6 @@
-"""The figures of a report: the paper's 5 to 9, adversaries, and the trade-off. Figure 4 is in `examples`.
+"""The figures of a report: the paper's 5 to 9, adversaries, and the trade-off.
+
+Figure 4 is in `examples`, 8 and 9 are in `curves`.
 
 Every figure includes its numbers as a table. Colours stand for methods (0 is the originals), markers for evaluators,
 the same in all figures.
@@ -6,57 +8,32 @@ the same in all figures.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import numpy as np
+from dataclasses import dataclass
 
 from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
-from facepriv.evaluation.rows import ATTACK, PREFIX, TURNED, Float, Row
+from facepriv.evaluation.rows import ATTACK, PREFIX, TURNED, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
-from facepriv.report.style import COLOURS, MARKERS, SIGNS, colour, drawing, to_svg
+from facepriv.report.curves import PAIRINGS, curve_plot
+from facepriv.report.figure import (
+    NO_EVIDENCE,
+    PALE,
+    PAPER,
+    WIDTH,
+    Key,
+    Plot,
+    error_bar,
+    interval,
+    label,
+    method_keys,
+    padded,
+    series,
+)
+from facepriv.report.style import FAINT, MARKERS, SIGNS, colour, drawing, to_svg
 
-#: The pairings that the paper's curves show.
-PAIRINGS = (PROTECTED, "(X1, X2')")
-_WIDTH = 460
 _TITLES = {"gender": "Gender EER", "race": "Race: Black-vs-White EER", "age": "Age: mean absolute error"}
 _NUMBERS = {"gender": "Fig. 5", "race": "Fig. 6", "age": "Fig. 7"}
-
-
-@dataclass(frozen=True)
-class Key:
-    """One entry of a legend: text, marker, and the series that sets its colour (None: ink)."""
-
-    words: str
-    sign: str
-    series: int | None = None
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A figure of the page.
-
-    Parameters
-    ----------
-    name : str
-        Its id on the page.
-    title, caption : str
-    svg : str
-    keys : list of Key
-    head, table : list
-        Its numbers.
-    """
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    keys: list[Key]
-    head: list[str]
-    table: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -68,6 +45,7 @@ class _Spot:
     evaluator: str
     value: Estimate
     hollow: bool = False
+    counts: bool = True
 
 
 def all_plots(of: Comparison) -> list[Plot]:
@@ -82,16 +60,6 @@ def all_plots(of: Comparison) -> list[Plot]:
     return [figure for figure in found if figure is not None]
 
 
-def series(of: Comparison, method: str) -> int:
-    """Return the colour index of a method; the originals have 0."""
-    return 1 + [m["name"] for m in of.methods].index(method) % (COLOURS - 1)
-
-
-def label(of: Comparison, output: Output) -> str:
-    """Return an output's label: its method, plus the output's name if the method has several."""
-    return output.method if len(of.of(output.method)) == 1 else f"{output.method}: {output.name}"
-
-
 def attribute_plot(of: Comparison, attribute: str) -> Plot | None:
     """Return figure 5, 6 or 7: how well an attribute is estimated on originals and on outputs that hide or keep it."""
     figure = MAIN_FIGURES[attribute]
@@ -104,7 +72,7 @@ def attribute_plot(of: Comparison, attribute: str) -> Plot | None:
         alone = [o for o in outputs if o.hidden == (attribute,)] or [o for o in outputs if attribute in o.hidden]
         for output in alone:
             spots += [
-                _Spot(label(of, output), output.method, row.evaluator, row.after)
+                _Spot(label(of, output), output.method, row.evaluator, row.after, counts=row.counts)
                 for row in output.pick(figure)
                 if row.after
             ]
@@ -112,13 +80,15 @@ def attribute_plot(of: Comparison, attribute: str) -> Plot | None:
         spots += _worst_kept(of, kept, figure)
     unit = "years" if attribute == "age" else "%"
     hides = any(attribute in o.hidden for o in of.outputs)
-    caption = f"{_NUMBERS[attribute]} of the paper. "
+    caption = f"{_NUMBERS[attribute]} {PAPER}. "
     caption += "Filled: the attribute is hidden, so higher is better. " if hides else ""
     if any(s.hollow for s in spots):
         caption += "Hollow: it is kept, so nearer to the originals is better; of several outputs the worst. "
     caption += "Bars are 95 % intervals over people."
     if unit == "%":
         caption += " 50 % is a guess; beyond it the answer could be inverted."
+    if not all(spot.counts for spot in spots):
+        caption += " Grey: the evaluator does not count, as it is too weak on the originals or was seen in training."
     return _dots(of, f"estimates-{attribute}", f"{_TITLES[attribute]}, {unit}", caption, spots, evaluators, unit)
 
 
@@ -152,7 +122,7 @@ def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
             points.append((output, privacy.after, cost.after, output.best_adversary(attribute)))
     if not points:
         return None
-    with drawing(_WIDTH, 330) as (figure, axes):
+    with drawing(WIDTH, 330) as (figure, axes):
         first = points[0][0]
         start = [first.lead(MAIN_FIGURES[attribute]), first.lead("tmr", pairing=PROTECTED)]
         if all(row and row.before for row in start):
@@ -160,19 +130,22 @@ def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
             axes.plot([x], [y], "*", color=colour(0), markersize=10)
         for output, x, y, best in points:
             tint = colour(series(of, output.method))
-            axes.errorbar([x.value], [y.value], xerr=_bar(x), yerr=_bar(y), fmt="o", color=tint, elinewidth=1)
+            axes.errorbar([x.value], [y.value], xerr=error_bar(x), yerr=error_bar(y), fmt="o", color=tint, elinewidth=1)
             if best and best.after:
                 axes.plot([best.after.value, x.value], [y.value] * 2, ":", color=tint, linewidth=1)
                 axes.plot([best.after.value], [y.value], "o", color=tint, markerfacecolor="none")
         axes.set_xlabel(f"{_TITLES[attribute]}, mean of unseen evaluators, %")
-        axes.set_ylabel("TMR of (X1', X2'), %")
-        axes.set_xlim(left=0)
+        axes.set_ylabel("TMR, both photos protected, %")
         axes.margins(0.08)
+        axes.set_xlim(left=0)
+        axes.set_ylim(_tmr_range(of))
         svg = to_svg(figure, f"trade-{attribute}")
-    caption = "Up and to the right is better. The star: the originals. Bars are 95 % intervals over people."
+    caption = (
+        "Not in the paper. Up and to the right is better. The star: the originals. Bars are 95 % intervals over people."
+    )
     if any(best for *_, best in points):
         caption += " Hollow: what is left of it against the best adversary."
-    keys = [Key("originals", "★", 0), *_method_keys(of, [output.method for output, *_ in points])]
+    keys = [Key("originals", "★", 0), *method_keys(of, [output.method for output, *_ in points])]
     table = [
         [label(of, o), interval(x), interval(y), interval(best.after) if best and best.after else ""]
         for o, x, y, best in points
@@ -182,59 +155,11 @@ def trade_off_plot(of: Comparison, attribute: str) -> Plot | None:
     return Plot(f"trade-{attribute}", title, caption, svg, keys, head, table)
 
 
-def curve_plot(of: Comparison, kind: Literal["roc", "cmc"], matcher: str, pairing: str) -> Plot | None:
-    """Return figure 8 (ROC) or 9 (CMC) for one matcher and pairing: the originals, and each method as a band."""
-    original = 100 * np.asarray(getattr(of.original, kind).get(matcher, {}).get(pairing, ()), np.float64)
-    bands = _bands(of, kind, matcher, pairing)
-    if not bands or np.isnan(original).all():
-        return None
-    name = _name(kind, matcher, pairing)
-    x = of.original.fmr if kind == "roc" else np.arange(1, len(original) + 1, dtype=np.float64)
-    known = ~np.isnan(np.array([original, *(low for low, _ in bands.values())])).all(axis=0)
-    with drawing(_WIDTH, 300) as (figure, axes):
-        for method, (low, high) in bands.items():
-            tint = colour(series(of, method))
-            if (low != high).any():
-                axes.fill_between(x, low, high, color=tint, alpha=0.2, linewidth=0)
-            axes.plot(x, low, color=tint)
-        axes.plot(x, original, "--", color=colour(0))
-        axes.set_ylim(top=100.5)
-        if kind == "roc":
-            axes.set_xscale("log")
-            axes.set_xlabel("FMR")
-            axes.set_ylabel("TMR, %")
-            if known.any():
-                axes.set_xlim(x[known][0], 1)
-        else:
-            axes.set_xlabel("rank")
-            axes.set_ylabel("identified, %")
-            axes.set_xlim(1, len(x))
-            axes.set_xticks([1, *range(5, len(x) + 1, 5)])
-        svg = to_svg(figure, name)
-    if kind == "roc":
-        wanted = [n for n in range(len(x)) if known[n] and (n % 25 == 0 or n == len(x) - 1)]
-        heads = [f"TMR at FMR {100 * x[n]:.3g} %" for n in wanted]
-    else:
-        wanted = [n for n in (0, 4, 9, 19) if n < len(x)]
-        heads = [f"rank {n + 1}" for n in wanted]
-    table = [["originals", *(_percent(original[n], original[n]) for n in wanted)]]
-    table += [[method, *(_percent(low[n], high[n]) for n in wanted)] for method, (low, high) in bands.items()]
-    caption = f"Fig. {8 if kind == 'roc' else 9} of the paper. Dashed: the originals, in the same pairing."
-    if any(len(of.of(method)) > 1 for method in bands):
-        caption += " A band spans all outputs of a method, the line is the lowest."
-    keys = [Key("originals", "╌", 0), *_method_keys(of, list(bands), "━")]
-    return Plot(name, f"{kind.upper()}, {matcher}, {pairing}", caption, svg, keys, ["photos", *heads], table)
-
-
-def _bands(of: Comparison, kind: str, matcher: str, pairing: str) -> dict[str, tuple[Float, Float]]:
-    """Return method -> the lowest and highest curve over its outputs, in percent."""
-    bands = {}
-    for method in of.methods:
-        curves = [getattr(output.curves, kind).get(matcher, {}).get(pairing) for output in of.of(method["name"])]
-        own = 100 * np.array([curve for curve in curves if curve is not None], np.float64)
-        if len(own):
-            bands[method["name"]] = own.min(axis=0), own.max(axis=0)
-    return bands
+def _tmr_range(of: Comparison) -> tuple[float, float]:
+    """Return the range of all trade-off plots in percent, so that they can be compared side by side."""
+    rows = [row for output in of.outputs if (row := output.lead("tmr", pairing=PROTECTED))]
+    values = [v for row in rows for e in (row.before, row.after) if e for v in (e.value, e.low, e.high)]
+    return padded(values)
 
 
 def _dots(
@@ -250,18 +175,19 @@ def _dots(
 ) -> Plot:
     """Return a dot plot with a line per output, a marker per evaluator and a bar per interval."""
     lines = list(dict.fromkeys(spot.line for spot in spots))
-    with drawing(_WIDTH, 74 + 30 * len(lines)) as (figure, axes):
+    with drawing(WIDTH, 74 + 30 * len(lines)) as (figure, axes):
         shift = {e: 0.5 * ((n + 0.5) / len(evaluators) - 0.5) for n, e in enumerate(evaluators)}
         for spot in spots:
-            tint = colour(0 if not spot.method else series(of, spot.method))
+            tint = colour(0 if not spot.method else series(of, spot.method)) if spot.counts else FAINT
             marker = MARKERS[evaluators.index(spot.evaluator) % len(MARKERS)]
             y = lines.index(spot.line) + shift[spot.evaluator]
             axes.errorbar(
                 [spot.value.value],
                 [y],
-                xerr=_bar(spot.value),
+                xerr=error_bar(spot.value),
                 fmt=marker,
                 color=tint,
+                alpha=1 if spot.counts else PALE,
                 elinewidth=1,
                 markerfacecolor="none" if spot.hollow else tint,
             )
@@ -276,14 +202,22 @@ def _dots(
         axes.set_xlabel(unit if unit != "%" else "EER, %")
         svg = to_svg(figure, name)
     keys = [Key(e, SIGNS[n % len(SIGNS)]) for n, e in enumerate(evaluators)]
-    table = [[s.line + (" (kept)" if s.hollow else ""), s.evaluator, interval(s.value)] for s in spots]
+    table = [
+        [s.line + (" (kept)" if s.hollow else ""), s.evaluator + ("" if s.counts else NO_EVIDENCE), interval(s.value)]
+        for s in spots
+    ]
     return Plot(name, title, caption, svg, keys, ["photos", "evaluator", unit], table)
 
 
 def _originals(of: Comparison, figure: str) -> list[_Spot]:
     first = of.outputs[0] if of.outputs else None
     rows = first.pick(figure) if first else []
-    return [_Spot("originals", "", row.evaluator, row.before) for row in rows if row.before]
+    counting = {row.evaluator for output in of.outputs for row in output.pick(figure) if row.counts}
+    return [
+        _Spot("originals", "", row.evaluator, row.before, counts=row.evaluator in counting)
+        for row in rows
+        if row.before
+    ]
 
 
 def _worst_kept(of: Comparison, outputs: Sequence[Output], figure: str) -> list[_Spot]:
@@ -292,7 +226,7 @@ def _worst_kept(of: Comparison, outputs: Sequence[Output], figure: str) -> list[
     for output in outputs:
         for row in output.pick(figure):
             if row.after and row.change and abs(row.change.value) >= worst.get(row.evaluator, (-1.0,))[0]:
-                spot = _Spot(output.method, output.method, row.evaluator, row.after, hollow=True)
+                spot = _Spot(output.method, output.method, row.evaluator, row.after, hollow=True, counts=row.counts)
                 worst[row.evaluator] = (abs(row.change.value), spot)
     return [spot for _, spot in worst.values()]
 
@@ -310,34 +244,3 @@ def _strongest_of(rows: Sequence[Row]) -> dict[str, Row]:
         kind = row.evaluator.removeprefix(PREFIX) if attack else f"best classifier{TURNED if turned else ''}"
         kinds.setdefault(kind, []).append(row)
     return {kind: min(own, key=lambda r: r.after.value if r.after else 100.0) for kind, own in kinds.items()}
-
-
-def _method_keys(of: Comparison, methods: Sequence[str], sign: str = "●") -> list[Key]:
-    return [Key(method, sign, series(of, method)) for method in dict.fromkeys(methods)]
-
-
-def _bar(figure: Estimate) -> Any:
-    """Return the error bar of an estimate, (2, 1), or None without an interval."""
-    low, high = figure.value - figure.low, figure.high - figure.value
-    return [[max(0.0, low)], [max(0.0, high)]] if np.isfinite([low, high]).all() else None
-
-
-def interval(figure: Estimate | None, digits: int = 1, sign: str = "", unit: str = "") -> str:
-    """Return a figure with its interval, such as ``23.2 (21.7 to 25.4)``; `unit` follows the value."""
-    if figure is None:
-        return ""
-    value = f"{figure.value:{sign}.{digits}f}{unit}"
-    if not np.isfinite([figure.low, figure.high]).all():
-        return value
-    return f"{value} ({figure.low:{sign}.{digits}f} to {figure.high:{sign}.{digits}f})"
-
-
-def _percent(low: float, high: float) -> str:
-    """Return a percentage as text, or its range; empty for NaN."""
-    if np.isnan(low):
-        return ""
-    return f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
-
-
-def _name(*parts: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).replace("'", "p").lower()).strip("-")

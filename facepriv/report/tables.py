@@ -11,7 +11,7 @@ from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
-from facepriv.report.plots import interval, label, series
+from facepriv.report.figure import interval, label, series
 
 _SHORT = {"gender": "gender EER, %", "race": "race EER, %", "age": "age error, years"}
 #: Figures in the table of every evaluator; the CSV has all figures.
@@ -19,8 +19,10 @@ _MAIN = (
     "gender_eer",
     "gender_flip_aware",
     "gender_accuracy",
+    "gender_pic",
     "race_pair_eer",
     "race_balanced",
+    "race_pic",
     "age_error",
     "age_shift",
     "tmr",
@@ -29,13 +31,17 @@ _MAIN = (
     "eer",
     "rank1",
 )
+_GREY = "Grey: the evaluator does not count, so it is in no mean; the note says why."
+_PAIRINGS = "Matching: X1 and X2 are the first and the second photo of a pair, X1' and X2' the same photos protected."
+#: Text of a cell to which no figure belongs.
+NONE = "–"
 #: Figures in the table of groups.
 _GROUPED = ("found", "gender_eer", "gender_wrong", "race_eer", "age_error", "tmr", "tmr_fixed", "fmr_fixed")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: text, sort key (None: sort by text), and a smaller second line."""
+    """One cell: text, sort key (None: sort by text; infinite: no figure), and a smaller second line."""
 
     text: str
     value: float | None = None
@@ -69,29 +75,31 @@ def overview(of: Comparison) -> Table:
     """
     attributes = of.attributes()
     attacked = [a for a in attributes if any(output.best_adversary(a) for output in of.outputs)]
-    head = ["output", *(_SHORT[a] for a in attributes), *(f"best adversary, {a}, %" for a in attacked)]
-    costs = {"TMR, %": "tmr", "TMR, originals' threshold, %": "tmr_fixed", "FMR there, %": "fmr_fixed"}
-    costs = {words: figure for words, figure in costs.items() if any(_cost(o, figure) for o in of.outputs)}
-    head += [*costs, "face found, %"]
+    hidden = {a for output in of.outputs for a in output.hidden}
+    costs = {
+        **{f"{a} PIC": f"{a}_pic" for a in attributes if a in hidden},
+        "TMR, %": "tmr",
+        "TMR, originals' threshold, %": "tmr_fixed",
+        "FMR there, %": "fmr_fixed",
+    }
+    costs = {words: figure for words, figure in costs.items() if any(_is_shown(o, figure) for o in of.outputs)}
     wanted = [(MAIN_FIGURES[a], "") for a in attributes] + [(figure, PROTECTED) for figure in costs.values()]
     counting = [_counting(output, wanted) for output in of.outputs]
     noted = len(set(counting)) > 1
-    head += ["mean of"] * noted
-    table = Table(
-        "overview",
-        "Overview",
-        "Mean of the unseen evaluators that count, with 95 % intervals over people. Bold: hidden in this output. TMR "
-        f"of (X1', X2') at an FMR of {100 * of.settings['fmr']:g} %.",
-        head,
+    head = ["output", *(_SHORT[a] for a in attributes), *(f"best adversary, {a}, %" for a in attacked)]
+    head += [*costs, "face found, %", *["mean of"] * noted]
+    caption = (
+        "Mean of the unseen evaluators that count, with 95 % intervals over people. Bold: hidden in this output. "
+        f"TMR and PIC: both photos of a pair are protected. TMR at an FMR of {100 * of.settings['fmr']:g} %."
     )
+    table = Table("overview", "Overview", caption, head)
 
     def add_line(name: Cell, output: Output, side: Literal["before", "after"], evaluators: str) -> None:
-        cells = [
-            _cell_of(output.lead(MAIN_FIGURES[a]), side, strong=side == "after" and a in output.hidden)
-            for a in attributes
-        ]
-        rest = [*(output.best_adversary(a) for a in attacked), *(_cost(output, figure) for figure in costs.values())]
-        cells += [_cell_of(row, side) for row in (*rest, next(iter(output.pick("found")), None))]
+        bold = output.hidden if side == "after" else ()
+        cells = [_headline(output, MAIN_FIGURES[a], "", side, strong=a in bold) for a in attributes]
+        cells += [_cell_of(output.best_adversary(a), side) for a in attacked]
+        cells += [_headline(output, figure, PROTECTED, side) for figure in costs.values()]
+        cells.append(_cell_of(next(iter(output.pick("found")), None), side))
         table.rows.append([name, *cells, *[Cell(evaluators)] * noted])
 
     for output, evaluators in zip(of.outputs[:1], counting, strict=False):
@@ -110,8 +118,7 @@ def _counting(output: Output, wanted: Sequence[tuple[str, str]]) -> str:
 def evaluators(of: Comparison) -> Table:
     """Return the figures of every evaluator for every output."""
     head = ["output", "figure", "evaluator", "photos", "originals", "protected", "change", "note"]
-    caption = "Grey: seen in training or too weak on the originals, so in no mean."
-    table = Table("evaluators", "Every evaluator", caption, head)
+    table = Table("evaluators", "Every evaluator", f"{_GREY} {_PAIRINGS}", head)
     for output in of.outputs:
         for row in output.rows:
             if row.figure in _MAIN and not row.group and (row.after or row.note):
@@ -123,20 +130,23 @@ def differences(of: Comparison) -> Table:
     """Return the differences of every method to the reference method; empty if there is none."""
     against = of.settings.get("against", "")
     head = ["output", "figure", "evaluator", "pairing", against, "the other", "difference", "note"]
-    caption = f"Each method less {against}, on the same faces under the same resamples of people."
+    caption = f"Each method less {against}, on the same faces under the same resamples of people. {_GREY}"
     table = Table("differences", f"Against {against}", caption, head)
     for output in of.differences:
         for row in output.rows:
             if row.figure in _MAIN and not row.group and (row.change or row.note):
                 name = output.method if len(of.outputs) == len(of.methods) else f"{output.method}, {output.name}"
-                table.rows.append([Cell(name), *_figures(row, [row.evaluator, row.pairing])])
+                table.rows.append(_greyed(row, [Cell(name), *_figures(row, [row.evaluator, row.pairing])]))
     return table
 
 
 def groups(of: Comparison) -> Table:
     """Return the figures by gender, race and age group."""
     head = ["output", "figure", "group", "evaluator", "originals", "protected", "change", "note"]
-    caption = "Matching: (X1', X2'). A rate of one gender's photos is against the other's originals."
+    caption = (
+        "Matching: both photos of a pair are protected. A rate of one gender's photos is at the threshold of the EER "
+        f"on the originals. {_GREY}"
+    )
     table = Table("groups", "Figures of every group", caption, head)
     for output in of.outputs:
         for row in output.rows:
@@ -164,17 +174,20 @@ def adversaries(of: Comparison) -> Table:
 
 
 def judges(of: Comparison) -> Table:
-    """Return the judges, their training data, and their figures on the originals."""
-    head = ["evaluator", "estimates", "on the originals", "seen by", "trained on"]
-    table = Table("judges", "Evaluators", "An evaluator is no evidence for a method that was trained against it.", head)
+    """Return the judges, whether they count, their training data, and their figures on the originals."""
+    head = ["evaluator", "estimates", "on the originals", "seen by", "counts", "trained on"]
+    caption = "An evaluator is no evidence for a method that was trained against it. Grey: it counts for no output."
+    table = Table("judges", "Evaluators", caption, head)
     for judge in of.judges:
-        own = [row for output in of.outputs for row in output.rows if row.evaluator == judge["name"]]
         figure = MAIN_FIGURES.get(judge["attribute"], "tmr")
-        row = next((row for row in own if row.figure == figure and not row.group and row.before), None)
+        own = [r for o in of.outputs for r in o.rows if (r.figure, r.evaluator, r.group) == (figure, judge["name"], "")]
+        row = next((row for row in own if row.before), None)
         text = interval(row.before) + (" years" if row.unit == "years" else " %") if row else ""
         seen = [m["name"] for m in of.methods if judge["name"] in m["seen"]]
-        cells = [judge["name"], judge["attribute"] or "identity (TMR)", text, ", ".join(seen), judge["trained_on"]]
-        table.rows.append([Cell(cell) for cell in cells])
+        counts = any(row.counts for row in own)
+        why = "yes" if counts else next((f"no: {row.note}" for row in own), "no")
+        cells = [judge["name"], judge["attribute"] or "identity (TMR)", text, ", ".join(seen), why, judge["trained_on"]]
+        table.rows.append([Cell(cell, weak=not counts) for cell in cells])
     return table
 
 
@@ -216,7 +229,11 @@ def to_latex(tables: Iterable[Table]) -> str:
 
 
 def _line(of: Comparison, output: Output, row: Row, words: list[str]) -> list[Cell]:
-    cells = [Cell(label(of, output), series=series(of, output.method)), *_figures(row, words)]
+    return _greyed(row, [Cell(label(of, output), series=series(of, output.method)), *_figures(row, words)])
+
+
+def _greyed(row: Row, cells: list[Cell]) -> list[Cell]:
+    """Return the cells of a row, grey if its evaluator does not count."""
     return [replace(cell, weak=not row.counts) for cell in cells]
 
 
@@ -228,13 +245,37 @@ def _figures(row: Row, words: list[str]) -> list[Cell]:
     return [Cell(row.words + unit), *(Cell(word) for word in words), *values, Cell(row.note)]
 
 
-def _cost(output: Output, figure: str) -> Row | None:
-    return output.lead(figure, pairing=PROTECTED)
+def _is_shown(output: Output, figure: str) -> bool:
+    """Return whether a cost has a column: it has a figure that counts, or a reason why not.
+
+    The column of the TMR gives the reason for those that depend on it.
+    """
+    dependent = figure in ("tmr_fixed", "fmr_fixed")
+    return bool(output.lead(figure, pairing=PROTECTED) if dependent else output.pick(figure, pairing=PROTECTED))
+
+
+def _headline(
+    output: Output, figure: str, pairing: str, side: Literal["before", "after"], *, strong: bool = False
+) -> Cell:
+    """Return one side of an output's main row of a figure, or why there is no figure that counts."""
+    row = output.lead(figure, pairing=pairing)
+    if row and getattr(row, side):
+        return _cell_of(row, side, strong=strong)
+    reasons: dict[str, list[str]] = {}
+    for refused in output.pick(figure, pairing=pairing):
+        if refused.note:
+            reasons.setdefault(refused.note, []).append(refused.evaluator)
+    if row or not reasons:
+        return Cell(NONE, math.inf)  # the figure compares two sides, so it has one value only
+    if len(reasons) == 1:
+        return Cell("no figure", math.inf, next(iter(reasons)))
+    return Cell("no figure", math.inf, "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items()))
 
 
 def _cell_of(row: Row | None, side: Literal["before", "after"], *, strong: bool = False) -> Cell:
-    """Return one side of a row as a cell, empty if there is no row."""
-    return _cell(getattr(row, side), _digits(row), strong=strong) if row else _cell(None)
+    """Return one side of a row as a cell."""
+    figure = getattr(row, side) if row else None
+    return _cell(figure, _digits(row), strong=strong) if row and figure else Cell(NONE, math.inf)
 
 
 def _digits(row: Row) -> int:

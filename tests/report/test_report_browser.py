@@ -49,6 +49,14 @@ said.svgs = [...document.querySelectorAll("figure.plot svg")].map((s) => s.getBo
 said.text = getComputedStyle(document.querySelector("figure.plot svg text")).fontFamily;
 said.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
 said.ink = getComputedStyle(document.body).color;
+// A name within a cell, and a number, takes one line; a sticky first column stays where the table scrolls.
+const broken = (e) => e.getClientRects().length > 1;
+said.torn = [...document.querySelectorAll("td .word")].filter(broken).map((e) => e.textContent);
+const cell = document.querySelector("#table-evaluators tbody td");
+const scroll = cell.closest(".scroll");
+const left = cell.getBoundingClientRect().left;
+scroll.scrollLeft = 120;
+said.moved = [scroll.scrollLeft, cell.getBoundingClientRect().left - left];
 document.querySelector("details").open = true;
 said.opened = document.querySelector("details table").getBoundingClientRect().height;
 parent.postMessage(JSON.stringify(said), "*");
@@ -105,6 +113,7 @@ def test_it_fits_a_desk_and_a_phone_and_letters_are_the_pages_own(said, folder):
     dom = browse(folder, "phone.html", "--dump-dom", "--window-size=800,900", "--allow-file-access-from-files")
     phone = json.loads(re.search(r"PHONE(\{.*?\})END", dom).group(1).replace("&amp;", "&").replace("&gt;", ">"))
     assert phone["wide"] <= 0 and min(phone["svgs"]) > 80
+    assert phone["torn"] == [] and phone["moved"] == [120, 0]
 
 
 def test_dark_is_dark_and_print_is_a_document(said, folder):

@@ -12,11 +12,15 @@ import pytest
 
 from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.results import read_output
+from facepriv.evaluation.rows import UNSEEN_MEAN
 from facepriv.evaluation.setup import paper_outputs
+from facepriv.metrics.bootstrap import Estimate
+from facepriv.metrics.matching import PROTECTED
 from facepriv.report import page as pages
 from facepriv.report import tables
-from facepriv.report.page import check_installed, check_place, csv_text, page, write_report
-from facepriv.report.plots import all_plots, interval
+from facepriv.report.figure import interval
+from facepriv.report.page import check_installed, check_place, csv_text, page, unbroken, write_report
+from facepriv.report.plots import all_plots
 
 #: What fetches something when a page is opened.
 FETCHES = {"src", "srcset", "data", "poster", "background", "action", "formaction"}
@@ -131,6 +135,85 @@ def test_lines_that_are_means_of_other_evaluators_say_so(comparison, make_compar
     assert said["beta: gender"] == said["alpha"].replace(", theirs-gender", "")
     alike = make_comparison([("alpha", "gender", 0.9, 0.1, 2), ("gamma", "gender", 0.5, 0.3, 0)])
     assert "mean of" not in tables.overview(alike).head
+
+
+def test_a_refused_figure_says_why_in_the_first_table(comparison):
+    first, *others = comparison.outputs
+    refused = replace(
+        first,
+        rows=tuple(
+            replace(row, before=None, after=None, change=None, note="too few pairs; try --fmr 0.1")
+            if row.figure.startswith(("tmr", "fmr"))
+            else replace(row, counts=False, note=f"too weak: {row.evaluator}")
+            if row.figure == "gender_eer"
+            else row
+            for row in first.rows
+            if (row.figure, row.evaluator) != ("gender_eer", UNSEEN_MEAN)
+        ),
+    )
+    for outputs in ((refused, *others), (refused,)):
+        table = tables.overview(replace(comparison, outputs=outputs))
+        lines = {row[0].text: dict(zip(table.head, row, strict=True)) for row in table.rows}
+        assert all(cell.text for line in lines.values() for cell in line.values())
+        for name in ("originals", "alpha"):
+            assert lines[name]["TMR, %"].small == "too few pairs; try --fmr 0.1"
+            said = lines[name]["gender EER, %"].small
+            assert "ours-gender: too weak: ours-gender" in said and "theirs-gender: too weak" in said
+        assert lines["alpha"]["race EER, %"].value > 0
+    assert "FMR there, %" not in table.head  # no output has one, and the column of the TMR says why
+
+
+def test_the_first_table_has_the_gain_less_the_loss(comparison):
+    table = tables.overview(comparison)
+    column = table.head.index("gender PIC")
+    (pic,) = comparison.outputs[0].pick("gender_pic", pairing=PROTECTED)
+    assert table.rows[1][column].small == pic.note != ""  # the made-up matcher makes no error on the originals
+    rows = (replace(pic, after=Estimate(0.25, 0.125, 0.5), note=""), *comparison.outputs[0].rows)
+    table = tables.overview(replace(comparison, outputs=(replace(comparison.outputs[0], rows=rows),)))
+    assert (table.rows[1][column].text, table.rows[1][column].small) == ("0.250", "0.125 to 0.500")
+    assert table.rows[0][column].text == tables.NONE
+    assert any(row[1].text.startswith("gender privacy gain") for row in tables.evaluators(comparison).rows)
+
+
+def test_curves_of_one_matcher_have_equal_axes_and_their_intervals_in_percent(comparison):
+    drawn = {figure.name: figure for figure in all_plots(comparison)}
+    for kind, label in (("roc", "FMR, %"), ("cmc", "rank")):
+        first, second = (drawn[f"{kind}-angle-{pairing}"] for pairing in ("x1p-x2p", "x1-x2p"))
+        ticks = [re.findall(r'id="[^"]*-(ytick_\d+)".*?>([\d.]+)</text>', f.svg, flags=re.S) for f in (first, second)]
+        assert ticks[0] and ticks[0] == ticks[1]
+        assert first.starts_row and not second.starts_row
+        assert all(label in f.svg and "95 % intervals" in f.caption for f in (first, second))
+        assert "both protected" in first.caption and "X1 is the original" in second.caption
+        assert all("of the PrivacyNet paper" in f.caption for f in (first, second))
+    assert ">100<" in drawn["roc-angle-x1p-x2p"].svg and "10^" not in drawn["roc-angle-x1p-x2p"].svg
+
+
+def test_a_curve_ends_where_the_table_refuses_the_rate(comparison):
+    output = comparison.outputs[0]
+    for pairing, tmr in output.curves.roc["angle"].items():
+        refused = [row for row in output.rows if row.figure == "tmr@0.01%" and row.pairing == pairing]
+        assert all(row.note for row in refused)
+        assert np.isnan(tmr[output.curves.fmr < 0.00011]).all() and not np.isnan(tmr[output.curves.fmr > 0.0099]).any()
+
+
+def test_an_evaluator_that_does_not_count_is_grey(comparison):
+    drawn = {figure.name: figure for figure in all_plots(comparison)}
+    said = [evaluator for line, evaluator, _ in drawn["estimates-gender"].table if line.startswith("beta")]
+    assert "theirs-gender (does not count)" in said and "ours-gender (does not count)" not in said
+    assert "Grey" in drawn["estimates-gender"].caption and "Grey" not in drawn["estimates-race"].caption
+    assert "opacity: 0.4" in drawn["estimates-gender"].svg and "opacity: 0.4" not in drawn["estimates-race"].svg
+    weak = replace(
+        comparison,
+        outputs=tuple(replace(o, rows=tuple(replace(r, counts=False) for r in o.rows)) for o in comparison.outputs),
+    )
+    (figure,) = [f for f in all_plots(weak) if f.name == "roc-angle-x1p-x2p"]
+    assert "Pale" in figure.caption and "alpha (does not count)" in [row[0] for row in figure.table]
+    assert all(cell.weak for row in tables.judges(weak).rows for cell in row)
+    assert not any(cell.weak for row in tables.judges(comparison).rows for cell in row)
+
+
+def test_no_line_breaks_within_a_word():
+    assert str(unbroken("face-mixing: <b>")) == '<span class="word">face-mixing:</span> &lt;b&gt;'
 
 
 def test_an_evaluator_that_was_seen_is_shown_and_in_no_mean(comparison, text):
