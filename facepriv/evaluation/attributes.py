@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.judges import RACE_PAIR, STRONG, too_weak
+from facepriv.evaluation.judges import RACE_PAIR, STRONG
 from facepriv.evaluation.rows import UNSEEN_MEAN, Float, Row
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import (
@@ -137,8 +137,11 @@ def weak(attribute: str, rows: Sequence[Row]) -> str:
     row = next((r for r in rows if r.figure == STRENGTH[attribute] and not r.group), None)
     if row is None or row.before is None:
         return row.note if row and row.note else "cannot be judged on the originals"
-    unit, scale = ("years", 1.0) if row.unit == "years" else ("%", _PERCENT)
-    return too_weak(row.words, unit, row.before, scale * STRONG[attribute])
+    limit = STRONG[attribute] * (1 if row.unit == "years" else _PERCENT)
+    unit = "years" if row.unit == "years" else "%"
+    if row.before.value <= limit:
+        return ""
+    return f"too weak on the originals: {row.words} {row.before.value:.1f} {unit}, allowed {limit:g}"
 
 
 def not_young(truth: Truth) -> Mask:

