@@ -29,7 +29,7 @@ _CODE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are files elsewhere in the repository, and those that are made from the weights."""
+    """Add the pages that are files elsewhere in the repository."""
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
     return files

@@ -48,7 +48,7 @@ def weights(install_plugin, tmp_path):
 def test_the_files_of_this_repository_are_listed_and_right():
     listed = subprocess.run(["git", "ls-files", "*.safetensors"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
-        pytest.skip("not a git checkout")
+        pytest.skip("not a git checkout, so the project's files are not known")
     rows = json.loads(call("--json").stdout)
     assert {Path(row["file"]).name for row in rows} >= {Path(name).name for name in listed.stdout.split()}
     assert not [row for row in rows if row["error"] or not row["licence"] or not row["trained_on"]]

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from facepriv.contracts import FaceBatch, Images, Labels, Perturber, Rngs
+from facepriv.errors import WeightsError
 from facepriv.inference.devices import multiplies_bfloat16
 from facepriv.weights import Weights, load_weights, packaged_weights
 from facepriv_privacynet.config import PRIVACYNET, Variant
 from facepriv_privacynet.inference import for_one_face
-from facepriv_privacynet.networks import Generator, GeneratorShape, encode
+from facepriv_privacynet.networks import REGIONS, Generator, GeneratorShape, encode
 from facepriv_privacynet.region import outline
 
 
@@ -25,6 +26,8 @@ def load_generator(path: Path, device: str, architecture: str) -> tuple[Generato
     """Return the generator of a weights file on `device`, ready for inference, and the file's content."""
     weights = load_weights(path, framework="torch", architecture=architecture)
     shape = GeneratorShape(**weights.metadata.config["generator"])
+    if shape.region not in REGIONS:  # another one would silently change the whole crop
+        raise WeightsError(f"{path}: region '{shape.region}' is none of {', '.join(REGIONS)}: train with this version")
     with torch.random.fork_rng(devices=[]):  # initialising a network must not change the caller's random state
         generator = Generator(shape, weights.metadata.schema)
     generator.load_state_dict(weights.tensors)

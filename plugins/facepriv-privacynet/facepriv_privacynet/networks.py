@@ -31,6 +31,10 @@ def encode(labels: dict[str, Tensor], schema: Schema = ATTRIBUTES) -> Tensor:
     return torch.cat(blocks, 1)
 
 
+#: Where a generator may change the photo, see `GeneratorShape`.
+REGIONS = ("crop", "outline")
+
+
 @dataclass(frozen=True)
 class GeneratorShape:
     """The settings needed to build a generator; stored with the weights.

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from facepriv.cli import main
-from facepriv.errors import ContractError
+from facepriv.errors import ContractError, WeightsError
 from facepriv.faces import find_faces
 from facepriv.faces.paste import feather_mask
 from facepriv.image import read_image
@@ -110,6 +110,12 @@ def test_weights_may_keep_to_each_heads_own_outline_for_which_they_need_landmark
     for moved, points in zip(change, faces.landmarks, strict=True):
         out = beside(points, 112).numpy()
         assert out.any() and not moved[out].any() and (moved > 0.02).mean() > 0.1
+
+
+def test_weights_of_another_region_are_refused(saved):
+    path = saved(Generator(replace(SMALL, region="head")))
+    with pytest.raises(WeightsError, match=r"region 'head' is none of crop, outline"):
+        load_generator(path, "cpu", PRIVACYNET.architecture)
 
 
 def test_without_landmarks_such_weights_are_refused(outlined):
