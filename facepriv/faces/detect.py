@@ -11,7 +11,7 @@ from PIL import Image
 
 from facepriv.faces import models
 from facepriv.faces.align import Face
-from facepriv.faces.boxes import overlap, suppress
+from facepriv.faces.boxes import overlap, square, suppress
 from facepriv.faces.propose import propose
 
 #: Long side, in pixels, of the copy that is searched. The detector's smallest face is about 60 pixels wide there (brow
@@ -31,6 +31,8 @@ WHOLE_SIDE = SEARCH_SIDE // 3
 # The region searched around a proposal: a square this many times as wide, moved down by a fraction of the side (dlib's
 # boxes are lower than MTCNN's), scaled so that the proposal is at least this many pixels wide, if the photo allows it.
 _SEEN, _LOWER, _FINE = 1.45, 0.075, 104
+# Side of the smallest proposals from outside that are searched, in pixels; the detector's smallest face is larger.
+_LEAST_PROPOSAL = 64
 # Tolerance of the detector's score for a face at a proposed position: a copy of another size or offset changes the
 # score by about this much.
 _LENIENT = -0.2
@@ -46,15 +48,22 @@ _BOX_IN_CROP = (0.508, 0.508, 0.618)
 Box = tuple[float, float, float, float]
 
 
-def detect_boxes(rgb: NDArray[np.uint8]) -> list[Box]:
+def detect_boxes(rgb: NDArray[np.uint8], proposals: NDArray[np.floating] | None = None) -> list[Box]:
     """Return the faces' boxes (left, top, right, bottom), in pixels of the photo, largest first.
 
     Parameters
     ----------
     rgb : ndarray
         (H, W, 3) uint8.
+    proposals : ndarray, optional
+        As for `find_faces`.
     """
-    return _search_parts(rgb, _search_fast)
+    # A larger photo is searched in a smaller copy, and a panorama in parts: the boxes would lie elsewhere there.
+    if proposals is None or max(rgb.shape[:2]) > SEARCH_SIDE:
+        return _search_parts(rgb, _search_fast)
+    squares = square(proposals)
+    given = squares[squares[:, 2] - squares[:, 0] >= _LEAST_PROPOSAL]
+    return _search_parts(rgb, lambda part: _search_fast(part, given))
 
 
 def search_whole(rgb: NDArray[np.uint8]) -> list[Box]:
@@ -106,10 +115,11 @@ def _bounded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 
 
-def _search_fast(rgb: NDArray[np.uint8]) -> list[Box]:
+def _search_fast(rgb: NDArray[np.uint8], proposals: NDArray[np.float64] | None = None) -> list[Box]:
     """Search the proposed regions of a bounded copy; search all of it if it is small or no face is found."""
-    large = max(rgb.shape[:2]) > WHOLE_SIDE and min(rgb.shape[:2]) >= SMALL_SIDE
-    return (_search_proposed(rgb) if large else []) or _search_all(rgb)
+    if max(rgb.shape[:2]) <= WHOLE_SIDE or min(rgb.shape[:2]) < SMALL_SIDE:
+        return _search_all(rgb)
+    return _search_proposed(rgb, propose(rgb) if proposals is None else proposals) or _search_all(rgb)
 
 
 def _search_all(rgb: NDArray[np.uint8]) -> list[Box]:
@@ -123,9 +133,8 @@ def _search(rgb: NDArray[np.uint8], upsample: bool) -> list[Box]:
     return [(b.left(), b.top(), b.right() + 1, b.bottom() + 1) for b in found]
 
 
-def _search_proposed(rgb: NDArray[np.uint8]) -> list[Box]:
+def _search_proposed(rgb: NDArray[np.uint8], proposals: NDArray[np.float64]) -> list[Box]:
     """Search the proposed regions only; skip the search if they cover more pixels than the whole photo."""
-    proposals = propose(rgb)
     if len(proposals) * (_SEEN * _FINE) ** 2 > rgb.shape[0] * rgb.shape[1]:
         return []
     boxes, scores = np.zeros((0, 4)), np.zeros(0)
@@ -170,7 +179,13 @@ def _second_look(rgb: NDArray[np.uint8]) -> list[Box]:
     ]
 
 
-def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = False) -> list[Face]:
+def find_faces(
+    rgb: NDArray[np.uint8],
+    *,
+    dense: bool = False,
+    thorough: bool = False,
+    proposals: NDArray[np.floating] | None = None,
+) -> list[Face]:
     """Detect all faces and their landmarks.
 
     Parameters
@@ -182,6 +197,9 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = 
     thorough : bool
         Search the whole photo, and not only the regions proposed by a fast network. Faces that are too small for the
         detector (see `SEARCH_SIDE`) are still not found.
+    proposals : ndarray, optional
+        (N, 4) boxes of possible faces that another detector found, from brow to chin. In a photo above `WHOLE_SIDE`, up
+        to `SEARCH_SIDE`, they stand in for those of the fast network.
 
     Returns
     -------
@@ -189,7 +207,7 @@ def find_faces(rgb: NDArray[np.uint8], *, dense: bool = False, thorough: bool = 
         Largest first; empty if none was found.
     """
     rgb = np.ascontiguousarray(rgb)
-    boxes = search_whole(rgb) if thorough else detect_boxes(rgb)
+    boxes = search_whole(rgb) if thorough else detect_boxes(rgb, proposals)
     return [locate(rgb, box, dense=dense) for box in boxes]
 
 

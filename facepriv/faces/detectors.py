@@ -11,6 +11,9 @@ from facepriv.faces.align import Face
 from facepriv.faces.detect import find_faces
 from facepriv.faces.finding import find_with
 
+# Width of the smallest faces that dlib's detector finds, in pixels.
+_OWN_SMALLEST = 60
+
 
 class Dlib(FaceDetector):
     """dlib's HOG detector, see `facepriv.faces.find_faces`.
@@ -19,16 +22,22 @@ class Dlib(FaceDetector):
     ----------
     thorough : bool
         Search the whole photo, and not only where a fast network proposes a face.
+    proposer : FaceDetector, optional
+        Proposes faces in place of that network.
     """
 
     points = "eye-corners-nose"
     turns = False
 
-    def __init__(self, thorough: bool = False) -> None:
+    def __init__(self, thorough: bool = False, proposer: FaceDetector | None = None) -> None:
         self.thorough = thorough
+        self.proposer = proposer
 
     def _detect(self, photo: NDArray[np.uint8], min_face: float) -> Detections:
-        faces = find_faces(photo, thorough=self.thorough)
+        # dlib finds faces that are narrower than a large minimum, too.
+        asks = self.proposer is not None and not self.thorough and min_face <= _OWN_SMALLEST
+        proposals = self.proposer.detect(photo, min_face).boxes if asks and self.proposer else None
+        faces = find_faces(photo, thorough=self.thorough, proposals=proposals)
         return _detections(faces, [1.0] * len(faces))
 
 
@@ -41,6 +50,18 @@ class Mtcnn(FaceDetector):
         return Detections(*mtcnn.find(photo, min_face))
 
 
+class _Once(Mtcnn):
+    """MTCNN that remembers its last photo, because two detectors ask for the same one."""
+
+    def __init__(self) -> None:
+        self._last: tuple[NDArray[np.uint8], float, Detections] | None = None
+
+    def _detect(self, photo: NDArray[np.uint8], min_face: float) -> Detections:
+        if self._last is None or self._last[0] is not photo or self._last[1] != min_face:
+            self._last = photo, min_face, super()._detect(photo, min_face)
+        return self._last[2]
+
+
 class Auto(FaceDetector):
     """dlib's faces, and MTCNN's faces where dlib finds none; `thorough` as for `Dlib`."""
 
@@ -50,8 +71,9 @@ class Auto(FaceDetector):
         self.thorough = thorough
 
     def parts(self) -> tuple[FaceDetector, ...]:
-        """Return dlib, so that its crops stay as they are, then MTCNN."""
-        return Dlib(self.thorough), Mtcnn()
+        """Return dlib, so that its crops stay as they are, then MTCNN, whose boxes dlib takes as proposals."""
+        mtcnn = _Once()
+        return Dlib(self.thorough, mtcnn), mtcnn
 
     def _detect(self, photo: NDArray[np.uint8], min_face: float) -> Detections:
         found = find_with(self, photo, min_face=min_face)

@@ -77,8 +77,9 @@ def find_with(
         Also find the 68 landmarks that some methods need.
     """
     rgb = np.ascontiguousarray(rgb)
-    found = _find(detector.parts(), rgb, min_face, dense)
-    turning = tuple(part for part in detector.parts() if part.turns)
+    parts = detector.parts()
+    found = _find(parts, rgb, min_face, dense)
+    turning = tuple(part for part in parts if part.turns)
     if found.faces or not turning:
         return found
     turned = [_turned_back(_find(turning, np.rot90(rgb, k).copy(), min_face, dense), rgb, k) for k in (1, 2, 3)]

@@ -84,12 +84,12 @@ def test_the_tiles_do_not_show(astronaut, monkeypatch):
 
 
 def test_a_photo_without_a_sure_face_is_searched_again_with_care(astronaut, monkeypatch):
-    asked, search = [], mtcnn._search
-    monkeypatch.setattr(mtcnn, "_search", lambda rgb, size, care: asked.append(care) or search(rgb, size, care))
+    asked, careful = [], mtcnn._careful
+    monkeypatch.setattr(mtcnn, "_careful", lambda photo, size: asked.append(size) or careful(photo, size))
     sure(astronaut)
-    assert asked == [mtcnn.QUICK]
+    assert not asked
     sure(astronaut.rotate(180))
-    assert asked[1:] == [mtcnn.QUICK, mtcnn.CAREFUL]
+    assert asked == [16]
 
 
 def test_boxes_that_shifts_turn_inside_out_are_dropped(astronaut, monkeypatch):
