@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from facepriv.contracts import Detections, FaceDetector
-from facepriv.faces import crop_face, find_faces
+from facepriv.faces import crop_face, detect, detectors, find_faces
 from facepriv.faces.detectors import Auto, Dlib, Mtcnn
 from facepriv.faces.finding import FIVE_POINTS, find_with
 
@@ -50,6 +50,21 @@ def test_the_faces_that_dlib_finds_stay_as_they_are(portraits):
         assert found[0].box == own.box
         assert np.array_equal(found[0].points, own.points) and np.array_equal(found[0].dense, own.dense)
         assert np.array_equal(crop_face(rgb, found[0], 112), crop_face(rgb, own, 112))
+
+
+def test_dlib_takes_the_boxes_of_mtcnn_in_a_large_photo(portraits, monkeypatch):
+    """The photo is searched once, and dlib's face stays where dlib's own proposals find it, up to a few pixels."""
+    rgb = np.asarray(Image.fromarray(portraits[0]).resize((1200, 1200), Image.Resampling.BICUBIC))
+    asked, find = [], detectors.mtcnn.find
+    monkeypatch.setattr(detectors.mtcnn, "find", lambda photo, size: asked.append(size) or find(photo, size))
+    monkeypatch.setattr(detect, "propose", lambda rgb: pytest.fail("a second search for proposals"))
+    found = find_with(Auto(), rgb).faces
+    assert asked == [16]
+    monkeypatch.undo()
+    (own,) = find_faces(rgb)
+    assert apart(own, found[0]) < 0.02
+    # A large minimum is MTCNN's alone: dlib finds its faces as ever.
+    assert find_with(Auto(), rgb, min_face=400).faces[0].box == own.box
 
 
 def test_mtcnn_cuts_nearly_the_same_crop_as_dlib(portraits):

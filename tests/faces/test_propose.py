@@ -137,3 +137,11 @@ def test_the_weights_say_whose_they_are():
     assert sum(array.size for array in held.tensors.values()) == 6_632 + 100_178 + 389_040
     licence = networks.WEIGHTS.with_name("mtcnn-LICENSE.txt").read_text()
     assert "Kaipeng Zhang" in licence and "Permission is hereby granted" in licence
+
+
+def test_percentiles_of_counts_are_those_of_the_values():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        values = rng.integers(0, rng.integers(2, 257), tuple(rng.integers(1, 30, 2))).astype(np.uint8)
+        counts = np.bincount(values.ravel(), minlength=256)
+        assert proposals._percentiles(counts, (1, 99)) == pytest.approx(np.percentile(values, (1, 99)))
