@@ -19,6 +19,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter
 
 from facepriv.faces.boxes import Floats, shared_of_smaller, square, suppress
+from facepriv.faces.confirm import opinions
 from facepriv.faces.networks import first, second, third, weights
 from facepriv.faces.propose import tones
 from facepriv.faces.search import SMALLEST, proposals
@@ -29,6 +30,8 @@ from facepriv.faces.search import SMALLEST, proposals
 _SMALLEST = 1.4
 #: Minimum score of a face at the end, as log-odds; of a sure one; and of one that only a careful search finds.
 THIRD, SURE, VERY_SURE = 0.0, 0.85, 3.0
+#: Minimum log-odds of the second opinion on a box that the third network rejects, and the score that it then gets.
+CONVINCED, SECOND_OPINION = 2.0, 1.0
 #: Intersection over union above which two boxes of the first or second network show the same face.
 SAME = 0.7
 #: Share of the smaller of two final boxes above which both show the same face.
@@ -70,7 +73,7 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     photo = Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())
     boxes, scores, points = _quick(photo, min_face)
     if not (scores > SURE).any():
-        more = _careful(photo, min_face)
+        more = search_carefully(photo, min_face)
         # More windows give more false boxes.
         sure = more[1] > VERY_SURE
         if sure.any():
@@ -80,29 +83,58 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
 
 def _quick(photo: Image.Image, min_face: float) -> tuple[Floats, Floats, Floats]:
     """Return boxes, scores (as log-odds) and landmarks as `find` does, of a photo with good contrast."""
+    return _confirmed(*candidates(photo, min_face, _PROPOSED, _CONFIRMED), again=True)
+
+
+def candidates(
+    photo: Image.Image, min_face: float, proposed: float, confirmed: float
+) -> tuple[Floats, NDArray[np.float32]]:
+    """Return what the third network gets in a quick search.
+
+    Parameters
+    ----------
+    photo : Image
+        With good contrast.
+    min_face : float
+        As for `find`.
+    proposed, confirmed : float
+        Minimum scores of proposals and of the second network's boxes, as log-odds.
+
+    Returns
+    -------
+    boxes : ndarray
+        (N, 4) squares in pixels of the photo.
+    patches : ndarray
+        (3, N, 48, 48) float32, from 0 to 255.
+    """
     copies, zooms = _sized([photo, *_halves(photo, SMALLEST / min_face)])
-    found = [proposals(copy, _PROPOSED) for copy in copies[1:]]
-    if not found:
-        return _NOTHING
-    boxes = np.concatenate([boxes * zoom for (boxes, _), zoom in zip(found, zooms[1:], strict=True)])
-    boxes = boxes[suppress(boxes, np.concatenate([scores for _, scores in found]), SAME)]
-    return _confirmed(copies, zooms, boxes, _CONFIRMED)
+    found = [proposals(copy, proposed) for copy in copies[1:]]
+    boxes = np.concatenate([np.zeros((0, 4)), *(each * zoom for (each, _), zoom in zip(found, zooms[1:], strict=True))])
+    boxes = boxes[suppress(boxes, np.concatenate([np.zeros(0), *(scores for _, scores in found)]), SAME)]
+    return _refined(copies, zooms, boxes, confirmed)
 
 
-def _careful(photo: Image.Image, min_face: float) -> tuple[Floats, Floats, Floats]:
-    """Return what `_quick` does, by the first network and with lower thresholds."""
+def search_carefully(photo: Image.Image, min_face: float) -> tuple[Floats, Floats, Floats]:
+    """Search with the first network and lower thresholds.
+
+    Returns what `find` does, but scores as log-odds. The photo should have good contrast.
+    """
     copies, zooms = _sized([photo, *_smaller(photo, _WINDOW / (_SMALLEST * min_face))])
-    return _confirmed(copies, zooms, _scanned(copies[1:], zooms[1:], _WINDOW_CAREFUL), _CONFIRMED_CAREFUL)
+    boxes = _scanned(copies[1:], zooms[1:], _WINDOW_CAREFUL)
+    return _confirmed(*_refined(copies, zooms, boxes, _CONFIRMED_CAREFUL))
 
 
-def _confirmed(
-    copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float
-) -> tuple[Floats, Floats, Floats]:
-    """Return the faces among square boxes (N, 4), by the second network, with a minimum score, and the third."""
-    boxes = _refined(copies, zooms, boxes, least)
+def _confirmed(boxes: Floats, patches: NDArray[np.float32], *, again: bool = False) -> tuple[Floats, Floats, Floats]:
+    """Return the faces among square boxes (N, 4) with their patches, by the third network.
+
+    `again` asks for a second opinion on what it rejects.
+    """
     if not len(boxes):
         return _NOTHING
-    shifts, scores, points = _run(third, copies, zooms, boxes, _THIRD_SIDE)
+    shifts, scores, points = _batched(third, patches)
+    if again:
+        rejected = np.flatnonzero(scores <= THIRD)
+        scores[rejected[opinions(patches[:, rejected]) > CONVINCED]] = SECOND_OPINION
     points = boxes[:, None, :2] + (boxes[:, 2] - boxes[:, 0])[:, None, None] * points
     boxes = _shifted(boxes, shifts)
     kept = np.flatnonzero((scores > THIRD) & _sound(boxes))
@@ -122,27 +154,24 @@ def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats, least: float) -
     return square(boxes[suppress(boxes, scores, SAME)])
 
 
-def _refined(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float) -> Floats:
-    """Return the square boxes (N, 4) that the second network confirms, moved."""
-    if not len(boxes):
-        return boxes
-    shifts, scores = _run(second, copies, zooms, boxes, _SECOND_SIDE)
-    boxes = _shifted(boxes, shifts)
-    kept = (scores > least) & _sound(boxes)
-    boxes, scores = boxes[kept], scores[kept]
-    return square(boxes[suppress(boxes, scores, SAME)])
+def _refined(
+    copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float
+) -> tuple[Floats, NDArray[np.float32]]:
+    """Return the square boxes (N, 4) that the second network confirms, moved, and their patches for the third."""
+    if len(boxes):
+        shifts, scores = _batched(second, _patches(copies, zooms, boxes, _SECOND_SIDE))
+        boxes = _shifted(boxes, shifts)
+        kept = (scores > least) & _sound(boxes)
+        boxes, scores = boxes[kept], scores[kept]
+        boxes = square(boxes[suppress(boxes, scores, SAME)])
+    return boxes, _patches(copies, zooms, boxes, _THIRD_SIDE)
 
 
-def _run(
-    network: Callable[[NDArray[np.float32]], tuple[Floats, ...]],
-    copies: Sequence[NDArray[np.uint8]],
-    zooms: Floats,
-    boxes: Floats,
-    side: int,
+def _batched(
+    network: Callable[[NDArray[np.float32]], tuple[Floats, ...]], patches: NDArray[np.float32]
 ) -> list[Floats]:
-    """Run a network on square boxes (N, 4), N >= 1, some at a time; returns its outputs."""
-    parts = [boxes[start : start + _BATCH] for start in range(0, len(boxes), _BATCH)]
-    found = [network(_patches(copies, zooms, part, side)) for part in parts]
+    """Run a network on patches (3, N, s, s), N >= 1, some at a time; returns its outputs."""
+    found = [network(patches[:, start : start + _BATCH]) for start in range(0, patches.shape[1], _BATCH)]
     return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
 
 

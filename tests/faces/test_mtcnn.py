@@ -84,8 +84,8 @@ def test_the_tiles_do_not_show(astronaut, monkeypatch):
 
 
 def test_a_photo_without_a_sure_face_is_searched_again_with_care(astronaut, monkeypatch):
-    asked, careful = [], mtcnn._careful
-    monkeypatch.setattr(mtcnn, "_careful", lambda photo, size: asked.append(size) or careful(photo, size))
+    asked, careful = [], mtcnn.search_carefully
+    monkeypatch.setattr(mtcnn, "search_carefully", lambda photo, size: asked.append(size) or careful(photo, size))
     sure(astronaut)
     assert not asked
     sure(astronaut.rotate(180))

@@ -1,0 +1,68 @@
+"""The second opinion passes faces in bad light that MTCNN's third network rejects, and is the one that torch trained."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facepriv.faces import confirm, mtcnn
+from facepriv.faces.mtcnn import CONVINCED
+from facepriv.weights import load_weights
+
+
+@pytest.fixture(scope="module")
+def patch(astronaut_file):
+    """Return a function of the left, top and side of a square in the photo: its patch (3, 1, 48, 48)."""
+    with Image.open(astronaut_file) as image:
+        photo = image.convert("RGB")
+
+    def cut(left, top, side, light=lambda v: v):
+        square = photo.resize((48, 48), Image.Resampling.BILINEAR, (left, top, left + side, top + side)).point(light)
+        return np.asarray(square).transpose(2, 0, 1)[:, None].astype(np.float32)
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    "light", [lambda v: v, lambda v: v // 3, lambda v: min(255, 1.5 * v + 20)], ids=["as it is", "dark", "overexposed"]
+)
+def test_a_face_passes_in_any_light(patch, light):
+    assert confirm.opinions(patch(168, 58, 110, light))[0] > CONVINCED
+
+
+def test_other_parts_of_the_photo_do_not_pass(patch):
+    parts = [
+        patch(*where) for where in ((20, 20, 110), (330, 60, 100), (180, 300, 110), (360, 330, 100), (60, 250, 80))
+    ]
+    assert (confirm.opinions(np.concatenate(parts, 1)) < CONVINCED).all()
+
+
+def test_the_network_is_the_one_that_torch_trained():
+    patches = np.random.default_rng(0).integers(0, 256, (3, 4, 48, 48)).astype(np.float32)
+    layers = load_weights(confirm.WEIGHTS, architecture=confirm.ARCHITECTURE, framework="torch").tensors
+    layers = {name: tensor.float() for name, tensor in layers.items()}
+    x = (torch.from_numpy(patches).transpose(0, 1) - 127.5) / 128
+    for name, stride, padding in (("conv1", 4, 0), ("conv2", 1, 1), ("conv3", 2, 1)):
+        x = torch.relu(torch.conv2d(x, layers[f"{name}.weight"], layers[f"{name}.bias"], stride, padding))
+    x = torch.relu(x.flatten(1) @ layers["full.weight"].T + layers["full.bias"])
+    expected = (x @ layers["face.weight"].T + layers["face.bias"])[:, 0].numpy()
+    assert confirm.opinions(patches) == pytest.approx(expected, abs=2e-3)
+    assert confirm.opinions(patches[:, :0]).shape == (0,)
+
+
+def test_a_rejected_face_is_found_with_a_second_opinion(astronaut_file, monkeypatch):
+    with Image.open(astronaut_file) as image:
+        rgb = np.asarray(image.convert("RGB"))
+    third = mtcnn.third
+
+    def doubts(patches):
+        shifts, scores, points = third(patches)
+        return shifts, np.minimum(scores, -1), points
+
+    monkeypatch.setattr(mtcnn, "third", doubts)
+    boxes, scores, _ = mtcnn.find(rgb, 16)
+    assert len(boxes) == 1 and scores[0] > mtcnn.SURE - 0.15
+    centre = (boxes[0, :2] + boxes[0, 2:]) / 2
+    assert np.abs(centre - (222, 115)).max() < 15
+    monkeypatch.setattr(mtcnn, "opinions", lambda patches: np.full(patches.shape[1], -5.0))
+    assert not len(mtcnn.find(rgb, 16)[0])
