@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory, mkstemp
 import pytest
 
 import facepriv  # noqa: F401  # before any test file imports onnxruntime: it turns the telemetry off
+from facepriv.pool import use_one_thread
 
 _OFFLINE = Path(__file__).parent / "tests" / "offline"
 
@@ -20,7 +21,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Keep this process, and every Python that it starts, off the network."""
+    """Keep this process, and every Python that it starts, off the network; share the processors with other workers."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        use_one_thread()
     descriptor, notes = mkstemp(prefix="facepriv-offline-")
     os.close(descriptor)
     config.add_cleanup(lambda: os.unlink(notes))
