@@ -115,6 +115,33 @@ def fresh_accelerator():
         state.AcceleratorState._reset_state(reset_partial_state=False)
 
 
+class _Executor:
+    """Does in this process what the processes of a pool would."""
+
+    def __init__(self, workers, context, start, given):
+        (build,) = given
+        self.work = build()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def map(self, function, tasks):
+        return map(self.work, tasks)
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Let no command start workers, which takes longer than their work on small photos."""
+    from facepriv import pool
+    from facepriv.protection import local
+
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", _Executor)
+    monkeypatch.setattr(local, "LocalEngine", lambda setup, count: local.InlineEngine(setup))
+
+
 @pytest.fixture
 def script(monkeypatch):
     """Return ``script(path)``: imports a script of the repository, named from its root, as a module."""

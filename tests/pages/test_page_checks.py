@@ -3,7 +3,7 @@
 import pytest
 from page_calls import WrongLine, check, commands_of_make, split
 from page_lines import Line, blocks_of, commands_of
-from page_runs import Store, one_process, run_line
+from page_runs import Store, run_line
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ class TestWrongLines:
 
     def test_a_line_that_parses_and_fails_is_found(self, store, tmp_path):
         line = Line("a page:3", "facepriv apply photos/ -o out --method nothing --obfuscate gender")
-        with one_process(), pytest.raises(WrongLine, match=r"a page:3: (.|\n)*unknown method 'nothing'"):
+        with pytest.raises(WrongLine, match=r"a page:3: (.|\n)*unknown method 'nothing'"):
             run_line(line, tmp_path, store)
 
     def test_a_program_that_nothing_runs_is_found(self, store, tmp_path):
