@@ -29,6 +29,7 @@ class TestWrongLines:
             ("make verify-privacynet DATA=data ARGS=--outputt=own", "No such option"),
             ("make train-privacynet MOBILEFACENET=m.onnx ARGS=--stepps", "No such option"),
             ("python benchmarks/gone.py", "no such file"),
+            ("make test ARGS='-n 0 -k paste tests/gone.py'", "pytest: tests/gone.py: no such file"),
             ("make bench ARGS=nothing", "No such command 'nothing'"),
             ("make bench-train ARGS='--rounds 0'", "0 is not in the range"),
             ("pip install 'facepriv[nothing]'", "no extra 'nothing'"),
