@@ -4,7 +4,7 @@ import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkstemp
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -24,13 +24,14 @@ def pytest_configure(config):
     """Keep this process, and every Python that it starts, off the network; share the processors with other workers."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         use_one_thread()
-    descriptor, notes = mkstemp(prefix="facepriv-offline-")
-    os.close(descriptor)
-    config.add_cleanup(lambda: os.unlink(notes))
-    os.environ["FACEPRIV_OFFLINE"] = notes
-    state = TemporaryDirectory(prefix="facepriv-state-")  # the user's own holds the receipts of the user's own runs
-    config.add_cleanup(state.cleanup)
-    os.environ["XDG_STATE_HOME"] = state.name
+    # A worker's folder lies in that of the process which started it, and which an interrupt lets remove both.
+    outer = os.environ.get("FACEPRIV_OFFLINE")
+    own = TemporaryDirectory(prefix="facepriv-tests-", dir=outer and Path(outer).parent, ignore_cleanup_errors=True)
+    config.add_cleanup(own.cleanup)
+    notes = Path(own.name, "offline")
+    notes.touch()
+    os.environ["FACEPRIV_OFFLINE"] = str(notes)
+    os.environ["XDG_STATE_HOME"] = own.name  # the user's own holds the receipts of the user's own runs
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
     spec = spec_from_file_location("facepriv_offline", _OFFLINE / "sitecustomize.py")
     spec.loader.exec_module(module_from_spec(spec))
