@@ -14,8 +14,10 @@ AUTHORS ?=
 PACK  ?= runs/pack
 # The ONNX file of MobileFaceNet that family A starts from and PrivacyNet is trained against.
 MOBILEFACENET ?=
-# Further options for the command behind a target, for example: make test ARGS="-k paste"
+# Further options for the command behind a target, for example: make test ARGS="-n 0 -k paste"
 ARGS  ?=
+# Number of processes that share the tests; with 0 pytest runs them itself, which starts faster.
+JOBS  ?= 2
 
 # pip looks for what one of them needs among those named before it.
 FIRST    := plugins/facepriv-estimators plugins/facepriv-privacynet
@@ -43,8 +45,9 @@ $(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 demo: $(STAMP)
 	$(BIN)/facepriv demo -o demo-out --overwrite $(ARGS)
 
+# A file's tests run in one process.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

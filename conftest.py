@@ -4,11 +4,12 @@ import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkstemp
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import facepriv  # noqa: F401  # before any test file imports onnxruntime: it turns the telemetry off
+from facepriv.pool import use_one_thread
 
 _OFFLINE = Path(__file__).parent / "tests" / "offline"
 
@@ -20,14 +21,17 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Keep this process, and every Python that it starts, off the network."""
-    descriptor, notes = mkstemp(prefix="facepriv-offline-")
-    os.close(descriptor)
-    config.add_cleanup(lambda: os.unlink(notes))
-    os.environ["FACEPRIV_OFFLINE"] = notes
-    state = TemporaryDirectory(prefix="facepriv-state-")  # the user's own holds the receipts of the user's own runs
-    config.add_cleanup(state.cleanup)
-    os.environ["XDG_STATE_HOME"] = state.name
+    """Keep this process, and every Python that it starts, off the network; share the processors with other workers."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        use_one_thread()
+    # A worker's folder lies in that of the process which started it, and which an interrupt lets remove both.
+    outer = os.environ.get("FACEPRIV_OFFLINE")
+    own = TemporaryDirectory(prefix="facepriv-tests-", dir=outer and Path(outer).parent, ignore_cleanup_errors=True)
+    config.add_cleanup(own.cleanup)
+    notes = Path(own.name, "offline")
+    notes.touch()
+    os.environ["FACEPRIV_OFFLINE"] = str(notes)
+    os.environ["XDG_STATE_HOME"] = own.name  # the user's own holds the receipts of the user's own runs
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
     spec = spec_from_file_location("facepriv_offline", _OFFLINE / "sitecustomize.py")
     spec.loader.exec_module(module_from_spec(spec))
@@ -110,6 +114,33 @@ def fresh_accelerator():
     yield
     if state := sys.modules.get("accelerate.state"):
         state.AcceleratorState._reset_state(reset_partial_state=False)
+
+
+class _Executor:
+    """Does in this process what the processes of a pool would."""
+
+    def __init__(self, workers, context, start, given):
+        (build,) = given
+        self.work = build()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def map(self, function, tasks):
+        return map(self.work, tasks)
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    """Let no command start workers, which takes longer than their work on small photos."""
+    from facepriv import pool
+    from facepriv.protection import local
+
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", _Executor)
+    monkeypatch.setattr(local, "LocalEngine", lambda setup, count: local.InlineEngine(setup))
 
 
 @pytest.fixture

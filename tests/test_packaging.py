@@ -118,8 +118,9 @@ def test_entry_points_are_installed_as_declared(folder):
 def test_the_wheel_holds_every_file_of_the_package(folder, tmp_path):
     ignore = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "plugins", "examples", "runs")
     shutil.copytree(folder, tmp_path / "source", ignore=ignore)
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "-w", tmp_path, tmp_path / "source"], check=True)
+    # As pip does without isolation, but in one process instead of four.
+    build = [sys.executable, "-c", "from setuptools.build_meta import build_wheel; build_wheel('..')"]
+    subprocess.run(build, cwd=tmp_path / "source", check=True, stdout=subprocess.DEVNULL)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}

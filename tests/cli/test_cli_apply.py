@@ -106,11 +106,11 @@ def test_an_option_out_of_range_is_a_usage_error(call, photos, option):
     assert call(f"photos -o out --method darken --obfuscate gender {option}").exit_code == 2
 
 
-def test_a_folder_with_troubles_exits_with_1_names_each_and_does_the_rest(call, photos, tmp_path):
+def test_a_folder_with_troubles_exits_with_1_names_each_and_does_the_rest(call_with_workers, photos, tmp_path):
     source = photos(3)
     (source / "text.jpg").write_text("no image")
     (source / "notes.txt").write_text("not looked at")
-    result = call("photos missing.png -o out --method darken --obfuscate gender --workers 2")
+    result = call_with_workers("photos missing.png -o out --method darken --obfuscate gender --workers 2")
     assert result.exit_code == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("facepriv: error: ")]
     assert len(errors) == 2
@@ -136,10 +136,10 @@ def test_a_plugin_that_raises_on_import_is_one_line(call, photos, tmp_path, inst
     assert not (tmp_path / "out").exists()
 
 
-def test_json_goes_to_stdout_alone_and_a_chain_and_estimators_are_heard(call, photos, tmp_path):
+def test_json_goes_to_stdout_alone_and_a_chain_and_estimators_are_heard(call_with_workers, photos, tmp_path):
     photos(2)
     estimators = "--estimator gender=bright-gender,race=bright-race --estimator age=bright-age"
-    result = call(
+    result = call_with_workers(
         "photos/*.png -o out --method paint --method noise --obfuscate gender,race --obfuscate age --json --audit "
         f"--policy random --strength 0.5 --seed 9 --batch-size 2 --workers 1 {estimators}"
     )
@@ -260,10 +260,10 @@ class TestDryRun:
             ("darken", "--engine ray --device cuda:1", "Ray assigns the GPUs"),
         ],
     )
-    def test_refuses_what_the_run_refuses(self, call, photos, tmp_path, method, options, text):
+    def test_refuses_what_the_run_refuses(self, call_with_workers, photos, tmp_path, method, options, text):
         photos(1)
         line = f"photos -o out --method {method} --obfuscate gender --workers 1 {options}"
-        dry, run = call(f"{line} --dry-run"), call(line)
+        dry, run = call_with_workers(f"{line} --dry-run"), call_with_workers(line)
         assert text in one_error(dry)
         assert (dry.exit_code, one_error(dry)) == (run.exit_code, one_error(run))
         assert [path.name for path in tmp_path.iterdir()] == ["photos"]
@@ -300,17 +300,19 @@ def test_the_run_folder_is_not_taken_for_an_input(call, photos, tmp_path):
     ]
 
 
-def test_a_setting_reaches_the_method_in_its_worker_and_stands_in_an_audit_only(call, photos, tmp_path):
+def test_a_setting_reaches_the_method_in_its_worker_and_stands_in_an_audit_only(call_with_workers, photos, tmp_path):
     photos(1)
     for amount in ("0", "0.5"):
         line = f"photos -o out{amount} --method tuned --obfuscate gender --set tuned.amount={amount} --workers 1"
-        assert call(f"{line} --audit").exit_code == 0
+        assert call_with_workers(f"{line} --audit").exit_code == 0
     images = [np.asarray(Image.open(tmp_path / folder / "000.png")) for folder in ("photos", "out0", "out0.5")]
     assert np.array_equal(images[0], images[1])
     assert images[2].mean() < images[0].mean() - 5
     (row,) = read_run(tmp_path / "out0.5").rows.values()
     assert row.audit["settings"] == {"tuned": {"fixed": "2", "amount": "0.5"}}
-    assert call("photos -o silent --method tuned --obfuscate gender --set tuned.amount=0.37").exit_code == 0
+    assert (
+        call_with_workers("photos -o silent --method tuned --obfuscate gender --set tuned.amount=0.37").exit_code == 0
+    )
     assert not [p for p in (tmp_path / "silent" / "facepriv-run").iterdir() if "0.37" in p.read_text()]
 
 

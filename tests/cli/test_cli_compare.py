@@ -34,6 +34,8 @@ def labelled(tmp_path, small_faces, tiny):
     return folder
 
 
+#: All but the first test, which has a process.
+in_one_process = pytest.mark.usefixtures("one_process")
 QUICK = shlex.split("--methods darken,grey --estimator bright-gender --workers 1 --replicates 20 --fmr 0.4")
 
 
@@ -55,6 +57,7 @@ def test_a_report_is_written_and_its_first_table_printed(labelled, tmp_path):
     assert files == {p.name: p.read_bytes() for p in out.iterdir()}
 
 
+@in_one_process
 @pytest.mark.skipif(os.name != "posix", reason="there are no mode bits here")
 @pytest.mark.parametrize("command", ["compare", "attack"])
 def test_what_is_kept_in_the_cache_is_private_and_announced(command, labelled, tmp_path, monkeypatch):
@@ -71,6 +74,7 @@ def test_what_is_kept_in_the_cache_is_private_and_announced(command, labelled, t
     assert kept.stat().st_mode & 0o777 == 0o700
 
 
+@in_one_process
 def test_attacks_stand_beside_the_method_and_one_can_be_chosen(labelled, tmp_path):
     out = tmp_path / "report"
     place = ("-o", out, "--work", tmp_path / "work")
@@ -128,6 +132,7 @@ def test_a_layout_is_found_out_or_asked_for(labelled, tmp_path):
         layout_of(tmp_path / "nowhere")
 
 
+@in_one_process
 def test_several_sets_give_a_report_each_and_one_table(labelled, tmp_path):
     other = tmp_path / "lfw"
     for path in sorted(labelled.glob("*.png"))[:12]:
@@ -152,6 +157,7 @@ def test_several_sets_give_a_report_each_and_one_table(labelled, tmp_path):
     assert json.loads((tmp_path / "one/result.json").read_text())["data"]["photos"] == 28
 
 
+@in_one_process
 @pytest.mark.parametrize(
     ("condition", "code", "said"),
     [
@@ -172,6 +178,7 @@ def test_what_is_compared_with_must_be_among_the_methods(labelled, tmp_path):
     assert result.exit_code == 2 and "--against pixelate: not among the methods here, darken, grey" in result.stderr
 
 
+@in_one_process
 def test_near_copies_of_another_part_are_left_out_on_request(tmp_path, small_faces, tiny):
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -11,7 +11,7 @@ from facepriv.cli import console, main
 
 
 @pytest.fixture
-def call(tmp_path, photos, monkeypatch):
+def call(tmp_path, photos, monkeypatch, one_process):
     """Return ``call("words")``, run beside ``photos`` and ``protected`` of two portraits."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console._Lines, "interval", float("inf"))

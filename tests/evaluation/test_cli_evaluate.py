@@ -17,12 +17,9 @@ QUICK = "--fmr 0.5 --replicates 20 --workers 1"
 
 
 @pytest.fixture
-def call(known, tmp_path, monkeypatch):
+def call(known, tmp_path, monkeypatch, one_process):
     """Return ``call("evaluate options")``, run in ``tmp_path`` with the light judges."""
     monkeypatch.chdir(tmp_path)
-    # In this process: the judges are installed here, and nothing has to start.
-    monkeypatch.setattr("facepriv.evaluation.predictions.spread", inline)
-    monkeypatch.setattr("facepriv.evaluation.pairing.spread", inline)
 
     def run(line, judges=JUDGES):
         return CliRunner().invoke(main, ["evaluate", *f"{QUICK} {line} {judges}".split()])
@@ -36,10 +33,6 @@ def same(people):
     root = people()
     shutil.copytree(root, root.parent / "same")
     return root
-
-
-def inline(build, tasks, workers):
-    return map(build(), tasks)
 
 
 def as_json(result, code=0):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from functools import cache
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -172,7 +173,9 @@ def _python(arguments: Words, whole: bool) -> None:
 
 
 def _pytest(arguments: Words, whole: bool) -> None:
-    gone = [word for word in arguments if not word.startswith("-") and not (ROOT / word.partition("::")[0]).exists()]
+    pairs = pairwise(["", *arguments])
+    places = [word for before, word in pairs if not word.startswith("-") and before not in ("-n", "-k", "--dist")]
+    gone = [place for place in places if not (ROOT / place.partition("::")[0]).exists()]
     if gone:
         raise WrongLine(f"pytest: {gone[0]}: no such file")
 

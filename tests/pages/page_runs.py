@@ -8,16 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from click.testing import CliRunner
 from page_calls import WrongLine, commands_of_make, split
 from page_inputs import ALIASES, INPUTS, MADE
 from page_lines import ROOT, Block, Line, blocks, commands
 
-from facepriv import pool
 from facepriv.cli import main
-from facepriv.protection import local
 
 #: What a section says is run as a whole by a test of its own: it works in a shell, and edits files in between.
 WALKS = {("CONTRIBUTING.md", "A method in five steps"): "test_contributing.py"}
@@ -191,29 +188,3 @@ def _here(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
-
-
-class _Executor:
-    """Does in this process what worker processes would: starting those costs more than all else here."""
-
-    def __init__(self, workers, context, start, given) -> None:  # type: ignore[no-untyped-def]
-        self.work = given[0]()
-
-    def __enter__(self):  # type: ignore[no-untyped-def]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def map(self, function, tasks):  # type: ignore[no-untyped-def]
-        return map(self.work, tasks)
-
-
-@contextmanager
-def one_process() -> Iterator[None]:
-    """Let no command start processes."""
-    with (
-        patch.object(pool, "ProcessPoolExecutor", _Executor),
-        patch.object(local, "LocalEngine", lambda setup, count: local.InlineEngine(setup)),
-    ):
-        yield

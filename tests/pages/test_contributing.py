@@ -13,7 +13,7 @@ from textwrap import dedent
 import page_inputs
 import pytest
 from page_lines import ROOT, Line, blocks, mentions
-from page_runs import Store, one_process, run_line, run_python
+from page_runs import Store, run_line, run_python
 from PIL import Image
 
 from facepriv.contracts import Perturber
@@ -112,14 +112,14 @@ def test_the_weights_of_contributing_follow_the_protocol_that_is_checked():
     assert weights.passed and not weights.detail, weights.detail
 
 
+@pytest.mark.usefixtures("one_process")
 def test_the_attack_of_contributing_is_one(install_plugin, tmp_path, monkeypatch):
     (block,) = python_below("CONTRIBUTING.md", "Attacks")
     (kept,) = [line.text for line in mentions("CONTRIBUTING.md") if line.text.endswith("--attack edges")]
     install_plugin("edges-plugin", f"{block.text}\n{PLUGIN}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     store = Store(tmp_path / "store")
-    with one_process():
-        run_line(Line(block.place, f"{kept} --methods pixelate".replace("DATA", "photos")), tmp_path, store)
+    run_line(Line(block.place, f"{kept} --methods pixelate".replace("DATA", "photos")), tmp_path, store)
     assert "edges" in (tmp_path / "report" / "rows.csv").read_text()
 
 

@@ -3,7 +3,7 @@
 import pytest
 from page_calls import WrongLine, check, commands_of_make, split
 from page_lines import Line, blocks_of, commands_of
-from page_runs import Store, one_process, run_line
+from page_runs import Store, run_line
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ class TestWrongLines:
             ("make verify-privacynet DATA=data ARGS=--outputt=own", "No such option"),
             ("make train-privacynet MOBILEFACENET=m.onnx ARGS=--stepps", "No such option"),
             ("python benchmarks/gone.py", "no such file"),
+            ("make test ARGS='-n 0 -k paste tests/gone.py'", "pytest: tests/gone.py: no such file"),
             ("make bench ARGS=nothing", "No such command 'nothing'"),
             ("make bench-train ARGS='--rounds 0'", "0 is not in the range"),
             ("pip install 'facepriv[nothing]'", "no extra 'nothing'"),
@@ -44,7 +45,7 @@ class TestWrongLines:
 
     def test_a_line_that_parses_and_fails_is_found(self, store, tmp_path):
         line = Line("a page:3", "facepriv apply photos/ -o out --method nothing --obfuscate gender")
-        with one_process(), pytest.raises(WrongLine, match=r"a page:3: (.|\n)*unknown method 'nothing'"):
+        with pytest.raises(WrongLine, match=r"a page:3: (.|\n)*unknown method 'nothing'"):
             run_line(line, tmp_path, store)
 
     def test_a_program_that_nothing_runs_is_found(self, store, tmp_path):

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from page_calls import SCRIPTS, WrongLine, check, known_options, split
 from page_lines import KINDS, blocks, commands, examples, mentions, options, tracked
-from page_runs import WALKS, Store, lay_out, one_process, records, run_page, run_python
+from page_runs import WALKS, Store, lay_out, records, run_page, run_python
 
 PAGES = tracked("*.md")
 #: Tells of commands as they were.
@@ -60,11 +60,11 @@ def test_every_command_in_the_docstring_of_a_script_is_right(script):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if not records(page)])
+@pytest.mark.usefixtures("one_process")
 def test_every_command_line_runs(page, store, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(store.folder / "cache"))
     monkeypatch.delenv("FACEPRIV_DATA", raising=False)
-    with one_process():
-        run_page(page, tmp_path, store)
+    run_page(page, tmp_path, store)
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)

@@ -159,7 +159,7 @@ def planted(small_faces):
 
 
 @pytest.fixture
-def call(tiny, tmp_path, monkeypatch):
+def call(tiny, tmp_path, monkeypatch, one_process):
     """Return ``call("options")``, run in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
     return lambda line: CliRunner().invoke(main, line.split())

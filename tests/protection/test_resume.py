@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from facepriv.cli import main
-from facepriv.protection import local
 from facepriv.protection.manifest import read_run
 from facepriv.protection.options import Options
 from facepriv.protection.receipts import receipts_path
@@ -22,11 +21,9 @@ TUNED = "apply photos -o out --method tuned --obfuscate gender --workers 1 --jso
 
 
 @pytest.fixture
-def call(tiny, tmp_path, monkeypatch):
+def call(tiny, tmp_path, monkeypatch, one_process):
     """Return ``call(line)``: the exit code, the summary, and the lines on stderr of a run in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
-    # Which engine does the work does not matter here, and this one starts at once.
-    monkeypatch.setattr(local, "LocalEngine", lambda setup, count: local.InlineEngine(setup))
 
     def run(line):
         result = CliRunner().invoke(main, line.split())
