@@ -127,12 +127,13 @@ def search_carefully(photo: Image.Image, min_face: float) -> tuple[Floats, Float
 def _confirmed(boxes: Floats, patches: NDArray[np.float32], *, again: bool = False) -> tuple[Floats, Floats, Floats]:
     """Return the faces among square boxes (N, 4) with their patches, by the third network.
 
-    `again` asks for a second opinion on what it rejects.
+    `again` asks for a second opinion on what it rejects, in photos with a sure face: a photo without one may lie on
+    its side, and a false box would end the search.
     """
     if not len(boxes):
         return _NOTHING
     shifts, scores, points = _batched(third, patches)
-    if again:
+    if again and (scores > SURE).any():
         rejected = np.flatnonzero(scores <= THIRD)
         scores[rejected[opinions(patches[:, rejected]) > CONVINCED]] = SECOND_OPINION
     points = boxes[:, None, :2] + (boxes[:, 2] - boxes[:, 0])[:, None, None] * points
