@@ -61,7 +61,9 @@ def main(data: Path | None, scenes: int, steps: int, most: int, output: Path) ->
         raise UsageError("name the data sets' folder with --data or FACEPRIV_DATA")
     torch.manual_seed(0)
     learnt = composed(Scenes(faces(data, "train", most), pictures("train"), SCENE), scenes, seed=0)
-    checked = composed(Scenes(faces(data, "validation", most), pictures("validation"), SCENE), scenes // 10, seed=1)
+    checked = composed(
+        Scenes(faces(data, "validation", most), pictures("validation"), SCENE), max(8, scenes // 10), seed=1
+    )
     network = Search()
     train(network, *learnt, steps)
     report(network, *checked)
