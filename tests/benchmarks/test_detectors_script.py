@@ -55,3 +55,15 @@ def test_annotated_photos_and_crowds_are_searched(detectors, composing, small_lf
     plain = result["crowds"]["mtcnn, plain"]
     assert sum(plain["faces"]) == 4 and all(f <= n for f, n in zip(plain["found"], plain["faces"], strict=True))
     assert "50.0 % of 2" in done.output and "16 to 24 pixels" in done.output
+
+
+def test_a_face_that_moved_is_measured_and_a_lost_one_is_none(script):
+    from facepriv.contracts import Detections
+    from facepriv.faces.align import TEMPLATE, Face
+
+    moved = script("benchmarks/proposals.py").moved
+    face = Face((20.0, 20.0, 80.0, 80.0), TEMPLATE * 100)
+    there = Detections(np.array([(23.0, 24.0, 83.0, 84.0)]), np.ones(1), TEMPLATE[None] * 100 + (3, 4))
+    elsewhere = Detections(np.array([(200.0, 20.0, 260.0, 80.0)]), np.ones(1), TEMPLATE[None] * 100)
+    assert moved(face, there) == pytest.approx(0.05, rel=1e-3)
+    assert moved(face, elsewhere) is None
