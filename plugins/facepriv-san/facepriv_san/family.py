@@ -201,6 +201,19 @@ def prototypes_path(frame: Frame) -> Path:
     return packaged_weights(PACKAGE, "prototypes" if frame == STANDARD else "prototypes_published")
 
 
+def networks(path: Path) -> tuple[torch.nn.ModuleList, Form, Weights]:
+    """Read the networks of a family on the CPU, how their output is used, and their file; for errors see `load`."""
+    weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
+    config = weights.metadata.config
+    with torch.random.fork_rng(devices=[]):  # initialising a network must not change the caller's random state
+        nets = torch.nn.ModuleList(San() for _ in config["diverse"])
+    try:
+        nets.load_state_dict(large(weights.tensors))
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: its tensors are no {len(nets)} semi-adversarial networks") from error
+    return nets, read_form(config["form"]), weights
+
+
 @cache
 def load(path: Path, prototypes: Path | None, device: str, output: str | None = None) -> Family:
     """Read a family.
@@ -219,9 +232,8 @@ def load(path: Path, prototypes: Path | None, device: str, output: str | None = 
     WeightsError
         If a file is missing, damaged or of another kind, or the networks were trained with other prototypes.
     """
-    weights = load_weights(path, framework="torch", architecture=ARCHITECTURE)
+    nets, form, weights = networks(path)
     config = weights.metadata.config
-    form = read_form(config["form"])
     form = replace(form, output=output or form.output)
     prototypes = prototypes or prototypes_path(form.frame)
     averages = load_prototypes(prototypes)
@@ -233,12 +245,6 @@ def load(path: Path, prototypes: Path | None, device: str, output: str | None = 
         raise WeightsError(
             f"{path}: was trained with other prototypes than {prototypes}; name its own (prototypes=FILE)"
         )
-    with torch.random.fork_rng(devices=[]):  # initialising a network must not change the caller's random state
-        nets = torch.nn.ModuleList(San() for _ in config["diverse"])
-    try:
-        nets.load_state_dict(large(weights.tensors))
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: its tensors are no {len(nets)} semi-adversarial networks") from error
     sets = [averages.sets(diverse=flag) for flag in config["diverse"]]
     shown = [pictures(each, form).to(device) for each in sets]
     return Family(list(nets.eval().requires_grad_(False).to(device)), sets, shown, form, weights)

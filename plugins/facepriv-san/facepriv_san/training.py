@@ -29,7 +29,7 @@ from facepriv.training.losses import cross_entropy, faded, roughness
 from facepriv.training.ordinal import YEARS
 from facepriv.training.steps import descend, frozen_precision, matched, set_rates
 from facepriv_san.config import PROBES, Recipe
-from facepriv_san.family import Form, grey_if_published, load, pictures, redrawn
+from facepriv_san.family import Form, grey_if_published, networks, pictures, redrawn
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes, nearest
 
@@ -301,11 +301,11 @@ class Trainer:
         DataError, WeightsError
             If the file cannot be read, or its network was trained in another frame.
         """
-        found = load(path, None, "cpu")
-        if found.form.frame != self.form.frame:
+        nets, form, _ = networks(path)
+        if form.frame != self.form.frame:
             raise DataError(f"{path}: trained in another frame than that of --output {self.form.output}")
         for net in (self.net, self.average.net):
-            net.load_state_dict(found.nets[0].state_dict())
+            net.load_state_dict(nets[0].state_dict())
         self.rebuilt = self.recipe.rebuild
 
     def take_judges(self, path: Path) -> None:

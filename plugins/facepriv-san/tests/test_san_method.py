@@ -16,7 +16,12 @@ from facepriv.testing import checks, specimens
 from facepriv.weights import Provenance
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-KINDS = {"san": (San, 1), "ensemble-san": (EnsembleSan, 3), "flow-san": (FlowSan, 3)}
+KINDS = {
+    "san": (San, 1, {}),
+    "published": (San, 1, {"output": "published"}),
+    "ensemble-san": (EnsembleSan, 3, {}),
+    "flow-san": (FlowSan, 3, {}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +42,8 @@ def run(method, faces, gender, rngs, own=(1, 1, 0), strength=1.0):
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("check", checks(San), ids=str)
 def test_conforms(name, check, weights_of):
-    kind, count = KINDS[name]
-    path = weights_of(count)
+    kind, count, form = KINDS[name]
+    path = weights_of(count, **form)
     (same,) = (c for c in checks(lambda **options: kind(**{"weights": path, **options})) if c.name == check.name)
     same()
 
