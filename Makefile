@@ -165,6 +165,7 @@ train-privacynet: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train privacynet "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/privacynet $(ARGS)
 
 # One after the other: the second and third start from what the first has made.
+# As published: PACK is made with --frame 2.2 0.6 --size 224. A change of light in colour faces: ARGS="--output residual".
 train-san: need-mobilefacenet $(STAMP)
 	$(BIN)/facepriv train san "$(PACK)" --matcher "$(MOBILEFACENET)" -o runs/san $(ARGS)
 	for method in ensemble-san flow-san; do \

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from facepriv._version import __version__
-from facepriv.contracts import FaceBatch, Perturber
+from facepriv.contracts import STANDARD, FaceBatch, Frame, Perturber
 from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor
 from facepriv.inference.devices import bfloat16_units
@@ -205,7 +205,7 @@ def _method(registry: Registry, name: str, portrait: Path, device: str) -> Diagn
         if missing := _missing_option(registry.find("method", name)):
             return missing
         method: Perturber = registry.create("method", name).to(device)
-        faces = _crop(portrait, method.crop_size or 128, "landmarks" in method.needs)
+        faces = _crop(portrait, method.crop_size or 128, "landmarks" in method.needs, method.frame)
         own = {a: np.zeros(1, dtype=np.int64) for a in ATTRIBUTES}
         wanted = {a: own[a] + (a in method.attributes) for a in ATTRIBUTES}
         rngs = [face_rng("self-test", 0, name, 0)]
@@ -243,12 +243,12 @@ def _missing_option(descriptor: Descriptor) -> str:
     return ""
 
 
-def _crop(portrait: Path, size: int, dense: bool) -> FaceBatch:
+def _crop(portrait: Path, size: int, dense: bool, frame: Frame = STANDARD) -> FaceBatch:
     from facepriv.faces import crop_face, find_faces
     from facepriv.image.decode import read_image
 
     rgb = read_image(portrait).rgb8()
-    face = find_faces(rgb, dense=dense)[0]
+    face = find_faces(rgb, dense=dense)[0].framed(frame)
     points = face.landmarks_in_crop(size)
     labels = {name: np.zeros(1, dtype=np.int64) for name in ATTRIBUTES}
     return FaceBatch(crop_face(rgb, face, size)[None], None if points is None else points[None], labels)

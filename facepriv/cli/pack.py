@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from facepriv.contracts import STANDARD, Frame
 from facepriv.errors import UsageError
 
 #: Sets searched for below the data folder. LFW is not included because it is for evaluation only.
@@ -41,6 +42,14 @@ _FOUND_BELOW = ("celeba", "utkface", "utkface_more")
     help="With --light: as many faces, drawn by chance, as fit into so many MiB.",
 )
 @click.option("--size", default=112, show_default=True, type=click.IntRange(16, 1024), help="Side of a crop in pixels.")
+@click.option(
+    "--frame",
+    type=(click.FloatRange(1, 4), click.FloatRange(0, 1)),
+    metavar="SIDE CENTRE",
+    default=None,
+    help="Another square of the face than most methods see: its side in sides of dlib's mean face, and the height of "
+    "its centre there, from 0 (top) to 1.",
+)
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes. [default: one per core]")
 @click.option("--overwrite", is_flag=True, help="Replace a pack that is there already.")
 def command(
@@ -50,6 +59,7 @@ def command(
     light: Path | None,
     most: float | None,
     size: int,
+    frame: tuple[float, float] | None,
     workers: int | None,
     overwrite: bool,
 ) -> None:
@@ -66,8 +76,8 @@ def command(
     if light:
         from facepriv.datasets.lighten import lighten
 
-        if chosen:
-            raise UsageError("--light copies a pack that is there: leave out --set")
+        if chosen or frame:
+            raise UsageError("--light copies a pack that is there: leave out --set and --frame")
         click.echo(f"{out}: {lighten(light, out, most=most, overwrite=overwrite)} crops")
         return
     if most:
@@ -83,6 +93,7 @@ def command(
             sets,
             out,
             size=size,
+            frame=Frame(*frame) if frame else STANDARD,
             workers=workers or os.cpu_count() or 1,
             overwrite=overwrite,
             progress=lambda done, of: bar.update(task, completed=done, total=of),

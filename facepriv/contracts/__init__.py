@@ -4,8 +4,10 @@ from facepriv.contracts.attacks import Answer, Attack, Fit, Known, Notes, Tools,
 from facepriv.contracts.detectors import Detections, FaceDetector
 from facepriv.contracts.evaluators import AttributeEstimator, Evaluator, FaceMatcher
 from facepriv.contracts.methods import (
+    STANDARD,
     UNKNOWN,
     FaceBatch,
+    Frame,
     Images,
     Labels,
     Perturber,
@@ -19,6 +21,7 @@ CONTRACT_VERSION = 2
 
 __all__ = [
     "CONTRACT_VERSION",
+    "STANDARD",
     "UNKNOWN",
     "Answer",
     "Attack",
@@ -29,6 +32,7 @@ __all__ = [
     "FaceDetector",
     "FaceMatcher",
     "Fit",
+    "Frame",
     "Images",
     "Known",
     "Labels",

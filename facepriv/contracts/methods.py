@@ -21,13 +21,33 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
+class Frame:
+    """The square of a photo that a method gets of a face. The landmarks place it and turn it upright.
+
+    Parameters
+    ----------
+    side : float
+        Side of the square, in sides of dlib's mean face.
+    centre : float
+        Height of its centre in the mean face, from 0 (top) to 1.
+    """
+
+    side: float = 2.0
+    centre: float = 0.5
+
+
+#: The frame of all evaluators, and of methods that declare none.
+STANDARD = Frame()
+
+
+@dataclass(frozen=True)
 class FaceBatch:
     """Aligned face crops.
 
     Parameters
     ----------
     images : ndarray
-        (N, S, S, 3) float32 RGB in [0, 1], aligned by `facepriv.faces.align`.
+        (N, S, S, 3) float32 RGB in [0, 1], aligned by `facepriv.faces.align` in the method's frame.
     landmarks : ndarray or None
         (N, 68, 2) float32, x and y in pixels of the crop.
     labels : mapping
@@ -75,6 +95,8 @@ class Perturber(ABC):
     attributes: ClassVar[tuple[str, ...]] = ()
     #: The method's own crop size in pixels; other sizes are resized to it and back. 0: any size.
     crop_size: ClassVar[int] = 0
+    #: The square that it gets of each face.
+    frame: ClassVar[Frame] = STANDARD
     #: Required inputs: any of "landmarks", "labels" (own classes, estimated if the caller has none).
     needs: ClassVar[frozenset[str]] = frozenset()
     #: How the result is pasted: the difference is added to the photo, or the pixels are replaced.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.datasets.jpegs import CROPS, piece
-from facepriv.datasets.pack import FORMAT, INFO, ROWS, new_pack, open_pack
+from facepriv.datasets.pack import FORMAT, INFO, ROWS, frame_info, new_pack, open_pack
 from facepriv.errors import DataError
 from facepriv.files import atomic_write
 from facepriv.schema import ADULT
@@ -38,7 +38,7 @@ def lighten(pack: Path, out: Path, quality: int = 75, *, most: float | None = No
         If `pack` is not a pack or has no face to keep, `most` is too small for a single face, or `out` exists (unless
         `overwrite`, and it is a pack).
     """
-    opened = open_pack(pack)
+    opened = open_pack(pack, frame=None)
     kept = np.flatnonzero((opened.columns["part"] != "test") & ~(opened.years < ADULT))
     if not len(kept):
         raise DataError(f"{pack}: holds no face of {ADULT} and over outside of its test part")
@@ -46,7 +46,8 @@ def lighten(pack: Path, out: Path, quality: int = 75, *, most: float | None = No
     if not pieces:
         raise DataError(f"{pack}: not one face fits into {most:g} MiB")
     kept = np.array(sorted(pieces))
-    info = {"format": FORMAT, "size": opened.crops.shape[1], "crops": len(kept), "quality": quality}
+    size, frame = opened.crops.shape[1], frame_info(opened.frame)
+    info = {"format": FORMAT, "size": size, **frame, "crops": len(kept), "quality": quality}
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(opened.columns)

@@ -14,20 +14,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.contracts import STANDARD, Frame
 from facepriv.datasets import jpegs
 from facepriv.datasets.copies import near_copies, without_copies
 from facepriv.datasets.record import EVALUATION_ONLY, Record
 from facepriv.datasets.splits import TEST, halves
 from facepriv.errors import DataError
-from facepriv.faces.subject import crop_subjects
+from facepriv.faces.subject import Crop, crop_subjects
 from facepriv.files import parse
 from facepriv.schema import ATTRIBUTES
 
@@ -48,10 +50,13 @@ class Pack:
         (N, S, S, 3) uint8 RGB, memory-mapped.
     columns : dict
         Column -> (N,) str, as in ``rows.csv``.
+    frame : Frame
+        The square that the crops show of a face.
     """
 
     crops: NDArray[np.uint8]
     columns: dict[str, NDArray[np.str_]]
+    frame: Frame = STANDARD
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -77,13 +82,20 @@ class Pack:
         return np.flatnonzero(keep)
 
 
-def open_pack(path: Path) -> Pack:
-    """Open a pack; raises `DataError` if it is not a pack, is damaged, or has another format."""
+def open_pack(path: Path, frame: Frame | None = STANDARD) -> Pack:
+    """Open a pack whose crops show `frame`, or any frame if None.
+
+    Raises
+    ------
+    DataError
+        If it is not a pack, is damaged, or has another format or frame.
+    """
     again = "make it again with 'facepriv pack'"
     if not (path / INFO).is_file():
         raise DataError(f"{path}: no training pack; make one with 'facepriv pack'")
     try:
-        version = parse((path / INFO).read_bytes()).get("format")
+        info = parse((path / INFO).read_bytes())
+        version, shown = info.get("format"), Frame(**info.get("frame", {}))
         with (path / ROWS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if (path / jpegs.CROPS).is_file():
@@ -91,13 +103,15 @@ def open_pack(path: Path) -> Pack:
         else:
             crops = np.load(path / CROPS, mmap_mode="r", allow_pickle=False)
         columns = {column: np.array([row[column] for row in rows]) for column in _COLUMNS}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{path}: a damaged pack ({type(error).__name__}: {error}); {again}") from error
     if version != FORMAT:
         raise DataError(f"{path}: a pack of another format; {again}")
     if len(crops) != len(rows):
         raise DataError(f"{path}: {len(crops)} crops but {len(rows)} rows; {again}")
-    return Pack(crops, columns)
+    if frame not in (None, shown):
+        raise DataError(f"{path}: crops of another frame; {again} --frame {frame.side:g} {frame.centre:g}")
+    return Pack(crops, columns, shown)
 
 
 def build_pack(
@@ -105,6 +119,7 @@ def build_pack(
     out: Path,
     *,
     size: int = 112,
+    frame: Frame = STANDARD,
     workers: int = 1,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -134,14 +149,21 @@ def build_pack(
         jobs = [photos[i] for i in without_copies([record for _, record in photos])]
         _check_room(partial, len(jobs), size)
         counts = {"photos": len(photos), "crops": 0, "duplicates": len(photos) - len(jobs)}
-        counts |= _fill(partial, jobs, size, workers, progress)
+        counts |= _fill(
+            partial, jobs, crop_subjects([record.path for _, record in jobs], size, workers, frame), size, progress
+        )
         if not counts["crops"]:
             raise DataError(f"no face was found in any of {len(photos)} photos ({counts['unreadable']} unreadable)")
         counts["near_copies"] = _leave_out_near_copies(partial, _without_test_part(sets))
         counts["crops"] -= counts["near_copies"]
-        info = {"format": FORMAT, "size": size, **counts}
+        info = {"format": FORMAT, "size": size, **frame_info(frame), **counts}
         (partial / INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
     return counts
+
+
+def frame_info(frame: Frame) -> dict[str, Any]:
+    """Return the entry of ``pack.json`` for a frame; the standard one has none."""
+    return {} if frame == STANDARD else {"frame": asdict(frame)}
 
 
 @contextmanager
@@ -170,15 +192,18 @@ def new_pack(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _fill(
-    folder: Path, jobs: list[NamedRecord], size: int, workers: int, progress: Callable[[int, int], None] | None
+    folder: Path,
+    jobs: list[NamedRecord],
+    cut: Iterator[Crop],
+    size: int,
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, int]:
     """Write crops and rows; returns the numbers of crops and failures."""
     counts = {"crops": 0, "no_face": 0, "unreadable": 0}
     with (folder / ROWS).open("w", newline="", encoding="utf-8") as file, CropWriter(folder / CROPS, size) as crops:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
-        done = crop_subjects([record.path for _, record in jobs], size, workers)
-        for i, ((name, record), crop) in enumerate(zip(jobs, done, strict=True)):
+        for i, ((name, record), crop) in enumerate(zip(jobs, cut, strict=True)):
             if isinstance(crop, str):
                 counts[crop] += 1
             else:

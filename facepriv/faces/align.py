@@ -2,20 +2,22 @@
 
 The template is dlib's mean face (eye corners and nose base), padded by half its size on every side. The crop therefore
 contains hair line, jaw and ears, which attribute classifiers use. dlib's own chips, at paddings of 0.2 and 0.25, are
-windows of this crop (`chip_window`).
+windows of this crop (`chip_window`). A method may ask for another frame, larger or lower (`facepriv.contracts.Frame`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from facepriv.contracts.methods import STANDARD, Frame
+
 #: Padding around the mean face, as a fraction of its size, on every side of the crop.
-CROP_PADDING = 0.5
+CROP_PADDING = (STANDARD.side - 1) / 2
 
 # dlib's 5-point mean face in a unit square (the constants of get_face_chip_details): outer and inner corner of the
 # eye on the right of the picture, the same on the left, nose base.
@@ -28,8 +30,17 @@ _MEAN_FACE = np.array(
         (0.4901123135679, 0.6277975316475),
     ]
 )
-#: The five points in a crop of side 1.
-TEMPLATE = (_MEAN_FACE + CROP_PADDING) / (1 + 2 * CROP_PADDING)
+
+
+@cache
+def template(frame: Frame) -> NDArray[np.float64]:
+    """Return the five points in a crop of side 1, (5, 2)."""
+    corner = np.array((0.5, frame.centre)) - frame.side / 2
+    return (_MEAN_FACE - corner) / frame.side
+
+
+#: The five points in a crop of side 1 of the standard frame.
+TEMPLATE = template(STANDARD)
 
 
 @dataclass(frozen=True)
@@ -44,16 +55,23 @@ class Face:
         (5, 2) eye corners and nose base in the photo, in the order of `TEMPLATE`.
     dense : ndarray or None
         (68, 2) landmarks in the photo.
+    frame : Frame
+        The square around the face that a crop shows.
     """
 
     box: tuple[float, float, float, float]
     points: NDArray[np.float64]
     dense: NDArray[np.float64] | None = None
+    frame: Frame = STANDARD
 
     @cached_property
     def to_photo(self) -> NDArray[np.float64]:
         """(2, 3) transform from a crop of side 1 to the photo."""
-        return similarity(TEMPLATE, self.points)
+        return similarity(template(self.frame), self.points)
+
+    def framed(self, frame: Frame) -> Face:
+        """Return the same face, whose crop is another frame."""
+        return self if frame == self.frame else replace(self, frame=frame)
 
     @property
     def scale(self) -> float:

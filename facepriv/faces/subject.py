@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facepriv.contracts import STANDARD, Frame
 from facepriv.errors import DataError, ImageError
 from facepriv.faces.align import Face
 
@@ -26,7 +27,7 @@ def nearest_centre(faces: list[Face], shape: tuple[int, ...]) -> Face:
     return min(faces, key=lambda face: float(np.hypot(*(face.points.mean(axis=0) - middle))))
 
 
-def crop_subject(path: Path, size: int) -> Crop:
+def crop_subject(path: Path, size: int, frame: Frame = STANDARD) -> Crop:
     """Return the crop (size, size, 3) uint8 of the face nearest the photo's centre, or the error."""
     from facepriv.faces import find_faces
     from facepriv.image.decode import read_image
@@ -35,25 +36,25 @@ def crop_subject(path: Path, size: int) -> Crop:
         rgb = read_image(path).rgb8()
     except ImageError:
         return "unreadable"
-    return cut_subject(rgb, find_faces(rgb), size)
+    return cut_subject(rgb, find_faces(rgb), size, frame)
 
 
-def cut_subject(rgb: NDArray[np.uint8], found: list[Face], size: int) -> Crop:
+def cut_subject(rgb: NDArray[np.uint8], found: list[Face], size: int, frame: Frame = STANDARD) -> Crop:
     """Return `crop_subject` of a photo (H, W, 3) whose faces are already detected."""
     from facepriv.faces import crop_face
 
     if not found:
         return "no_face"
-    return np.rint(crop_face(rgb, nearest_centre(found, rgb.shape), size) * 255).astype(np.uint8)
+    return np.rint(crop_face(rgb, nearest_centre(found, rgb.shape).framed(frame), size) * 255).astype(np.uint8)
 
 
-def crop_subjects(paths: Iterable[Path], size: int, workers: int = 1) -> Iterator[Crop]:
+def crop_subjects(paths: Iterable[Path], size: int, workers: int = 1, frame: Frame = STANDARD) -> Iterator[Crop]:
     """Yield `crop_subject` of each path, in order, from `workers` processes."""
     if workers <= 1:
-        yield from map(crop_subject, paths, repeat(size))
+        yield from map(crop_subject, paths, repeat(size), repeat(frame))
         return
     try:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            yield from pool.map(crop_subject, paths, repeat(size), chunksize=32)
+            yield from pool.map(crop_subject, paths, repeat(size), repeat(frame), chunksize=32)
     except BrokenProcessPool as error:
         raise DataError("a worker process died, perhaps because memory ran out: use fewer --workers") from error

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import UNKNOWN, FaceBatch, FaceDetector, Images
+from facepriv.contracts import STANDARD, UNKNOWN, FaceBatch, FaceDetector, Frame, Images
 from facepriv.errors import FaceprivError, PluginError, UsageError, WeightsError, one_line
 from facepriv.faces import Face, crop_faces, paste
 from facepriv.faces.detectors import Dlib
@@ -93,7 +93,8 @@ class Pipeline:
     Raises
     ------
     UsageError
-        If no method can change a hidden attribute, or a method does not support a requested target ``neutral``.
+        If no method can change a hidden attribute, a method does not support a requested target ``neutral``, or the
+        methods need different frames.
     """
 
     methods: Sequence[Method]
@@ -107,6 +108,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         check_changeable({m.name: m.perturber.attributes for m in self.methods}, self.request.hidden)
         check_neutral(self.methods, self.request.targets)
+        self.frame = _common_frame(self.methods)
         sizes = [m.perturber.crop_size for m in self.methods]
         self.crop_size = max(sizes) or DEFAULT_CROP
         self.dense = any("landmarks" in m.perturber.needs for m in self.methods)
@@ -134,11 +136,13 @@ class Pipeline:
         rgb = photo.rgb8()
         found = self._find(rgb)
         faces = found.faces
-        crops = crop_faces(rgb, faces, self.crop_size)
-        labels = self._labels(crops)
+        standard = crop_faces(rgb, faces, self.crop_size)
+        labels = self._labels(standard)
+        framed = [face.framed(self.frame) for face in faces]
+        crops = standard if self.frame == STANDARD else crop_faces(rgb, framed, self.crop_size)
         landmarks = None
         if self.dense:
-            dense = [face.landmarks_in_crop(self.crop_size) for face in faces]
+            dense = [face.landmarks_in_crop(self.crop_size) for face in framed]
             landmarks = np.stack(dense) if dense else np.zeros((0, 68, 2), np.float32)  # type: ignore[arg-type]
         batch = FaceBatch(crops, landmarks, labels)
         return self.aim(Prepared(photo, faces, batch, {}, {}, found.small, found.uncertain))
@@ -165,7 +169,7 @@ class Pipeline:
             crops, changed = changed[: len(item.faces)], changed[len(item.faces) :]
             pixels = item.photo.pixels.copy()
             for face, before, after in zip(item.faces, item.batch.images, crops, strict=True):
-                paste(pixels, face, before, after, self.paste_mode)
+                paste(pixels, face.framed(self.frame), before, after, self.paste_mode)
             results.append(Protected(item, crops, item.photo.with_pixels(pixels)))
         return results
 
@@ -285,6 +289,15 @@ def build_pipeline(
     found = {name: build_estimator(registry, name, chosen.get(name, "")) for name in wanted_labels(chain)}
     finder = build_detector(detector, thorough=thorough)
     return Pipeline(chain, request, key, found, batch_size, finder, min_face)
+
+
+def _common_frame(methods: Sequence[Method]) -> Frame:
+    """Return the frame that all methods of a chain need; raise `UsageError` if they need different ones."""
+    frames = {m.perturber.frame: m.name for m in methods}
+    if len(frames) > 1:
+        one, other = list(frames.values())[:2]
+        raise UsageError(f"{one} and {other} need crops of different frames: apply one to the output of the other")
+    return next(iter(frames), STANDARD)
 
 
 def _joined(batches: Sequence[FaceBatch]) -> FaceBatch:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from facepriv.contracts import STANDARD, Frame
 from facepriv.datasets.pack import open_pack
 from facepriv.files import atomic_write, digest, make_folder
 from facepriv.registry import registry
@@ -62,12 +63,20 @@ def begin(out: Path, precision: str | None, threads: int | None) -> Accelerator:
 
 
 def read_material(
-    pack: Path, matcher: Path | None, accelerator: Accelerator, *, size: int, labels: Path | None = None
+    pack: Path,
+    matcher: Path | None,
+    accelerator: Accelerator,
+    *,
+    size: int,
+    frame: Frame = STANDARD,
+    labels: Path | None = None,
 ) -> Material:
     """Read a pack's parts, resized to `size`, and the networks.
 
     Parameters
     ----------
+    frame : Frame
+        That of the pack.
     labels : Path or None
         A folder: unknown labels are then estimated, and cached there.
 
@@ -76,7 +85,7 @@ def read_material(
     DataError, WeightsError, PluginError
         If the pack, the matcher's file or family A cannot be read.
     """
-    device, opened = accelerator.device, open_pack(pack)
+    device, opened = accelerator.device, open_pack(pack, frame)
     estimator = registry().create("estimator", FAMILY[0]).ranked_module().to(device)
     matching = None if matcher is None else registry().create("matcher", MATCHER, path=matcher).torch_module()
     validation, training = (Faces.from_pack(opened, part, size, device) for part in ("validation", "train"))

@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from facepriv.cli.pack import command
+from facepriv.contracts import Frame
 from facepriv.datasets.pack import open_pack
 from facepriv.errors import DataError, UsageError
 
@@ -34,6 +35,12 @@ def test_a_labelled_folder_becomes_a_pack(tmp_path, photos):
         in result.stdout
     )
     assert open_pack(tmp_path / "pack").crops.shape == (1, 48, 48, 3)
+
+
+def test_a_frame_is_kept_in_the_pack(tmp_path, photos):
+    given = ("-o", tmp_path / "pack", "--set", f"csv={photos}", "--size", 48, "--workers", 1, "--frame", 2.2, 0.6)
+    assert call(*given).exit_code == 0
+    assert open_pack(tmp_path / "pack", frame=None).frame == Frame(2.2, 0.6)
 
 
 def test_sets_are_found_below_the_data_folder_and_lfw_is_not_among_them(tmp_path, photos):
@@ -74,6 +81,7 @@ def test_more_of_utkface_is_found_below_the_data_folder_without_near_copies_of_p
         (("--most", "35"), UsageError, "--most goes with --light"),
         (("--light", "/nowhere"), DataError, "no training pack"),
         (("--light", "/nowhere", "--set", "csv=x"), UsageError, "leave out --set"),
+        (("--light", "/nowhere", "--frame", "2.2", "0.6"), UsageError, "leave out --set and --frame"),
     ],
 )
 def test_a_wrong_call_is_one_clear_error_and_makes_nothing(tmp_path, arguments, error, text):

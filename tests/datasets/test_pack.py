@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from facepriv.contracts import Frame
 from facepriv.datasets import pack, readers
+from facepriv.datasets.lighten import lighten
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError
 from facepriv.faces.align import TEMPLATE, Face
@@ -190,6 +192,19 @@ def test_a_damaged_pack_is_refused(found, tmp_path, damage):
             (out / "rows.csv").write_text("".join(row.replace("half", "quarter") for row in rows))
     with pytest.raises(DataError, match="facepriv pack"):
         pack.open_pack(out)
+
+
+def test_a_pack_keeps_its_frame_and_is_refused_where_another_is_expected(found, tmp_path):
+    wide = Frame(2.5, 0.6)
+    pack.build_pack(found, tmp_path / "wide", size=32, frame=wide)
+    assert pack.open_pack(tmp_path / "wide", frame=None).frame == wide
+    assert np.array_equal(
+        pack.open_pack(tmp_path / "wide", frame=wide).crops[0], crop_subject(found["celeba"][0].path, 32, wide)
+    )
+    with pytest.raises(DataError, match=r"wide: crops of another frame; .* --frame 2 0\.5$"):
+        pack.open_pack(tmp_path / "wide")
+    lighten(tmp_path / "wide", tmp_path / "light")
+    assert pack.open_pack(tmp_path / "light", frame=None).frame == wide
 
 
 def test_the_subject_is_the_face_nearest_the_centre():

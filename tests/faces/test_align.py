@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from facepriv.contracts import STANDARD, Frame
 from facepriv.faces import CROP_PADDING, Face, crop_face, crop_faces, find_faces
-from facepriv.faces.align import TEMPLATE, chip_window, invert, similarity
+from facepriv.faces.align import TEMPLATE, chip_window, invert, similarity, template
 
 scales = st.floats(0.1, 5000)
 angles = st.floats(-180, 180)
@@ -142,6 +143,20 @@ def test_the_windows_are_nested_and_centred():
     start, stop = chip_window(0.25)
     assert start + stop == pytest.approx(1)
     assert chip_window(0.2)[0] > start > 0
+
+
+def test_a_frame_is_a_square_around_the_same_face():
+    photo, face = ramp(900, 1000), face_at(300, 20, 250, 150)
+    mean_face = face.scale / STANDARD.side
+    for frame in (STANDARD, Frame(3.0, 0.5), Frame(2.0, 0.75)):
+        other = face.framed(frame)
+        assert other.scale == pytest.approx(frame.side * mean_face)
+        moved = apply(invert(face.to_photo), apply(other.to_photo, np.array([(0.5, 0.5)])))
+        np.testing.assert_allclose(moved, [(0.5, 0.5 + (frame.centre - 0.5) / STANDARD.side)], atol=1e-9)
+        inside = apply(invert(other.to_photo), face.points)
+        np.testing.assert_allclose(inside, template(frame), atol=1e-9)
+    assert face.framed(STANDARD) is face
+    assert np.abs(crop_face(photo, face, 64) - crop_face(photo, face.framed(Frame(3.0, 0.5)), 64)).max() > 0.1
 
 
 def test_landmarks_in_the_crop_are_pixel_indices():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facepriv.contracts import Frame
 from facepriv.errors import PluginError, UsageError, WeightsError
-from facepriv.faces import feather_mask
+from facepriv.faces import crop_face, feather_mask
 from facepriv.image.decode import read_image
 from facepriv.protection.pipeline import build_pipeline
 from facepriv.protection.request import PrivacyRequest
@@ -123,6 +124,28 @@ class TestCrops:
         x, y = face.points.mean(axis=0).astype(int)
         assert protected.photo.pixels[y, x].tolist() == [round(255 * 0.2 * v) for v in (2, 4, 3)]
         assert feather_mask(64)[32, 32] == 1
+
+
+class TestFrames:
+    """A method may declare another frame; estimators keep the standard one."""
+
+    WIDE = Frame(2.6, 0.7)
+
+    def test_a_method_gets_its_own_frame_and_the_change_goes_back_there(self, build, portraits, monkeypatch):
+        plain = build("darken").protect(portraits[0])
+        pipeline = build("darken")
+        monkeypatch.setattr(type(pipeline.methods[0].perturber), "frame", self.WIDE)
+        wide = build("darken").protect(portraits[0])
+        (face,) = wide.prepared.faces
+        assert np.array_equal(wide.prepared.batch.images[0], crop_face(portraits[0].rgb8(), face.framed(self.WIDE), 64))
+        assert wide.prepared.batch.labels == plain.prepared.batch.labels
+        rows = [(r.photo.pixels != portraits[0].pixels).any(axis=(1, 2)).nonzero()[0] for r in (plain, wide)]
+        assert rows[1].max() > rows[0].max()  # the wide frame reaches lower
+
+    def test_methods_of_different_frames_are_not_chained(self, build, monkeypatch):
+        monkeypatch.setattr(type(build("darken").methods[0].perturber), "frame", self.WIDE)
+        with pytest.raises(UsageError, match="darken and dots need crops of different frames"):
+            build("darken dots")
 
 
 class TestLabels:

@@ -12,6 +12,8 @@ from facepriv.training.options import TrainingOptions, say, show_results, traini
 from facepriv.training.records import command_line, made_today, sets_of
 
 _PATH = click.Path(path_type=Path)
+#: As in `facepriv_san.family`, which imports torch.
+OUTPUTS = ("published", "residual")
 
 
 def _trainer(method: str, about: str, members: int | None) -> click.Command:
@@ -31,31 +33,45 @@ def _trainer(method: str, about: str, members: int | None) -> click.Command:
         smallest_batch=2,
         largest_gain=4.0,
     )
+    @click.option(
+        "--output",
+        type=click.Choice(OUTPUTS),
+        default=OUTPUTS[0],
+        show_default=True,
+        help="A grey face, as published (needs a pack of that frame, see the plugin's page), or a change of light.",
+    )
+    @click.option("--network", type=_PATH, help="A weights file whose first network to train further.")
     @click.option("--prototypes", type=_PATH, help="What 'facepriv train san-prototypes' wrote, if not ours.")
     @click.option("--judges", type=_PATH, help="Folder of a run of 'train privacynet' to take judges from.")
     @several
-    def command(options: TrainingOptions, prototypes: Path | None, judges: Path | None, members: int = 1) -> None:
+    def command(
+        options: TrainingOptions,
+        output: str,
+        network: Path | None,
+        prototypes: Path | None,
+        judges: Path | None,
+        members: int = 1,
+    ) -> None:
         from facepriv.training.run import begin
-        from facepriv.weights import packaged_weights
-        from facepriv_san.config import Recipe
-        from facepriv_san.method import PACKAGE
+        from facepriv_san.config import RECIPES
+        from facepriv_san.family import prototypes_path
         from facepriv_san.runs import Run, read_material
 
-        recipe = options.recipe(Recipe())
-        averages = prototypes or packaged_weights(PACKAGE, "prototypes")
+        recipe = options.recipe(RECIPES[output])
+        form = recipe.form()
         accelerator = begin(options.out, options.precision, options.threads)
-        material = read_material(options.pack, options.matcher, averages, recipe.size, accelerator)
-        run = Run(
-            method, options.out, recipe, material, accelerator, members=members, start=options.start, judges=judges
-        )
+        averages = prototypes or prototypes_path(form.frame)
+        material = read_material(options.pack, options.matcher, averages, form, accelerator)
+        begun = {"start": options.start, "judges": judges, "network": network}
+        run = Run(method, options.out, recipe, material, accelerator, members=members, **begun)
         given = {
             "matcher": "MOBILEFACENET",
             "steps": recipe.steps,
             "batch": recipe.batch,
             "members": members if members > 1 else None,
+            "output": output,
             "set": options.changes,
-            "start": options.start,
-            "judges": judges,
+            **begun,
         }
         if not show_results(run, options, command_line(method, given)):
             run.train(options.minutes, say)
@@ -81,7 +97,7 @@ def prototypes(pack: Path, out: Path) -> None:
     from facepriv.files import make_folder
     from facepriv_san import prototypes as averages
 
-    opened = open_pack(pack)
+    opened = open_pack(pack, frame=None)
     make_folder(out)
     with progress(len(averages.groups(opened)), "groups") as bar:
         found = averages.average(opened, bar.advance)

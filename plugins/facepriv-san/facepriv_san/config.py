@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from facepriv.contracts import STANDARD
 from facepriv.training.augment import Augmentation
 from facepriv.training.judges import JUDGES, JudgeShape
-from facepriv_san.family import Form
+from facepriv_san.family import CARICATURE, PUBLISHED, Form
 
 #: Judges that learn on real faces only and teach no network: their figures are those of unseen classifiers.
 PROBES = (JudgeShape(36, window=0.75), JudgeShape(72, window=0.85, residual=True))
@@ -20,6 +21,10 @@ class Recipe:
     ----------
     size : int
         Side of the crops.
+    output : {"published", "residual"}
+        How the network's output is used, see `facepriv_san.family.Form`.
+    side, centre : float
+        Frame of the crops, likewise.
     caricature : float
         How strongly prototypes are exaggerated, see `facepriv_san.family.Form`.
     judges : tuple of int
@@ -40,6 +45,10 @@ class Recipe:
         network learns to use prototypes from the start.
     steps, batch, matched : int
         Steps of the second phase, with classifiers and matcher; faces per step, and how many of these the matcher gets.
+    restart, restart_warm : int
+        After so many steps each, the judges and the copy of the trained classifier start again, and first learn for so
+        many steps on real and changed faces. A network adapts to the judges that it knows; new ones see through that.
+        0: they never start again.
     rate_rebuild, rate, rate_judges, rate_copy : float
         Adam's learning rates; the second phase's fall linearly to zero over the last `decay` share of its steps.
     w_judges, w_identity, w_alike, w_same, w_change, w_faded, w_roughness : float
@@ -55,6 +64,9 @@ class Recipe:
     """
 
     size: int = 112
+    output: str = "residual"
+    side: float = STANDARD.side
+    centre: float = STANDARD.centre
     caricature: float = 3.0
     judges: tuple[int, ...] = tuple(range(len(JUDGES)))
     diverse: bool = False
@@ -68,6 +80,8 @@ class Recipe:
     steps: int = 350
     batch: int = 16
     matched: int = 8
+    restart: int = 0
+    restart_warm: int = 200
     rate_rebuild: float = 2e-3
     rate: float = 6e-4
     rate_judges: float = 1e-3
@@ -90,8 +104,22 @@ class Recipe:
 
     def form(self, gain: float = 1.0) -> Form:
         """Return how the network's output is used."""
-        return Form(self.size, gain=gain, caricature=self.caricature)
+        return Form(self.size, self.output, gain, self.caricature, self.side, self.centre)
 
+
+#: The recipe for each output.
+RECIPES = {
+    "residual": Recipe(),
+    "published": Recipe(
+        size=224,
+        output="published",
+        side=PUBLISHED.side,
+        centre=PUBLISHED.centre,
+        caricature=CARICATURE,
+        steps=1000,
+        restart=250,
+    ),
+}
 
 #: Default number of networks of `ensemble-san` and `flow-san`.
 MEMBERS = {"san": 1, "ensemble-san": 3, "flow-san": 3}

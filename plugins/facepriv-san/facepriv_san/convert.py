@@ -41,7 +41,8 @@ def command(file: Path, out: Path) -> None:
         date="2018",
         licence="MIT",
     )
-    form = family.Form(size=_SIZE, output="face")
+    frame = family.PUBLISHED
+    form = family.Form(_SIZE, "published", 1.0, family.CARICATURE, frame.side, frame.centre)
     # Unrounded: these weights are a reference.
     named = {f"0.{name}": tensor for name, tensor in tensors.items()}
     sha256 = family.save(out, named, [False], form, provenance, {})

@@ -10,14 +10,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from facepriv.contracts import FaceBatch, Images, Labels, Perturber, Rngs
+from facepriv.contracts import FaceBatch, Frame, Images, Labels, Perturber, Rngs
 from facepriv.errors import UsageError
 from facepriv.weights import packaged_weights
 from facepriv_san import family
-from facepriv_san.family import Family, averaged, in_sequence
+from facepriv_san.family import OUTPUTS, PACKAGE, Family, averaged, grey_if_published, in_sequence
 from facepriv_san.prototypes import nearest
 
-PACKAGE = "facepriv_san.weights"
 #: Index of the neutral prototype in a set of three, after male and female.
 _NEUTRAL = 2
 
@@ -33,15 +32,31 @@ class _Drawn(Perturber):
     #: How the output of several networks is combined.
     _combined = staticmethod(in_sequence)
 
-    def __init__(self, weights: str | Path | None = None, prototypes: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        prototypes: str | Path | None = None,
+        output: Literal["published", "residual"] | None = None,
+    ) -> None:
         self.weights = weights
         self.prototypes = prototypes
+        self.output = output
         self.device = "cpu"
 
     @property
     def crop_size(self) -> int:  # type: ignore[override]  # read from the weights
         """Side of the crops used in training."""
         return self.loaded().form.size
+
+    @property
+    def frame(self) -> Frame:  # type: ignore[override]
+        """The frame used in training."""
+        return self.loaded().form.frame
+
+    @property
+    def paste(self) -> Literal["residual", "replacement"]:  # type: ignore[override]
+        """A grey face replaces the photo's pixels: a difference would leave edges of colour."""
+        return "replacement" if self.loaded().form.output == "published" else "residual"
 
     def to(self, device: str) -> _Drawn:
         """Move to `device` and check the settings; return self."""
@@ -63,8 +78,12 @@ class _Drawn(Perturber):
 
     def loaded(self) -> Family:
         """Return the networks and their prototypes; raise `WeightsError` on failure."""
-        averages = Path(self.prototypes) if self.prototypes else packaged_weights(PACKAGE, "prototypes")
-        return family.load(self.weights_path(), averages, self.device)
+        if self.output not in (None, *OUTPUTS):
+            raise UsageError(
+                f"{self.packaged.replace('_', '-')}.output: expected {' or '.join(OUTPUTS)}, got {self.output}"
+            )
+        averages = Path(self.prototypes) if self.prototypes else None
+        return family.load(self.weights_path(), averages, self.device, self.output)
 
     def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         loaded = self.loaded()
@@ -87,7 +106,10 @@ class _Drawn(Perturber):
                 ]
                 drawn = self._combined([loaded.nets[k] for k in used], x, pairs, loaded.form)
                 out[n] = drawn[0].permute(1, 2, 0).cpu().numpy()
-        return faces.images + np.float32(strength) * (out - faces.images)
+        given = faces.images
+        # Where the result is grey, only light is mixed: half of a face's colours would still tell its gender.
+        given = grey_if_published(torch.from_numpy(given).movedim(-1, 1), loaded.form).movedim(1, -1).numpy()
+        return given + np.float32(strength) * (out - given)
 
     @abstractmethod
     def _used(self, rng: np.random.Generator) -> Sequence[int]:
@@ -103,6 +125,8 @@ class San(_Drawn):
         A file of this family with one network; None: the packaged one.
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
+    output : {"published", "residual"} or None
+        A grey face, as published, or a change of light that keeps the colours; None: what the weights were trained for.
     """
 
     packaged: ClassVar[str] = "san"
@@ -120,6 +144,8 @@ class EnsembleSan(_Drawn):
         A file of this family with several networks; None: the packaged one.
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
+    output : {"published", "residual"} or None
+        A grey face, as published, or a change of light that keeps the colours; None: what the weights were trained for.
     member : {"average", "random"} or int, at least 1
         The mean of all members' faces, one member drawn for each face, or the member of this number.
     """
@@ -132,8 +158,9 @@ class EnsembleSan(_Drawn):
         weights: str | Path | None = None,
         prototypes: str | Path | None = None,
         member: Literal["average", "random"] | int = "average",
+        output: Literal["published", "residual"] | None = None,
     ) -> None:
-        super().__init__(weights, prototypes)
+        super().__init__(weights, prototypes, output)
         self.member = member
         self.stochastic = member == "random"  # type: ignore[misc]  # otherwise deterministic
 
@@ -157,6 +184,8 @@ class FlowSan(_Drawn):
         A file of this family with several networks; None: the packaged one.
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
+    output : {"published", "residual"} or None
+        A grey face, as published, or a change of light that keeps the colours; None: what the weights were trained for.
     depth : int or None, at least 1
         Number of networks used, from the first; None: all.
     """
@@ -164,9 +193,13 @@ class FlowSan(_Drawn):
     packaged: ClassVar[str] = "flow_san"
 
     def __init__(
-        self, weights: str | Path | None = None, prototypes: str | Path | None = None, depth: int | None = None
+        self,
+        weights: str | Path | None = None,
+        prototypes: str | Path | None = None,
+        depth: int | None = None,
+        output: Literal["published", "residual"] | None = None,
     ) -> None:
-        super().__init__(weights, prototypes)
+        super().__init__(weights, prototypes, output)
         self.depth = depth
 
     def _used(self, rng: np.random.Generator) -> Sequence[int]:

@@ -8,7 +8,7 @@ people.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import Images, resize_images
+from facepriv.contracts import STANDARD, Frame, Images, resize_images
 from facepriv.datasets.pack import Pack
 from facepriv.errors import DataError
 from facepriv.schema import ADULT, AGE, ATTRIBUTES, GENDER, RACE
@@ -46,11 +46,14 @@ class Prototypes:
         Group -> how many people.
     sha256 : str
         Hash of their file.
+    frame : Frame
+        The square that they show of a face.
     """
 
     images: dict[Group, NDArray[np.uint8]]
     people: dict[Group, int]
     sha256: str = ""
+    frame: Frame = STANDARD
 
     def finest(self, gender: str, age: str, race: str) -> Group:
         """Return the smallest group of this gender that has a prototype: by age and race, race, age, or gender."""
@@ -128,7 +131,7 @@ def average(pack: Pack, progress: Callable[[], None] = lambda: None) -> Prototyp
     for gender in GENDER.classes:
         if (gender,) not in images:
             raise DataError(f"the pack's training part has fewer than {FEWEST} people labelled {gender}")
-    return Prototypes(images, people)
+    return Prototypes(images, people, frame=pack.frame)
 
 
 def groups(pack: Pack) -> dict[Group, NDArray[np.int64]]:
@@ -156,7 +159,8 @@ def _mean(pack: Pack, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> 
 
 def save(path: Path, prototypes: Prototypes, provenance: Provenance) -> None:
     """Write prototypes as a weights file."""
-    config = {"people": {"-".join(group): count for group, count in prototypes.people.items()}}
+    people = {"-".join(group): count for group, count in prototypes.people.items()}
+    config = {"people": people, "frame": asdict(prototypes.frame)}
     tensors = {"-".join(group): image for group, image in prototypes.images.items()}
     save_weights(path, tensors, WeightsMetadata(ARCHITECTURE, provenance, config, ATTRIBUTES))
 
@@ -165,9 +169,10 @@ def save(path: Path, prototypes: Prototypes, provenance: Provenance) -> None:
 def load(path: Path) -> Prototypes:
     """Read a file of `save`; raise `WeightsError` on failure."""
     weights = load_weights(path, architecture=ARCHITECTURE)
-    people: dict[str, Any] = weights.metadata.config["people"]
+    config: dict[str, Any] = weights.metadata.config
     return Prototypes(
         {tuple(name.split("-")): image for name, image in weights.tensors.items()},
-        {tuple(name.split("-")): int(count) for name, count in people.items()},
+        {tuple(name.split("-")): int(count) for name, count in config["people"].items()},
         weights.sha256,
+        Frame(**config.get("frame", {})),
     )

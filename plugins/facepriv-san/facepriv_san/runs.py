@@ -24,11 +24,11 @@ from facepriv.training.steps import agreed
 from facepriv.training.validation import batched, evenly, similarity
 from facepriv_san import family
 from facepriv_san.config import Recipe, member
-from facepriv_san.family import averaged, in_sequence
+from facepriv_san.family import Form, averaged, grey_if_published, in_sequence
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes
 from facepriv_san.prototypes import load as load_prototypes
-from facepriv_san.training import KIND, Trainer, adults
+from facepriv_san.training import KIND, Trainer, adults, standard
 
 #: How a method combines its networks.
 COMPOSED = {"san": in_sequence, "ensemble-san": averaged, "flow-san": in_sequence}
@@ -50,8 +50,8 @@ class Material(run.Material):
     prototypes: Prototypes = field(kw_only=True)
 
 
-def read_material(pack: Path, matcher: Path, prototypes: Path, size: int, accelerator: Accelerator) -> Material:
-    """Read a pack and the networks.
+def read_material(pack: Path, matcher: Path, prototypes: Path, form: Form, accelerator: Accelerator) -> Material:
+    """Read a pack of the form's frame and the networks.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def read_material(pack: Path, matcher: Path, prototypes: Path, size: int, accele
         If the pack, a file or family A cannot be read.
     """
     averages = load_prototypes(prototypes)
-    material = run.read_material(pack, matcher, accelerator, size=size)
+    material = run.read_material(pack, matcher, accelerator, size=form.size, frame=form.frame)
     parts = {name: adults(getattr(material, name), averages) for name in ("training", "validation")}
     return Material(**{**vars(material), **parts}, prototypes=averages)
 
@@ -81,6 +81,8 @@ class Run:
         Folder of a run of ``san``: its initial state is reused, and for ``flow-san`` its network is the first.
     judges : Path or None
         Folder of a run of PrivacyNet, whose long-trained judges are the initial ones.
+    network : Path or None
+        A weights file, whose first network is the initial one, in place of the first phase.
     """
 
     def __init__(
@@ -94,9 +96,10 @@ class Run:
         members: int = 1,
         start: Path | None = None,
         judges: Path | None = None,
+        network: Path | None = None,
     ) -> None:
         self.method, self.out, self.recipe, self.members = method, out, recipe, members
-        self.judges = judges
+        self.judges, self.network = judges, network
         self.material, self.accelerator = material, accelerator
         out.mkdir(parents=True, exist_ok=True)
         if start:
@@ -113,8 +116,11 @@ class Run:
             base, place = self._trainer(self.recipe), self.out / _BASE
             if place.is_file():
                 base.load(place)
-            elif self.judges:
-                base.take_judges(self.judges / CHECKPOINT)
+            else:
+                if self.judges:
+                    base.take_judges(self.judges / CHECKPOINT)
+                if self.network:
+                    base.take_network(self.network)
             if not base.prepared:
                 base.prepare(loop(base, place))
                 self._saved(base, place)
@@ -172,15 +178,17 @@ class Run:
         rows = rows[evenly(len(rows), _VALIDATION_FACES).to(rows.device)]
         own = {name: values[rows] for name, values in self.material.validation.labels.items()}
         gender = own[GENDER.name]
-        x = self.material.validation.crops[rows].float().div(255)
+        form = self.recipe.form()
+        x = grey_if_published(self.material.validation.crops[rows].float().div(255), form)
         y, z = (self._composed(nets, x, own, wanted, gain) for wanted in (1 - gender, gender))
         female = gender.cpu().numpy() == GENDER.index("female")
 
         def eer(judge: nn.Module) -> float:
-            scores = batched(lambda part: judge(part)[GENDER.name].float().softmax(1)[:, 1], y)
+            scores = batched(lambda part: judge(standard(part, form))[GENDER.name].float().softmax(1)[:, 1], y)
             return binary_eer(scores.cpu().numpy(), female).item()
 
-        before, after, kept = (batched(self.material.matcher, images) for images in (x, y, z))
+        matcher = self.material.matcher
+        before, after, kept = (batched(lambda part: matcher(standard(part, form)), each) for each in (x, y, z))
         probed = {"eer_probes": float(np.mean([eer(probe) for probe in probes]))} if probes else {}
         return {
             "eer_a": eer(self.material.estimator),

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from facepriv.contracts import STANDARD, Frame
 from facepriv.errors import DataError
 from facepriv.schema import ADULT, GENDER
 from facepriv.training.augment import luminance, matcher_jitter
@@ -27,7 +29,7 @@ from facepriv.training.losses import cross_entropy, faded, roughness
 from facepriv.training.ordinal import YEARS
 from facepriv.training.steps import descend, frozen_precision, matched, set_rates
 from facepriv_san.config import PROBES, Recipe
-from facepriv_san.family import pictures, redrawn
+from facepriv_san.family import Form, grey_if_published, networks, pictures, redrawn
 from facepriv_san.network import San
 from facepriv_san.prototypes import Prototypes, nearest
 
@@ -36,7 +38,7 @@ _ROW, KIND = "row", "kind"
 #: Faces and their labels.
 Labelled = tuple[Tensor, dict[str, Tensor]]
 #: Purposes of a seed; the step follows.
-_WARMING, _REBUILDING, _LEARNING, _JUDGING = range(4)
+_WARMING, _REBUILDING, _LEARNING, _JUDGING, _RESTARTING = range(5)
 
 
 def adults(faces: Faces, prototypes: Prototypes) -> Faces:
@@ -53,6 +55,27 @@ def adults(faces: Faces, prototypes: Prototypes) -> Faces:
     }
     drawn = ~(labels[YEARS] < ADULT) & (labels[GENDER.name] >= 0)
     return replace(faces, labels={**labels, **extra}, weights=faces.weights * drawn)
+
+
+def standard(x: Tensor, form: Form) -> Tensor:
+    """Cut the standard frame, which judges and matchers expect, out of crops (N, 3, S, S) of the form's frame.
+
+    Other frames come at half the size: drawings have no finer detail.
+    """
+    if form.frame == STANDARD:
+        return x
+    size = x.shape[-1]
+    left, top = (round(size * part) for part in _corner(form.frame))
+    side = round(size * STANDARD.side / form.side)
+    part = x[..., max(top, 0) : top + side, max(left, 0) : left + side]
+    half = (size // 2, size // 2)
+    return F.interpolate(part, half, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _corner(frame: Frame) -> tuple[float, float]:
+    """Return left and top of the standard frame in another, as fractions of that one's side."""
+    middle = (frame.side - STANDARD.side) / 2
+    return middle / frame.side, (middle + STANDARD.centre - frame.centre) / frame.side
 
 
 class Trainer:
@@ -103,17 +126,21 @@ class Trainer:
         self.known = {k: self._known(k) for k in recipe.judges}
         self.average = MovingAverage(self.net, recipe.ema)
         self.opt = torch.optim.Adam(self.net.parameters(), recipe.rate_rebuild, (0.5, 0.999))
-        self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges)
-        self.opt_c = torch.optim.AdamW(self.copy.parameters(), recipe.rate_copy)
+        self.opt_j, self.opt_c = self._judges_optimisers()
         self.jitter = matcher_jitter(recipe.matcher_shift, recipe.matcher_smallest, recipe.matcher_light)
-        self.warmed = self.rebuilt = self.step = 0
+        self.warmed = self.rebuilt = self.step = self.restarts = 0
+
+    def draw(self, count: int) -> Labelled:
+        """Return `count` random faces, grey if the network's faces are, and their labels."""
+        x, own = self.faces.draw(count)
+        return grey_if_published(x, self.form), own
 
     def warm_up(self) -> dict[str, Tensor]:
         """Train judges and probes on real faces."""
         self._seed(_WARMING, self.warmed)
-        x, own = self.faces.draw(self.recipe.warm_batch)
+        x, own = self.draw(self.recipe.warm_batch)
         self.warmed += 1
-        x = self.recipe.augment(x)
+        x = self.recipe.augment(standard(x, self.form))
         with self.accelerator.autocast():
             values = [self._verdict(judge, x, self._labels(k, own)) for k, judge in self.judges.items()]
             values += [self._verdict(probe, x, own[GENDER.name]) for probe in self.probes]
@@ -125,7 +152,7 @@ class Trainer:
         r = self.recipe
         self._seed(_REBUILDING, self.rebuilt)
         self.rebuilt += 1
-        x, own = self.faces.draw(r.batch)
+        x, own = self.draw(r.batch)
         gender = own[GENDER.name]
         wanted = torch.randint(0, len(GENDER.classes), gender.shape, device=gender.device)
         mine, shown = self._shown(own, wanted)
@@ -140,8 +167,10 @@ class Trainer:
         """Second phase: one update of the network, then of its current judges."""
         r = self.recipe
         self._set_rates()
+        if r.restart and self.step // r.restart > self.restarts:
+            self._start_judges_again()
         self._seed(_LEARNING, self.step)
-        x, own = self.faces.draw(r.batch)
+        x, own = self.draw(r.batch)
         gender = own[GENDER.name]
         same = torch.rand(len(x), device=x.device) < r.same
         wanted = torch.where(same, gender, 1 - gender)
@@ -149,13 +178,14 @@ class Trainer:
         drawn = self._drawn()
         with self.accelerator.autocast():
             y = redrawn(self.net, start, *self._shown(own, wanted, diverse=r.diverse), self.form)
-            small = [self._verdict(self.judges[k], r.augment(y), wanted) for k in drawn]
+            before, after = standard(x, self.form), standard(y, self.form)
+            small = [self._verdict(self.judges[k], r.augment(after), wanted) for k in drawn]
             half = slice(0, len(x) // 2)
             with frozen_precision(x.device):
                 trained = self.fixed if self.step % 2 == 0 else self.copy
-                large = self._verdict(trained, r.augment(y[half].float()), wanted[half])
+                large = self._verdict(trained, r.augment(after[half].float()), wanted[half])
             part = slice(0, r.matched)
-            identity, alike = matched(x[part], y[part], [self.matcher], self.jitter)
+            identity, alike = matched(before[part], after[part], [self.matcher], self.jitter)
             parts = {
                 "judges": (torch.stack(small).mean() + large) / 2,
                 "identity": identity,
@@ -172,9 +202,30 @@ class Trainer:
         told = {name: value.detach() for name, value in parts.items()}
         if self.step % r.judges_every:
             return told
-        y, (x, real) = y.detach(), self.faces.draw(r.batch)
+        y, (x, real) = after.detach(), self.draw(r.batch)
+        x = standard(x, self.form)
         told |= self._judges_learn((x, real), (y, own), drawn)
         return told | self._copy_learns((x[half], real[GENDER.name][half]), (y[half], gender[half]))
+
+    def _start_judges_again(self) -> None:
+        """Initialise judges and the copy again; they learn on real faces and on those that the network draws now."""
+        r = self.recipe
+        self.restarts += 1
+        self._seed(_RESTARTING, self.restarts)
+        for judge in self.judges.values():
+            fresh = Judge(judge.shape, {GENDER.name: GENDER}, ordered=False)
+            judge.load_state_dict(fresh.state_dict())
+        self.copy.load_state_dict(self.fixed.state_dict())
+        self.opt_j, self.opt_c = self._judges_optimisers()
+        for _ in range(r.restart_warm):
+            (x, real), (faces, own) = self.draw(r.batch), self.draw(r.batch)
+            with torch.no_grad(), self.accelerator.autocast():
+                wanted = 1 - own[GENDER.name]
+                shown = self._shown(own, wanted, diverse=r.diverse)
+                y = redrawn(self.net, self.given(faces, own, wanted), *shown, self.form).float()
+            x, y = standard(x, self.form), standard(y, self.form)
+            self._judges_learn((x, real), (y, own), list(self.judges))
+            self._copy_learns((x, real[GENDER.name]), (y, own[GENDER.name]))
 
     def _judges_learn(self, faces: Labelled, changed: Labelled, drawn: Sequence[int]) -> dict[str, Tensor]:
         """Update some judges on real and changed faces, all with their true labels; and the probes."""
@@ -234,13 +285,28 @@ class Trainer:
         numbers = load_checkpoint(path, self._nets(), self._optimisers(), self.accelerator.device)
         self.average.updates = numbers["updates"]
         for name in _COUNTS:
-            setattr(self, name, numbers[name])
+            setattr(self, name, numbers.get(name, 0))
 
     def start_from(self, path: Path, *, network: bool = True) -> None:
         """Load judges, probes and the network, without optimisers, from another run's checkpoint."""
         nets = self._nets() if network else {n: v for n, v in self._nets().items() if n not in ("net", "average")}
         load_checkpoint(path, nets, {}, self.accelerator.device)
         self.warmed, self.rebuilt = self.recipe.warm_up, self.recipe.rebuild
+
+    def take_network(self, path: Path) -> None:
+        """Load the first network of a weights file, in place of the first phase.
+
+        Raises
+        ------
+        DataError, WeightsError
+            If the file cannot be read, or its network was trained in another frame.
+        """
+        nets, form, _ = networks(path)
+        if form.frame != self.form.frame:
+            raise DataError(f"{path}: trained in another frame than that of --output {self.form.output}")
+        for net in (self.net, self.average.net):
+            net.load_state_dict(nets[0].state_dict())
+        self.rebuilt = self.recipe.rebuild
 
     def take_judges(self, path: Path) -> None:
         """Load judges (their gender output) and the copy of family A from the checkpoint of a run of PrivacyNet.
@@ -269,6 +335,10 @@ class Trainer:
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"net": self.opt, "judges": self.opt_j, "copy": self.opt_c}
+
+    def _judges_optimisers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        judges = torch.optim.AdamW(self._judging(), self.recipe.rate_judges)
+        return judges, torch.optim.AdamW(self.copy.parameters(), self.recipe.rate_copy)
 
     def _judging(self) -> list[nn.Parameter]:
         return [p for judge in (*self.judges.values(), *self.probes) for p in judge.parameters()]
@@ -307,4 +377,4 @@ class Trainer:
         set_rates(rates, self.step, r.steps, r.decay)
 
 
-_COUNTS = ("warmed", "rebuilt", "step")
+_COUNTS = ("warmed", "rebuilt", "step", "restarts")

@@ -10,7 +10,7 @@ from facepriv_san.network import San
 
 from facepriv.cli import main
 from facepriv.errors import WeightsError
-from facepriv.weights import load_weights, packaged_weights
+from facepriv.weights import load_weights
 
 
 def converted(file, out):
@@ -31,12 +31,11 @@ def test_a_published_file_becomes_ours_with_where_it_is_from(published, tmp_path
     result = converted(file, tmp_path / "out.safetensors")
     assert result.exit_code == 0, result.output
     weights = load_weights(tmp_path / "out.safetensors", framework="torch", architecture=family.ARCHITECTURE)
-    assert weights.metadata.config["form"] == {"size": 224, "output": "face", "gain": 1.0, "caricature": 1.0}
+    form = family.read_form(weights.metadata.config["form"])
+    assert (form.size, form.output, form.gain, form.frame) == (224, "published", 1.0, family.PUBLISHED)
     assert "iPRoBe-lab" in weights.metadata.provenance.trained_on and weights.metadata.provenance.licence == "MIT"
     assert weights.metadata.provenance.seen == ()
-    loaded = family.load(
-        tmp_path / "out.safetensors", packaged_weights("facepriv_san.weights", "prototypes"), "cpu"
-    ).nets[0]
+    loaded = family.load(tmp_path / "out.safetensors", None, "cpu").nets[0]
     assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
 
 

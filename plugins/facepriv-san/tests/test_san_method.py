@@ -1,5 +1,7 @@
 """What the methods do with a face, whatever their networks have learnt."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +10,18 @@ from facepriv_san.method import EnsembleSan, FlowSan, San
 from facepriv_san.network import San as Network
 from facepriv_san.prototypes import Prototypes
 
-from facepriv.contracts import FaceBatch
+from facepriv.contracts import STANDARD, FaceBatch, Frame
 from facepriv.errors import UsageError, WeightsError
 from facepriv.testing import checks, specimens
 from facepriv.weights import Provenance
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-KINDS = {"san": (San, 1), "ensemble-san": (EnsembleSan, 3), "flow-san": (FlowSan, 3)}
+KINDS = {
+    "san": (San, 1, {}),
+    "published": (San, 1, {"output": "published"}),
+    "ensemble-san": (EnsembleSan, 3, {}),
+    "flow-san": (FlowSan, 3, {}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +42,8 @@ def run(method, faces, gender, rngs, own=(1, 1, 0), strength=1.0):
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("check", checks(San), ids=str)
 def test_conforms(name, check, weights_of):
-    kind, count = KINDS[name]
-    path = weights_of(count)
+    kind, count, form = KINDS[name]
+    path = weights_of(count, **form)
     (same,) = (c for c in checks(lambda **options: kind(**{"weights": path, **options})) if c.name == check.name)
     same()
 
@@ -55,14 +62,53 @@ def test_same_opposite_and_neutral_are_three_faces_and_unknown_own_classes_work(
     assert np.isfinite(run(San(file), faces, (1, 0, -1), rngs, own=(-1, -1, -1))).all()
 
 
-def test_the_published_form_replaces_the_grey_face(file, saved_again, faces, rngs):
-    """Whatever the face's light, what comes out has the light that the network draws."""
-    drawn = run(San(saved_again(file, output="face")), faces, (0, 0, 1), rngs) @ LUMA
-    detail = run(San(file), faces, (0, 0, 1), rngs) @ LUMA
-    before = faces.images @ LUMA
+def test_the_published_form_replaces_the_face_by_a_grey_drawing(file, saved_again, faces, rngs):
+    published = saved_again(file, output="published")
+    method = San(published)
+    assert (method.paste, San(file).paste) == ("replacement", "residual")
+    drawn = run(method, faces, (0, 0, 1), rngs)
+    assert (drawn == drawn[..., :1]).all()
+    # Colours make no difference: the network gets the grey face.
+    grey = FaceBatch(np.repeat((faces.images @ LUMA)[..., None], 3, 3))
+    np.testing.assert_allclose(run(method, grey, (0, 0, 1), rngs), drawn, atol=1e-5)
     # A network of random weights draws hardly anything: the face's detail is gone in the one, and there in the other.
-    fine = [np.abs(np.diff(light - light.mean(), axis=2)).mean() for light in (before, drawn, detail)]
+    detail = run(San(file), faces, (0, 0, 1), rngs) @ LUMA
+    fine = [
+        np.abs(np.diff(light - light.mean(), axis=2)).mean() for light in (faces.images @ LUMA, drawn[..., 0], detail)
+    ]
     assert fine[1] < 0.7 * fine[0] < fine[2]
+
+
+def test_part_of_the_strength_mixes_light_and_leaves_no_colour(file, saved_again, faces, rngs):
+    method = San(saved_again(file, output="published"))
+    whole, half = (run(method, faces, (0, 0, 1), rngs, strength=strength) for strength in (1.0, 0.5))
+    grey = np.repeat((faces.images @ LUMA)[..., None], 3, 3)
+    np.testing.assert_allclose(half, (whole + grey) / 2, atol=1e-5)
+    np.testing.assert_array_equal(run(method, faces, (0, 0, 1), rngs, strength=0.0), faces.images)
+
+
+def test_the_output_of_a_file_can_be_chosen(file, saved_again, faces, rngs):
+    published = saved_again(file, output="published")
+    for one, other in ((San(published, output="residual"), San(file)), (San(file, output="published"), San(published))):
+        np.testing.assert_array_equal(run(one, faces, (0, 0, 1), rngs), run(other, faces, (0, 0, 1), rngs))
+    with pytest.raises(UsageError, match=r"^flow-san\.output: expected published or residual, got colour$"):
+        FlowSan(file, output="colour").to("cpu")
+
+
+def test_the_frame_is_that_of_the_networks_and_prototypes_of_another_are_refused(weights_of, averages, tmp_path):
+    path = weights_of(1, side=2.2, centre=0.6)
+    for frame, refusal in ((STANDARD, "averages of another frame"), (Frame(2.2, 0.6), "trained with other prototypes")):
+        other = tmp_path / f"{frame.side}.safetensors"
+        prototypes.save(other, replace(averages, frame=frame), Provenance("a", "b", "c"))
+        with pytest.raises(WeightsError, match=refusal):
+            San(path, other).loaded()
+    assert San(weights_of(1)).frame == STANDARD
+
+
+def test_weights_from_before_the_choice_are_residual(file, saved_again, faces, rngs):
+    old = saved_again(file, output="detail")
+    np.testing.assert_array_equal(run(San(old), faces, (0, 0, 1), rngs), run(San(file), faces, (0, 0, 1), rngs))
+    assert San().loaded().form.output == "residual"
 
 
 def test_a_gain_scales_the_change(file, saved_again, faces, rngs):

@@ -7,24 +7,29 @@ import pytest
 import torch
 from accelerate import Accelerator
 from click.testing import CliRunner
-from facepriv_san import cli, runs
+from facepriv_san import cli, prototypes, runs
 from facepriv_san.config import MEMBERS, Recipe, member
+from facepriv_san.family import Form
 from facepriv_san.method import EnsembleSan, FlowSan, San
 from facepriv_san.runs import Material, Run
-from facepriv_san.training import KIND, Trainer, adults
+from facepriv_san.training import KIND, Trainer, adults, standard
 from torch import nn
 
-from facepriv.contracts import FaceBatch
+from facepriv.contracts import STANDARD, FaceBatch, Frame
 from facepriv.errors import DataError, UsageError
+from facepriv.faces import crop_face, find_faces
 from facepriv.testing import specimens
 from facepriv.testing.training import TinyMatcher
 from facepriv.training.faces import Faces
 from facepriv.training.judges import JUDGES, Judge
 from facepriv.training.loop import Loop
-from facepriv.weights import load_weights
+from facepriv.weights import Provenance, load_weights
 
 TINY = Recipe(size=32, judges=(0, 1, 6), judges_each_step=2, judges_every=1, batch=4, matched=4)
 TINY = replace(TINY, warm_up=2, warm_batch=6, rebuild=2, steps=2)
+
+
+WIDE = Frame(2.2, 0.6)
 
 
 class Brightness(nn.Module):
@@ -37,6 +42,13 @@ class Brightness(nn.Module):
     def forward(self, x):
         value = 20 * (x[:, :, 10:22, 10:22].mean(dim=(1, 2, 3)) - self.border)
         return {"gender": torch.stack([-value, value], 1)}
+
+
+class Middle(Brightness):
+    """The same for crops of half the size, which judges see of another frame."""
+
+    def forward(self, x):
+        return super().forward(nn.functional.interpolate(x, size=(32, 32)))
 
 
 def made_faces(count=12):
@@ -163,7 +175,14 @@ def test_a_run_stops_goes_on_and_becomes_weights_that_the_method_reads(material,
     assert run._begun(0).step == 2
     path, figures = run.export("command", gain=0.5)
     metadata = load_weights(path).metadata
-    assert metadata.config["form"] == {"size": 32, "output": "detail", "gain": 0.5, "caricature": 3.0}
+    assert metadata.config["form"] == {
+        "size": 32,
+        "output": "residual",
+        "gain": 0.5,
+        "caricature": 3.0,
+        "side": 2.0,
+        "centre": 0.5,
+    }
     assert {"mobilefacenet", "family-a-gender"} <= set(metadata.provenance.seen)
     assert metadata.config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
     faces = specimens(32, landmarks=False)
@@ -183,6 +202,62 @@ def test_a_run_that_stops_in_between_draws_what_it_would_have_drawn(material):
     for t in (whole, second):
         t.learn()
     assert not moved(weights(whole.net), second.net)
+
+
+def test_judges_see_the_standard_frame_of_every_crop(portraits):
+    rgb = portraits[0]
+    face = find_faces(rgb)[0]
+    wide, expected = (
+        torch.from_numpy(crop_face(rgb, face.framed(f), size)) for f, size in ((WIDE, 220), (STANDARD, 110))
+    )
+    seen = standard(wide.permute(2, 0, 1)[None], Form(220, side=WIDE.side, centre=WIDE.centre))
+    assert (seen[0].permute(1, 2, 0) - expected).abs().mean() < 0.01
+    assert standard(seen, Form(110)) is seen
+
+
+def test_judges_that_start_again_learn_on_what_the_network_draws_now(material):
+    t = trainer(material, replace(TINY, restart=1, restart_warm=3, rate_judges=0.0))
+    t.learn()
+    old = {k: weights(judge) for k, judge in t.judges.items()}
+    t.copy.border.data.fill_(9.0)
+    fixed, net = weights(t.fixed), weights(t.net)
+    assert t.restarts == 0
+    t.learn()
+    assert t.restarts == 1 and all(moved(before, t.judges[k]) for k, before in old.items())
+    assert abs(t.copy.border.item() - fixed[0].item()) < 0.1
+    assert not moved(fixed, t.fixed) and moved(net, t.net)
+    replaced = trainer(material, replace(TINY, restart=1, restart_warm=3))
+    replaced.step = replaced.restarts = 1
+    replaced.learn()
+    assert replaced.restarts == 1  # a run that is resumed does not start them twice
+
+
+def test_a_network_of_a_file_is_trained_further_in_its_own_frame(material, weights_of):
+    t, path = trainer(material), weights_of(1)
+    t.take_network(path)
+    (net,) = San(path).loaded().nets
+    assert not moved(weights(net), t.net) and not moved(weights(net), t.average.net)
+    assert t.rebuilt == TINY.rebuild
+    with pytest.raises(DataError, match="trained in another frame than that of --output residual"):
+        t.take_network(weights_of(1, side=WIDE.side, centre=WIDE.centre))
+
+
+def test_a_published_run_draws_grey_faces_of_head_and_chin(averages, tmp_path, rngs):
+    wide = replace(averages, frame=WIDE)
+    prototypes.save(tmp_path / "wide.safetensors", wide, Provenance("a", "b", "c"))
+    wide = prototypes.load(tmp_path / "wide.safetensors")
+    faces = adults(made_faces(), wide)
+    material = Material(faces, faces, "made up", Middle(), TinyMatcher(0.5), prototypes=wide)
+    recipe = replace(TINY, output="published", side=WIDE.side, centre=WIDE.centre, restart=1, restart_warm=1)
+    run = Run("san", tmp_path / "run", recipe, material, cpu())
+    run.train(None, str)
+    path, _ = run.export("command")
+    method = San(path, tmp_path / "wide.safetensors")
+    assert (method.frame, method.paste) == (WIDE, "replacement")
+    given = specimens(32, landmarks=False)
+    own, wanted = {"gender": np.array([1, 1, 0])}, {"gender": np.array([0, 0, 1])}
+    drawn = method.perturb(given, own, wanted, rngs=rngs(3))
+    assert (drawn == drawn[..., :1]).all()
 
 
 def test_an_ensemble_differs_in_judges_prototypes_and_seed():
