@@ -27,18 +27,59 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint docs wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
+.PHONY: venv install demo test lint docs wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
 	train-estimators train-privacynet train-baseline-gan ablation bench bench-train bench-processes fuzz soak train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
-$(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+define need-python
 	@test -n "$(PYTHON)" || { echo "facepriv needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is no Python 3.11 or newer: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+endef
+
+$(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+	$(need-python)
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt \
 		-e '.[dev]' $(foreach plugin,$(PLUGINS),-e './$(plugin)[train]') $(foreach example,$(EXAMPLES),-e ./$(example))
 	@touch $@
+
+# For use, without developer tools: make install PREFIX=~/facepriv METHODS="sim-zhang san"
+# METHODS: further methods, as the folders of plugins/ are named. TORCH: what pip takes for torch, unless it is there.
+PREFIX  ?= ~/facepriv
+METHODS ?=
+TORCH   ?= torch
+CUDA    ?= $(if $(shell command -v nvidia-smi),yes)
+
+install: USER_ENV    := $(patsubst ~/%,$(HOME)/%,$(PREFIX))
+install: USER_PYTHON  = "$(USER_ENV)/bin/python" -B
+install: USER_PIP     = $(USER_PYTHON) -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
+install: CHOSEN       = $(addprefix plugins/facepriv-,$(METHODS))
+install: CHOSEN_ALL   = $(FIRST) $(filter-out $(FIRST),$(CHOSEN))
+# What only developers need: headers and test programs of torch, the tests of large packages, a C library that
+# onnxruntime's Python module does not load, and names of internal symbols. A fourth of the environment.
+install: UNUSED = torch/include torch/share torch/test torch/bin/protoc* torch/bin/*[Tt]est* onnxruntime/capi/libonnxruntime.so.*
+install:
+	$(need-python)
+	@$(foreach folder,$(filter-out $(PLUGINS),$(CHOSEN)),echo "there is no $(folder); methods: $(PLUGINS:plugins/facepriv-%=%)" >&2; exit 1;)
+	@test ! -e "$(USER_ENV)" || test -f "$(USER_ENV)/pyvenv.cfg" || \
+		{ echo "$(USER_ENV) exists and is no virtual environment: name a new folder with make install PREFIX=FOLDER" >&2; exit 1; }
+	test -x "$(USER_ENV)/bin/python" || "$(PYTHON)" -m venv "$(USER_ENV)"
+	$(USER_PIP) --upgrade 'pip>=25.3'
+	@test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep -q '"name": "nvidia' || \
+		{ echo "torch would bring several GB of CUDA libraries, and this machine has no nvidia-smi: see docs/install.md for PyTorch's CPU build, or add CUDA=yes" >&2; exit 1; }
+	$(USER_PIP) $(TORCH)
+	rm -rf $(addsuffix /build,. $(CHOSEN_ALL))
+	$(USER_PIP) '.[report]' $(addprefix ./,$(CHOSEN_ALL))
+	rm -rf $(addsuffix /build,. $(CHOSEN_ALL))
+	cd "$$($(USER_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" && rm -rf $(UNUSED) && \
+		for package in matplotlib mpmath networkx numpy scipy sympy; do \
+			test ! -d $$package || find $$package -type d -name tests -prune -exec rm -rf {} +; \
+		done; \
+		! command -v strip >/dev/null || strip --strip-unneeded torch/lib/*.so
+	"$(USER_ENV)/bin/facepriv" doctor
+	@du -sm "$(USER_ENV)"
+	@echo "now: . $(USER_ENV)/bin/activate"
 
 demo: $(STAMP)
 	$(BIN)/facepriv demo -o demo-out --overwrite $(ARGS)
