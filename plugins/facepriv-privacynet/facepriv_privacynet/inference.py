@@ -103,10 +103,9 @@ class _Doubled(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.channels = convolution.out_channels
-        # On "meta" no initial values are drawn, which would change the caller's random state. `skip_init` and `to_empty`
-        # do the same, but import sympy.
-        channels = (convolution.in_channels, 4 * self.channels)
-        self.four = nn.Conv2d(*channels, 2, padding=1, bias=False, device="meta")
+        # On "meta" no initial values are drawn, which would change the caller's random state. `skip_init` would import
+        # sympy to do the same.
+        self.four = nn.Conv2d(convolution.in_channels, 4 * self.channels, 2, padding=1, bias=False, device="meta")
         kernel = convolution.weight.data
         # Kernel rows that meet the first and the second input row, for an upper and a lower output row.
         rows = [torch.stack([kernel[:, :, part].sum(2) for part in parts], 2) for parts in _SPLIT]
