@@ -66,13 +66,7 @@ install: environment
 	@du -sm "$(USER_ENV)"
 	@echo "now: . $(PREFIX)/bin/activate"
 
-environment:
-	$(need-python)
-	@$(foreach folder,$(filter-out $(PLUGINS),$(USER_PARTS)),echo "there is no $(folder); METHODS takes any of: $(PLUGINS:plugins/facepriv-%=%)" >&2; exit 1;)
-	@test ! -e "$(USER_ENV)" || test -f "$(USER_ENV)/pyvenv.cfg" || \
-		{ echo "$(USER_ENV) exists and is no virtual environment: name a new folder with make install PREFIX=FOLDER" >&2; exit 1; }
-	test -x "$(USER_ENV)/bin/python" || "$(PYTHON)" -m venv "$(USER_ENV)"
-	@$(USER_PYTHON) -m pip show -q torch 2>/dev/null || $(MAKE) --no-print-directory user-torch
+environment: user-torch
 	rm -rf $(addsuffix /build,. $(USER_PARTS))
 	$(USER_PIP) '.[report]' $(addprefix ./,$(USER_PARTS))
 	rm -rf $(addsuffix /build,. $(USER_PARTS))
@@ -84,10 +78,15 @@ environment:
 
 # An older pip would download all packages to say which they are.
 user-torch:
-	$(USER_PIP) --upgrade 'pip>=25.3'
-	@test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep -q '"name": "nvidia' || \
-		{ echo "$(TORCH) would bring several GB of CUDA libraries, and there is no nvidia-smi here: see docs/install.md for PyTorch's CPU build, or add CUDA=yes" >&2; exit 1; }
-	$(USER_PIP) $(TORCH)
+	$(need-python)
+	@$(foreach folder,$(filter-out $(PLUGINS),$(USER_PARTS)),echo "there is no $(folder); METHODS takes any of: $(PLUGINS:plugins/facepriv-%=%)" >&2; exit 1;)
+	@test ! -e "$(USER_ENV)" || test -f "$(USER_ENV)/pyvenv.cfg" || \
+		{ echo "$(USER_ENV) exists and is no virtual environment: name a new folder with make install PREFIX=FOLDER" >&2; exit 1; }
+	test -x "$(USER_ENV)/bin/python" || "$(PYTHON)" -m venv "$(USER_ENV)"
+	$(USER_PYTHON) -m pip show -q torch 2>/dev/null || { set -e; $(USER_PIP) --upgrade 'pip>=25.3'; \
+		test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep -q '"name": "nvidia' || \
+			{ echo "$(TORCH) would bring several GB of CUDA libraries, and there is no nvidia-smi here: see docs/install.md for PyTorch's CPU build, or add CUDA=yes" >&2; exit 1; }; \
+		$(USER_PIP) $(TORCH); }
 
 demo: $(STAMP)
 	$(BIN)/facepriv demo -o demo-out --overwrite $(ARGS)

@@ -98,7 +98,8 @@ def test_cuda_libraries_are_not_installed_unasked_without_a_driver(checkout, tmp
         f"#!/bin/sh\ncase \"$*\" in *--dry-run*) echo '{report}';; *) echo \"$*\" >> '{tmp_path}/done';; esac\n"
     )
     pip.chmod(0o755)
-    done = make(checkout, "user-torch", f"USER_PIP={pip}", f"CUDA={cuda}")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "empty"], check=True)
+    done = make(checkout, "user-torch", f"PREFIX={tmp_path / 'empty'}", f"USER_PIP={pip}", f"CUDA={cuda}")
     assert (done.returncode != 0) == refused
     assert ("several GB of CUDA" in done.stderr) == refused
     assert ("torch" in (tmp_path / "done").read_text().split()) != refused
