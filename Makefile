@@ -45,10 +45,10 @@ $(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
 	@touch $@
 
 # For use, without developer tools: make install PREFIX=~/facepriv METHODS="sim-zhang san"
-# METHODS: further methods, named as the folders of plugins/. TORCH: what pip installs where there is no torch yet.
+# METHODS: methods besides privacynet, named as the folders of plugins/. TORCH: what pip installs where there is no torch yet.
 # CUDA=yes: take a torch with CUDA libraries, though this machine has no NVIDIA driver.
 PREFIX  ?= ~/facepriv
-METHODS ?=
+METHODS ?= sim-zhang
 TORCH   ?= torch
 CUDA    ?= $(if $(shell command -v nvidia-smi),yes)
 
@@ -70,7 +70,8 @@ environment: user-torch
 	rm -rf $(addsuffix /build,. $(USER_PARTS))
 	$(USER_PIP) '.[report]' $(addprefix ./,$(USER_PARTS))
 	rm -rf $(addsuffix /build,. $(USER_PARTS))
-	cd "$$($(USER_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" && rm -rf $(UNUSED) && \
+	@echo "removing what only developers use"; \
+		cd "$$($(USER_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" && rm -rf $(UNUSED) && \
 		for package in $(TESTED); do \
 			test ! -d $$package || find $$package -type d -name tests -prune -exec rm -rf {} +; \
 		done; \
@@ -83,10 +84,10 @@ user-torch:
 	@test ! -e "$(USER_ENV)" || test -f "$(USER_ENV)/pyvenv.cfg" || \
 		{ echo "$(USER_ENV) exists and is no virtual environment: name a new folder with make install PREFIX=FOLDER" >&2; exit 1; }
 	test -x "$(USER_ENV)/bin/python" || "$(PYTHON)" -m venv "$(USER_ENV)"
-	$(USER_PYTHON) -m pip show -q torch 2>/dev/null || { set -e; $(USER_PIP) --upgrade 'pip>=25.3'; \
+	@$(USER_PYTHON) -m pip show -q torch 2>/dev/null || { set -e; $(USER_PIP) --upgrade 'pip>=25.3'; \
 		test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep -q '"name": "nvidia' || \
 			{ echo "$(TORCH) would bring several GB of CUDA libraries, and there is no nvidia-smi here: see docs/install.md for PyTorch's CPU build, or add CUDA=yes" >&2; exit 1; }; \
-		$(USER_PIP) $(TORCH); }
+		echo "installing torch, the largest part"; $(USER_PIP) $(TORCH); }
 
 demo: $(STAMP)
 	$(BIN)/facepriv demo -o demo-out --overwrite $(ARGS)
