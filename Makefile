@@ -29,18 +29,67 @@ PROJECTS := . $(PLUGINS) $(EXAMPLES)
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: venv demo test lint docs wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
+.PHONY: venv install environment user-torch demo test lint docs wheels check-wheels verify-lfw verify-estimators verify-privacynet verify-baseline-gan verify-sim-zhang verify-san pack \
 	train-estimators train-privacynet train-baseline-gan ablation bench bench-train bench-processes fuzz soak train-san clean need-data need-mobilefacenet
 
 venv: $(STAMP)
 
-$(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+define need-python
 	@test -n "$(PYTHON)" || { echo "facepriv needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is no Python 3.11 or newer: name one with make PYTHON=/path/to/python" >&2; exit 1; }
+endef
+
+$(STAMP): constraints.txt $(addsuffix /pyproject.toml,$(PROJECTS))
+	$(need-python)
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt \
 		-e '.[dev]' $(foreach plugin,$(PLUGINS),-e './$(plugin)[train]') $(foreach example,$(EXAMPLES),-e ./$(example))
 	@touch $@
+
+# For use, without developer tools: make install PREFIX=~/facepriv METHODS="sim-zhang san"
+# METHODS: methods besides privacynet, named as the folders of plugins/. TORCH: what pip installs where there is no torch yet.
+# CUDA=yes: take a torch with CUDA libraries, though this machine has no NVIDIA driver.
+PREFIX  ?= ~/facepriv
+METHODS ?= sim-zhang
+TORCH   ?= torch
+CUDA    ?= $(if $(shell command -v nvidia-smi),yes)
+
+USER_ENV    := $(patsubst ~/%,$(HOME)/%,$(PREFIX))
+USER_PYTHON  = "$(USER_ENV)/bin/python" -B
+USER_PIP     = $(USER_PYTHON) -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
+USER_PARTS   = $(FIRST) $(filter-out $(FIRST),$(addprefix plugins/facepriv-,$(METHODS)))
+# What only developers use: torch's headers and test programs, the tests of large packages, and a library for C programs
+# that onnxruntime's Python module does not load. strip removes the names of internal symbols. A third of the whole.
+UNUSED = torch/include torch/share torch/test torch/bin/protoc* torch/bin/*[Tt]est* onnxruntime/capi/libonnxruntime.so.*
+TESTED = matplotlib mpmath networkx numpy scipy sympy
+
+install: environment
+	"$(USER_ENV)/bin/facepriv" doctor
+	@du -sm "$(USER_ENV)"
+	@echo "now: . $(PREFIX)/bin/activate"
+
+environment: user-torch
+	rm -rf $(addsuffix /build,. $(USER_PARTS))
+	$(USER_PIP) '.[report]' $(addprefix ./,$(USER_PARTS))
+	rm -rf $(addsuffix /build,. $(USER_PARTS))
+	@echo "removing what only developers use"; \
+		cd "$$($(USER_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" && rm -rf $(UNUSED) && \
+		for package in $(TESTED); do \
+			test ! -d $$package || find $$package -type d -name tests -prune -exec rm -rf {} +; \
+		done; \
+		! command -v strip >/dev/null || ! test -d torch/lib || strip --strip-unneeded torch/lib/*.so
+
+# An older pip would download all packages to say which they are.
+user-torch:
+	$(need-python)
+	@$(foreach folder,$(filter-out $(PLUGINS),$(USER_PARTS)),echo "there is no $(folder); METHODS takes any of: $(PLUGINS:plugins/facepriv-%=%)" >&2; exit 1;)
+	@test ! -e "$(USER_ENV)" || test -f "$(USER_ENV)/pyvenv.cfg" || \
+		{ echo "$(USER_ENV) exists and is no virtual environment: name a new folder with make install PREFIX=FOLDER" >&2; exit 1; }
+	test -x "$(USER_ENV)/bin/python" || "$(PYTHON)" -m venv "$(USER_ENV)"
+	@$(USER_PYTHON) -m pip show -q torch 2>/dev/null || { set -e; $(USER_PIP) --upgrade 'pip>=25.3'; \
+		test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep -q '"name": "nvidia' || \
+			{ echo "$(TORCH) would bring several GB of CUDA libraries, and there is no nvidia-smi here: see docs/install.md for PyTorch's CPU build, or add CUDA=yes" >&2; exit 1; }; \
+		echo "installing torch, the largest part"; $(USER_PIP) $(TORCH); }
 
 demo: $(STAMP)
 	$(BIN)/facepriv demo -o demo-out --overwrite $(ARGS)

@@ -26,6 +26,8 @@ PAGES = {
 _SOURCES = {page: source for source, page in PAGES.items()}
 _LINK = re.compile(r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
 _CODE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+_NAME = re.compile(r"(?<=<code>)[^<]+(?=</code>)")
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -55,6 +57,15 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         markdown = markdown.replace("{{ weights }}", weights_table())
     parts = _CODE.split(markdown)
     return "".join(part if n % 2 else _LINK.sub(linked, part) for n, part in enumerate(parts))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let long names in tables break after a slash, dot, underscore or equals sign, for narrow screens."""
+
+    def breakable(name: re.Match[str]) -> str:
+        return re.sub(r"(?<=[/._=])(?=\w)", "<wbr>", name[0])
+
+    return _TABLE.sub(lambda table: _NAME.sub(breakable, table[0]), html)
 
 
 def weights_table() -> str:

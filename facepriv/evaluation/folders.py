@@ -247,8 +247,10 @@ def _check_people(truth: Truth, judges: Judges) -> None:
     if not judges.kinds:
         raise UsageError("no estimator and no matcher is installed: install facepriv-estimators, or name --estimator")
     if len(np.unique(truth.subjects)) < 2:
-        one = "all photos show one person" if len(truth.subjects) > 1 else "there is one photo only"
-        raise UsageError(f"{one}, and intervals need two people: add photos, or evaluate without labels of people")
+        if len(truth.subjects) == 1:
+            raise UsageError("there is one photo only, and intervals need two: add photos, or use facepriv sheet")
+        one = "all photos show one person, and intervals need two people"
+        raise UsageError(f"{one}: add photos, or evaluate without labels of people")
 
 
 def recorded_statuses(run: RunRecord | None) -> dict[str, str]:

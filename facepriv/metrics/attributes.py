@@ -43,6 +43,13 @@ def binary_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None
     """Return the equal error rate of a binary attribute, (R,); see `binary_curve` and `Curve.equal_error`.
 
     0.5 means that the score carries no information; 1 means that it is always wrong, so its inverse is always right.
+
+    Examples
+    --------
+    >>> binary_eer([0.9, 0.6, 0.7, 0.2], [True, True, False, False])
+    array([0.5])
+    >>> binary_eer([0.1, 0.2, 0.8, 0.9], [True, True, False, False])  # always wrong
+    array([1.])
     """
     return binary_curve(scores, positive, weights).equal_error()
 
@@ -51,6 +58,11 @@ def flip_aware_eer(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | 
     """Return the EER of an adversary that may invert the classifier, (R,).
 
     min(EER, 1 - EER) if every face was seen; an unseen face is an error either way.
+
+    Examples
+    --------
+    >>> flip_aware_eer([0.1, 0.2, 0.8, 0.9], [True, True, False, False])  # always wrong, so its inverse is right
+    array([0.])
     """
     scores = np.asarray(scores, dtype=np.float64)
     return np.minimum(binary_eer(scores, positive, weights), binary_eer(-scores, positive, weights))
@@ -73,6 +85,12 @@ def one_against_one(
     scores, is_positive, which
         For the M faces of either class: (M,) P(positive) / (P(positive) + P(negative)), NaN where no face was seen, and
         (M,) bool. `which`: (N,) bool mask of these faces. For `binary_eer(scores, is_positive, weights[:, which])`.
+
+    Examples
+    --------
+    >>> scores, positive, which = one_against_one([[0.6, 0.2, 0.2], [0.1, 0.3, 0.6], [0.2, 0.6, 0.2]], [0, 2, 1], 0, 1)
+    >>> scores, positive, which
+    (array([0.75, 0.25]), array([ True, False]), array([ True, False,  True]))
     """
     probabilities, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(truth)
     which = (truth == positive) | (truth == negative)
@@ -98,6 +116,11 @@ def shift_towards(before: ArrayLike, after: ArrayLike, direction: ArrayLike, wei
     ------
     DataError
         If no face remains.
+
+    Examples
+    --------
+    >>> shift_towards([30.0, 40.0], [36.0, 38.0], [1, 1])  # years, both wanted older
+    array([2.])
     """
     before, after = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     direction = np.asarray(direction, dtype=np.float64)
@@ -121,6 +144,11 @@ def error_share(
     ----------
     thresholds : array
         (R,), one per resample, or a single value; NaN gives NaN.
+
+    Examples
+    --------
+    >>> error_share([0.9, 0.6, 0.2], [True, True, True], 0.5)
+    array([0.33333333])
     """
     scores, positive = np.asarray(scores, dtype=np.float64), np.asarray(positive)
     thresholds = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
@@ -130,7 +158,13 @@ def error_share(
 
 
 def accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None) -> Float:
-    """Return the share of correct classes (N,), (R,); a predicted -1 is wrong, a true -1 raises an error."""
+    """Return the share of correct classes (N,), (R,); a predicted -1 is wrong, a true -1 raises an error.
+
+    Examples
+    --------
+    >>> accuracy([0, 1, 1, -1], [0, 1, 0, 1])
+    array([0.5])
+    """
     predicted, truth = _classes(predicted, truth)
     return _mean((predicted == truth).astype(np.float64), check_weights(weights, len(truth)))
 
@@ -139,6 +173,11 @@ def balanced_accuracy(predicted: ArrayLike, truth: ArrayLike, weights: ArrayLike
     """Return the mean recall over the classes in `truth`, (R,).
 
     A resample without a face of some class gives NaN.
+
+    Examples
+    --------
+    >>> balanced_accuracy([0, 0, 0, 1], [0, 0, 1, 1])
+    array([0.75])
     """
     predicted, truth = _classes(predicted, truth)
     w = check_weights(weights, len(truth))
@@ -152,6 +191,11 @@ def mean_absolute_error(predicted: ArrayLike, years: ArrayLike, weights: ArrayLi
 
     Faces that were not seen (NaN in `predicted`) have no error in years; they are left out, and the caller must count
     them. An unknown age (NaN in `years`) raises an error.
+
+    Examples
+    --------
+    >>> mean_absolute_error([30.0, 41.0, float("nan")], [28.0, 40.0, 55.0])  # the third face was not seen
+    array([1.5])
     """
     predicted, years = np.asarray(predicted, dtype=np.float64), np.asarray(years, dtype=np.float64)
     if predicted.shape != years.shape or years.ndim != 1:

@@ -84,6 +84,13 @@ def estimate(
     ------
     DataError
         If there are fewer than 2 subjects, or more than 5 % of the resamples give NaN.
+
+    Examples
+    --------
+    >>> from facepriv.metrics.attributes import accuracy
+    >>> predicted, truth, people = [0, 1, 1, 0], [0, 1, 0, 0], ["ann", "ann", "bob", "eve"]
+    >>> estimate(lambda w: accuracy(predicted, truth, w), people)
+    Estimate(value=0.75, low=0.0, high=1.0)
     """
     options: dict[str, Any] = {"replicates": replicates, "seed": seed, "level": level}
     return estimates(lambda w: {"figure": statistic(w)}, subjects, **options)["figure"]

@@ -87,6 +87,16 @@ def curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = No
         If there is no positive or no negative sample.
     ContractError
         If shapes differ or a score is NaN.
+
+    Examples
+    --------
+    >>> found = curve([0.9, 0.7, 0.6, 0.2], [True, False, True, False])
+    >>> found.thresholds
+    array([ inf,  0.9,  0.7,  0.6,  0.2, -inf])
+    >>> found.true
+    array([[0. , 0.5, 0.5, 1. , 1. , 1. ]])
+    >>> found.equal_error(), found.area()
+    (array([0.5]), array([0.75]))
     """
     scores = np.asarray(scores, dtype=np.float64)
     positive = np.asarray(positive)

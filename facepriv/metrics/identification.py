@@ -36,6 +36,14 @@ def ranks(
     ------
     DataError
         If no person has two photos, or there is only one person.
+
+    Examples
+    --------
+    >>> photos = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.8, 0.6]], np.float32)
+    >>> people = np.array([0, 0, 1, 1])
+    >>> found = ranks(photos, photos, people, lambda a, b: a @ b.T)
+    >>> found
+    array([1., 1., 1., 2.])
     """
     order = np.argsort(subjects, kind="stable")
     people, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
@@ -67,6 +75,11 @@ def cmc(found: ArrayLike, depth: int, weights: ArrayLike | None = None) -> Float
         (N,) ranks from `ranks`; NaN is left out.
     weights : array or None
         (R, N) counts of R resamples; None: each once.
+
+    Examples
+    --------
+    >>> cmc([1, 1, 1, 2], depth=2)
+    array([[0.75, 1.  ]])
     """
     found = np.asarray(found, dtype=np.float64)
     w = check_weights(weights, len(found))[:, ~np.isnan(found)]

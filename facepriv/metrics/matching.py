@@ -78,6 +78,16 @@ class Matching:
     ------
     DataError
         If there is no genuine or no impostor comparison.
+
+    Examples
+    --------
+    >>> photos = np.random.default_rng(0).normal(size=(40, 2, 16)).astype(np.float32)
+    >>> people = np.repeat([f"person {n}" for n in range(40)], 2)
+    >>> before = photos[:, :1] + 0.1 * photos  # two photos of each of 40 people
+    >>> matching = Matching(before.reshape(80, 16), people, lambda a, b: a @ b.T, fmrs=(0.01,), replicates=20)
+    >>> rates = matching.measure(matching.compare(before.reshape(80, 16))["(X1', X2')"])
+    >>> rates.own[0.01].tmr.shape  # the full set, then 20 resamples
+    (21,)
     """
 
     def __init__(

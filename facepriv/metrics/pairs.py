@@ -120,6 +120,13 @@ def compare_all(
     ------
     DataError
         If there is no genuine or no impostor comparison.
+
+    Examples
+    --------
+    >>> photos = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+    >>> found = compare_all(photos, photos, np.array([0, 0, 1]), lambda a, b: a @ b.T)
+    >>> found.genuine, found.impostor
+    (array([0.8], dtype=float32), array([0.6, 0. ], dtype=float32))
     """
     photos = np.bincount(subjects)
     if first.shape != second.shape or len(first) != len(subjects):

@@ -36,6 +36,13 @@ def ssim(original: NDArray[Any], changed: NDArray[Any]) -> float:
     ------
     ContractError
         If shape or dtype differ or are not supported.
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> photo = astronaut()
+    >>> ssim(photo, photo), round(ssim(photo, photo // 2), 2)
+    (1.0, 0.74)
     """
     _check(original, changed)
     rows = original.shape[0] - WINDOW + 1
@@ -45,7 +52,14 @@ def ssim(original: NDArray[Any], changed: NDArray[Any]) -> float:
 
 
 def psnr(original: NDArray[Any], changed: NDArray[Any]) -> float:
-    """Return the peak signal-to-noise ratio in dB, infinity for equal photos; arguments as for `ssim`."""
+    """Return the peak signal-to-noise ratio in dB, infinity for equal photos; arguments as for `ssim`.
+
+    Examples
+    --------
+    >>> grey = np.full((8, 8), 100, np.uint8)
+    >>> round(psnr(grey, grey + np.uint8(1)), 2)
+    48.13
+    """
     _check(original, changed)
     error = 0.0
     for a, b in _strips(original, changed):

@@ -37,6 +37,14 @@ class ScoreStream:
     ------
     DataError
         If there is no genuine comparison.
+
+    Examples
+    --------
+    >>> stream = ScoreStream([0.9, 0.8, 0.6])
+    >>> for block in ([0.1, 0.2], [0.3, 0.7]):
+    ...     stream.add(block)
+    >>> round(stream.eer(), 3), round(stream.auc(), 3)
+    (0.25, 0.917)
     """
 
     def __init__(self, genuine: ArrayLike, *, keep: int = KEPT) -> None:

@@ -53,7 +53,13 @@ def roc(genuine: ArrayLike, impostor: ArrayLike) -> Curve:
 
 
 def eer(genuine: ArrayLike, impostor: ArrayLike) -> float:
-    """Return the equal error rate, FMR = 1 - TMR, linearly interpolated between the two thresholds around it."""
+    """Return the equal error rate, FMR = 1 - TMR, linearly interpolated between the two thresholds around it.
+
+    Examples
+    --------
+    >>> eer([0.9, 0.8, 0.6], [0.1, 0.2, 0.3, 0.7])
+    0.25
+    """
     return float(roc(genuine, impostor).equal_error()[0])
 
 
@@ -63,6 +69,11 @@ def eer_fvc(genuine: ArrayLike, impostor: ArrayLike) -> float:
     The threshold is the one of the two observed scores around the crossing of FMR and FNMR with the smaller sum of
     both; the EER is their mean there (Maio et al., FVC2000: Fingerprint verification competition, IEEE TPAMI 24(3),
     2002). It is 1 if they do not cross: even the highest score accepts more impostors than it rejects genuine.
+
+    Examples
+    --------
+    >>> eer_fvc([0.9, 0.8, 0.6], [0.1, 0.2, 0.3, 0.7])
+    0.125
     """
     points = roc(genuine, impostor)
     # Use counts: 1 - 2/3 is not 1/3 in floating point, and exact equality matters here.
@@ -88,7 +99,13 @@ def det(points: Curve) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def auc(genuine: ArrayLike, impostor: ArrayLike) -> float:
-    """Return the probability that a genuine score exceeds an impostor score; ties count half, genuine failures 0."""
+    """Return the probability that a genuine score exceeds an impostor score; ties count half, genuine failures 0.
+
+    Examples
+    --------
+    >>> auc([0.9, 0.8, 0.6], [0.1, 0.2, 0.3, 0.7])
+    0.9166666666666666
+    """
     return float(roc(genuine, impostor).area()[0])
 
 
@@ -101,6 +118,11 @@ def d_prime(genuine: ArrayLike, impostor: ArrayLike) -> float:
     ------
     DataError
         If fewer than two scores of a kind remain, or all are equal.
+
+    Examples
+    --------
+    >>> round(d_prime([0.8, 0.9, 1.0], [0.1, 0.2, 0.3]), 3)
+    7.0
     """
     kept = [scores[~np.isnan(scores)] for scores in (_scores(genuine, "genuine"), _scores(impostor, "impostor"))]
     if min(map(len, kept)) < 2:
@@ -127,6 +149,16 @@ def threshold_at_fmr(impostor: ArrayLike, fmr: float, *, min_errors: int = MIN_E
     ------
     DataError
         If there are too few impostor comparisons for this rate; the message includes the required number.
+
+    Examples
+    --------
+    >>> impostor = np.arange(1000) / 1000
+    >>> (impostor >= threshold_at_fmr(impostor, 0.1)).mean()
+    np.float64(0.1)
+    >>> threshold_at_fmr(impostor, 0.001)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    facepriv.errors.DataError: 1,000 impostor comparisons are too few for an FMR of 0.1 %, which needs ...
     """
     impostor = _scores(impostor, "impostor")
     check_count(len(impostor), fmr, min_errors)
@@ -138,7 +170,13 @@ def threshold_at_fmr(impostor: ArrayLike, fmr: float, *, min_errors: int = MIN_E
 
 
 def rates_at(genuine: ArrayLike, impostor: ArrayLike, threshold: float) -> OperatingPoint:
-    """Return TMR and FMR at a given threshold, for example the one set by the unprotected photos."""
+    """Return TMR and FMR at a given threshold, for example the one set by the unprotected photos.
+
+    Examples
+    --------
+    >>> rates_at([0.9, 0.8, 0.6], [0.1, 0.2, 0.3, 0.7], 0.65)
+    OperatingPoint(threshold=0.65, tmr=0.6666666666666666, fmr=0.25)
+    """
     genuine, impostor = _scores(genuine, "genuine"), _scores(impostor, "impostor")
     return OperatingPoint(threshold, float((genuine >= threshold).mean()), float((impostor >= threshold).mean()))
 

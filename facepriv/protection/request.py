@@ -46,6 +46,15 @@ class PrivacyRequest:
         The user's seed.
     pairs : mapping
         Attribute -> {class: class}, the fixed targets of `flip` (the evaluation preset's race pairs).
+
+    Examples
+    --------
+    >>> PrivacyRequest(obfuscate=("gender",), targets={"age": "old"}).strength
+    1.0
+    >>> PrivacyRequest(targets={"age": "ancient"})
+    Traceback (most recent call last):
+        ...
+    facepriv.errors.UsageError: unknown target 'age=ancient': one of young, middle, old, same, opposite, neutral
     """
 
     obfuscate: tuple[str, ...] = ("gender",)

@@ -13,6 +13,12 @@ Without it, ``run_checks("pixelate")`` returns one `Result` per check. Both take
 class, a factory, or an instance. Checks that do not apply (weights, for a method without any) are marked as such. If
 one fault makes many checks fail, ``causes(results)`` returns each cause once, with the checks that fail for it.
 
+>>> from facepriv.testing import checks, specimens
+>>> str(checks("dlib", "matcher")[0])
+'constructor_reads_nothing'
+>>> specimens(112, landmarks=False).images.shape
+(3, 112, 112, 3)
+
 A method with weights follows a small protocol, checked by ``weights_round_trip``:
 
 - its constructor takes ``weights``, a path or None for the packaged file, and opens no file;

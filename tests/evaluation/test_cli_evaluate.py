@@ -267,7 +267,10 @@ def no_model(monkeypatch):
             "whatever its suffix, but x.png); files pair by their path below the two folders",
         ),
         ("photos several --labels labels.csv --limit 1", "(p0/0.png could be any of p0/0.jpg, p0/0.webp)"),
-        ("photos photos --limit 1", "there is one photo only, and intervals need two people: add photos"),
+        (
+            "photos photos --limit 1",
+            "there is one photo only, and intervals need two: add photos, or use facepriv sheet",
+        ),
         ("photos photos --people folder --limit 2", "all photos show one person, and intervals need two people"),
     ],
 )

@@ -11,7 +11,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
 from facepriv.inference.onednn import Convolution, can_fuse
 from facepriv_privacynet.networks import ConditionalNorm, Generator, ResidualBlock, normed
@@ -104,8 +103,9 @@ class _Doubled(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.channels = convolution.out_channels
-        # Skip the initial values: drawing them would change the caller's random state.
-        self.four = skip_init(nn.Conv2d, convolution.in_channels, 4 * self.channels, 2, padding=1, bias=False)
+        # On "meta" no initial values are drawn, which would change the caller's random state. `skip_init` would import
+        # sympy to do the same.
+        self.four = nn.Conv2d(convolution.in_channels, 4 * self.channels, 2, padding=1, bias=False, device="meta")
         kernel = convolution.weight.data
         # Kernel rows that meet the first and the second input row, for an upper and a lower output row.
         rows = [torch.stack([kernel[:, :, part].sum(2) for part in parts], 2) for parts in _SPLIT]

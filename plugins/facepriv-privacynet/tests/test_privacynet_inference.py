@@ -1,5 +1,8 @@
 """The quick copy of the generator computes what the generator computes."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from facepriv_privacynet import inference
@@ -74,3 +77,12 @@ def test_nothing_is_enlarged_before_it_is_convolved():
             part.register_forward_hook(lambda _, given, out: sizes.append(given[0].shape[-1]))
     quick(torch.rand(1, 3, 32, 32), torch.rand(1, label_width()))
     assert sizes == [8, 16]
+
+
+def test_the_networks_load_without_sympy():
+    """It is large: 15 MB of compiled modules that nothing here uses."""
+    code = "import sys; from facepriv.registry import registry; registry().create('method', 'privacynet')._runner(); "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print('sympy' in sys.modules)"], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "False", done.stderr
