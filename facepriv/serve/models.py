@@ -146,9 +146,9 @@ def said(model: Evaluator, prediction: Any) -> dict[str, Any]:
         years = float(prediction)
         known = years == years
         group = spec.classes[int(spec.bin(prediction.reshape(1))[0])] if known else ""
-        return {"answer": group, "text": f"{years:.0f} years ({group})" if known else "no answer"}
+        return {"answer": group, "text": f"{years:.0f}\u00a0years ({group})" if known else "no answer"}
     best = int(prediction.argmax())
     share = float(prediction[best])
     if share != share:
         return {"answer": "", "text": "no answer"}
-    return {"answer": spec.classes[best], "text": f"{spec.classes[best]} {100 * share:.0f} %"}
+    return {"answer": spec.classes[best], "text": f"{spec.classes[best]} {100 * share:.0f}\u00a0%"}

@@ -154,8 +154,12 @@ class Photos:
                     **figures[n],
                 }
             )
-        view = pictures.jpeg_uri(pictures.repainted(item.view, after, faces)) if whole else ""
-        return {"whole": view, "faces": made}
+        result: dict[str, Any] = {"faces": made}
+        if whole:
+            view = pictures.repainted(item.view, after, faces)
+            result["whole"] = pictures.jpeg_uri(view)
+            result["change"] = pictures.jpeg_uri(amplified_change(item.view, view))
+        return result
 
     def download(self, photo: str, ask: Ask) -> bytes:
         """Return the file that ``facepriv apply`` writes for the photo; raises what `show` raises.
