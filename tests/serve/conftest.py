@@ -1,6 +1,8 @@
 """The application under test, with a process of its own for photos, and a root to protect folders in."""
 
 import os
+import struct
+import zlib
 
 import pytest
 from starlette.testclient import TestClient
@@ -75,9 +77,18 @@ def upload(client):
     return send
 
 
-def files_below(folder):
-    """Return name -> content of all files below a folder."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+@pytest.fixture(scope="session")
+def bomb():
+    """Return ``bomb(width, height)``: a PNG of a few bytes that says it has so many pixels."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    def make(width, height):
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,8 @@ class TestHostAndOrigin:
         assert stranger.post(f"{ORIGIN}/{TOKEN}/api/folder", content=b"{}", headers=headers).status_code == 200
 
     @pytest.mark.parametrize(
-        "host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:1", f"127.0.0.1.evil.example:{PORT}", ""]
+        "host",
+        ["evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:1", f"127.0.0.1.evil.example:{PORT}", ""],
     )
     def test_another_host_is_refused_even_with_the_token(self, stranger, host):
         answer = stranger.get(f"{ORIGIN}/{TOKEN}/", headers={"Host": host})
@@ -123,6 +124,8 @@ def test_a_web_socket_is_never_accepted():
     assert sent == []
 
 
-@pytest.mark.parametrize("name", ["..%2f..%2fapp.py", "../app.py", "%2e%2e/app.py", "page.html%00", "page.HTML", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fapp.py", "../app.py", "%2e%2e/app.py", "page.html%00", "page.HTML", "/etc/passwd"]
+)
 def test_only_the_pages_own_files_are_static(client, name):
     assert client.get(f"static/{name}").status_code == 404

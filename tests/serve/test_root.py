@@ -39,7 +39,18 @@ def test_names_below_it_are_found(place):
 
 @pytest.mark.parametrize(
     "name",
-    ["..", "../outside", "photos/../../outside", "/etc/passwd", "//etc", "a\0b", ".hidden", "photos/.ssh/id", "...", "~/../x/.."],
+    [
+        "..",
+        "../outside",
+        "photos/../../outside",
+        "/etc/passwd",
+        "//etc",
+        "a\0b",
+        ".hidden",
+        "photos/.ssh/id",
+        "...",
+        "~/../x/..",
+    ],
 )
 def test_names_that_lead_out_or_are_hidden_are_refused(place, name):
     with pytest.raises(UsageError):
@@ -87,7 +98,14 @@ class TestRuns:
 
     @pytest.mark.parametrize(
         ("source", "out"),
-        [("../outside", "new"), ("out", "new"), ("photos", "../new"), ("photos", "out/new"), ("photos", "."), ("photos", "/new")],
+        [
+            ("../outside", "new"),
+            ("out", "new"),
+            ("photos", "../new"),
+            ("photos", "out/new"),
+            ("photos", "."),
+            ("photos", "/new"),
+        ],
     )
     def test_no_folder_outside_is_read_or_written(self, leading_out, runs_of, source, out):
         with pytest.raises(UsageError):
