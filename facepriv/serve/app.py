@@ -78,7 +78,7 @@ class Api:
 
     async def about(self, request: Request) -> Response:
         """Return what the controls offer."""
-        about = await self.client.do("about")
+        about = await self.client.about()
         return _json(about | {"version": __version__, "root": self.root.folder.name or str(self.root.folder)})
 
     async def open(self, request: Request) -> Response:

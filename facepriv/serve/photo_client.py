@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -44,6 +44,7 @@ class PhotoClient:
         # One thread talks to the process, so jobs wait in its queue.
         self._queue = ThreadPoolExecutor(1, "photos")
         self._waiting = 0
+        self._about: Future[tuple[str, Any]] | None = None
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._ending = False
@@ -52,6 +53,18 @@ class PhotoClient:
     def pid(self) -> int | None:
         """The process's id, None before the first job."""
         return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process, and load what the first photo needs; returns at once."""
+        self._about = self._queue.submit(self._run, "about", {})
+        self._queue.submit(self._run, "warm_up", {})
+
+    async def about(self) -> Any:
+        """Return what the controls offer, see `Models.about`; raises `FaceprivError` if the process fails."""
+        if self._about is None or (self._about.done() and self._about.result()[0] != "done"):
+            self.start()
+        assert self._about is not None
+        return self._value(*await asyncio.wrap_future(self._about))
 
     async def do(self, job: str, **given: Any) -> Any:
         """Run one job of the process when its turn comes; returns its value.
@@ -72,6 +85,9 @@ class PhotoClient:
             ending, value = await asyncio.get_running_loop().run_in_executor(self._queue, self._run, job, given)
         finally:
             self._waiting -= 1
+        return self._value(ending, value)
+
+    def _value(self, ending: str, value: Any) -> Any:
         if ending == "closed":
             raise PhotoClosed
         if ending == "wrong":

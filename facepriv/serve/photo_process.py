@@ -52,6 +52,7 @@ def jobs(models: Models, photos: Photos) -> dict[str, Callable[..., Any]]:
     """Return name -> what to do."""
     return {
         "about": models.about,
+        "warm_up": photos.warm_up,
         "open": photos.open,
         "faces": photos.faces,
         "show": photos.show,

@@ -29,6 +29,8 @@ from facepriv.serve.models import Models, said
 
 #: Most photos that stay open, and most pixels of all of them together; the last one opened always stays.
 MOST_OPEN, MOST_PIXELS = 6, 60_000_000
+#: The method that the page begins with, where it is installed.
+FIRST = "privacynet"
 
 
 class Closed(Exception):
@@ -86,6 +88,14 @@ class Photos:
             self._open.popitem(last=False)
         height, width = decoded.pixels.shape[:2]
         return {"width": width, "height": height}
+
+    def warm_up(self) -> None:
+        """Load detectors, judges and the first method on a picture without a face, so that the first photo is quick."""
+        self._judge(np.zeros((1, JUDGE_SIZE, JUDGE_SIZE, 3), np.uint8))
+        ask = Ask.read({"method": FIRST, "hide": ["gender"]})
+        self.models.finder(ask.finding).find(Photo(np.zeros((128, 128, 3), np.uint8)))
+        if FIRST in self.models.registry.descriptors("method"):
+            self.models.pipeline(ask)
 
     def _too_much(self) -> bool:
         return len(self._open) > 1 and sum(each.pixels for each in self._open.values()) > MOST_PIXELS

@@ -29,11 +29,12 @@ SHEET = "sheet.html"
 _ASKED, _STATE, _STOP, _ALIVE = "asked.json", "state.json", "stop", "alive"
 
 
-def records_folder() -> Path:
-    """Return the folder of all records; raises `DataError` if there is no place for them."""
+def records_folder(*, make: bool = True) -> Path:
+    """Return the folder of all records, made if it is missing; raises `DataError` if there is no place for them."""
     try:
         folder = user_state_path("facepriv", appauthor=False) / "serve"
-        make_private(folder)
+        if make:
+            make_private(folder)
     except (OSError, RuntimeError) as error:
         raise DataError(f"no state directory can be written ({one_line(error)}): set XDG_STATE_HOME") from error
     return folder
@@ -130,7 +131,8 @@ class RunRecord:
 
 def all_records() -> list[RunRecord]:
     """Return the records of this user, those of the last runs first; old ones are removed."""
-    found = [RunRecord(path) for path in records_folder().iterdir() if path.is_dir()]
+    folder = records_folder(make=False)
+    found = [RunRecord(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     kept = []
     for record in found:
         updated = float(record.state().get("updated", 0))

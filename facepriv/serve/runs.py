@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from facepriv.errors import UsageError
@@ -64,7 +65,7 @@ class Runs:
         asked = {"root": str(self.root.folder), "ask": ask, "run": run, "key_file": self.key_file}
         record.begin(asked | {"device": self.device})
         # Its own session: neither Ctrl-C nor a closed terminal ends it with the server.
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", "facepriv.serve.run_process", str(record.folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -72,6 +73,7 @@ class Runs:
             cwd=records_folder(),
             start_new_session=True,
         )
+        Thread(target=process.wait, daemon=True).start()  # the system forgets it when it is over
         return record.name
 
     def listed(self) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ import html
 import socket
 import webbrowser
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 
 import uvicorn
@@ -88,6 +89,7 @@ def run_server(
             ws="none",
             timeout_graceful_shutdown=1,
         )
+        photos.start()
         say(address)
         try:
             with opened(address) if browser else nullcontext():
@@ -122,8 +124,8 @@ def opened(address: str) -> Iterator[None]:
     text = html.escape(address)
     atomic_write(file, f'<!doctype html><meta http-equiv="refresh" content="0;url={text}">'.encode(), private=True)
     try:
-        with suppress(webbrowser.Error):
-            webbrowser.open(file.as_uri())
+        # A text browser would keep the terminal, and return only at its end.
+        Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
         yield
     finally:
         file.unlink(missing_ok=True)

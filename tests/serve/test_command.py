@@ -9,6 +9,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
@@ -75,10 +76,11 @@ def test_a_killed_server_leaves_no_file_and_no_process(started, face_files, envi
 
 def test_the_browser_is_given_a_private_file_and_never_the_token(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    given = []
-    monkeypatch.setattr(server_module.webbrowser, "open", given.append)
+    given, called = [], Event()
+    monkeypatch.setattr(server_module.webbrowser, "open", lambda address: given.append(address) or called.set())
     with server_module.opened("http://127.0.0.1:8642/the-token/"):
         (file,) = tmp_path.rglob("*.html")
+        assert called.wait(60)
         assert given == [file.as_uri()] and "the-token" not in given[0]
         assert "http://127.0.0.1:8642/the-token/" in file.read_text()
         assert file.stat().st_mode & 0o077 == 0
