@@ -29,7 +29,8 @@ _NEEDED = ("starlette", "uvicorn")
     "--key-file",
     type=PATH,
     metavar="FILE",
-    help="Secret that decides drawn classes, as for 'facepriv apply'. Default: a fresh one that is not stored.",
+    help="Secret that decides drawn classes, as for 'facepriv apply'; a file outside the root. Default: a fresh one "
+    "that is not stored.",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, mps.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")

@@ -1,6 +1,6 @@
 """The process that holds photos and models, and its end of the pipe to the server.
 
-It writes no file. It ends when the server ends, however that happens: its pipe is closed then.
+It writes no file. It ends when the server ends, however that happens.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from facepriv.errors import FaceprivError, one_line
+from facepriv.pool import end_with_parent
 from facepriv.registry import registry
 from facepriv.serve.models import Models
 from facepriv.serve.photos import Closed, Photos, give_back_memory
@@ -32,6 +33,7 @@ def serve(pipe: Connection, setup: PhotoSetup) -> None:
     """Do jobs until the server closes its end: each is a name of `jobs` and its arguments, the answer an `Ending`."""
     if hasattr(signal, "SIGINT"):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends this process
+    end_with_parent()
     models = Models(registry(), setup.key, setup.device)
     known = jobs(models, Photos(models))
     while True:

@@ -101,7 +101,8 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
     ("words", "text"),
     [
         (["--root", "gone"], "gone: is no folder; name one with --root"),
-        (["--key-file", "gone"], "gone: No such file or directory"),
+        (["--key-file", "../gone"], "../gone: No such file or directory"),
+        (["--key-file", "gone"], "gone: the key lies in the output folder"),
         (["--device", "cuda:99"], "device 'cuda:99'"),
     ],
 )
