@@ -82,6 +82,7 @@ def run_server(
         config = uvicorn.Config(
             Guard(make_app(photos, runs), token, number),
             log_config=None,
+            log_level="critical",
             access_log=False,  # the address holds the token, and nothing is logged about a photo
             server_header=False,
             proxy_headers=False,

@@ -17,7 +17,9 @@ export function setUp() {
 /** Say whether this part is shown: the work is done only then. */
 export function shown(now) {
   visible = now;
-  if (visible) update();
+  if (!visible) return;
+  drawn = new Map(); // the settings may have changed elsewhere
+  update();
 }
 
 /** Forget all results, as after a change of a control, and work them out again if this part is shown. */

@@ -60,7 +60,12 @@ function methodChanged() {
     );
     select.value = [...select.options].some((o) => o.value === before) ? before : "";
   }
-  const fields = settingFields(chosen, () => changed("ask"));
+  refresh();
+}
+
+/** Draw the settings of the chosen method again: another part of the page may have changed them. */
+export function refresh() {
+  const fields = method() ? settingFields(method(), () => changed("ask")) : null;
   $("settings").hidden = !fields;
   if (fields) $("settings").lastElementChild.replaceChildren(fields);
 }
@@ -152,14 +157,4 @@ export function ask(name = $("method").value) {
     thorough: $("thorough").checked,
     keep_metadata: $("keep-metadata").checked,
   };
-}
-
-/** Put what an earlier run was asked for into the form. */
-export function show(asked) {
-  $("method").value = asked.method;
-  settings.set(asked.method, new Map(Object.entries(asked.settings || {})));
-  methodChanged();
-  for (const name of Object.keys(about.attributes)) {
-    $(`hide-${name}`).value = (asked.hide || []).includes(name) ? "hide" : (asked.targets || {})[name] || "";
-  }
 }

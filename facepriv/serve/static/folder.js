@@ -122,7 +122,7 @@ function drawn(run, open) {
   const title = `${run.run.source} to ${run.run.out}`;
   const card = el("article", { className: "run", "data-id": run.id, "aria-label": title }, el("h3", {}, title));
   card.append(el("p", { className: "caption" }, `${run.ask.method}: ${hidden(run.ask)}`));
-  const status = el("p", { role: "status" }, sentence(run));
+  const status = el("p", {}, sentence(run));
   if (!over && run.total) {
     const bar = el("progress", { max: run.total, value: run.done });
     bar.setAttribute("aria-label", "progress");

@@ -7,7 +7,13 @@ import * as folder from "./folder.js";
 import * as photo from "./photo.js";
 import * as reports from "./reports.js";
 
-const parts = { photo: () => {}, compare: compare.shown, folder: folder.shown, reports: reports.shown };
+function photoShown(now) {
+  if (!now) return;
+  controls.refresh();
+  photo.update();
+}
+
+const parts = { photo: photoShown, compare: compare.shown, folder: folder.shown, reports: reports.shown };
 const tabs = [...$("tabs").children];
 
 function choose(tab) {

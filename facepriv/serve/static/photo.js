@@ -49,8 +49,12 @@ async function take(chosen) {
 async function open() {
   const mine = file;
   try {
-    const made = await sendBytes(`api/photos?name=${encodeURIComponent(mine.name.toWellFormed())}`, mine);
-    if (file !== mine) return; // another photo was chosen meanwhile
+    const name = mine.name.toWellFormed ? mine.name.toWellFormed() : mine.name;
+    const made = await sendBytes(`api/photos?name=${encodeURIComponent(name)}`, mine);
+    if (file !== mine) {
+      send(`api/photos/${made.id}/close`, {}).catch(() => {}); // another photo was chosen meanwhile
+      return;
+    }
     photo = made;
     await searchFaces();
   } catch (error) {
@@ -81,10 +85,11 @@ export async function searchFaces() {
 export const update = coalesced(async (outdated) => {
   const mine = photo;
   if (!mine || !mine.found) return;
+  const { found } = mine;
   $("panel-photo").setAttribute("aria-busy", "true");
   try {
     const result = await send(`api/photos/${mine.id}/show`, ask());
-    if (photo !== mine || outdated()) return;
+    if (photo !== mine || mine.found !== found || outdated()) return; // another photo, or other faces
     tell($("photo-trouble"), "");
     viewer.update(result);
     showFaces(result);
