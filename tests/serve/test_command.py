@@ -48,12 +48,13 @@ def test_it_listens_on_loopback_only_logs_nothing_and_ends_clean(started, face_f
         assert client.get("").status_code == 200
         assert client.get(f"{address[:-5]}/").status_code == 403
         assert client.post("api/photos?name=secret-name.png", content=face_files[0].read_bytes()).status_code == 200
-        child = _children(process.pid)
+        children = _children(process.pid)
+        assert children
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "secret-name" not in "".join(said) and "Traceback" not in "".join(said)
-    assert not [pid for pid in child if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in children if _lives(pid)]
     left = [p for place in ("XDG_STATE_HOME", "TMPDIR") for p in Path(environment[place]).rglob("*") if p.is_file()]
     assert not left and not list((tmp_path / "root").iterdir())
 
@@ -140,12 +141,14 @@ def _listening(pid):
 
 
 def _children(pid):
-    """Return the processes below one, its own children's too."""
-    try:
-        own = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return [below for child in own for below in (child, *_children(child))]
-    except OSError:
-        return []
+    """Return the processes below one, its own children's too; each of its threads has children of its own."""
+    own = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            own += [int(child) for child in thread.read_text().split()]
+        except OSError:
+            continue
+    return [below for child in own for below in (child, *_children(child))]
 
 
 def _lives(pid):
