@@ -65,7 +65,8 @@ class RunRecord:
     def begin(self, asked: dict[str, Any]) -> None:
         """Start a new record for what is asked; an earlier one is replaced. Raises `ImageError` if it cannot."""
         make_private(self.folder)
-        (self.folder / _STOP).unlink(missing_ok=True)
+        for name in (_STOP, SHEET):
+            (self.folder / name).unlink(missing_ok=True)
         self.write({"state": "starting", "updated": time.time()})
         self._put(_ASKED, asked)
 

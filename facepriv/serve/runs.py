@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 from facepriv.errors import UsageError
@@ -19,6 +19,8 @@ from facepriv.serve.run_record import SHEET, RunRecord, all_records, records_fol
 OVER = ("done", "stopped", "failed", "interrupted")
 #: Seconds that a new process may take to show that it lives.
 _STARTING = 60.0
+# Two tabs may start a run into one folder at the same moment.
+_begins = Lock()
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ class Runs:
         for folder in (source, out):
             self.root.check_links(folder)
         record = RunRecord.of(out)
-        if self._state(record)["state"] not in (*OVER, "none"):
-            raise UsageError(f"{more.out}: a run into this folder is going on already")
         asked = {"root": str(self.root.folder), "ask": ask, "run": run, "key_file": self.key_file}
-        record.begin(asked | {"device": self.device})
+        with _begins:
+            if self._state(record)["state"] not in (*OVER, "none"):
+                raise UsageError(f"{more.out}: a run into this folder is going on already")
+            record.begin(asked | {"device": self.device})
         # Its own session: neither Ctrl-C nor a closed terminal ends it with the server.
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "facepriv.serve.run_process", str(record.folder)],

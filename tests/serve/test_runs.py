@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,18 @@ class TestOneAtATime:
             place.stop(name)
             assert wait(place)["state"] == "stopped"
         assert not (place.root.folder / "out").exists()
+
+    def test_two_tabs_start_one_run_into_a_folder(self, place):
+        def attempt(_):
+            try:
+                return start(place, sheet=False)
+            except UsageError as error:
+                return str(error)
+
+        with turn(lambda: False), ThreadPoolExecutor(4) as pool:
+            said = list(pool.map(attempt, range(4)))
+        assert sorted("going on already" in text for text in said) == [False, True, True, True]
+        assert wait(place)["state"] == "done"
 
     def test_it_starts_when_the_other_is_over(self, place):
         with turn(lambda: False):
