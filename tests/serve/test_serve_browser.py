@@ -220,6 +220,7 @@ def test_a_folder_is_protected_while_the_page_is_closed_and_resumed(new_page):
     sheet = again.request.get(opened.value.url)
     assert "Before publishing" in sheet.text() and "data:image/webp" in sheet.text()
     assert sheet.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    again.select_option("#method", "pixelate")
     again.select_option("#run-existing", "resume")
     again.get_by_role("button", name="photos", exact=True).click()
     again.click("#run-start")
