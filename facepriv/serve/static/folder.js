@@ -155,9 +155,9 @@ function errors(run, open) {
 }
 
 function hidden(asked) {
-  const parts = (asked.hide || []).map((name) => `${name} hidden (${asked.policy})`);
+  const parts = (asked.hide || []).map((name) => `${name} hidden (${asked.policy ?? "flip"})`);
   for (const [name, target] of Object.entries(asked.targets || {})) parts.push(`${name} = ${target}`);
-  return `${parts.join(", ")}; strength ${Math.round(100 * asked.strength)} %`;
+  return `${parts.join(", ")}; strength ${Math.round(100 * (asked.strength ?? 1))} %`;
 }
 
 function sentence(run) {
