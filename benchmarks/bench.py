@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import click
 from shared import Benchmark
-from speed import folder, generator, processes, scores, training
+from speed import folder, generator, page, processes, scores, training
 
 
 class Parts(Benchmark, click.Group):
@@ -27,6 +27,7 @@ main = Parts(
         generator.generator,
         folder.folder,
         folder.growth,
+        page.page,
         training.training,
         processes.processes,
         scores.scores,

@@ -50,13 +50,17 @@ _worker: list[Callable[[Any], Any]] = []
 
 def _start(build: Callable[[], Callable[[Any], Any]]) -> None:
     """Initialise a worker process: it keeps what it builds, and ends when its parent ends."""
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     use_one_thread()
     _worker.append(build())
 
 
-def _end_with_parent() -> None:
-    """Wait for the parent's end: a killed parent cannot stop its workers, and their tasks could run for minutes."""
+def end_with_parent() -> None:
+    """End this process when its parent ends: a killed parent cannot stop it, and its task could run for minutes."""
+    Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()

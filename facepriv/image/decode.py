@@ -252,13 +252,13 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
         pixel format that cannot be written unchanged. The text is one line and includes the fix.
     """
     path = Path(path)
-    return decode_image(_read_bytes(path, _most_bytes(max_pixels)), path, max_pixels=max_pixels)
+    return decode_image(_read_bytes(path, most_bytes(max_pixels)), path, max_pixels=max_pixels)
 
 
 def read_member(path: Path, span: tuple[int, int], name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read an image inside a file, at (offset, length); errors are those of `read_image`, with `name` as the name."""
     offset, length = span
-    _check_length(name, length, _most_bytes(max_pixels))
+    _check_length(name, length, most_bytes(max_pixels))
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -306,7 +306,7 @@ def _read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
-def _most_bytes(max_pixels: int) -> int:
+def most_bytes(max_pixels: int) -> int:
     """Return the size limit of a file: a valid file has at most 8 bytes per pixel, apart from metadata."""
     return 8 * max_pixels + 2**26
 

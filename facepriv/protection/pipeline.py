@@ -79,6 +79,7 @@ class Pipeline:
     Parameters
     ----------
     methods : sequence of Method
+        None at all only finds faces.
     request : PrivacyRequest
     key : bytes
         The run's secret. It seeds drawn targets and must not appear in any output.
@@ -110,7 +111,7 @@ class Pipeline:
         check_neutral(self.methods, self.request.targets)
         self.frame = _common_frame(self.methods)
         sizes = [m.perturber.crop_size for m in self.methods]
-        self.crop_size = max(sizes) or DEFAULT_CROP
+        self.crop_size = max(sizes, default=0) or DEFAULT_CROP
         self.dense = any("landmarks" in m.perturber.needs for m in self.methods)
         replaces = any(m.perturber.paste == "replacement" for m in self.methods)
         self.paste_mode: Literal["residual", "replacement"] = "replacement" if replaces else "residual"
@@ -133,9 +134,28 @@ class Pipeline:
         WeightsError
             If its weights are missing or damaged: no photo can be processed.
         """
-        rgb = photo.rgb8()
-        found = self._find(rgb)
+        return self.crop(photo, self.find(photo))
+
+    def find(self, photo: Photo) -> Found:
+        """Detect the faces of a photo; raises what `prepare` raises."""
+        try:
+            return find_with(self.detector, photo.rgb8(), min_face=self.min_face, dense=self.dense)
+        except FaceprivError:
+            raise
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
+            raise PluginError(f"detector {type(self.detector).__name__}: {one_line(error)}") from error
+
+    def crop(self, photo: Photo, found: Found) -> Prepared:
+        """Crop and label detected faces, and choose their targets.
+
+        Parameters
+        ----------
+        photo : Photo
+        found : Found
+            The faces by this pipeline's detector, with 68 landmarks if a method needs them (`dense`).
+        """
         faces = found.faces
+        rgb = photo.rgb8()
         standard = crop_faces(rgb, faces, self.crop_size)
         labels = self._labels(standard)
         framed = [face.framed(self.frame) for face in faces]
@@ -172,14 +192,6 @@ class Pipeline:
                 paste(pixels, face.framed(self.frame), before, after, self.paste_mode)
             results.append(Protected(item, crops, item.photo.with_pixels(pixels)))
         return results
-
-    def _find(self, rgb: NDArray[np.uint8]) -> Found:
-        try:
-            return find_with(self.detector, rgb, min_face=self.min_face, dense=self.dense)
-        except FaceprivError:
-            raise
-        except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
-            raise PluginError(f"detector {type(self.detector).__name__}: {one_line(error)}") from error
 
     def _labels(self, crops: Images) -> dict[str, NDArray[np.int64]]:
         labels = {name: np.full(len(crops), UNKNOWN, dtype=np.int64) for name in ATTRIBUTES}

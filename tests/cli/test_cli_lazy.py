@@ -27,6 +27,7 @@ _HELP = (
     "check",
     "doctor",
     "evaluate",
+    "serve",
     "sheet",
 )
 

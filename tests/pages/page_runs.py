@@ -42,6 +42,7 @@ QUICK = {
 #: What is not run, only parsed, and where it is run.
 NOT_RUN = {
     "--engine ray": "needs a cluster: tests/test_ray_engine.py",
+    "facepriv serve": "serves until it is ended: tests/serve",
     "--rounds": "takes minutes: plugins/facepriv-privacynet/tests/test_privacynet_rounds.py",
     "benchmarks/": "tests/benchmarks, plugins/*/tests",
     "--without-copies": "needs photos of many faces: tests/cli/test_cli_compare.py",
