@@ -104,7 +104,8 @@ def adversary_rows(
     rows = []
     for attack, answer in answers.items():
         if answer.refused:
-            rows.append(Row(ATTACK, PREFIX + attack, name, note=answer.refused))
+            detects = DETECTION if answer.original is not None else CHANGED if answer.turned is not None else ""
+            rows.append(Row(detects or ATTACK, PREFIX + attack, name, note=answer.refused))
         elif answer.original is not None:
             rows.append(_detection(attack, answer, truth, replicates))
         elif answer.turned is not None:
