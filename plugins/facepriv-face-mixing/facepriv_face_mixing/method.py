@@ -44,7 +44,6 @@ class FaceMixing(Perturber):
     attributes: ClassVar[tuple[str, ...]] = ("gender",)
     crop_size: ClassVar[int] = 448
     needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "labels"})
-    blind: ClassVar[bool] = True  # all faces are mixed with a face of the drawn class
     paste = "replacement"
 
     def __init__(
