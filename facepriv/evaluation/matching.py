@@ -20,7 +20,7 @@ from facepriv.metrics.verification import MIN_ERRORS, allowed_errors
 LARGER = (0.001, 0.01, 0.02, 0.05, 0.1)
 #: False match rates of the ROC curve; those where its band is computed, and the number of resamples for it.
 GRID = np.logspace(-5, 0, 101)
-_BAND_GRID, _BAND_RESAMPLES = GRID[:81:10], 200
+_BAND_GRID, _BAND_RESAMPLES = GRID[:81:5], 200
 
 
 class _Side:
