@@ -21,7 +21,7 @@ Notes = dict[str, NDArray[Any]]
 Answer = Callable[[Notes], NDArray[np.float64]]
 
 #: One answer, or several by name: what an attack learns.
-Answers = Answer | Mapping[str, Answer]
+Learnt = Answer | Mapping[str, Answer]
 
 #: Trains a classifier, see `Tools`.
 Fit = Callable[[NDArray[Any], NDArray[np.int64], NDArray[np.str_], int], Callable[[NDArray[Any]], NDArray[np.float64]]]
@@ -110,7 +110,7 @@ class Attack(ABC):
     def observe(self, images: Images, tools: Tools) -> Notes:
         """Return notes of aligned crops (N, S, S, 3) float32 in [0, 1], computed for each face separately."""
 
-    def learn(self, known: Known, tools: Tools) -> Answers:
+    def learn(self, known: Known, tools: Tools) -> Learnt:
         """Train on other people's faces; by default a logistic regression on all notes.
 
         Returns
