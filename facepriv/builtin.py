@@ -72,4 +72,38 @@ def facepriv_components() -> list[Descriptor]:
             summary="Distinguishes protected from original faces by their frequencies, block by block",
             reference="Frank et al., Leveraging frequency analysis for deep fake image recognition, ICML 2020",
         ),
+        Descriptor(
+            kind="attack",
+            name="neighbours",
+            target="facepriv.attacks.embedding:Neighbours",
+            summary="A vote of the nearest protected faces of known class, in each matcher's embedding",
+            reference="Dudani, The distance-weighted k-nearest-neighbor rule, IEEE TSMC 1976",
+        ),
+        Descriptor(
+            kind="attack",
+            name="probe",
+            target="facepriv.attacks.embedding:Probe",
+            summary="A linear model and a small network on each matcher's embedding, alone and joined",
+            reference="Alain, Bengio, Understanding intermediate layers using linear classifier probes, ICLR 2017",
+        ),
+        Descriptor(
+            kind="attack",
+            name="purify",
+            target="facepriv.attacks.purify:Purify",
+            summary="A network trained to undo the method on pairs of faces, before the classifiers look",
+            reference="Liao et al., Defense against adversarial attacks using a guided denoiser, CVPR 2018",
+        ),
+        Descriptor(
+            kind="attack",
+            name="mismatch",
+            target="facepriv.attacks.mismatch:Mismatch",
+            summary="Detects protection by the predictions on a face less those on restored copies of it",
+            reference="Xu, Evans, Qi, Feature squeezing, NDSS 2018",
+        ),
+        Descriptor(
+            kind="attack",
+            name="change",
+            target="facepriv.attacks.change:Change",
+            summary="Tells faces that changed class from those that kept theirs, where classes are drawn",
+        ),
     ]

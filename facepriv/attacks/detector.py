@@ -23,7 +23,7 @@ _YCC = np.array([(0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.
 class Detector(Attack):
     """Distinguishes protected from original faces by the energy of their frequencies; does not use attributes."""
 
-    asks: ClassVar[Literal["attribute", "protection"]] = "protection"
+    asks: ClassVar[Literal["attribute", "protection", "change"]] = "protection"
     needs_originals = True
 
     def observe(self, images: Images, tools: Tools) -> Notes:

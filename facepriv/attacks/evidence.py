@@ -1,4 +1,4 @@
-"""Predictions of estimators as features of an attack."""
+"""Predictions of estimators and descriptors of matchers as features of an attack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.contracts import AttributeEstimator, Images
+from facepriv.contracts import AttributeEstimator, FaceMatcher, Images
 from facepriv.evaluation.predictions import predict
 
 
@@ -22,6 +22,11 @@ def evidence(images: Images, estimators: Mapping[str, AttributeEstimator]) -> ND
         predictions = predict(model, images)
         columns.append(predictions[:, None] / 10 if predictions.ndim == 1 else log_odds(predictions))
     return np.nan_to_num(np.concatenate(columns, axis=1)).astype(np.float32)
+
+
+def descriptors(images: Images, matchers: Mapping[str, FaceMatcher]) -> dict[str, NDArray[np.float32]]:
+    """Return matcher -> descriptors (N, D) of crops (N, S, S, 3); a face that a matcher cannot process is 0."""
+    return {name: np.nan_to_num(predict(matcher, images)) for name, matcher in matchers.items()}
 
 
 def log_odds(probabilities: NDArray[Any]) -> NDArray[np.float64]:

@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.attacks.evidence import evidence, log_odds
-from facepriv.attacks.logistic import balance, fit_logistic, people_folds
+from facepriv.attacks.evidence import descriptors, evidence, log_odds
+from facepriv.attacks.pixels import as_tensor, small_pixels
 from facepriv.attacks.recolouring import ColourMap, gain, learn_colours
-from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known, Notes, Tools, resize_images
+from facepriv.contracts import Answer, Attack, AttributeEstimator, Images, Known, Notes, Tools
 from facepriv.errors import UsageError
-from facepriv.evaluation.predictions import predict
+from facepriv.metrics.folds import people_folds
+from facepriv.metrics.logistic import balance, fit_logistic
 
-#: Side of the network's training faces, in pixels.
-SIDE = 112
 #: Colours are undone if that removes at least this share of the difference to the originals.
 WORTH = 0.25
 # Number of folds of the training people; one is held out to weight the models.
@@ -53,18 +52,18 @@ class Retrained(Attack):
     """
 
     needs_originals = True
+    sizes = (100, 300, 1000)
 
     def __init__(self, epochs: float = 3.0, trunk: str = "", rate: float = 2e-4, seed: int = 0) -> None:
         self.epochs, self.trunk, self.rate, self.seed = epochs, trunk, rate, seed
 
     def observe(self, images: Images, tools: Tools) -> Notes:
-        """Return the faces at `SIDE` pixels, uint8, and the outputs of classifiers and matchers for them."""
-        small = np.clip(resize_images(images, SIDE), 0, 1)
-        described = [predict(matcher, images) for matcher in tools.matchers.values()]
+        """Return small copies of the faces, see `small_pixels`, and the outputs of classifiers and matchers."""
+        described = descriptors(images, tools.matchers).values()
         return {
-            "pixels": np.rint(small * 255).astype(np.uint8),
+            "pixels": small_pixels(images),
             "evidence": evidence(images, tools.estimators),
-            "described": np.nan_to_num(np.concatenate([np.zeros((len(images), 0)), *described], axis=1)),
+            "described": np.concatenate([np.zeros((len(images), 0)), *described], axis=1),
         }
 
     def learn(self, known: Known, tools: Tools) -> Answer:
@@ -116,7 +115,7 @@ class Retrained(Attack):
             torch.manual_seed(self.seed)
             for _ in range(steps):
                 rows = rng.choice(len(pixels), min(_BATCH, len(pixels)), replace=False)
-                logits = net(augment(_tensor(pixels[rows]))).float()
+                logits = net(augment(as_tensor(pixels[rows]))).float()
                 loss = (
                     weights[rows] * F.cross_entropy(logits, torch.from_numpy(classes[rows]), reduction="none")
                 ).mean()
@@ -128,18 +127,11 @@ class Retrained(Attack):
 
         def answer(notes: Notes) -> NDArray[np.float64]:
             with torch.inference_mode():
-                x = [_tensor(notes["pixels"][n : n + 1]) for n in range(len(notes["pixels"]))]
+                x = [as_tensor(notes["pixels"][n : n + 1]) for n in range(len(notes["pixels"]))]
                 p = [(net(face).softmax(1) + net(face.flip(3)).softmax(1)) / 2 for face in x]
                 return torch.cat(p).double().numpy()
 
         return answer
-
-
-def _tensor(pixels: NDArray[np.uint8]) -> Any:
-    """Return crops (N, S, S, 3) uint8 as a tensor (N, 3, S, S) in [0, 1]."""
-    import torch
-
-    return torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
 
 
 def _colours(study: Known, rest: Known) -> ColourMap | None:

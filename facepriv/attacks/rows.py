@@ -13,9 +13,9 @@ from facepriv.arrays import Float
 from facepriv.attacks.cross_fit import Answers
 from facepriv.errors import DataError
 from facepriv.evaluation.predictions import Predictions
-from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, PREFIX, TURNED, Row
+from facepriv.evaluation.rows import ATTACK, BEST, CHANGED, DETECTION, PREFIX, TURNED, Row
 from facepriv.evaluation.truth import Truth
-from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.attributes import binary_curve, binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, estimates
 from facepriv.schema import ADULT, attribute
 
@@ -59,6 +59,7 @@ def adversary_rows(
     after: Predictions,
     counting: Sequence[str],
     answers: Mapping[str, Answers],
+    floor: Mapping[str, Answers] | None = None,
     *,
     replicates: int = REPLICATES,
 ) -> list[Row]:
@@ -75,12 +76,15 @@ def adversary_rows(
         reference for every adversary: ``before``.
     answers : mapping
         Attack -> its answers on this output and attribute.
+    floor : mapping, optional
+        Attack -> its answers on the originals after training on originals, for those that have them; this is then their
+        ``before``.
 
     Returns
     -------
     list of Row
         `ATTACK`, percent: each estimator unmodified and inverted, each attack; ``change`` is paired. The strongest
-        has the note "best adversary". `DETECTION` for a detector.
+        has the note "best adversary". `DETECTION` and `CHANGED` for detectors.
     """
     known = (truth.classes[name] >= 0) & ~(truth.years < ADULT)  # as in all attribute figures
     classes, people = truth.classes[name][known], truth.subjects[known]
@@ -100,19 +104,24 @@ def adversary_rows(
     rows = []
     for attack, answer in answers.items():
         if answer.refused:
-            rows.append(Row(ATTACK, PREFIX + attack, name, note=answer.refused))
+            detects = DETECTION if answer.original is not None else CHANGED if answer.turned is not None else ""
+            rows.append(Row(detects or ATTACK, PREFIX + attack, name, note=answer.refused))
         elif answer.original is not None:
             rows.append(_detection(attack, answer, truth, replicates))
+        elif answer.turned is not None:
+            rows.append(_changes(attack, name, answer, truth, replicates))
         else:
             adversaries[PREFIX + attack] = answer.protected[known]
+    floors = {PREFIX + attack: own.protected[known] for attack, own in (floor or {}).items() if not own.refused}
     found = []
     for adversary, scores in adversaries.items():
+        start = floors.get(adversary, reference)
 
-        def figures(w: Float, scores: Float = scores) -> dict[str, Float]:
+        def figures(w: Float, scores: Float = scores, start: Float | None = start) -> dict[str, Float]:
             recovered = 100 * class_eer(scores, classes, w)
-            if reference is None:
+            if start is None:
                 return {"after": recovered}
-            best = 100 * class_eer(reference, classes, w)
+            best = 100 * class_eer(start, classes, w)
             return {"before": best, "after": recovered, "change": recovered - best}
 
         row = Row(ATTACK, adversary, name)
@@ -132,6 +141,22 @@ def _detection(attack: str, answer: Answers, truth: Truth, replicates: int) -> R
     people = np.tile(truth.subjects, 2)
     found = estimates(lambda w: {"after": 100 * binary_eer(scores, protected, w)}, people, replicates=replicates)
     return Row(DETECTION, PREFIX + attack, after=found["after"])
+
+
+def _changes(attack: str, name: str, answer: Answers, truth: Truth, replicates: int) -> Row:
+    """Return the AUC of telling faces that changed class from those that kept it; photos without a face score 0.5."""
+    assert answer.turned is not None
+    known = answer.turned >= 0
+    scores = np.where(np.isnan(answer.protected), 0.5, answer.protected)[known]
+    row = Row(CHANGED, PREFIX + attack, name)
+
+    def figures(w: Float) -> dict[str, Float]:
+        return {"after": 100 * binary_curve(scores, answer.turned[known] == 1, w).area()}
+
+    try:
+        return replace(row, **estimates(figures, truth.subjects[known], replicates=replicates))
+    except DataError as error:
+        return replace(row, note=str(error))
 
 
 def _best_marked(rows: list[Row]) -> list[Row]:

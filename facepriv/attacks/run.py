@@ -8,14 +8,13 @@ repeated one computes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from facepriv.attacks.cross_fit import FOLDS, Answers, cross_fit
-from facepriv.attacks.logistic import fit_logistic
+from facepriv.attacks.cross_fit import Answers, cross_fit
 from facepriv.attacks.rows import adversary_rows
 from facepriv.contracts import Attack, AttributeEstimator, FaceMatcher, Notes, Tools
 from facepriv.evaluation.cache_keys import component_key, core_hash
@@ -27,8 +26,11 @@ from facepriv.evaluation.rows import Row
 from facepriv.evaluation.setup import ComparisonSetup, NoProgress, Progress
 from facepriv.evaluation.truth import Truth
 from facepriv.files import digest, load_arrays, save_arrays
+from facepriv.metrics.folds import FOLDS
+from facepriv.metrics.logistic import fit_logistic
 from facepriv.pool import spread, use_one_thread
 from facepriv.registry import build_estimator, build_method, wanted_labels
+from facepriv.schema import ATTRIBUTES
 
 
 def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
@@ -46,7 +48,9 @@ def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
         advance = progress.stage(f"{method}: notes of adversaries", len(unnoted))
         for _ in spread(partial(_observer, attack_run), unnoted, setup.workers) if unnoted else ():
             advance(1)
-    pending = [(attack_run, target) for attack_run in attack_runs.values() for target in attack_run.unlearnt]
+    # Methods share the floor.
+    unlearnt = {r.answers[target]: (r, target) for r in attack_runs.values() for target in r.unlearnt}
+    pending = list(unlearnt.values())
     advance = progress.stage("training of adversaries", len(pending))
     # A single target needs no other process.
     processes = min(setup.workers, len(pending)) if len(pending) > 1 else 0
@@ -61,7 +65,7 @@ def attack(run: ComparisonRun, progress: Progress | None = None) -> Comparison:
 
 @dataclass(frozen=True)
 class Target:
-    """Target of an attack: one output of a method, one hidden attribute, one attack."""
+    """Target of an attack: one output of a method (or `ORIGINAL`, for the floor), one hidden attribute, one attack."""
 
     output: str
     attribute: str
@@ -140,6 +144,8 @@ class AttackRun:
             for name, rows in self.attack(target).observe(images, tools).items():
                 notes[name] = np.zeros((len(seen), *rows.shape[1:]), rows.dtype)
                 notes[name][seen] = rows
+        if self.attack(target).asks == "change":
+            notes["turned"] = faces["turned"]
         save_arrays(self.notes[target][output] / file, notes)
 
     def learn(self, target: Target) -> None:
@@ -149,19 +155,27 @@ class AttackRun:
             for output, folder in self.notes[target].items()
         }
         attack, tools = self.attack(target), self.tools(target.attribute)
-        answers = cross_fit(attack, tools, notes.get(ORIGINAL), notes[target.output], self.truth, target.attribute)
-        parts = {"protected": answers.protected, "refused": np.array(answers.refused)}
-        if answers.original is not None:
-            parts["original"] = answers.original
+        turned = notes[target.output].pop("turned", None)
+        if turned is not None:
+            turned = turned[:, list(ATTRIBUTES).index(target.attribute)]
+        before = notes.get(ORIGINAL) if attack.needs_originals else None
+        answers = cross_fit(attack, tools, before, notes[target.output], self.truth, target.attribute, turned)
+        parts = {"models": np.array(list(answers), np.str_)}
+        for n, answer in enumerate(answers.values()):
+            own = {field.name: getattr(answer, field.name) for field in fields(answer)}
+            parts |= {f"{n} {name}": np.asarray(value) for name, value in own.items() if value is not None}
         save_arrays(self.answers[target], parts)
 
     def answers_on(self, output: str, attribute: str) -> dict[str, Answers]:
-        """Return attack -> its answers on an attribute of an output."""
+        """Return attack (and model, if it has several) -> answers on an attribute of an output or of the originals."""
         found = {}
         for target, file in self.answers.items():
             if (target.output, target.attribute) == (output, attribute):
                 kept = load_arrays(file)
-                found[target.attack] = Answers(kept["protected"], kept.get("original"), str(kept["refused"]))
+                for n, model in enumerate(kept["models"].tolist()):
+                    parts = {field.name: kept.get(f"{n} {field.name}") for field in fields(Answers)}
+                    answer = Answers(**{**parts, "refused": str(parts["refused"])})
+                    found[f"{target.attack}, {model}" if model else target.attack] = answer
         return found
 
 
@@ -190,9 +204,13 @@ def _targets(plan: OutputPlan, setup: ComparisonSetup) -> list[tuple[Target, Att
         asked = [name for name in request.hidden if name in judged]
         for name, attack in attacks.items():
             # Detection of protection does not depend on the hidden attribute, so it runs once.
-            once = attack.asks == "protection"
-            targets += [(Target(output, attribute, name), attack) for attribute in (asked[:1] if once else asked)]
-    return targets
+            wanted = asked[:1] if attack.asks == "protection" else asked
+            if attack.asks == "change":  # else all faces change, or all get one class
+                wanted = [a for a in asked if request.policy == "random" and a not in request.targets]
+            targets += [(Target(output, attribute, name), attack) for attribute in wanted]
+            if attack.floor:
+                targets += [(Target(ORIGINAL, attribute, name), attack) for attribute in wanted]
+    return list(dict.fromkeys(targets))
 
 
 def _notes_key(plan: OutputPlan, target: Target, attack: Attack, output: str, models: Sequence[str]) -> str:
@@ -244,11 +262,11 @@ def _adversaries(output: Output, run: ComparisonRun, attack_run: AttackRun) -> l
     predictions = run.predictions[output.method]
     rows: list[Row] = []
     for name in output.hidden:
-        answers = attack_run.answers_on(output.name, name)
+        answers, floor = (attack_run.answers_on(made, name) for made in (output.name, ORIGINAL))
         if answers:
             # An adversary has all estimators, seen or not; only those too weak on the originals are excluded.
             figures = output.pick(MAIN_FIGURES[name])
             able = [row.evaluator for row in figures if row.counts or row.note.startswith(SEEN)]
             sides = predictions[ORIGINAL], predictions[output.name]
-            rows += adversary_rows(name, run.truth, *sides, able, answers, replicates=run.setup.replicates)
+            rows += adversary_rows(name, run.truth, *sides, able, answers, floor, replicates=run.setup.replicates)
     return rows

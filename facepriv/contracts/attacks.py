@@ -20,6 +20,9 @@ Notes = dict[str, NDArray[Any]]
 #: Notes of M faces -> (M, K) probabilities of the classes.
 Answer = Callable[[Notes], NDArray[np.float64]]
 
+#: One answer, or several by name: what an attack learns.
+Learnt = Answer | Mapping[str, Answer]
+
 #: Trains a classifier, see `Tools`.
 Fit = Callable[[NDArray[Any], NDArray[np.int64], NDArray[np.str_], int], Callable[[NDArray[Any]], NDArray[np.float64]]]
 
@@ -43,7 +46,7 @@ class Tools:
         the method needs.
     fit : callable
         Takes notes (N, D), classes (N,), people (N,) and the number of classes K, and returns a classifier of notes
-        (M, D) -> (M, K): a logistic regression, see `facepriv.attacks.logistic.fit_logistic`.
+        (M, D) -> (M, K): a logistic regression, see `facepriv.metrics.logistic.fit_logistic`.
     """
 
     attribute: str
@@ -68,7 +71,7 @@ class Known:
     before, after : dict
         Notes of the originals (empty unless the attack needs them) and of the protected faces.
     classes : ndarray
-        (N,) int64 true class; 0 for a detector.
+        (N,) int64 true class. 0 for a detector of protection; for one of changes 1 where the face changed class.
     subjects : ndarray
         (N,) the person of each face.
     """
@@ -91,24 +94,30 @@ class Attack(ABC):
     It is tested on people who are not in its training data. The core picks the split.
     """
 
-    #: "attribute": which class was hidden; "protection": whether a face is protected at all.
-    asks: ClassVar[Literal["attribute", "protection"]] = "attribute"
+    #: "attribute": which class was hidden; "protection": whether a face is protected at all; "change": whether a face
+    #: got another class where classes are drawn (policy ``random``), or kept its own.
+    asks: ClassVar[Literal["attribute", "protection", "change"]] = "attribute"
     #: Whether it trains on the originals of other people besides their protected faces.
     needs_originals: ClassVar[bool] = False
     #: Whether its notes depend on the method.
     uses_method: ClassVar[bool] = False
+    #: Whether it is also trained and tested on unprotected faces: its error there is the floor of any method.
+    floor: ClassVar[bool] = False
+    #: Numbers of labelled faces with which it is also trained, besides all of them.
+    sizes: ClassVar[tuple[int, ...]] = ()
 
     @abstractmethod
     def observe(self, images: Images, tools: Tools) -> Notes:
         """Return notes of aligned crops (N, S, S, 3) float32 in [0, 1], computed for each face separately."""
 
-    def learn(self, known: Known, tools: Tools) -> Answer:
+    def learn(self, known: Known, tools: Tools) -> Learnt:
         """Train on other people's faces; by default a logistic regression on all notes.
 
         Returns
         -------
-        callable
-            Notes of M faces -> (M, K) probabilities of the classes; for a detector (M, 2): original, protected.
+        callable or dict of str to callable
+            Notes of M faces -> (M, K) probabilities of the classes; for a detector (M, 2): original and protected, or
+            kept and changed. Several models have names; each is reported by itself.
         """
         if self.asks == "protection":
             notes = np.concatenate([flat(known.before), flat(known.after)])

@@ -130,6 +130,9 @@ class Perturber(ABC):
     stochastic: ClassVar[bool] = False
     #: Attributes that it can also make neutral (no class): their target is -1 where their source is known.
     neutral: ClassVar[tuple[str, ...]] = ()
+    #: Whether the core withholds the own class of an attribute whose target is drawn (policy ``random``): the source
+    #: is then -1. A method that leaves a face of the wanted class as it is needs this to change all faces alike.
+    blind: ClassVar[bool] = False
 
     def info(self) -> dict[str, Any]:
         """Return the manifest entries of the method: version, weights hash, evaluators seen in training.

@@ -156,7 +156,7 @@ def likeliest(p: Float) -> NDArray[np.int64]:
 
 def error_statistic(attribute: str, truth: Truth) -> Statistic:
     """Return 1 - balanced accuracy, the attribute error of PIC."""
-    known = _known(attribute, truth)
+    known = known_faces(attribute, truth)
     return lambda p, w: 1 - balanced_accuracy(likeliest(p)[known], truth.classes[attribute][known], w[:, known])
 
 
@@ -166,8 +166,8 @@ def figures(attribute: str, truth: Truth, before: Float) -> list[Figure]:
     return build(truth, before)
 
 
-def _known(attribute: str, truth: Truth) -> Mask:
-    """Return the mask (N,) of photos with a known class, without faces under 15."""
+def known_faces(attribute: str, truth: Truth) -> Mask:
+    """Return the mask (N,) of photos with a known class or age, without faces under 15."""
     known = ~np.isnan(truth.years) if attribute == AGE.name else truth.classes[attribute] >= 0
     return known & not_young(truth)
 
@@ -180,7 +180,7 @@ def _known_groups(truth: Truth, known: Mask) -> Iterator[tuple[str, Mask]]:
 
 
 def _gender(truth: Truth, before: Float) -> list[Figure]:
-    known, column = _known("gender", truth), GENDER.index("female")
+    known, column = known_faces("gender", truth), GENDER.index("female")
     female = truth.classes["gender"] == column
 
     def binary(metric: Callable[..., Float], mask: Mask) -> Statistic:
@@ -208,7 +208,7 @@ def _gender(truth: Truth, before: Float) -> list[Figure]:
 
 
 def _race(truth: Truth, before: Float) -> list[Figure]:
-    known, race = _known("race", truth), truth.classes["race"]
+    known, race = known_faces("race", truth), truth.classes["race"]
 
     def pair(p: Float, w: Float) -> Float:
         first, second = (RACE.index(name) for name in RACE_PAIR)
@@ -229,7 +229,7 @@ def _race(truth: Truth, before: Float) -> list[Figure]:
 
 
 def _age(truth: Truth, before: Float) -> list[Figure]:
-    known = _known("age", truth)
+    known = known_faces("age", truth)
 
     def error(mask: Mask) -> Statistic:
         return lambda years, w: mean_absolute_error(years[mask], truth.years[mask], w[:, mask])
@@ -244,7 +244,7 @@ def _age_rows(before: Float, after: Float, truth: Truth, how: Resampling, age: s
     first, second = _paired(before, after)
     rows = [how.fill(*figure, first, second) for figure in figures("age", truth, first)]
     if age:
-        adult = _known("age", truth)
+        adult = known_faces("age", truth)
         direction = np.where(adult, np.sign(AGE.index(age) - AGE.bin(truth.years)), 0)
         shift = Row("age_shift", unit="years")
         rows.append(how.fill_one(shift, lambda w: shift_towards(before, after, direction, w)))

@@ -18,8 +18,9 @@ from facepriv.metrics.verification import MIN_ERRORS, allowed_errors
 
 #: Rates to try where there are too few comparisons for the main FMR.
 LARGER = (0.001, 0.01, 0.02, 0.05, 0.1)
-#: False match rates of the ROC curve.
+#: False match rates of the ROC curve; those where its band is computed, and the number of resamples for it.
 GRID = np.logspace(-5, 0, 101)
+_BAND_GRID, _BAND_RESAMPLES = GRID[:81:5], 200
 
 
 class _Side:
@@ -94,7 +95,11 @@ class MatcherRows:
         return {pairing: side.compared for pairing, side in self._sides(after).items()}
 
     def curves(self, after: NDArray[np.float32]) -> dict[str, dict[str, Float]]:
-        """Return pairing -> ``tmr`` at `GRID`, NaN where the rows refuse the rate too, and ``cmc`` (`DEPTH`,)."""
+        """Return pairing -> ``tmr`` at `GRID`, NaN where the rows refuse the rate too, and ``cmc`` (`DEPTH`,).
+
+        ``tmr_band`` (2, T) and ``cmc_band`` (2, `DEPTH`) are the ends of their 95 % intervals over people, NaN where
+        there is none.
+        """
         found = {}
         for pairing, side in self._sides(after).items():
             comparisons = side.compared.pairs
@@ -103,8 +108,28 @@ class MatcherRows:
             enough = [allowed_errors(comparisons.impostors, fmr) >= MIN_ERRORS for fmr in GRID]
             tmr = np.where(enough, curve.true[0][last], np.nan)
             cmc = np.full(DEPTH, np.nan) if isinstance(side.cmc, str) else side.cmc[0]
-            found[pairing] = {"tmr": tmr, "cmc": cmc}
+            bands = {"tmr_band": self._roc_band(side), "cmc_band": np.full((2, DEPTH), np.nan)}
+            if not isinstance(side.cmc, str):
+                bands["cmc_band"] = _interval(side.cmc[1:])
+            found[pairing] = {"tmr": tmr, "cmc": cmc, **bands}
         return found
+
+    def _roc_band(self, side: _Side) -> Float:
+        """Return the ends (2, T) of the TMR's interval at `GRID`, between a few rates, from a few resamples."""
+        band = np.full((2, len(GRID)), np.nan)
+        known = []
+        for fmr in _BAND_GRID:
+            try:
+                known.append(
+                    (fmr, _interval(self.matching.resampled_tmr(side.compared, fmr, _BAND_RESAMPLES)[:, None]))
+                )
+            except DataError:
+                continue  # too few comparisons for the rate, or more than are stored
+        if known:
+            at = np.log10([fmr for fmr, _ in known])
+            for row, ends in zip(band, np.concatenate([ends for _, ends in known], axis=1), strict=True):
+                row[:] = np.interp(np.log10(GRID), at, ends, left=np.nan, right=np.nan)
+        return band
 
     def _sides(self, after: NDArray[np.float32]) -> dict[str, _Side]:
         """Return pairing -> its side; the result for the last photos is cached."""
@@ -194,6 +219,13 @@ def _point(row: Row, original: object, stream: object, scale: float) -> Row:
         return replace(row, note=str(error))
     each = [Estimate(value, np.nan, np.nan) for value in (before, after, after - before)]
     return replace(row, before=each[0], after=each[1], change=each[2])
+
+
+def _interval(samples: Float) -> Float:
+    """Return the ends (2, T) of the 95 % interval of resamples (R, T), NaN where more than 5 % of them are NaN."""
+    lost = np.isnan(samples).mean(axis=0) > 0.05
+    ends = np.nanpercentile(np.where(lost, 0.0, samples), [2.5, 97.5], axis=0)
+    return np.where(lost, np.nan, ends)
 
 
 def _or_refusal(compute: Callable[[], Float]) -> Float | str:

@@ -26,6 +26,7 @@ from facepriv.evaluation.attributes import (
 )
 from facepriv.evaluation.changes import MatchChanges, estimate_rows
 from facepriv.evaluation.judges import Judges, fitting
+from facepriv.evaluation.leakage import Leakage
 from facepriv.evaluation.matching import GRID, MatcherRows
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.results import Curves
@@ -80,6 +81,7 @@ class Measure:
         self.attributes: dict[str, str] = {}
         self.matchers: dict[str, MatcherRows] = {}
         self.changes: dict[str, MatchChanges] = {}
+        self.leakage: dict[str, Leakage] = {}
         self.how = Resampling(truth.subjects, {"replicates": replicates, "seed": seed})
         people = _people_groups(truth)
         options = {"fmrs": tuple(dict.fromkeys((fmr, *FMRS))), "replicates": replicates, "seed": seed}
@@ -94,6 +96,8 @@ class Measure:
                     except DataError as error:
                         self.left_out[name] = str(error)
                 self.changes[name] = MatchChanges(name, model, before[name], self.how, self.matchers.get(name))
+                if name in self.matchers:
+                    self.leakage[name] = Leakage(name, model, before[name], truth, self.how)
 
     def rows(self, after: Predictions, *, seen: Collection[str] = (), age: str = "") -> list[Row]:
         """Return all rows of one method's protected photos.
@@ -134,7 +138,7 @@ class Measure:
             own, note = changes.rows(after[name]), SEEN if name in seen else ""
             if matcher := self.matchers.get(name):
                 note = note or matcher.weak
-                own += matcher.rows(after[name])
+                own += matcher.rows(after[name]) + self.leakage[name].rows(after[name])
                 for attribute, names in counting.items():
                     if attribute != AGE.name:
                         own += self._pic(attribute, names, matcher, after)
@@ -148,6 +152,8 @@ class Measure:
             drawn = matcher.curves(after[name])
             found.roc[name] = {pairing: c["tmr"] for pairing, c in drawn.items()}
             found.cmc[name] = {pairing: c["cmc"] for pairing, c in drawn.items()}
+            found.roc_bands[name] = {pairing: c["tmr_band"] for pairing, c in drawn.items()}
+            found.cmc_bands[name] = {pairing: c["cmc_band"] for pairing, c in drawn.items()}
         return found
 
     def _found(self, after: Predictions) -> list[Row]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from facepriv.evaluation.cache_keys import component_key, core_hash
 from facepriv.evaluation.judges import Judges
 from facepriv.evaluation.predictions import JUDGE_SIZE, Predictions, join_chunks, predict_faces, stack_crops
@@ -124,7 +127,8 @@ class OutputPlan:
     tasks : dict
         File name -> what is missing of this chunk.
     crops : dict
-        Output, and `ORIGINAL` -> folder of its face crops, under the same file names; see `stack_crops`.
+        Output, and `ORIGINAL` -> folder of its face crops, under the same file names; see `stack_crops`. A file also
+        has ``turned`` (N, A) int8, see `turned`.
     """
 
     output_run: OutputRun
@@ -209,41 +213,57 @@ class _OutputWorker:
 
     def __call__(self, task: OutputTask) -> dict[str, Predictions]:
         there = {name: file for name, file in task.kept.items() if file.is_file()}
-        crops: dict[str, list[Crop]] = {name: [] for name in task.outputs if name not in there}
-        for path in task.paths if crops else ():
-            for name, crop in self._crops(path, tuple(crops)):
+        missing = tuple(name for name in task.outputs if name not in there)
+        crops: dict[str, list[Crop]] = {name: [] for name in missing}
+        turned: dict[str, list[NDArray[np.int8]]] = {name: [] for name in missing}
+        for path in task.paths if missing else ():
+            for name, crop, changes in self._crops(path, missing):
                 crops[name].append(crop)
-        faces = {name: stack_crops(made) for name, made in crops.items()}
+                turned[name].append(changes)
+        faces = {name: {**stack_crops(crops[name]), "turned": np.stack(turned[name])} for name in missing}
         for name in faces.keys() & task.kept.keys():
             save_arrays(task.kept[name], faces[name], compressed=True)
         faces |= {name: load_arrays(file) for name, file in there.items()}
         return {name: predict_faces(own, self.models) for name, own in faces.items()}
 
-    def _crops(self, path: Path, outputs: tuple[str, ...]) -> Iterator[tuple[str, Crop]]:
-        """Yield every output's name and its face crop."""
+    def _crops(self, path: Path, outputs: tuple[str, ...]) -> Iterator[tuple[str, Crop, NDArray[np.int8]]]:
+        """Yield every output's name, its face crop, and the subject's changes of class as in `turned`."""
         photo = read_image(path)
         prepared = self._prepared(photo, self.output_run.true_classes.get(path, {}))
         for name in outputs:
             if name == ORIGINAL and not self.output_run.encode_originals:
-                yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE)
+                yield name, cut_subject(photo.rgb8(), prepared.faces, JUDGE_SIZE), turned(None)
                 continue
-            changed = photo if name == ORIGINAL else self._changed(name, prepared)
+            aimed = None if name == ORIGINAL else self.pipelines[name].aim(prepared)
+            changed = photo if aimed is None else self.pipelines[name].finish([aimed])[0].photo
             rgb = decode_image(encode_image(changed, path), path).rgb8()
             faces = prepared.faces if self.output_run.in_place else find_faces(rgb)
-            yield name, cut_subject(rgb, faces, JUDGE_SIZE)
+            yield name, cut_subject(rgb, faces, JUDGE_SIZE), turned(aimed)
 
     def _prepared(self, photo: Photo, true_classes: Mapping[str, int]) -> Prepared:
         """Find and label the faces of a photo; the subject's face gets its true classes where they are known."""
         prepared = next(iter(self.pipelines.values())).prepare(photo)
         if not (true_classes and prepared.faces):
             return prepared
-        subject = nearest_centre(prepared.faces, photo.rgb8().shape)
-        n = next(n for n, face in enumerate(prepared.faces) if face is subject)
+        n = _subject(prepared)
         labels = {name: values.copy() for name, values in prepared.batch.labels.items()}
         for name, own in true_classes.items():
             labels[name][n] = own
         return replace(prepared, batch=replace(prepared.batch, labels=labels))
 
-    def _changed(self, output: str, prepared: Prepared) -> Photo:
-        pipeline = self.pipelines[output]
-        return pipeline.finish([pipeline.aim(prepared)])[0].photo
+
+def turned(aimed: Prepared | None) -> NDArray[np.int8]:
+    """Return for each attribute (A,) whether the subject's target differs from its own class: 1, 0; -1 is unknown."""
+    found = np.full(len(ATTRIBUTES), -1, np.int8)
+    if aimed is not None and aimed.faces:
+        n = _subject(aimed)
+        for column, name in enumerate(ATTRIBUTES):
+            own, target = aimed.source[name][n], aimed.target[name][n]
+            found[column] = -1 if own < 0 or target < 0 else own != target
+    return found
+
+
+def _subject(prepared: Prepared) -> int:
+    """Return the index of the face nearest the centre."""
+    subject = nearest_centre(prepared.faces, prepared.photo.rgb8().shape)
+    return next(n for n, face in enumerate(prepared.faces) if face is subject)

@@ -26,20 +26,31 @@ class Curves:
         Matcher -> pairing -> (T,) TMR, NaN where there are too few comparisons for the rate, as in the rows.
     cmc : dict
         Matcher -> pairing -> (20,) share identified within rank 1 to 20; NaN where identification is not possible.
+    roc_bands, cmc_bands : dict
+        Matcher -> pairing -> (2, T) or (2, 20), the ends of 95 % intervals over people; NaN where there is none.
     """
 
     fmr: Float
     roc: dict[str, dict[str, Float]] = field(default_factory=dict)
     cmc: dict[str, dict[str, Float]] = field(default_factory=dict)
+    roc_bands: dict[str, dict[str, Float]] = field(default_factory=dict)
+    cmc_bands: dict[str, dict[str, Float]] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Return a JSON-serialisable dict; NaN becomes null."""
 
-        def deep(curves: Mapping[str, Mapping[str, Float]]) -> dict[str, Any]:
-            return {m: {p: [number(v) for v in y.tolist()] for p, y in own.items()} for m, own in curves.items()}
+        def values(y: Float) -> list[Any]:
+            return [values(row) if row.ndim else number(float(row)) for row in y]
 
-        return {"fmr": self.fmr.tolist(), "roc": deep(self.roc), "cmc": deep(self.cmc)}
+        curves = {name: getattr(self, name) for name in _CURVES}
+        named = {
+            name: {m: {p: values(y) for p, y in own.items()} for m, own in found.items()}
+            for name, found in curves.items()
+        }
+        return {"fmr": self.fmr.tolist(), **named}
 
+
+_CURVES = ("roc", "cmc", "roc_bands", "cmc_bands")
 
 #: Attribute -> figure of how well it is estimated.
 MAIN_FIGURES = {"gender": "gender_eer", "race": "race_pair_eer", "age": "age_error"}
@@ -245,7 +256,7 @@ def read_output(plain: Mapping[str, Any]) -> Output:
 def read_curves(plain: Mapping[str, Any]) -> Curves:
     """Rebuild curves from the dict of `Curves.plain`."""
 
-    def deep(curves: Mapping[str, Mapping[str, Sequence[float | None]]]) -> dict[str, dict[str, Float]]:
+    def deep(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, dict[str, Float]]:
         return {m: {p: np.array(y, np.float64) for p, y in own.items()} for m, own in curves.items()}
 
-    return Curves(np.array(plain["fmr"], np.float64), deep(plain["roc"]), deep(plain["cmc"]))
+    return Curves(np.array(plain["fmr"], np.float64), **{name: deep(plain.get(name, {})) for name in _CURVES})

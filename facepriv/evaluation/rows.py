@@ -39,6 +39,8 @@ FIGURES: Mapping[str, str] = {
     "gender_balanced_found": "gender balanced accuracy where a face is found",
     "gender_suppression": "gender suppression rate",
     "gender_pic": "gender privacy gain less identity loss (PIC)",
+    "gender_neighbours": "gender EER of a vote of nearest neighbours in the matcher's embedding",
+    "gender_probe": "gender EER of a linear probe of the matcher's embedding",
     "gender_wrong": "taken for the other gender at the originals' EER threshold",
     "race_pair_eer": "Black-vs-White EER",
     "race_eer": "EER of one race against the rest",
@@ -67,6 +69,7 @@ FIGURES: Mapping[str, str] = {
     "rank5": "identification at rank 5",
     "attack_eer": "EER of an adversary, mean over the classes against the rest",
     "detection_eer": "EER of telling protected from original faces, 50 % is a guess",
+    "change_auc": "AUC of telling faces that changed class from those that kept it, 50 % is a guess",
 }
 #: False match rates of figures besides the main one, and the figures that depend on one.
 FMRS = (0.01, 0.001, 0.0001)
@@ -75,8 +78,8 @@ AT_FMR = ("tmr", "tmr_fixed", "fmr_fixed", "tmr_kept", "tmr_fixed_kept")
 MAIN_FMR = 0.001
 #: Evaluator name of the mean over evaluators that count and were not seen in training.
 UNSEEN_MEAN = "unseen mean"
-#: Figures of attribute attacks, and of the detection of protection.
-ATTACK, DETECTION = "attack_eer", "detection_eer"
+#: Figures of attribute attacks, of the detection of protection, and of the detection of changed classes.
+ATTACK, DETECTION, CHANGED = "attack_eer", "detection_eer", "change_auc"
 #: Prefix of an attack's name in the evaluator column, and suffix of an inverted classifier's.
 PREFIX, TURNED = "attack: ", ", turned round"
 #: Note of the strongest adversary.

@@ -156,6 +156,17 @@ class Matching:
             return self.rates.own[fmr].tmr
         return np.concatenate([pairs.at_fmr(self.original.pairs, fmr, w, check=False).tmr for w in self.weights])
 
+    def resampled_tmr(self, compared: Compared, fmr: float, most: int) -> Float:
+        """Return the TMR (R,) of at most `most` resamples, each at its own threshold for an FMR.
+
+        Raises
+        ------
+        DataError
+            If there are too few comparisons for the FMR, or more false matches than are stored.
+        """
+        weights = np.concatenate([w[:most] for w in self.weights[1:]])[:most]
+        return pairs.at_fmr(compared.pairs, fmr, weights).tmr
+
     def of_group(self, compared: Compared, rates: Rates, people: NDArray[np.bool_], fmr: float) -> Rates:
         """Return the rates of some people (S,) alone, at the thresholds set by all people.
 

@@ -215,13 +215,22 @@ class Pipeline:
             purpose = self._purpose(position)
             # Each method gets only the changes that it supports; other methods of the chain make the rest.
             wanted = {a: target[a] if a in method.perturber.attributes else source[a] for a in ATTRIBUTES}
-            faces = FaceBatch(images, batch.landmarks, batch.labels)
+            drawn = self._drawn(method)
+            own = {a: np.full_like(source[a], UNKNOWN) if a in drawn else source[a] for a in ATTRIBUTES}
+            labels = {a: own[a] if a in drawn else values for a, values in batch.labels.items()}
+            faces = FaceBatch(images, batch.landmarks, labels)
             done = []
             for part in parts:
                 rngs = [self._rng(photo, n, purpose) for photo, n in owners[part]]
-                done.append(self._run(method, faces.take(part), _take(source, part), _take(wanted, part), rngs))
+                done.append(self._run(method, faces.take(part), _take(own, part), _take(wanted, part), rngs))
             images = np.concatenate(done)
         return images
+
+    def _drawn(self, method: Method) -> set[str]:
+        """Return the attributes with a drawn target whose own class a method must not know, see `Perturber.blind`."""
+        if self.request.policy != "random" or not method.perturber.blind:
+            return set()
+        return {a for a in self.request.hidden if a not in self.request.targets} & set(method.perturber.attributes)
 
     def _run(
         self,

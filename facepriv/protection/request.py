@@ -39,7 +39,7 @@ class PrivacyRequest:
         a method that declares it, see `Perturber.neutral`.
     policy : {"flip", "random"}
         ``flip``: a class other than the own one, drawn if there are several (the paper's policy). ``random``: a class
-        drawn uniformly, the own one included, so that the result carries no information.
+        drawn uniformly, the own one included, so that the class that the result shows says nothing about the own one.
     strength : float
         0 (the photo unchanged) to 1 (the method's full effect).
     seed : int

@@ -7,9 +7,8 @@ from typing import Literal
 import numpy as np
 
 from facepriv.evaluation.results import Comparison, Output
-from facepriv.evaluation.rows import FMRS, Float, Row, at_fmr
-from facepriv.metrics.bootstrap import Estimate
-from facepriv.metrics.matching import PROTECTED, RANKS
+from facepriv.evaluation.rows import Float
+from facepriv.metrics.matching import PROTECTED
 from facepriv.report.figure import (
     NO_EVIDENCE,
     PALE,
@@ -17,7 +16,6 @@ from facepriv.report.figure import (
     WIDTH,
     Key,
     Plot,
-    error_bar,
     method_keys,
     padded,
     plot_name,
@@ -43,22 +41,17 @@ def curve_plot(of: Comparison, kind: Kind, matcher: str, pairing: str) -> Plot |
     name = plot_name(kind, matcher, pairing)
     x = 100 * of.original.fmr if kind == "roc" else np.arange(1, len(original) + 1, dtype=np.float64)
     known = ~np.isnan(np.array([original, *(low for low, _ in bands.values())])).all(axis=0)
-    counting = {m for m in bands if any(row.counts for o in of.of(m) for row in _curve_rows(of, o, kind, matcher))}
-    intervals = _intervals(of, kind, matcher, pairing)
+    counting = {m for m in bands if any(_counts(o, kind, matcher) for o in of.of(m))}
+    spreads = _spreads(of, kind, matcher, pairing)
     with drawing(WIDTH, 300) as (figure, axes):
-        for method, (low, high) in bands.items():
+        for method, (low, _) in bands.items():
             tint, alpha = colour(series(of, method)), 1.0 if method in counting else PALE
-            if (low != high).any():
-                axes.fill_between(x, low, high, color=tint, alpha=0.2 * alpha, linewidth=0)
             axes.plot(x, low, color=tint, alpha=alpha)
-        axes.plot(x, original, "--", color=colour(0), alpha=1.0 if counting else PALE)
-        for method, bars in intervals.items():
+        for method, (low, high) in spreads.items():
             tint = colour(series(of, method) if method else 0)
             alpha = 1.0 if method in counting or (counting and not method) else PALE
-            for at, estimate in bars.items():
-                axes.errorbar(
-                    [at], [estimate.value], yerr=error_bar(estimate), fmt="none", ecolor=tint, elinewidth=1, alpha=alpha
-                )
+            axes.fill_between(x, low, high, color=tint, alpha=0.18 * alpha, linewidth=0)
+        axes.plot(x, original, "--", color=colour(0), alpha=1.0 if counting else PALE)
         axes.set_ylim(_curve_range(of, kind, matcher))
         if kind == "roc":
             axes.set_xscale("log")
@@ -84,10 +77,10 @@ def curve_plot(of: Comparison, kind: Kind, matcher: str, pairing: str) -> Plot |
         for method, (low, high) in bands.items()
     ]
     caption = f"Fig. {8 if kind == 'roc' else 9} {PAPER}. {PAIRINGS[pairing]}. Dashed: two originals."
+    if any(np.isfinite(low).any() for low, _ in spreads.values()):
+        caption += " Bands are 95 % intervals over people."
     if any(len(of.of(method)) > 1 for method in bands):
         caption += " A band spans all outputs of a method, the line is the lowest."
-    if intervals:
-        caption += " Bars are 95 % intervals over people."
     if kind == "roc" and not known[0]:
         caption += " The curve starts where there are enough pairs of different people for the rate."
     if len(counting) < len(bands):
@@ -108,31 +101,20 @@ def _bands(of: Comparison, kind: str, matcher: str, pairing: str) -> dict[str, t
     return bands
 
 
-def _curve_figures(of: Comparison, kind: Kind) -> dict[float, str]:
-    """Return place on the horizontal axis -> the figure with an interval there."""
-    if kind == "cmc":
-        return {float(rank): f"rank{rank}" for rank in RANKS}
-    main = of.settings["fmr"]
-    return {100 * fmr: at_fmr("tmr", fmr, main) for fmr in dict.fromkeys((main, *FMRS))}
+def _spreads(of: Comparison, kind: Kind, matcher: str, pairing: str) -> dict[str, tuple[Float, Float]]:
+    """Return method (empty for the originals) -> the ends of its band in percent, over the intervals of its outputs."""
+    found: dict[str, list[Float]] = {}
+    for method, curves in [("", of.original), *((output.method, output.curves) for output in of.outputs)]:
+        band = getattr(curves, f"{kind}_bands").get(matcher, {}).get(pairing)
+        if band is not None:
+            found.setdefault(method, []).append(100 * band)
+    # fmin and fmax: an output without an interval is left out.
+    return {m: (np.fmin.reduce([b[0] for b in own]), np.fmax.reduce([b[1] for b in own])) for m, own in found.items()}
 
 
-def _curve_rows(of: Comparison, output: Output, kind: Kind, matcher: str) -> list[Row]:
-    figures = set(_curve_figures(of, kind).values())
-    return [row for row in output.rows if row.evaluator == matcher and row.figure in figures and not row.group]
-
-
-def _intervals(of: Comparison, kind: Kind, matcher: str, pairing: str) -> dict[str, dict[float, Estimate]]:
-    """Return method (empty for the originals) -> place -> the estimate on its lowest curve."""
-    found: dict[str, dict[float, Estimate]] = {}
-    for output in of.outputs:
-        rows = {row.figure: row for row in _curve_rows(of, output, kind, matcher) if row.pairing == pairing}
-        for at, figure in _curve_figures(of, kind).items():
-            row = rows.get(figure)
-            for method, estimate in (("", row and row.before), (output.method, row and row.after)):
-                own = found.setdefault(method, {})
-                if estimate and np.isfinite(estimate.low) and (at not in own or estimate.value < own[at].value):
-                    own[at] = estimate
-    return {method: own for method, own in found.items() if own}
+def _counts(output: Output, kind: Kind, matcher: str) -> bool:
+    figure = {"roc": "tmr", "cmc": "rank"}[kind]
+    return any(row.counts for row in output.rows if row.evaluator == matcher and row.figure.startswith(figure))
 
 
 def _curve_range(of: Comparison, kind: Kind, matcher: str) -> tuple[float, float]:
@@ -141,8 +123,7 @@ def _curve_range(of: Comparison, kind: Kind, matcher: str) -> tuple[float, float
     for pairing in PAIRINGS:
         parts.append(100 * np.asarray(getattr(of.original, kind).get(matcher, {}).get(pairing, ()), np.float64))
         parts += [low for low, _ in _bands(of, kind, matcher, pairing).values()]
-        for own in _intervals(of, kind, matcher, pairing).values():
-            parts.append(np.array([value for e in own.values() for value in (e.low, e.high)]))
+        parts += [end for ends in _spreads(of, kind, matcher, pairing).values() for end in ends]
     return padded(np.concatenate(parts))
 
 

@@ -107,7 +107,8 @@ def adversary_plot(of: Comparison, attribute: str) -> Plot | None:
         "The EER that an adversary trained on protected faces of other people; lower is worse for privacy. "
         "The leftmost marker of a line is what the method is worth. Dashed: the best classifier on the originals."
     )
-    before = [r.before.value for o in of.outputs for r in o.adversaries if r.attribute == attribute and r.before]
+    classifiers = [r for o in of.outputs for r in o.adversaries if not r.evaluator.startswith(PREFIX)]
+    before = [r.before.value for r in classifiers if r.attribute == attribute and r.before]
     line = before[0] if before else None
     title = f"What adversaries recover: {attribute} EER, %"
     return _dots(of, f"adversaries-{attribute}", title, caption, spots, kinds, "%", line=line)
@@ -236,11 +237,15 @@ def _evaluators(of: Comparison, figure: str) -> list[str]:
 
 
 def _strongest_of(rows: Sequence[Row]) -> dict[str, Row]:
-    """Return the strongest unmodified classifier, the strongest inverted one, and every attack."""
+    """Return the strongest unmodified classifier, the strongest inverted one, and the best model of every attack."""
     kinds: dict[str, list[Row]] = {}
     for row in rows:
         turned = row.evaluator.endswith(TURNED)
         attack = row.evaluator.startswith(PREFIX)
-        kind = row.evaluator.removeprefix(PREFIX) if attack else f"best classifier{TURNED if turned else ''}"
+        kind = (
+            row.evaluator.removeprefix(PREFIX).partition(", ")[0]
+            if attack
+            else f"best classifier{TURNED if turned else ''}"
+        )
         kinds.setdefault(kind, []).append(row)
     return {kind: min(own, key=lambda r: r.after.value if r.after else 100.0) for kind, own in kinds.items()}

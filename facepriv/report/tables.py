@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
-from facepriv.evaluation.rows import ATTACK, BEST, DETECTION, Row
+from facepriv.evaluation.rows import ATTACK, BEST, CHANGED, DETECTION, PREFIX, Row
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
 from facepriv.report.figure import interval, label, series
@@ -20,6 +20,8 @@ _MAIN = (
     "gender_flip_aware",
     "gender_accuracy",
     "gender_pic",
+    "gender_neighbours",
+    "gender_probe",
     "race_pair_eer",
     "race_balanced",
     "race_pic",
@@ -86,18 +88,25 @@ def overview(of: Comparison) -> Table:
     wanted = [(MAIN_FIGURES[a], "") for a in attributes] + [(figure, PROTECTED) for figure in costs.values()]
     counting = [_counting(output, wanted) for output in of.outputs]
     noted = len(set(counting)) > 1
+    leaks = _leaks(of)
     head = ["output", *(_SHORT[a] for a in attributes), *(f"best adversary, {a}, %" for a in attacked)]
-    head += [*costs, "face found, %", *["mean of"] * noted]
+    head += [*leaks, *costs, "face found, %", *["mean of"] * noted]
     caption = (
         "Mean of the unseen evaluators that count, with 95 % intervals over people. Bold: hidden in this output. "
         f"TMR and PIC: both photos of a pair are protected. TMR at an FMR of {100 * of.settings['fmr']:g} %."
     )
+    if leaks:
+        caption += (
+            " Neighbours and linear probe: the gender EER of a vote and of a linear model on the matcher's embedding, "
+            "trained on other people's photos of the same line. On the originals it is the floor of every method."
+        )
     table = Table("overview", "Overview", caption, head)
 
     def add_line(name: Cell, output: Output, side: Literal["before", "after"], evaluators: str) -> None:
         bold = output.hidden if side == "after" else ()
         cells = [_headline(output, MAIN_FIGURES[a], "", side, strong=a in bold) for a in attributes]
         cells += [_cell_of(output.best_adversary(a), side) for a in attacked]
+        cells += [_leak(output, figure, matcher, side) for figure, matcher in leaks.values()]
         cells += [_headline(output, figure, PROTECTED, side) for figure in costs.values()]
         cells.append(_cell_of(next(iter(output.pick("found")), None), side))
         table.rows.append([name, *cells, *[Cell(evaluators)] * noted])
@@ -107,6 +116,21 @@ def overview(of: Comparison) -> Table:
     for output, evaluators in zip(of.outputs, counting, strict=True):
         add_line(Cell(label(of, output), series=series(of, output.method)), output, "after", evaluators)
     return table
+
+
+def _leaks(of: Comparison) -> dict[str, tuple[str, str]]:
+    """Return column -> figure and matcher, for what the embeddings of matchers that count give away."""
+    words = {"gender_neighbours": "neighbours", "gender_probe": "linear probe"}
+    rows = [row for output in of.outputs for figure in words for row in output.pick(figure)]
+    found = [(row.evaluator, row.figure) for row in rows if row.counts]
+    return {f"{matcher}, {words[figure]}, %": (figure, matcher) for matcher, figure in sorted(dict.fromkeys(found))}
+
+
+def _leak(output: Output, figure: str, matcher: str, side: Literal["before", "after"]) -> Cell:
+    row = next(iter(output.pick(figure, evaluator=matcher)), None)
+    if row is None or getattr(row, side) or not row.note:
+        return _cell_of(row, side)
+    return Cell("no figure", math.inf, row.note)
 
 
 def _counting(output: Output, wanted: Sequence[tuple[str, str]]) -> str:
@@ -156,21 +180,38 @@ def groups(of: Comparison) -> Table:
 
 
 def adversaries(of: Comparison) -> Table:
-    """Return the figures of every adversary, the best in bold, and of the detection of protection."""
-    head = ["output", "target", "adversary", "best classifier, originals, %", "EER, protected, %", "change", "note"]
+    """Return the figures of every adversary, the best in bold, and of the detection of protection and of changes."""
+    head = ["output", "target", "adversary", "originals, %", "protected, %", "change", "note"]
     caption = (
-        "Every adversary but the classifiers as they are studied protected faces of other people than those it answers "
-        "for. Distinguishing protected from original faces: 50 % is a guess."
+        "EER of every adversary. All but classifiers as they are studied protected faces of other people than those "
+        "they answer for. Originals: the best classifier; for attacks on embeddings the same attack on unprotected "
+        "faces. Distinguishing protected from original faces, and faces that changed class from those that kept it "
+        f"(AUC): 50 % is a guess.{_floor(of)}"
     )
     table = Table("attacks", "Adversaries", caption, head)
     for output in of.outputs:
         for row in sorted(output.adversaries, key=_by_strength):
-            target = "protected?" if row.figure == DETECTION else row.attribute
+            target = {DETECTION: "protected?", CHANGED: "changed?"}.get(row.figure, row.attribute)
             cells = [Cell(label(of, output), series=series(of, output.method)), Cell(target), Cell(row.evaluator)]
             cells += [_cell(row.before), _cell(row.after, strong=row.note == BEST), _cell(row.change, 1, "+")]
             cells.append(Cell(row.note))
             table.rows.append(cells)
     return table
+
+
+def _floor(of: Comparison) -> str:
+    """Return the least error of each attack on embeddings on unprotected faces, as a sentence."""
+    best: dict[str, float] = {}
+    for output in of.outputs:
+        for row in output.adversaries:
+            attack = row.evaluator.removeprefix(PREFIX)
+            if attack.partition(", ")[0] in ("neighbours", "probe") and row.before:
+                words = f"{row.attribute} by {attack}"
+                best[words] = min(best.get(words, math.inf), row.before.value)
+    if not best:
+        return ""
+    words, value = min(best.items(), key=lambda item: item[1])
+    return f" A matcher's own embedding of unprotected faces tells {words}, with an error of {value:.1f} %."
 
 
 def judges(of: Comparison) -> Table:

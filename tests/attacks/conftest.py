@@ -1,10 +1,12 @@
 """Made-up faces whose class shows in their texture, and models of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from facepriv.attacks.logistic import fit_logistic
 from facepriv.contracts import AttributeEstimator, FaceMatcher, Perturber, Tools
+from facepriv.metrics.logistic import fit_logistic
 
 
 class Stripes(AttributeEstimator):
@@ -46,6 +48,15 @@ class Mean(FaceMatcher):
         return images.mean(axis=(1, 2)).astype(np.float32)
 
 
+class Texture(FaceMatcher):
+    """A face is the strength of its stripes in every channel, so the embedding tells the class."""
+
+    def embed(self, images):
+        """Return (N, 6)."""
+        steps = [np.abs(np.diff(images, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2)]
+        return np.concatenate(steps, axis=1).astype(np.float32)
+
+
 class Turn(Perturber):
     """Turns stripes to the wanted class; with the present class as target it does nothing."""
 
@@ -74,6 +85,12 @@ def striped():
         return np.clip(images, 0, 1).astype(np.float32), classes, people
 
     return make
+
+
+@pytest.fixture
+def matched(tools):
+    """The same tools with a matcher whose embedding tells the class, and one whose embedding tells less."""
+    return replace(tools, matchers={"texture": Texture(), "mean": Mean()})
 
 
 @pytest.fixture

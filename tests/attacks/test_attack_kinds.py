@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 
+from facepriv.attacks.change import Change
 from facepriv.attacks.cross_fit import cross_fit
 from facepriv.attacks.detector import Detector
+from facepriv.attacks.embedding import Neighbours, Probe
 from facepriv.attacks.evidence import evidence, log_odds
 from facepriv.attacks.inversion import Inversion
+from facepriv.attacks.mismatch import Mismatch
+from facepriv.attacks.purify import Purify
 from facepriv.attacks.restoration import Restoration
 from facepriv.attacks.retrained import Retrained
 from facepriv.contracts import Known, flat, taken
 from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.truth import Truth
-from facepriv.metrics.attributes import binary_eer
+from facepriv.metrics.attributes import binary_curve, binary_eer
 
 
 def truth_of(classes, people):
@@ -21,11 +25,11 @@ def truth_of(classes, people):
     return Truth(people, True, labels, np.full(len(classes), np.nan))
 
 
-def eer(attack, tools, images, protected, classes, people):
+def eer(attack, tools, images, protected, classes, people, model=""):
     before = {**attack.observe(images, tools), "seen": np.ones(len(images), bool)}
     after = {**attack.observe(protected, tools), "seen": np.ones(len(images), bool)}
     known = before if attack.needs_originals else None
-    said = cross_fit(attack, tools, known, after, truth_of(classes, people), "gender")
+    said = cross_fit(attack, tools, known, after, truth_of(classes, people), "gender")[model]
     if said.original is not None:
         scores = np.concatenate([said.original, said.protected])
         return float(binary_eer(scores, np.repeat([False, True], len(images)))[0])
@@ -36,7 +40,7 @@ def naive(tools, images, classes):
     return float(binary_eer(tools.estimators["stripes"].predict(images)[:, 1], classes == 1)[0])
 
 
-ATTRIBUTE_ATTACKS = [Restoration(), Inversion(), Retrained(epochs=0)]
+ATTRIBUTE_ATTACKS = [Restoration(), Inversion(), Retrained(epochs=0), Purify(steps=2)]
 
 
 @pytest.mark.parametrize("attack", ATTRIBUTE_ATTACKS, ids=lambda a: type(a).__name__)
@@ -55,7 +59,7 @@ def test_a_flip_is_turned_round(attack, tools, striped):
 
 def test_faces_are_noted_one_by_one(tools, striped):
     images, *_ = striped(6)
-    for attack in (*ATTRIBUTE_ATTACKS, Detector()):
+    for attack in (*ATTRIBUTE_ATTACKS, Detector(), Mismatch(), Change(), Neighbours(), Probe()):
         together = attack.observe(images, tools)
         alone = [attack.observe(images[n : n + 1], tools) for n in range(6)]
         for name, rows in together.items():
@@ -104,6 +108,44 @@ def test_a_fixed_recolouring_does_not_stop_a_retrained_classifier(tools, striped
     recoloured = np.clip(recoloured, 0, 1).astype(np.float32)
     assert naive(tools, recoloured, classes) > 0.2
     assert eer(Retrained(epochs=0), tools, images, recoloured, classes, people) <= naive(tools, images, classes) + 0.05
+
+
+def test_a_fixed_recolouring_does_not_stop_a_purified_classifier(tools, striped, monkeypatch):
+    monkeypatch.setattr("facepriv.attacks.pixels.SIDE", 48)
+    images, classes, people = striped(160)
+    recoloured = np.stack([1 - images[..., 2], images[..., 0], images[..., 1]], axis=-1)
+    assert naive(tools, recoloured, classes) > naive(tools, images, classes) + 0.1
+    found = [eer(Purify(steps=steps), tools, images, recoloured, classes, people) for steps in (0, 80, 80)]
+    assert found[1] <= naive(tools, images, classes) + 0.05 < found[0]
+    assert found[1] == found[2]  # a second run answers the same
+
+
+def test_a_mismatch_needs_no_protected_face_to_learn_from(tools, striped):
+    images, classes, people = striped(80)
+    assert eer(Mismatch(), tools, images, images, classes, people) == 0.5
+    # Fine stripes of the other class deceive the classifier, and a blur removes them.
+    fine = np.where(classes[:, None, None] == 1, 1, 0) * (np.indices((64, 64))[0] % 2) + np.where(
+        classes[:, None, None] == 1, 0, 1
+    ) * (np.indices((64, 64))[1] % 2)
+    deceived = np.clip(images + 0.3 * (fine[..., None] - 0.5), 0, 1).astype(np.float32)
+    assert naive(tools, deceived, classes) > 0.9
+    assert eer(Mismatch(), tools, images, deceived, classes, people) < 0.1
+    notes = Mismatch().observe(images, tools)
+    answer = Mismatch().learn(Known(notes, {}, classes, people), tools)
+    assert answer(notes).shape == (80, 2)
+
+
+@pytest.mark.parametrize(("trace", "low", "high"), [(0.02, 0.95, 1.0), (0.0, 0.2, 0.75)])
+def test_a_change_of_class_is_seen_by_its_trace_alone(tools, striped, trace, low, high):
+    images, classes, people = striped(160)
+    turned = np.tile([0, 1, 1, 0], 40).astype(np.int8)
+    grid = (np.indices((64, 64)).sum(axis=0) % 2)[None, :, :, None]
+    drawn = np.clip(images + trace * turned[:, None, None, None] * grid, 0, 1).astype(np.float32)
+    notes = {**Change().observe(drawn, tools), "seen": np.ones(160, bool)}
+    said = cross_fit(Change(), tools, None, notes, truth_of(classes, people), "gender", turned)[""]
+    assert low <= binary_curve(said.protected, turned == 1).area()[0] <= high and (said.turned == turned).all()
+    refused = cross_fit(Change(), tools, None, notes, truth_of(classes, people), "gender", np.ones(160, np.int8))[""]
+    assert "too few faces to learn changes of gender from" in refused.refused
 
 
 def test_a_network_that_learns_on_finds_what_no_classifier_at_hand_says(tools, striped):

@@ -8,7 +8,7 @@ from facepriv.attacks.rows import adversary_rows, class_eer, class_scores
 from facepriv.attacks.run import load_notes
 from facepriv.contracts import Attack
 from facepriv.errors import PluginError
-from facepriv.evaluation.rows import ATTACK, BEST, DETECTION
+from facepriv.evaluation.rows import ATTACK, BEST, CHANGED, DETECTION
 from facepriv.evaluation.truth import Truth
 from facepriv.files import save_arrays
 
@@ -56,9 +56,14 @@ def notes(truth):
     return {"who": who, "seen": np.ones(COUNT, bool)}
 
 
+def answered(attack, tools, before, after, truth):
+    (said,) = cross_fit(attack, tools, before, after, truth, "gender").values()
+    return said
+
+
 def test_whom_it_studied_it_is_never_asked_about(truth, notes, tools):
     attack = Rote()
-    said = cross_fit(attack, tools, notes, notes, truth, "gender")
+    said = answered(attack, tools, notes, notes, truth)
     assert len(attack.asked) == 2 and all(not (studied & asked) for studied, asked in attack.asked)
     assert (said.protected == 0.5).all()  # what it memorised was of no use
 
@@ -66,7 +71,7 @@ def test_whom_it_studied_it_is_never_asked_about(truth, notes, tools):
 def test_a_face_that_was_not_found_is_neither_studied_nor_answered(truth, notes, tools):
     lost = {**notes, "seen": np.arange(COUNT) >= 4}
     attack = Rote()
-    said = cross_fit(attack, tools, notes, lost, truth, "gender")
+    said = answered(attack, tools, notes, lost, truth)
     assert np.isnan(said.protected[:4]).all() and not np.isnan(said.protected[4:]).any()
     assert all(not ({0, 1} & (studied | asked)) for studied, asked in attack.asked)
 
@@ -74,13 +79,28 @@ def test_a_face_that_was_not_found_is_neither_studied_nor_answered(truth, notes,
 def test_a_label_that_is_not_known_is_not_studied_but_answered(truth, notes, tools):
     truth.classes["gender"][:2] = -1
     attack = Rote()
-    said = cross_fit(attack, tools, notes, notes, truth, "gender")
+    said = answered(attack, tools, notes, notes, truth)
     assert not np.isnan(said.protected).any() and not any(0 in studied for studied, _ in attack.asked)
+
+
+def test_fewer_labelled_photos_are_models_of_their_own(truth, notes, tools):
+    class Counting(Rote):
+        sizes = (10, 30, 1000)
+
+        def learn(self, known, tools):
+            counts.append((len(known.classes), known.classes.mean()))
+            return {"one": super().learn(known, tools), "other": super().learn(known, tools)}
+
+    counts = []
+    said = cross_fit(Counting(), tools, notes, notes, truth, "gender")
+    assert list(said) == ["one", "other", "one, 10 photos", "other, 10 photos", "one, 30 photos", "other, 30 photos"]
+    assert counts == [(40, 0.5), (10, 0.6), (30, 8 / 15)] * 2 or {count for count, _ in counts} == {40, 10, 30}
+    assert all((answers.protected == 0.5).all() for answers in said.values())
 
 
 def test_too_few_faces_are_a_reason_and_not_a_guess(truth, notes, tools):
     truth.classes["gender"][:] = 0
-    said = cross_fit(Rote(), tools, notes, notes, truth, "gender")
+    said = answered(Rote(), tools, notes, notes, truth)
     assert "too few faces to learn gender from" in said.refused and np.isnan(said.protected).all()
 
 
@@ -133,6 +153,43 @@ def test_the_strongest_adversary_is_marked_and_compared_with_the_best_classifier
     assert by_name["good"].after.value > 80 > 20 > by_name["good, turned round"].after.value
 
 
+def test_the_floor_is_what_an_attack_on_embeddings_is_compared_with(truth):
+    rng = np.random.default_rng(0)
+    right = np.eye(2)[truth.classes["gender"]]
+
+    def near(noise):
+        return np.clip(right + rng.normal(0, noise, (COUNT, 2)), 0.01, None)
+
+    answers = {"probe, dlib": Answers(near(1.5)), "other": Answers(near(1.0))}
+    rows = adversary_rows(
+        "gender",
+        truth,
+        {"g": near(0.1)},
+        {"g": near(0.1)},
+        ["g"],
+        answers,
+        {"probe, dlib": Answers(near(0.6))},
+        replicates=20,
+    )
+    by_name = {row.evaluator: row for row in rows}
+    probe, other = by_name["attack: probe, dlib"], by_name["attack: other"]
+    assert probe.before != other.before == by_name["g"].before
+    assert 0 < probe.before.value < probe.after.value
+    assert probe.change.value == pytest.approx(probe.after.value - probe.before.value)
+
+
+def test_changes_of_class_have_an_area_under_the_curve(truth):
+    turned = np.tile([0, 1], COUNT // 2).astype(np.int8)
+    said = np.where(turned == 1, 0.9, 0.1)
+    said[:2] = np.nan
+    turned[2:4] = -1
+    answers = {"change": Answers(said, turned=turned), "blind": Answers(said, turned=turned * 0)}
+    rows = {row.evaluator: row for row in adversary_rows("gender", truth, {}, {}, [], answers, replicates=20)}
+    row = rows["attack: change"]
+    assert row.figure == CHANGED and 97 < row.after.value < 100 and row.before is None and row.note == ""
+    assert rows["attack: blind"].after is None and rows["attack: blind"].note
+
+
 def test_children_are_no_more_judged_by_an_adversary_than_by_a_classifier(truth, tools):
     truth.years[:10] = 7
     said = np.stack([1.0 - truth.classes["gender"], truth.classes["gender"]], axis=1)
@@ -147,5 +204,5 @@ def test_outputs_without_a_single_face_are_refused_and_stop_nobody(truth, tools,
     for file in files:
         save_arrays(file, {"seen": np.zeros(COUNT // 2, bool)})
     nobody = load_notes(files)
-    said = cross_fit(Rote(), tools, nobody, nobody, truth, "gender")
+    said = answered(Rote(), tools, nobody, nobody, truth)
     assert "too few faces to learn gender from" in said.refused and np.isnan(said.protected).all()

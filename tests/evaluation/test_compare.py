@@ -13,7 +13,7 @@ from facepriv.datasets.record import Record
 from facepriv.errors import UsageError
 from facepriv.evaluation.compare import compare, runs_of
 from facepriv.evaluation.judges import find_judges, fitting
-from facepriv.evaluation.rows import ATTACK, DETECTION
+from facepriv.evaluation.rows import ATTACK, CHANGED, DETECTION
 from facepriv.evaluation.setup import OWN, RANDOM, ComparisonSetup, make_setup, named_output, paper_outputs
 from facepriv.evaluation.truth import Truth
 from facepriv.hookspecs import Descriptor
@@ -113,6 +113,8 @@ def known(tiny, monkeypatch):
             ("attack", "restoration", "facepriv.attacks.restoration:Restoration", {}),
             ("attack", "detector", "facepriv.attacks.detector:Detector", {}),
             ("attack", "inversion", "facepriv.attacks.inversion:Inversion", {}),
+            ("attack", "probe", "facepriv.attacks.embedding:Probe", {}),
+            ("attack", "change", "facepriv.attacks.change:Change", {}),
             *(("estimator", f"family-a-{n}", f"tiny_methods:Bright{n.title()}", {}) for n in ("gender", "race", "age")),
         )
     ]
@@ -262,6 +264,27 @@ def test_new_attacks_find_what_was_judged_and_nothing_done_is_a_guess_to_a_detec
     plain = compare(setup).comparison
     # As text: a missing interval is NaN, which is not equal to itself.
     assert [repr(o.rows) for o in plain.outputs] == [repr(o.rows) for o in done.outputs]
+
+
+def test_the_floor_is_that_of_the_originals_and_changes_are_looked_for_where_classes_are_drawn(
+    setup, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Nothing, "needs", frozenset({"labels"}))
+    requests = {"gender": setup.requests["gender"], "random": named_output("random", seed=2)}
+    attacked = replace(
+        setup, methods=("nothing",), attacks=("probe", "change"), requests=requests, place=tmp_path / "own"
+    )
+    done = attack(compare(attacked))
+    rows = {output.name: {row.evaluator: row for row in output.adversaries} for output in done.of("nothing")}
+    for own in rows.values():
+        probe = own["attack: probe, patches, linear"]
+        # Where nothing was done, an embedding tells what it tells by itself.
+        assert probe.before == probe.after and probe.change.value == 0
+    assert "attack: change" not in rows["gender"]
+    change = rows["random"]["attack: change"]
+    assert change.figure == CHANGED and change.after and change.before is None, change.note
+    counts = Dim.calls, Redness.calls
+    assert numbers(attack(compare(attacked))) == numbers(done) and counts == (Dim.calls, Redness.calls)
 
 
 def test_an_example_shows_the_face_before_and_after(setup, astronaut_file, tmp_path):

@@ -19,6 +19,7 @@ from facepriv.protection.options import Options
 from facepriv.protection.request import PrivacyRequest
 from facepriv.protection.run import make_plan, run_plan
 from facepriv.registry import Plugin, Registry
+from facepriv.schema import ATTRIBUTES
 
 KEY = b"a key of sixteen bytes or more"
 REQUESTS = {
@@ -268,6 +269,8 @@ def test_kept_faces_are_those_that_were_judged_and_spare_the_method(
     for output in (ORIGINAL, "gender"):
         (faces,) = (load_arrays(todo.crops[output] / file) for file in todo.files)
         assert faces["seen"].tolist() == [True, True, False]
+        gender = list(ATTRIBUTES).index("gender")
+        assert faces["turned"][:, gender].tolist() == ([-1] * 3 if output == ORIGINAL else [1, 1, -1])
         found = faces["images"].astype(np.float32) / np.float32(255)
         assert np.array_equal(known.create("estimator", "redness").predict(found), predictions[output]["redness"][:2])
     monkeypatch.setattr(Tint, "_perturb", None)  # kept outputs are judged again, not made again

@@ -224,6 +224,34 @@ class TestTargets:
         assert drawn(KEY) == drawn(KEY)
         assert len({tuple(drawn(bytes([n]) * 16)) for n in range(5)}) == 5
 
+    @pytest.mark.parametrize(
+        "request_, known",
+        [
+            (PrivacyRequest(("gender",), policy="random"), {"race", "age"}),
+            (PrivacyRequest(("gender",)), {"gender", "race", "age"}),
+            (PrivacyRequest((), targets={"gender": "male"}, policy="random"), {"gender", "race", "age"}),
+        ],
+        ids=["drawn", "flipped", "named"],
+    )
+    def test_a_blind_method_does_not_get_the_own_class_of_a_drawn_attribute(
+        self, build, portraits, monkeypatch, request_, known
+    ):
+        pipeline = build("paint", request_)
+        method = type(pipeline.methods[0].perturber)
+        monkeypatch.setattr(method, "blind", True)
+        given = []
+
+        def perturb(self, faces, source, target, strength, rngs):
+            given.append({a: (int(source[a][0]), int(faces.labels[a][0]), int(target[a][0])) for a in source})
+            return faces.images
+
+        monkeypatch.setattr(method, "_perturb", perturb)
+        prepared = pipeline.prepare(portraits[0])
+        pipeline.finish([prepared])
+        assert {a for a, (own, label, _) in given[0].items() if own >= 0 and label >= 0} == known
+        assert all(target == prepared.target[a][0] >= 0 for a, (_, _, target) in given[0].items())
+        assert (prepared.source["gender"] >= 0).all()  # the plan of a run and an audit keep it
+
     def test_noise_does_not_depend_on_the_key(self, build, portraits):
         one, other = (build("noise", key=key).protect(portraits[0]) for key in (KEY, b"another secret...."))
         assert np.array_equal(one.photo.pixels, other.photo.pixels)

@@ -12,7 +12,7 @@ import pytest
 
 from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.results import read_output
-from facepriv.evaluation.rows import UNSEEN_MEAN
+from facepriv.evaluation.rows import CHANGED, UNSEEN_MEAN
 from facepriv.evaluation.setup import paper_outputs
 from facepriv.metrics.bootstrap import Estimate
 from facepriv.metrics.matching import PROTECTED
@@ -127,6 +127,55 @@ def test_the_overview_shows_what_is_hidden_from_whom_and_the_best_adversary(comp
     assert float(lines["alpha"]["face found, %"].text) < 100 == float(lines["originals"]["face found, %"].text)
 
 
+def test_the_overview_shows_what_a_matchers_embedding_gives_away(comparison):
+    table = tables.overview(comparison)
+    lines = {row[0].text: dict(zip(table.head, row, strict=True)) for row in table.rows}
+    for words, figure in (("neighbours", "gender_neighbours"), ("linear probe", "gender_probe")):
+        (row,) = comparison.outputs[0].pick(figure, evaluator="angle")
+        shown = [lines[name][f"angle, {words}, %"] for name in ("originals", "alpha")]
+        assert [cell.value for cell in shown] == [row.before.value, row.after.value] and shown[0].small
+        assert any(cells[1].text.startswith(row.words) for cells in tables.evaluators(comparison).rows)
+    assert "floor" in table.caption
+    refused = [
+        replace(
+            output,
+            rows=tuple(
+                replace(row, before=None, after=None, change=None, note="too few faces")
+                if row.figure == "gender_probe"
+                else row
+                for row in output.rows
+                if row.figure != "gender_neighbours"
+            ),
+        )
+        for output in comparison.outputs
+    ]
+    table = tables.overview(replace(comparison, outputs=tuple(refused)))
+    assert [cell.small for cell in (row[table.head.index("angle, linear probe, %")] for row in table.rows)] == [
+        "too few faces"
+    ] * len(table.rows)
+    assert "angle, neighbours, %" not in table.head
+
+
+def test_adversaries_show_the_floor_and_the_best_model_of_each_attack(comparison):
+    output = comparison.outputs[0]
+    (retrained,) = [row for row in output.adversaries if row.evaluator == "attack: retrained"]
+    more = [
+        replace(retrained, evaluator="attack: retrained, 100 photos", after=Estimate(97, 96, 98), note=""),
+        replace(retrained, evaluator="attack: probe, angle, linear", before=Estimate(1.25, 0, 2), note=""),
+        replace(
+            retrained, evaluator="attack: change", figure=CHANGED, before=None, after=Estimate(55, 50, 60), note=""
+        ),
+    ]
+    changed = replace(comparison, outputs=(replace(output, adversaries=(*more, *output.adversaries)),))
+    table = tables.adversaries(changed)
+    assert "tells gender by probe, angle, linear, with an error of 1.2 %." in table.caption
+    assert "A matcher's own embedding" not in tables.adversaries(comparison).caption
+    assert [row[1].text for row in table.rows if row[2].text == "attack: change"] == ["changed?"]
+    (figure,) = [f for f in all_plots(changed) if f.name == "adversaries-gender"]
+    shown = {kind: said for _, kind, said in figure.table}
+    assert shown["retrained"] == interval(retrained.after) and "retrained, 100 photos" not in shown
+
+
 def test_lines_that_are_means_of_other_evaluators_say_so(comparison, make_comparison):
     table = tables.overview(comparison)
     said = {row[0].text: row[-1].text for row in table.rows}
@@ -173,6 +222,32 @@ def test_the_first_table_has_the_gain_less_the_loss(comparison):
     assert (table.rows[1][column].text, table.rows[1][column].small) == ("0.250", "0.125 to 0.500")
     assert table.rows[0][column].text == tables.NONE
     assert any(row[1].text.startswith("gender privacy gain") for row in tables.evaluators(comparison).rows)
+
+
+def test_a_curve_has_the_band_of_its_interval(comparison):
+    for output in comparison.outputs:
+        for kind in ("roc", "cmc"):
+            for pairing, curve in getattr(output.curves, kind)["angle"].items():
+                low, high = getattr(output.curves, f"{kind}_bands")["angle"][pairing]
+                known = np.isfinite(low)
+                # A percentile of few resamples may miss the curve by a little.
+                assert (
+                    known.any()
+                    and (low[known] <= curve[known] + 0.05).all()
+                    and (curve[known] <= high[known] + 0.05).all()
+                )
+                assert not np.isfinite(low[np.isnan(curve)]).any()
+    (row,) = [r for r in comparison.outputs[0].rows if r.figure == "rank1" and r.pairing == PROTECTED]
+    assert 100 * comparison.outputs[0].curves.cmc_bands["angle"][PROTECTED][:, 0] == pytest.approx(
+        [row.after.low, row.after.high]
+    )
+    drawn = {figure.name: figure for figure in all_plots(comparison)}
+    for name in ("roc-angle-x1p-x2p", "cmc-angle-x1p-x2p"):
+        assert drawn[name].svg.count("FillBetweenPolyCollection_") >= 3 and "Bands are 95 %" in drawn[name].caption
+    bare = replace(comparison.original, roc_bands={}, cmc_bands={})
+    outputs = [replace(o, curves=replace(o.curves, roc_bands={}, cmc_bands={})) for o in comparison.outputs]
+    older = {f.name: f for f in all_plots(replace(comparison, original=bare, outputs=tuple(outputs)))}
+    assert "FillBetween" not in older["roc-angle-x1p-x2p"].svg and "Bands" not in older["roc-angle-x1p-x2p"].caption
 
 
 def test_curves_of_one_matcher_have_equal_axes_and_their_intervals_in_percent(comparison):
@@ -244,9 +319,9 @@ def test_an_output_outlives_json(comparison):
     # In text, as NaN equals nothing.
     assert repr((again.rows, again.adversaries)) == repr((output.rows, output.adversaries))
     assert again.hidden == ("race",)
-    for matcher, pairings in output.curves.roc.items():
-        for pairing, tmr in pairings.items():
-            assert np.array_equal(again.curves.roc[matcher][pairing], tmr, equal_nan=True)
+    for kind in ("roc", "cmc", "roc_bands", "cmc_bands"):
+        for pairing, values in getattr(output.curves, kind)["angle"].items():
+            assert np.array_equal(getattr(again.curves, kind)["angle"][pairing], values, equal_nan=True)
 
 
 def test_the_same_comparison_gives_the_same_bytes(comparison, text, tmp_path):

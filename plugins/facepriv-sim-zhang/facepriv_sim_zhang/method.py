@@ -34,6 +34,7 @@ class SimZhang(Perturber):
     attributes: ClassVar[tuple[str, ...]] = ("gender", "race", "age")
     crop_size: ClassVar[int] = 224
     needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "labels"})
+    blind: ClassVar[bool] = True  # all faces move to the drawn class's place, those of this class too
 
     def __init__(self, weights: str | Path | None = None, reach: float = 1.0, identity: float = 0.0) -> None:
         self.weights = weights

@@ -8,7 +8,11 @@ from facepriv_sim_zhang.model import load
 from facepriv.contracts import FaceBatch
 from facepriv.errors import UsageError
 from facepriv.faces.detect import landmarks_of_crop
+from facepriv.image.decode import read_image
+from facepriv.protection.pipeline import build_pipeline
+from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import registry
+from facepriv.samples import portraits
 from facepriv.testing import checks
 from facepriv.testing.faces import astronaut
 
@@ -55,6 +59,26 @@ def test_the_person_stays_recognisable(face, match):
 
 def test_nothing_to_change_leaves_the_face_bit_by_bit(face):
     assert np.array_equal(changed(face), face.images)
+
+
+def test_a_drawn_class_changes_every_face_to_the_same_place(face):
+    model = load(SimZhang().weights_path())[0]
+    photo = read_image(portraits()[0].path)
+    moved = {}
+    for seed in range(8):
+        request = PrivacyRequest(("gender",), policy="random", seed=seed)
+        pipeline = build_pipeline(registry(), ("sim-zhang",), request, key=b"for this test only")
+        done = pipeline.protect(photo)
+        own, wanted = (int(side["gender"][0]) for side in (done.prepared.source, done.prepared.target))
+        points = done.prepared.batch.landmarks[0]
+        place = model.coordinates(model.encoding.encode(done.crops[0], points))[model.columns["gender"]][0]
+        moved[wanted != own] = (
+            abs(place - model.classes["gender"][wanted][0]),
+            np.abs(done.crops - done.prepared.batch.images).mean(),
+        )
+    between = abs(np.diff(model.classes["gender"][:, 0])[0])
+    assert set(moved) == {True, False} and all(change > 1e-4 for _, change in moved.values())
+    assert all(off < 0.3 * between for off, _ in moved.values())
 
 
 def test_one_attribute_moves_to_its_target_and_the_others_stay(face):

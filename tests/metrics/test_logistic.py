@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from facepriv.attacks.logistic import balance, fit_logistic, people_folds
+from facepriv.metrics.logistic import balance, fit_logistic, people_folds
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.arrays import Float
+from facepriv.metrics.folds import people_folds
 
+#: Maps notes (M, D) to probabilities (M, K).
+Model = Callable[[NDArray[Any]], Float]
 #: Candidate penalties on standardised features, per sample.
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 _FOLDS = 4
@@ -34,7 +37,7 @@ class Logistic:
 
     def __call__(self, x: NDArray[Any]) -> Float:
         """Return probabilities (N, K) of notes (N, D)."""
-        return _softmax(_with_one((x - self.centre) / self.scale) @ self.weights)
+        return softmax(with_one((x - self.centre) / self.scale) @ self.weights)
 
 
 def fit_logistic(
@@ -58,31 +61,29 @@ def fit_logistic(
     count : int
         K. A class without a sample gets a probability near 0.
     """
+    return _fit(x, classes, count, best_penalty(_fit, x, classes, subjects, count, penalties))
+
+
+def best_penalty(
+    fit: Callable[[NDArray[Any], NDArray[np.int64], int, float], Model],
+    x: NDArray[Any],
+    classes: NDArray[np.int64],
+    subjects: NDArray[np.str_],
+    count: int,
+    penalties: Sequence[float],
+) -> float:
+    """Return the penalty of a model with the least loss on held-out people; the middle one if they are too few."""
     folds = people_folds(subjects, classes, _FOLDS)
     tried: list[tuple[float, float]] = []
     for penalty in penalties if len(penalties) > 1 and len(np.unique(folds)) == _FOLDS else ():
         loss = 0.0
         for fold in range(_FOLDS):
             out = folds == fold
-            p = _fit(x[~out], classes[~out], count, penalty)(x[out])
+            p = fit(x[~out], classes[~out], count, penalty)(x[out])
             share = balance(classes[out], count)
             loss -= float(share @ np.log(np.maximum(p[np.arange(out.sum()), classes[out]], 1e-12)))
         tried.append((loss, penalty))
-    return _fit(x, classes, count, min(tried)[1] if tried else penalties[len(penalties) // 2])
-
-
-def people_folds(subjects: NDArray[np.str_], classes: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Assign people to folds round-robin within each class, in the order of a hash of their names; returns (N,) index.
-
-    A person with several classes (age may differ between photos) counts in the first.
-    """
-    from facepriv.files import digest
-
-    people, first, index = np.unique(subjects, return_index=True, return_inverse=True)
-    order = sorted(range(len(people)), key=lambda p: (int(classes[first[p]]), digest(["fold", str(people[p])])))
-    fold = np.empty(len(people), np.int64)
-    fold[order] = np.arange(len(people)) % folds
-    return fold[index]
+    return min(tried)[1] if tried else penalties[len(penalties) // 2]
 
 
 def balance(classes: NDArray[np.int64], count: int) -> Float:
@@ -94,10 +95,8 @@ def balance(classes: NDArray[np.int64], count: int) -> Float:
 def _fit(x: NDArray[Any], classes: NDArray[np.int64], count: int, penalty: float) -> Logistic:
     from scipy.optimize import minimize
 
-    centre, spread = x.mean(axis=0), x.std(axis=0)
-    # A constant feature carries no information.
-    scale = np.where(spread > 1e-9, spread, np.inf)
-    design = _with_one((x - centre) / scale)
+    centre, scale = standardisation(x)
+    design = with_one((x - centre) / scale)
     truth = np.eye(count)[classes]
     share = balance(classes, count)[:, None]
     free = np.ones((design.shape[1], 1))
@@ -105,7 +104,7 @@ def _fit(x: NDArray[Any], classes: NDArray[np.int64], count: int, penalty: float
 
     def loss(flat: Float) -> tuple[float, Float]:
         weights = flat.reshape(-1, count)
-        p = _softmax(design @ weights)
+        p = softmax(design @ weights)
         value = -float((share * truth * np.log(np.maximum(p, 1e-300))).sum())
         held = penalty * free * weights
         return value + 0.5 * float((held * weights).sum()), (design.T @ (share * (p - truth)) + held).ravel()
@@ -114,10 +113,18 @@ def _fit(x: NDArray[Any], classes: NDArray[np.int64], count: int, penalty: float
     return Logistic(centre, scale, found.x.reshape(-1, count))
 
 
-def _with_one(x: Float) -> Float:
+def standardisation(x: NDArray[Any]) -> tuple[Float, Float]:
+    """Return centre and scale (D,) of features (N, D); a constant feature carries no information and becomes 0."""
+    spread = x.std(axis=0)
+    return x.mean(axis=0), np.where(spread > 1e-9, spread, np.inf)
+
+
+def with_one(x: Float) -> Float:
+    """Return features (N, D) with a column of ones."""
     return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
-def _softmax(x: Float) -> Float:
+def softmax(x: Float) -> Float:
+    """Return the softmax of each row (N, K)."""
     e = np.exp(x - x.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)
