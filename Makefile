@@ -70,7 +70,7 @@ install: environment
 
 environment: user-torch
 	rm -rf $(addsuffix /build,. $(USER_PARTS))
-	$(USER_PIP) '.[report]' $(addprefix ./,$(USER_PARTS))
+	$(USER_PIP) '.[report,serve]' $(addprefix ./,$(USER_PARTS))
 	rm -rf $(addsuffix /build,. $(USER_PARTS))
 	@echo "removing what only developers use"; \
 		cd "$$($(USER_PYTHON) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')" && rm -rf $(UNUSED) && \

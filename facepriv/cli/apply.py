@@ -99,7 +99,8 @@ class ApplyOptions:
     show_default=True,
     help="How the target class of a hidden attribute is chosen. 'flip', the policy of the PrivacyNet paper: always "
     "another class. It fools classifiers most, but an adversary who knows that faces were flipped can invert "
-    "the answer. 'random': any class, the own one included, so that the answer carries no information.",
+    "the answer. 'random': any class, the own one included, so that inverting gains nothing. Neither hides the class "
+    "from an adversary who trains on the method's results.",
 )
 @click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Strength of the effect.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of a method's own randomness.")

@@ -43,7 +43,7 @@ def command(root: Path, port: int, key_file: Path | None, device: str, browser: 
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise PluginError(f"the page needs {' and '.join(missing)}: pip install 'facepriv[serve]'")
+        raise PluginError(f"the page needs {' and '.join(missing)}: install facepriv with the extra 'serve'")
     from facepriv.registry import check_device
     from facepriv.serve.server import run_server
 

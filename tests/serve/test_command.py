@@ -118,7 +118,7 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(command_module, "find_spec", lambda name: None if name == "uvicorn" else find_spec(name))
     result = CliRunner().invoke(main, ["serve"])
     assert result.exit_code == 1
-    assert result.output == "facepriv: error: the page needs uvicorn: pip install 'facepriv[serve]'\n"
+    assert result.output == "facepriv: error: the page needs uvicorn: install facepriv with the extra 'serve'\n"
 
 
 def _listening(pid):

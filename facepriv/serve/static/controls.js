@@ -5,7 +5,7 @@ import { $, el } from "./dom.js";
 const RELATIVE = { same: "own class (same)", opposite: "another class (opposite)", neutral: "no class (neutral)" };
 const POLICIES = {
   flip: "another class (flip): fools classifiers most, but whoever knows it can invert their answers",
-  random: "drawn at random: the answer then carries no information",
+  random: "drawn at random, the own class included: inverting an answer gains nothing",
 };
 
 let about;
