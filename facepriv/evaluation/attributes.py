@@ -137,11 +137,24 @@ def weak(attribute: str, rows: Sequence[Row]) -> str:
     row = next((r for r in rows if r.figure == STRENGTH[attribute] and not r.group), None)
     if row is None or row.before is None:
         return row.note if row and row.note else "cannot be judged on the originals"
-    limit = STRONG[attribute] * (1 if row.unit == "years" else _PERCENT)
-    unit = "years" if row.unit == "years" else "%"
+    limit, unit = _limit(attribute, row)
     if row.before.value <= limit:
         return ""
     return f"too weak on the originals: {row.words} {row.before.value:.1f} {unit}, allowed {limit:g}"
+
+
+def doubtful(attribute: str, row: Row) -> str:
+    """Return that an estimator may be too weak, because its interval on the originals passes the limit; else empty."""
+    limit, unit = _limit(attribute, row)
+    if row.before is None or not row.before.value <= limit < row.before.high:
+        return ""
+    return f"but may be too weak: the interval passes {limit:g} {unit}"
+
+
+def _limit(attribute: str, row: Row) -> tuple[float, str]:
+    """Return the largest figure of an estimator that counts, in the row's unit, and the unit in words."""
+    in_years = row.unit == "years"
+    return STRONG[attribute] * (1 if in_years else _PERCENT), "years" if in_years else "%"
 
 
 def not_young(truth: Truth) -> Mask:

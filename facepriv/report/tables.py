@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from facepriv.evaluation.attributes import doubtful
 from facepriv.evaluation.results import MAIN_FIGURES, Comparison, Output
 from facepriv.evaluation.rows import ATTACK, BEST, CHANGED, DETECTION, PREFIX, Row
 from facepriv.metrics.bootstrap import Estimate
@@ -226,7 +227,8 @@ def judges(of: Comparison) -> Table:
         text = interval(row.before) + (" years" if row.unit == "years" else " %") if row else ""
         seen = [m["name"] for m in of.methods if judge["name"] in m["seen"]]
         counts = any(row.counts for row in own)
-        why = "yes" if counts else next((f"no: {row.note}" for row in own), "no")
+        doubt = doubtful(judge["attribute"], row) if row and judge["attribute"] else ""
+        why = f"yes, {doubt}".rstrip(", ") if counts else next((f"no: {row.note}" for row in own), "no")
         cells = [judge["name"], judge["attribute"] or "identity (TMR)", text, ", ".join(seen), why, judge["trained_on"]]
         table.rows.append([Cell(cell, weak=not counts) for cell in cells])
     return table

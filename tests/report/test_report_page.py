@@ -212,6 +212,20 @@ def test_a_refused_figure_says_why_in_the_first_table(comparison):
     assert "FMR there, %" not in table.head  # no output has one, and the column of the TMR says why
 
 
+@pytest.mark.parametrize("high, doubted", [(7.9, False), (8.1, True)])
+def test_a_judge_whose_interval_passes_the_limit_counts_with_a_doubt(comparison, high, doubted):
+    first, *_ = comparison.outputs
+    rows = tuple(
+        replace(row, before=Estimate(6.0, 5.0, high), unit="%", counts=True)
+        if (row.figure, row.evaluator, row.group) == ("gender_eer", "ours-gender", "")
+        else row
+        for row in first.rows
+    )
+    table = tables.judges(replace(comparison, outputs=(replace(first, rows=rows),)))
+    said = {row[0].text: row[table.head.index("counts")].text for row in table.rows}["ours-gender"]
+    assert said == ("yes, but may be too weak: the interval passes 8 %" if doubted else "yes")
+
+
 def test_the_first_table_has_the_gain_less_the_loss(comparison):
     table = tables.overview(comparison)
     column = table.head.index("gender PIC")
