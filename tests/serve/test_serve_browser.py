@@ -117,7 +117,8 @@ class TestPhoto:
         file = tmp_path / "out.png"
         download.value.save_as(file)
         assert download.value.suggested_filename == "portrait.png"
-        assert Image.open(file).size == Image.open(face_files[0]).size
+        with Image.open(file) as protected, Image.open(face_files[0]) as original:
+            assert protected.size == original.size
         assert file.read_bytes() != face_files[0].read_bytes()
 
     def test_zoom_change_and_strength(self, new_page, face_files):
