@@ -30,6 +30,8 @@ from facepriv.faces.search import SMALLEST, proposals
 _SMALLEST = 1.4
 #: Minimum score of a face at the end, as log-odds; of a sure one; and of one that only a careful search finds.
 THIRD, SURE, VERY_SURE = 0.0, 0.85, 3.0
+#: Log-odds from which a proposal is certain, and the second network's minimum score for such a one.
+CERTAIN, DOUBTED = 3.0, -1.5
 #: Minimum log-odds of the second opinion on a box that the third network rejects, and the score that it then gets.
 CONVINCED, SECOND_OPINION = 2.0, 1.0
 #: Intersection over union above which two boxes of the first or second network show the same face.
@@ -45,7 +47,7 @@ _ROWS, _COLUMNS = 16, 256
 _BATCH = 16
 # Minimum scores, as log-odds of a face: of a proposal and of the second network's boxes in a quick search; of a window
 # of the first network and of the second network's boxes in a careful one, which takes many times as long.
-_PROPOSED, _CONFIRMED = -2.5, 0.4
+_PROPOSED, _CONFIRMED = -2.0, 0.4
 _WINDOW_CAREFUL, _CONFIRMED_CAREFUL = 0.4, -1.0
 # Size of a copy of the photo in a careful search, as a share of the one before.
 _STEP = 0.709
@@ -110,8 +112,11 @@ def candidates(
     copies, zooms = _sized([photo, *_halves(photo, SMALLEST / min_face)])
     found = [proposals(copy, proposed) for copy in copies[1:]]
     boxes = np.concatenate([np.zeros((0, 4)), *(each * zoom for (each, _), zoom in zip(found, zooms[1:], strict=True))])
-    boxes = boxes[suppress(boxes, np.concatenate([np.zeros(0), *(scores for _, scores in found)]), SAME)]
-    return _refined(copies, zooms, boxes, confirmed)
+    scores = np.concatenate([np.zeros(0), *(each for _, each in found)])
+    kept = suppress(boxes, scores, SAME)
+    # The second network, whose patches are half as wide as the third's, must not overrule a certain proposal.
+    least = np.where(scores[kept] > CERTAIN, min(confirmed, DOUBTED), confirmed)
+    return _refined(copies, zooms, boxes[kept], least)
 
 
 def search_carefully(photo: Image.Image, min_face: float) -> tuple[Floats, Floats, Floats]:
@@ -156,9 +161,12 @@ def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats, least: float) -
 
 
 def _refined(
-    copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float
+    copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float | Floats
 ) -> tuple[Floats, NDArray[np.float32]]:
-    """Return the square boxes (N, 4) that the second network confirms, moved, and their patches for the third."""
+    """Return the square boxes (N, 4) that the second network confirms, moved, and their patches for the third.
+
+    `least` is the minimum score, or that of each box.
+    """
     if len(boxes):
         shifts, scores = _batched(second, _patches(copies, zooms, boxes, _SECOND_SIDE))
         boxes = _shifted(boxes, shifts)
