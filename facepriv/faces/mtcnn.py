@@ -31,7 +31,7 @@ _SMALLEST = 1.4
 #: Minimum score of a face at the end, as log-odds; of a sure one; and of one that only a careful search finds.
 THIRD, SURE, VERY_SURE = 0.0, 0.85, 3.0
 #: Log-odds from which a proposal is certain, and the second network's minimum score for such a one.
-CERTAIN, DOUBTED = 3.0, -1.5
+CERTAIN, DOUBTED = 8.0, -1.5
 #: Minimum log-odds of the second opinion on a box that the third network rejects, and the score that it then gets.
 CONVINCED, SECOND_OPINION = 2.0, 1.0
 #: Intersection over union above which two boxes of the first or second network show the same face.
