@@ -92,8 +92,19 @@ def bomb():
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory):
-    """Return what a server of the tests is started with: a state directory and a folder for temporary files."""
-    place = tmp_path_factory.mktemp("server")
-    (place / "tmp").mkdir()
-    return {**os.environ, "XDG_STATE_HOME": str(place / "state"), "TMPDIR": str(place / "tmp"), "OMP_NUM_THREADS": "1"}
+def environment_in():
+    """Return ``environment_in(place)``: what a server of the tests is started with, all it may write in a new folder.
+
+    Each server has its own: a test that counts what is left must not find the files of another test's server.
+    """
+
+    def make(place):
+        (place / "tmp").mkdir(parents=True)
+        return {
+            **os.environ,
+            "XDG_STATE_HOME": str(place / "state"),
+            "TMPDIR": str(place / "tmp"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    return make

@@ -21,6 +21,11 @@ from facepriv.serve import server as server_module
 
 
 @pytest.fixture
+def environment(tmp_path, environment_in):
+    return environment_in(tmp_path / "server")
+
+
+@pytest.fixture
 def started(tmp_path, environment):
     """Return ``started(*words)``: starts the command on an empty root; returns process and address."""
     (tmp_path / "root").mkdir()

@@ -18,7 +18,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, small_faces, environment):
+def address(tmp_path_factory, small_faces, environment_in):
     """The address of a running server, whose root has a folder of photos and a report."""
     root = tmp_path_factory.mktemp("custodian")
     (root / "photos").mkdir()
@@ -32,6 +32,7 @@ def address(tmp_path_factory, small_faces, environment):
         "fetch('/').catch(() => document.body.append('refused'))</script>"
     )
     call = [sys.executable, "-m", "facepriv", "serve", "--no-browser", "--root", str(root)]
+    environment = environment_in(tmp_path_factory.mktemp("server"))
     process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True, env=environment)
     yield process.stdout.readline().strip()
     process.terminate()
