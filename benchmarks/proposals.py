@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from detection import SIZES, generated
+from detection import SAME, SIZES, generated
 from shared import Benchmark, data_option
 
 from facepriv.cli.console import table
@@ -23,9 +23,6 @@ from facepriv.faces import find_faces
 from facepriv.faces.align import Face
 from facepriv.faces.boxes import overlap
 from facepriv.faces.detectors import Auto
-
-#: Smallest overlap of two boxes of one face.
-SAME = 0.4
 
 
 @click.command(cls=Benchmark, help=__doc__)

@@ -1,21 +1,28 @@
-"""Composed scenes on which detectors' networks learn: training faces of known places and sizes among other things."""
+"""What the scripts that train the detector's networks share: composed scenes, and how a network is written.
+
+A scene has training faces of known places and sizes among other things.
+"""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 from detection import BACKGROUNDS
 from numpy.typing import NDArray
 from PIL import Image
+from shared import data_option
+from torch import nn
 
 from facepriv.datasets import readers
 from facepriv.faces import mtcnn
 from facepriv.faces.propose import tones
+from facepriv.weights import Provenance, WeightsMetadata, half, save_weights
 
 #: Pictures that only validation scenes have in the background.
 HELD = 3
@@ -186,3 +193,31 @@ def _spoilt(canvas: Image.Image, rng: np.random.Generator) -> Image.Image:
         pixels[:] = pixels.mean(2, keepdims=True)
     pixels += rng.normal(0, rng.uniform(0, 6), pixels.shape)
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def save(path: Path, network: nn.Module, architecture: str, command: str) -> None:
+    """Write a trained network in half precision."""
+    provenance = Provenance(
+        trained_on="faces of the training parts of CelebA and UTKFace, composed on pictures of scikit-image and "
+        "scikit-learn",
+        command=f"python benchmarks/{command}",
+        date="2026",
+        licence="research use",
+    )
+    tensors = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    save_weights(path, half(tensors), WeightsMetadata(architecture, provenance))
+
+
+def training_options(command: Callable[..., None], *, scenes: int, steps: int, weights: Path) -> Callable[..., None]:
+    """Add the options that both scripts have."""
+    for option in (
+        click.option("-o", "--output", type=click.Path(path_type=Path), default=weights, show_default=True),
+        click.option(
+            "--most", type=click.IntRange(1), default=3000, show_default=True, help="Photos of each data set."
+        ),
+        click.option("--steps", type=click.IntRange(1), default=steps, show_default=True),
+        click.option("--scenes", type=click.IntRange(8), default=scenes, show_default=True),
+        data_option,
+    ):
+        command = option(command)
+    return command

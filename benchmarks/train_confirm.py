@@ -8,6 +8,7 @@ face, and those that show none. Needs torch; takes a quarter of an hour on one c
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,16 +17,15 @@ import torch
 from detection import overexpose
 from numpy.typing import NDArray
 from PIL import Image
-from scenes import Place, Scenes, faces, pictures
-from shared import Benchmark, data_option
+from scenes import Place, Scenes, faces, pictures, save, training_options
+from shared import Benchmark
 from torch import nn
 
 from facepriv.cli.console import note
 from facepriv.errors import UsageError
 from facepriv.faces import mtcnn
 from facepriv.faces.boxes import overlap
-from facepriv.faces.confirm import ARCHITECTURE, WEIGHTS
-from facepriv.weights import Provenance, WeightsMetadata, half, save_weights
+from facepriv.faces.confirm import ARCHITECTURE, SIDE, WEIGHTS
 
 SCENE = (512, 400)
 #: Share of overexposed scenes, and of scenes of whole photos side by side.
@@ -55,11 +55,7 @@ class Confirm(nn.Module):
 
 
 @click.command(cls=Benchmark, help=__doc__)
-@data_option
-@click.option("--scenes", type=click.IntRange(8), default=700, show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=4000, show_default=True)
-@click.option("--most", type=click.IntRange(1), default=3000, show_default=True, help="Photos of each data set.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=WEIGHTS, show_default=True)
+@partial(training_options, scenes=700, steps=4000, weights=WEIGHTS)
 def main(data: Path | None, scenes: int, steps: int, most: int, output: Path) -> None:
     if data is None:
         raise UsageError("name the data sets' folder with --data or FACEPRIV_DATA")
@@ -71,15 +67,7 @@ def main(data: Path | None, scenes: int, steps: int, most: int, output: Path) ->
     network = Confirm()
     train(network, *sets[0][:2], steps)
     report(network, *sets[1])
-    tensors = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
-    provenance = Provenance(
-        trained_on="faces of the training parts of CelebA and UTKFace, composed on pictures of scikit-image and "
-        "scikit-learn",
-        command=f"python benchmarks/train_confirm.py --data DIR --scenes {scenes} --steps {steps} --most {most}",
-        date="2026",
-        licence="research use",
-    )
-    save_weights(output, half(tensors), WeightsMetadata(ARCHITECTURE, provenance))
+    save(output, network, ARCHITECTURE, f"train_confirm.py --data DIR --scenes {scenes} --steps {steps} --most {most}")
 
 
 def collected(
@@ -94,15 +82,14 @@ def collected(
         if rng.random() < OVEREXPOSED:
             photo = overexpose(photo)
         # Lower thresholds than a search has, for more of what looks like a face.
-        boxes, seen = mtcnn.candidates(photo, 16, -3.0, -4.0)
-        if not len(boxes):
-            continue
+        candidates = mtcnn.candidates(photo, 16, -3.0, -4.0)
         shown = np.array([_square(face) for face in found]).reshape(-1, 4)
-        shared = np.array([overlap(box, shown).max(initial=0) for box in boxes])
-        clear = (shared > FACE) | (shared < NONE)
-        patches.append(np.rint(seen.transpose(1, 0, 2, 3)[clear]).astype(np.uint8))
-        truth.append((shared > FACE)[clear])
-        scores.append(mtcnn.third(seen[:, clear])[1] if clear.any() else np.zeros(0))
+        shared = np.array([overlap(box, shown).max(initial=0) for box in candidates.boxes])
+        clear = np.flatnonzero((shared > FACE) | (shared < NONE))
+        for seen in candidates.take(clear).run(lambda seen: seen, SIDE):
+            patches.append(np.rint(seen.transpose(1, 0, 2, 3)).astype(np.uint8))
+            scores.append(mtcnn.third(seen)[1])
+        truth.append(shared[clear] > FACE)
         if (n + 1) % 100 == 0:
             note(f"{n + 1} of {count} scenes, {sum(map(len, truth))} boxes")
     return np.concatenate(patches), np.concatenate(truth).astype(np.float32), np.concatenate(scores)

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facepriv.attacks.evidence import evidence
-from facepriv.contracts import Attack, FaceBatch, Images, Notes, Tools
+from facepriv.contracts import STANDARD, Attack, FaceBatch, Frame, Images, Notes, Perturber, Tools
 from facepriv.errors import PluginError, one_line
+from facepriv.faces import crop_face, paste
+from facepriv.faces.align import TEMPLATE, Face
 from facepriv.files import content_hash
 from facepriv.protection.request import face_rng
 
@@ -28,8 +30,10 @@ class Inversion(Attack):
         notes = {"as it is": evidence(images, tools.estimators)}
         for wanted in range(tools.classes):
             turned = _towards(wanted, faces, tools)
-            notes[f"towards {wanted}"] = evidence(turned, tools.estimators)
-            change = np.abs(turned - images).mean(axis=(1, 2, 3))
+            notes[f"towards {wanted}"] = evidence(
+                _standard(images, faces.images, turned, tools.method), tools.estimators
+            )
+            change = np.abs(turned - faces.images).mean(axis=(1, 2, 3))
             notes[f"change towards {wanted}"] = np.log(change + 1e-4)[:, None]
         return notes
 
@@ -40,8 +44,36 @@ def _batch(images: Images, tools: Tools) -> FaceBatch:
     if "landmarks" in tools.method.needs:
         from facepriv.faces.detect import landmarks_of_crop
 
-        landmarks = np.stack([landmarks_of_crop(np.rint(image * 255).astype(np.uint8)) for image in images])
-    return FaceBatch(images, landmarks, {name: classes(images) for name, classes in tools.labels.items()})
+        landmarks = np.stack([landmarks_of_crop(_pixels(image)) for image in images])
+    labels = {name: classes(images) for name, classes in tools.labels.items()}
+    return FaceBatch(_framed(images, tools.method.frame), landmarks, labels)
+
+
+def _framed(images: Images, frame: Frame) -> Images:
+    """Return crops (N, S, S, 3) of another frame, cut out of standard ones, whose border is repeated beyond them."""
+    if frame == STANDARD:
+        return images
+    face = _face(images.shape[1]).framed(frame)
+    return np.stack([crop_face(_pixels(image), face, images.shape[1]) for image in images])
+
+
+def _standard(images: Images, before: Images, after: Images, method: Perturber) -> Images:
+    """Return standard crops into which changed crops of the method's frame are pasted, as into a photo."""
+    if method.frame == STANDARD:
+        return after
+    face, photos = _face(images.shape[1]).framed(method.frame), [_pixels(image) for image in images]
+    for photo, one, other in zip(photos, before, after, strict=True):
+        paste(photo, face, one, other, method.paste)
+    return np.stack(photos).astype(np.float32) / np.float32(255)
+
+
+def _face(size: int) -> Face:
+    """Return the face that a standard crop shows, in the crop."""
+    return Face((0.0, 0.0, float(size), float(size)), TEMPLATE * size)
+
+
+def _pixels(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint(image * 255).astype(np.uint8)
 
 
 def _towards(wanted: int, faces: FaceBatch, tools: Tools) -> Images:

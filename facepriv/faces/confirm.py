@@ -15,6 +15,8 @@ from facepriv.faces import layers
 
 WEIGHTS = Path(__file__).with_name("confirm.safetensors")
 ARCHITECTURE = "face-confirmation"
+#: Side of the patches, in pixels.
+SIDE = 48
 
 
 def opinions(patches: NDArray[np.float32]) -> NDArray[np.float32]:

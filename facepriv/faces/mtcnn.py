@@ -4,14 +4,16 @@ Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignme
 Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016. The networks run in NumPy: in tiles that fit the
 processor's cache, matrix products take about as long there as in torch.
 
-`facepriv.faces.search` proposes boxes in place of the first network, in a tenth of its time. If the other two confirm
-no sure face, the first network searches carefully. `facepriv.faces.propose` uses the first two in another way, on few
-small copies of a photo.
+`facepriv.faces.search` proposes boxes in place of the first network, which takes several times as long. If the other
+two confirm no sure face, the first network searches carefully. `facepriv.faces.propose` uses the first two in another
+way, on few small copies of a photo.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +48,7 @@ _ROWS, _COLUMNS = 16, 256
 # Number of patches processed at once.
 _BATCH = 16
 # Minimum scores, as log-odds of a face: of a proposal and of the second network's boxes in a quick search; of a window
-# of the first network and of the second network's boxes in a careful one, which takes many times as long.
+# of the first network and of the second network's boxes in a careful one.
 _PROPOSED, _CONFIRMED = -2.0, 0.4
 _WINDOW_CAREFUL, _CONFIRMED_CAREFUL = 0.4, -1.0
 # Size of a copy of the photo in a careful search, as a share of the one before.
@@ -73,7 +75,7 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
         (N, 5, 2) centres of the eyes, tip of the nose and corners of the mouth, left in the picture first.
     """
     photo = Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())
-    boxes, scores, points = _quick(photo, min_face)
+    boxes, scores, points = _confirmed(candidates(photo, min_face, _PROPOSED, _CONFIRMED), again=True)
     if not (scores > SURE).any():
         more = search_carefully(photo, min_face)
         # More windows give more false boxes.
@@ -83,14 +85,45 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     return boxes, 1 / (1 + np.exp(-scores)), points
 
 
-def _quick(photo: Image.Image, min_face: float) -> tuple[Floats, Floats, Floats]:
-    """Return boxes, scores (as log-odds) and landmarks as `find` does, of a photo with good contrast."""
-    return _confirmed(*candidates(photo, min_face, _PROPOSED, _CONFIRMED), again=True)
+@dataclass(frozen=True)
+class Candidates:
+    """Boxes that the second network confirmed, and the copies of the photo that patches are cut from.
+
+    Parameters
+    ----------
+    copies : sequence of ndarray
+        The photo with good contrast, then smaller copies, (H, W, 3) uint8.
+    boxes : ndarray
+        (N, 4) squares in pixels of the photo.
+    """
+
+    copies: Sequence[NDArray[np.uint8]]
+    boxes: Floats
+
+    @property
+    def zooms(self) -> Floats:
+        """Number of the photo's pixels that a pixel of each copy is wide."""
+        return np.array([self.copies[0].shape[1] / copy.shape[1] for copy in self.copies])
+
+    def run(self, network: Callable[[NDArray[np.float32]], Any], side: int) -> list[Any]:
+        """Run a network on patches (3, n, side, side) of the boxes, N >= 1, some at a time; returns its outputs.
+
+        A hostile photo has as many boxes as it has pixels to hold them: their patches are never in memory together.
+        """
+        zooms = self.zooms
+        parts = [self.boxes[start : start + _BATCH] for start in range(0, len(self.boxes), _BATCH)]
+        return [network(_patches(self.copies, zooms, part, side)) for part in parts]
+
+    def outputs(self, network: Callable[[NDArray[np.float32]], tuple[Floats, ...]], side: int) -> list[Floats]:
+        """Run a network with several outputs; returns each for all boxes."""
+        return [np.concatenate(each) for each in zip(*self.run(network, side), strict=True)]
+
+    def take(self, rows: NDArray[np.intp]) -> Candidates:
+        """Return some of the boxes."""
+        return replace(self, boxes=self.boxes[rows])
 
 
-def candidates(
-    photo: Image.Image, min_face: float, proposed: float, confirmed: float
-) -> tuple[Floats, NDArray[np.float32]]:
+def candidates(photo: Image.Image, min_face: float, proposed: float, confirmed: float) -> Candidates:
     """Return what the third network gets in a quick search.
 
     Parameters
@@ -101,22 +134,18 @@ def candidates(
         As for `find`.
     proposed, confirmed : float
         Minimum scores of proposals and of the second network's boxes, as log-odds.
-
-    Returns
-    -------
-    boxes : ndarray
-        (N, 4) squares in pixels of the photo.
-    patches : ndarray
-        (3, N, 48, 48) float32, from 0 to 255.
     """
-    copies, zooms = _sized([photo, *_halves(photo, SMALLEST / min_face)])
-    found = [proposals(copy, proposed) for copy in copies[1:]]
-    boxes = np.concatenate([np.zeros((0, 4)), *(each * zoom for (each, _), zoom in zip(found, zooms[1:], strict=True))])
-    scores = np.concatenate([np.zeros(0), *(each for _, each in found)])
-    kept = suppress(boxes, scores, SAME)
+    found = Candidates([np.asarray(photo), *_halves(photo, SMALLEST / min_face)], np.zeros((0, 4)))
+    boxes, scores = [found.boxes], [np.zeros(0)]
+    for copy, zoom in zip(found.copies[1:], found.zooms[1:], strict=True):
+        own, how_well = proposals(copy, proposed)
+        boxes.append(zoom * own)
+        scores.append(how_well)
+    merged, how_sure = np.concatenate(boxes), np.concatenate(scores)
+    kept = suppress(merged, how_sure, SAME)
     # The second network, whose patches are half as wide as the third's, must not overrule a certain proposal.
-    least = np.where(scores[kept] > CERTAIN, min(confirmed, DOUBTED), confirmed)
-    return _refined(copies, zooms, boxes[kept], least)
+    least = np.where(how_sure[kept] > CERTAIN, min(confirmed, DOUBTED), confirmed)
+    return _refined(replace(found, boxes=merged[kept]), least)
 
 
 def search_carefully(photo: Image.Image, min_face: float) -> tuple[Floats, Floats, Floats]:
@@ -124,31 +153,30 @@ def search_carefully(photo: Image.Image, min_face: float) -> tuple[Floats, Float
 
     Returns what `find` does, but scores as log-odds. The photo should have good contrast.
     """
-    copies, zooms = _sized([photo, *_smaller(photo, _WINDOW / (_SMALLEST * min_face))])
-    boxes = _scanned(copies[1:], zooms[1:], _WINDOW_CAREFUL)
-    return _confirmed(*_refined(copies, zooms, boxes, _CONFIRMED_CAREFUL))
+    found = Candidates([np.asarray(photo), *_smaller(photo, _WINDOW / (_SMALLEST * min_face))], np.zeros((0, 4)))
+    boxes = _scanned(found.copies[1:], found.zooms[1:], _WINDOW_CAREFUL)
+    return _confirmed(_refined(replace(found, boxes=boxes), _CONFIRMED_CAREFUL))
 
 
-def _confirmed(boxes: Floats, patches: NDArray[np.float32], *, again: bool = False) -> tuple[Floats, Floats, Floats]:
-    """Return the faces among square boxes (N, 4) with their patches, by the third network.
+def _confirmed(found: Candidates, *, again: bool = False) -> tuple[Floats, Floats, Floats]:
+    """Return the faces among candidates as `find` does, by the third network, but scores as log-odds.
 
     `again` asks for a second opinion on what it rejects, in photos with a sure face: a photo without one may lie on
     its side, and a false box would end the search.
     """
+    boxes = found.boxes
     if not len(boxes):
-        return _NOTHING
-    shifts, scores, points = _batched(third, patches)
-    if again and (scores > SURE).any():
-        rejected = np.flatnonzero(scores <= THIRD)
-        scores[rejected[opinions(patches[:, rejected]) > CONVINCED]] = SECOND_OPINION
+        return np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2))
+    shifts, scores, points = found.outputs(third, _THIRD_SIDE)
+    rejected = np.flatnonzero(scores <= THIRD)
+    if again and len(rejected) and (scores > SURE).any():
+        convinced = np.concatenate(found.take(rejected).run(opinions, _THIRD_SIDE)) > CONVINCED
+        scores[rejected[convinced]] = SECOND_OPINION
     points = boxes[:, None, :2] + (boxes[:, 2] - boxes[:, 0])[:, None, None] * points
     boxes = _shifted(boxes, shifts)
     kept = np.flatnonzero((scores > THIRD) & _sound(boxes))
     kept = kept[suppress(boxes[kept], scores[kept], NESTED, shared_of_smaller)]
     return boxes[kept], scores[kept].astype(np.float64), points[kept].astype(np.float64)
-
-
-_NOTHING = (np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))
 
 
 def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats, least: float) -> Floats:
@@ -160,57 +188,39 @@ def _scanned(copies: Sequence[NDArray[np.uint8]], zooms: Floats, least: float) -
     return square(boxes[suppress(boxes, scores, SAME)])
 
 
-def _refined(
-    copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, least: float | Floats
-) -> tuple[Floats, NDArray[np.float32]]:
-    """Return the square boxes (N, 4) that the second network confirms, moved, and their patches for the third.
-
-    `least` is the minimum score, or that of each box.
-    """
-    if len(boxes):
-        shifts, scores = _batched(second, _patches(copies, zooms, boxes, _SECOND_SIDE))
-        boxes = _shifted(boxes, shifts)
-        kept = (scores > least) & _sound(boxes)
-        boxes, scores = boxes[kept], scores[kept]
-        boxes = square(boxes[suppress(boxes, scores, SAME)])
-    return boxes, _patches(copies, zooms, boxes, _THIRD_SIDE)
+def _refined(found: Candidates, least: float | Floats) -> Candidates:
+    """Return the candidates that the second network confirms, moved; `least` is the minimum score, or each box's."""
+    if not len(found.boxes):
+        return found
+    shifts, scores = found.outputs(second, _SECOND_SIDE)
+    boxes = _shifted(found.boxes, shifts)
+    kept = (scores > least) & _sound(boxes)
+    boxes, scores = boxes[kept], scores[kept]
+    return replace(found, boxes=square(boxes[suppress(boxes, scores, SAME)]))
 
 
-def _batched(
-    network: Callable[[NDArray[np.float32]], tuple[Floats, ...]], patches: NDArray[np.float32]
-) -> list[Floats]:
-    """Run a network on patches (3, N, s, s), N >= 1, some at a time; returns its outputs."""
-    found = [network(patches[:, start : start + _BATCH]) for start in range(0, patches.shape[1], _BATCH)]
-    return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
-
-
-def _sized(copies: Sequence[Image.Image]) -> tuple[list[NDArray[np.uint8]], Floats]:
-    """Return copies of a photo as arrays, and how many pixels of the first one of theirs has."""
-    return [np.asarray(copy) for copy in copies], np.array([copies[0].width / copy.width for copy in copies])
-
-
-def _halves(photo: Image.Image, scale: float) -> list[Image.Image]:
+def _halves(photo: Image.Image, scale: float) -> list[NDArray[np.uint8]]:
     """Return a copy of a photo at a scale, and further ones, each half the size of the one before."""
-    copies: list[Image.Image] = []
+    copies: list[NDArray[np.uint8]] = []
     factor = 1 / scale
     if factor >= 2 and factor.is_integer():
         copy = photo.reduce(int(factor))
     else:
         copy = photo.resize([max(1, round(side * scale)) for side in photo.size], Image.Resampling.BOX)
     while min(copy.size) >= SMALLEST:
-        copies.append(copy)
+        copies.append(np.asarray(copy))
         copy = copy.reduce(2)
     return copies
 
 
-def _smaller(photo: Image.Image, scale: float) -> list[Image.Image]:
+def _smaller(photo: Image.Image, scale: float) -> list[NDArray[np.uint8]]:
     """Return a copy of a photo at a scale, and further ones for a careful search."""
     copies = [photo]
     while min(photo.size) * scale >= _WINDOW:
         size = [max(_WINDOW, round(side * scale)) for side in photo.size]
         copies.append(copies[-1].resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
         scale *= _STEP
-    return copies[1:]
+    return [np.asarray(copy) for copy in copies[1:]]
 
 
 def _scan(copy: NDArray[np.uint8], zoom: float, least: float) -> tuple[Floats, Floats]:

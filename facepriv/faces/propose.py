@@ -97,7 +97,7 @@ def tones(some: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _percentiles(counts: NDArray[np.intp], shares: tuple[float, ...]) -> list[float]:
-    """Return what `numpy.percentile` returns of values whose counts (256,) are given, in a tenth of its time."""
+    """Return what `numpy.percentile` returns of values whose counts (256,) are given; sorting takes longer."""
     below = np.cumsum(counts)
     places = [share / 100 * (below[-1] - 1) for share in shares]
     low, high = (np.searchsorted(below, [side(place) for place in places], "right") for side in (np.floor, np.ceil))

@@ -1,7 +1,7 @@
 """Proposes faces: one small network on copies of a photo, each half the size of the one before.
 
-In each copy the network finds faces of one octave of widths. It takes a tenth of the time of MTCNN's first network,
-which needs more copies and looks at windows at a stride of two pixels. `benchmarks/train_search.py` makes the weights.
+In each copy the network finds faces of one octave of widths. MTCNN's first network takes several times as long: it
+needs more copies, and looks at windows at a stride of two pixels. `benchmarks/train_search.py` makes the weights.
 """
 
 from __future__ import annotations

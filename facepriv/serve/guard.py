@@ -46,7 +46,7 @@ class Guard:
     app : ASGI application
     token : str
     port : int
-        The server's own, of which Host and Origin must speak.
+        The server's own; Host and Origin must name it.
     """
 
     def __init__(self, app: App, token: str, port: int) -> None:

@@ -166,7 +166,7 @@ class Photos:
             )
         result: dict[str, Any] = {"faces": made}
         if whole:
-            view = pictures.repainted(item.view, after, faces)
+            view = pictures.repainted(item.view, after, [face.framed(pipeline.frame) for face in faces])
             result["whole"] = pictures.jpeg_uri(view)
             result["change"] = pictures.jpeg_uri(amplified_change(item.view, view))
         return result

@@ -1,8 +1,11 @@
 """What each attack notes of a face, and what it recovers where there is something to recover."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from facepriv.attacks import inversion
 from facepriv.attacks.change import Change
 from facepriv.attacks.cross_fit import cross_fit
 from facepriv.attacks.detector import Detector
@@ -13,7 +16,7 @@ from facepriv.attacks.mismatch import Mismatch
 from facepriv.attacks.purify import Purify
 from facepriv.attacks.restoration import Restoration
 from facepriv.attacks.retrained import Retrained
-from facepriv.contracts import Known, flat, taken
+from facepriv.contracts import Frame, Known, flat, taken
 from facepriv.errors import PluginError, UsageError
 from facepriv.evaluation.truth import Truth
 from facepriv.metrics.attributes import binary_curve, binary_eer
@@ -80,6 +83,36 @@ def test_a_generator_that_fails_is_said_in_one_line(tools, striped, monkeypatch)
     monkeypatch.setattr(type(tools.method), "_perturb", lambda *_: 1 / 0)
     with pytest.raises(PluginError, match="inversion: the method failed on a protected face: ZeroDivisionError"):
         Inversion().observe(striped(2)[0], tools)
+
+
+def test_a_method_of_another_frame_gets_its_frame_and_its_result_is_judged_in_the_standard_one(tools, monkeypatch):
+    from skimage.data import astronaut
+
+    from facepriv.faces import crop_face, find_faces
+
+    rgb, frame, given = astronaut(), Frame(1.6, 0.6), []
+
+    class Darkens(type(tools.method)):
+        paste = "replacement"
+
+        def _perturb(self, faces, source, target, strength, rngs):
+            given.append(faces.images)
+            return faces.images / 2
+
+    Darkens.frame = frame
+    (face,) = find_faces(rgb)
+    standard = crop_face(rgb, face, 112)[None]
+    notes = Inversion().observe(standard, replace(tools, method=Darkens()))
+    assert np.abs(given[0][0] - crop_face(rgb, face.framed(frame), 112)).mean() < 0.02
+    assert np.abs(given[0][0] - standard[0]).mean() > 0.05
+    assert notes["change towards 0"][0, 0] == pytest.approx(np.log(given[0].mean() / 2 + 1e-4), abs=1e-3)
+    # Dark where the frame lies, as it was at the upper corners.
+    seen = []
+    monkeypatch.setattr(inversion, "evidence", lambda images, models: seen.append(images) or np.zeros((1, 1)))
+    Inversion().observe(standard, replace(tools, method=Darkens()))
+    after = seen[1][0]
+    assert after[60, 56] == pytest.approx(standard[0, 60, 56] / 2, abs=0.02)
+    assert after[:8, :8] == pytest.approx(standard[0, :8, :8], abs=0.005)
 
 
 def test_restored_copies_are_smoother_images(striped):

@@ -92,6 +92,17 @@ def test_a_photo_without_a_sure_face_is_searched_again_with_care(astronaut, monk
     assert asked == [16]
 
 
+def test_patches_of_many_boxes_are_not_in_memory_together(astronaut, monkeypatch):
+    """A photo may be made to look like a face everywhere."""
+    counts, second = [], mtcnn.second
+    monkeypatch.setattr(mtcnn, "second", lambda patches: counts.append(patches.shape[1]) or second(patches))
+    grid = np.stack(np.meshgrid(np.arange(40.0), np.arange(30.0)), -1).reshape(-1, 2) * 8
+    everywhere = np.concatenate((grid, grid + 12), 1)
+    monkeypatch.setattr(mtcnn, "proposals", lambda copy, least: (everywhere, np.ones(len(everywhere))))
+    sure(astronaut.resize((640, 480)), 16)
+    assert sum(counts) > 1000 and max(counts) <= 16
+
+
 def test_boxes_that_shifts_turn_inside_out_are_dropped(astronaut, monkeypatch):
     """Shifts have no bounds, and photos may be made for them."""
 

@@ -103,6 +103,24 @@ class TestShow:
         assert 0 < match["own"] < 1 and match["threshold"] == pytest.approx(0.4)
         assert match["mirror"] <= 1 and match["mirror_before"] <= 1
 
+    def test_the_view_shows_all_of_a_change_in_a_larger_frame(self, face_files, monkeypatch):
+        """A method's frame may reach beyond the standard one."""
+        from facepriv.contracts import Frame
+        from facepriv.registry import load_target, registry
+        from facepriv.serve import pictures
+        from facepriv.serve.asked import Ask
+        from facepriv.serve.models import Models
+
+        known = registry()
+        monkeypatch.setattr(load_target(known.find("method", "pixelate")), "frame", Frame(3.4, 0.6))
+        photos, views = photos_module.Photos(Models(known, KEY)), []
+        monkeypatch.setattr(pictures, "jpeg_uri", lambda view: views.append(view) or "")
+        photos.open("one", "one.png", face_files[0].read_bytes())
+        photos.show("one", Ask.read(ASK))
+        protected = photos._protected(photos._get("one"), Ask.read(ASK))[1].photo.rgb8()
+        whole = next(np.asarray(view) for view in views if view.size == protected.shape[1::-1])
+        assert np.array_equal(whole, protected)
+
     def test_the_view_is_the_protected_photo_at_the_size_of_a_screen(self, small_faces):
         from facepriv.faces import find_faces
         from facepriv.serve import pictures
