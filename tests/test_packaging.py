@@ -156,3 +156,10 @@ def test_no_package_index_and_no_private_path_is_named_in_the_tree():
         if name and (p := ROOT / name).suffix not in (".safetensors", ".npz", ".png")
     ]
     assert not [str(p.relative_to(ROOT)) for p in texts if p.is_file() and index.search(p.read_text(errors="replace"))]
+
+
+def test_two_commands_of_the_readme_run_the_demo_and_the_tests_and_ci_calls_both():
+    shown = [line.split("#")[0].strip() for line in Path(ROOT, "README.md").read_text().splitlines()]
+    called = Path(ROOT, ".ci/run").read_text().splitlines()
+    for command in ("make demo", "make test"):
+        assert command in shown and any(line.startswith(command) for line in called)

@@ -41,7 +41,7 @@ FIGURES: Mapping[str, str] = {
     "gender_pic": "gender privacy gain less identity loss (PIC)",
     "gender_neighbours": "gender EER of a vote of nearest neighbours in the matcher's embedding",
     "gender_probe": "gender EER of a linear probe of the matcher's embedding",
-    "gender_wrong": "taken for the other gender at the originals' EER threshold",
+    "gender_wrong": "classified as the other gender at the originals' EER threshold",
     "race_pair_eer": "Black-vs-White EER",
     "race_eer": "EER of one race against the rest",
     "race_accuracy": "race accuracy",
