@@ -87,7 +87,7 @@ user-torch:
 		{ echo "$(USER_ENV) exists and is no virtual environment: name a new folder with make install PREFIX=FOLDER" >&2; exit 1; }
 	test -x "$(USER_ENV)/bin/python" || "$(PYTHON)" -m venv "$(USER_ENV)"
 	@$(USER_PYTHON) -m pip show -q torch 2>/dev/null || { set -e; $(USER_PIP) --upgrade 'pip>=25.3'; \
-		test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep -q '"name": "nvidia' || \
+		test -n "$(CUDA)" || ! $(USER_PIP) --dry-run --report - $(TORCH) | grep '"name": "nvidia' >/dev/null || \
 			{ echo "$(TORCH) would bring several GB of CUDA libraries, and there is no nvidia-smi here: see docs/install.md for PyTorch's CPU build, or add CUDA=yes" >&2; exit 1; }; \
 		echo "installing torch, the largest part"; $(USER_PIP) $(TORCH); }
 
