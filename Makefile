@@ -58,10 +58,12 @@ USER_ENV    := $(patsubst ~/%,$(HOME)/%,$(PREFIX))
 USER_PYTHON  = "$(USER_ENV)/bin/python" -B
 USER_PIP     = $(USER_PYTHON) -m pip --disable-pip-version-check -q install --no-compile -c constraints.txt
 USER_PARTS   = $(FIRST) $(filter-out $(FIRST),$(addprefix plugins/facepriv-,$(METHODS)))
-# What only developers use: torch's headers and test programs, the tests of large packages, and a library for C programs
-# that onnxruntime's Python module does not load. strip removes the names of internal symbols. A third of the whole.
+# What only developers use: torch's headers and test programs, the tests of large packages, sources in C of compiled modules,
+# and a library for C programs that onnxruntime's Python module does not load. strip removes the names of internal symbols.
+# A third of the whole.
 UNUSED = torch/include torch/share torch/test torch/bin/protoc* torch/bin/*[Tt]est* onnxruntime/capi/libonnxruntime.so.*
 TESTED = matplotlib mpmath networkx numpy scipy sympy
+NAMED  = torch/lib fontTools kiwisolver
 
 install: environment
 	"$(USER_ENV)/bin/facepriv" doctor
@@ -77,7 +79,10 @@ environment: user-torch
 		for package in $(TESTED); do \
 			test ! -d $$package || find $$package -type d -name tests -prune -exec rm -rf {} +; \
 		done; \
-		! command -v strip >/dev/null || ! test -d torch/lib || strip --strip-unneeded torch/lib/*.so
+		test ! -d fontTools || find fontTools -name '*.c' -delete; \
+		! command -v strip >/dev/null || for folder in $(NAMED); do \
+			test ! -d $$folder || find $$folder -name '*.so' -exec strip --strip-unneeded {} +; \
+		done
 
 # An older pip would download all packages to say which they are.
 user-torch:

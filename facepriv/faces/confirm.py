@@ -34,7 +34,7 @@ def _opinion(patch: NDArray[np.float32]) -> float:
     """Return the log-odds of one patch (48, 48, 3)."""
     net = _layers()
     x = layers.convolve(net, "conv2", layers.squares(net, "conv1", patch))
-    x = layers.convolve(net, "conv3", x, 2)
+    x = layers.inside(layers.convolve(net, "conv3", x, 2))
     x = np.maximum(layers.dense(net, "full", x.transpose(2, 0, 1).ravel()), 0)
     return float(layers.dense(net, "face", x)[0])
 

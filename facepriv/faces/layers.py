@@ -1,4 +1,8 @@
-"""Layers of our own small networks, in NumPy: arrays are (H, W, C), and each layer is a few matrix products."""
+"""Layers of our own small networks, in NumPy: arrays are (H, W, C), and each layer is a few matrix products.
+
+Layers that compute planes put a border of zeros around them, one pixel wide, which the next convolution needs as its
+padding: (H + 2, W + 2, C). `inside` takes it off.
+"""
 
 from __future__ import annotations
 
@@ -36,23 +40,27 @@ def load(path: Path, architecture: str) -> Layers:
 def squares(layers: Layers, name: str, picture: NDArray[np.number]) -> NDArray[np.float32]:
     """Return a layer on squares of 4 x 4 pixels that do not overlap, after its ReLU.
 
-    (H, W, 3), with sides that 4 divides -> (H / 4, W / 4, O).
+    (H, W, 3), with sides that 4 divides -> (H / 4 + 2, W / 4 + 2, O).
     """
     rows, columns = (side // SQUARE for side in picture.shape[:2])
     parts = picture.reshape(rows, SQUARE, columns, SQUARE, 3).transpose(0, 2, 1, 3, 4)
-    return _banded(layers, name, lambda start, stop: parts[start:stop].astype(np.float32), rows)
+    return _banded(layers, name, lambda start, stop: parts[start:stop].astype(np.float32), rows, columns)
 
 
 def convolve(layers: Layers, name: str, x: NDArray[np.float32], stride: int = 1) -> NDArray[np.float32]:
-    """Return a 3 x 3 convolution of (H, W, C), padded with zeros, after its ReLU; `stride` divides the sides."""
-    rows, columns = (side // stride for side in x.shape[:2])
-    x = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    """Return a 3 x 3 convolution of (H + 2, W + 2, C), after its ReLU; `stride` divides the sides H and W."""
+    rows, columns = ((side - 2) // stride for side in x.shape[:2])
 
     def taps(start: int, stop: int) -> NDArray[np.float32]:
         lines = [x[stride * start + i : stride * stop + i : stride] for i in range(3)]
         return np.stack([line[:, j : stride * columns + j : stride] for line in lines for j in range(3)], 2)
 
-    return _banded(layers, name, taps, rows)
+    return _banded(layers, name, taps, rows, columns)
+
+
+def inside(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (H, W, C) of (H + 2, W + 2, C), see the module docstring."""
+    return x[1:-1, 1:-1]
 
 
 def dense(layers: Layers, name: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,13 +69,14 @@ def dense(layers: Layers, name: str, x: NDArray[np.float32]) -> NDArray[np.float
 
 
 def _banded(
-    layers: Layers, name: str, inputs: Callable[[int, int], NDArray[np.float32]], rows: int
+    layers: Layers, name: str, inputs: Callable[[int, int], NDArray[np.float32]], rows: int, columns: int
 ) -> NDArray[np.float32]:
-    """Return a layer's output (rows, w, O) after its ReLU; `inputs` returns the inputs of some rows, (h, w, ...)."""
-    bands = []
+    """Return a layer's output (rows + 2, columns + 2, O); `inputs` returns the inputs of some rows, (h, w, ...)."""
+    weight, bias = layers[f"{name}.weight"], layers[f"{name}.bias"]
+    whole = np.zeros((rows + 2, columns + 2, len(bias)), np.float32)
     for start in range(0, rows, _BAND):
-        part = inputs(start, min(start + _BAND, rows))
-        out = part.reshape(part.shape[0] * part.shape[1], -1) @ layers[f"{name}.weight"]
-        out += layers[f"{name}.bias"]
-        bands.append(np.maximum(out, 0, out=out).reshape(*part.shape[:2], -1))
-    return np.concatenate(bands)
+        stop = min(start + _BAND, rows)
+        part = inputs(start, stop).reshape((stop - start) * columns, -1) @ weight
+        part += bias
+        np.maximum(part.reshape(stop - start, columns, -1), 0, out=inside(whole)[start:stop])
+    return whole

@@ -12,7 +12,7 @@ way, on few small copies of a photo.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,10 +74,10 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     points : ndarray
         (N, 5, 2) centres of the eyes, tip of the nose and corners of the mouth, left in the picture first.
     """
-    photo = Image.fromarray(rgb).point(3 * tones(rgb[::4, ::4]).tolist())
-    boxes, scores, points = _confirmed(candidates(photo, min_face, _PROPOSED, _CONFIRMED), again=True)
+    contrast = tones(rgb[::4, ::4])
+    boxes, scores, points = _confirmed(candidates(rgb, contrast, min_face, _PROPOSED, _CONFIRMED), again=True)
     if not (scores > SURE).any():
-        more = search_carefully(photo, min_face)
+        more = search_carefully(_toned(Image.fromarray(rgb), contrast), min_face)
         # More windows give more false boxes.
         sure = more[1] > VERY_SURE
         if sure.any():
@@ -92,13 +92,16 @@ class Candidates:
     Parameters
     ----------
     copies : sequence of ndarray
-        The photo with good contrast, then smaller copies, (H, W, 3) uint8.
+        The photo, then smaller copies, (H, W, 3) uint8.
     boxes : ndarray
         (N, 4) squares in pixels of the photo.
+    contrast : ndarray
+        (256,) uint8, the values that patches get in place of those of the copies.
     """
 
     copies: Sequence[NDArray[np.uint8]]
-    boxes: Floats
+    boxes: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    contrast: NDArray[np.uint8] = field(default_factory=lambda: np.arange(256, dtype=np.uint8))
 
     @property
     def zooms(self) -> Floats:
@@ -110,9 +113,17 @@ class Candidates:
 
         A hostile photo has as many boxes as it has pixels to hold them: their patches are never in memory together.
         """
-        zooms = self.zooms
-        parts = [self.boxes[start : start + _BATCH] for start in range(0, len(self.boxes), _BATCH)]
-        return [network(_patches(self.copies, zooms, part, side)) for part in parts]
+        zooms, values = self.zooms, self.contrast.astype(np.float32)
+        # The coarsest copy in which a box nearly fills the patch.
+        sides = (self.boxes[:, 2] - self.boxes[:, 0])[:, None]
+        levels = np.maximum((sides >= 0.85 * side * zooms).sum(1) - 1, 0)
+        outputs = []
+        for start in range(0, len(self.boxes), _BATCH):
+            patches = np.empty((3, min(_BATCH, len(self.boxes) - start), side, side), np.float32)
+            for n, (box, level) in enumerate(zip(self.boxes[start:], levels[start : start + _BATCH], strict=False)):
+                patches[:, n] = _patch(self.copies[level], values, box / zooms[level], side).transpose(2, 0, 1)
+            outputs.append(network(patches))
+        return outputs
 
     def outputs(self, network: Callable[[NDArray[np.float32]], tuple[Floats, ...]], side: int) -> list[Floats]:
         """Run a network with several outputs; returns each for all boxes."""
@@ -123,22 +134,27 @@ class Candidates:
         return replace(self, boxes=self.boxes[rows])
 
 
-def candidates(photo: Image.Image, min_face: float, proposed: float, confirmed: float) -> Candidates:
+def candidates(
+    rgb: NDArray[np.uint8], contrast: NDArray[np.uint8], min_face: float, proposed: float, confirmed: float
+) -> Candidates:
     """Return what the third network gets in a quick search.
 
     Parameters
     ----------
-    photo : Image
-        With good contrast.
+    rgb : ndarray
+        (H, W, 3) uint8.
+    contrast : ndarray
+        (256,) uint8, the values that the networks get in place of the photo's.
     min_face : float
         As for `find`.
     proposed, confirmed : float
         Minimum scores of proposals and of the second network's boxes, as log-odds.
     """
-    found = Candidates([np.asarray(photo), *_halves(photo, SMALLEST / min_face)], np.zeros((0, 4)))
+    halves = _halves(Image.fromarray(rgb), SMALLEST / min_face)
+    found = Candidates([rgb, *map(np.asarray, halves)], contrast=contrast)
     boxes, scores = [found.boxes], [np.zeros(0)]
-    for copy, zoom in zip(found.copies[1:], found.zooms[1:], strict=True):
-        own, how_well = proposals(copy, proposed)
+    for copy, zoom in zip(halves, found.zooms[1:], strict=True):
+        own, how_well = proposals(np.asarray(_toned(copy, contrast)), proposed)
         boxes.append(zoom * own)
         scores.append(how_well)
     merged, how_sure = np.concatenate(boxes), np.concatenate(scores)
@@ -153,7 +169,7 @@ def search_carefully(photo: Image.Image, min_face: float) -> tuple[Floats, Float
 
     Returns what `find` does, but scores as log-odds. The photo should have good contrast.
     """
-    found = Candidates([np.asarray(photo), *_smaller(photo, _WINDOW / (_SMALLEST * min_face))], np.zeros((0, 4)))
+    found = Candidates([np.asarray(photo), *_smaller(photo, _WINDOW / (_SMALLEST * min_face))])
     boxes = _scanned(found.copies[1:], found.zooms[1:], _WINDOW_CAREFUL)
     return _confirmed(_refined(replace(found, boxes=boxes), _CONFIRMED_CAREFUL))
 
@@ -199,16 +215,20 @@ def _refined(found: Candidates, least: float | Floats) -> Candidates:
     return replace(found, boxes=square(boxes[suppress(boxes, scores, SAME)]))
 
 
-def _halves(photo: Image.Image, scale: float) -> list[NDArray[np.uint8]]:
+def _toned(photo: Image.Image, contrast: NDArray[np.uint8]) -> Image.Image:
+    return photo.point(3 * contrast.tolist())
+
+
+def _halves(photo: Image.Image, scale: float) -> list[Image.Image]:
     """Return a copy of a photo at a scale, and further ones, each half the size of the one before."""
-    copies: list[NDArray[np.uint8]] = []
+    copies = []
     factor = 1 / scale
     if factor >= 2 and factor.is_integer():
         copy = photo.reduce(int(factor))
     else:
         copy = photo.resize([max(1, round(side * scale)) for side in photo.size], Image.Resampling.BOX)
     while min(copy.size) >= SMALLEST:
-        copies.append(np.asarray(copy))
+        copies.append(copy)
         copy = copy.reduce(2)
     return copies
 
@@ -265,34 +285,28 @@ def _sound(boxes: Floats) -> NDArray[np.bool_]:
     return (boxes[:, 2:] - boxes[:, :2] > 1).all(1)
 
 
-def _patches(copies: Sequence[NDArray[np.uint8]], zooms: Floats, boxes: Floats, side: int) -> NDArray[np.float32]:
-    """Return (3, N, side, side): square boxes cut out by bilinear interpolation, with the border repeated."""
-    patches = np.empty((3, len(boxes), side, side), np.float32)
-    # The coarsest copy in which the box nearly fills the patch.
-    levels = np.maximum(((boxes[:, 2] - boxes[:, 0])[:, None] >= 0.85 * side * zooms).sum(1) - 1, 0)
-    places = (np.arange(side) + 0.5) / side
-    for level in np.unique(levels):
-        mine, copy = np.flatnonzero(levels == level), copies[level]
-        corners = boxes[mine] / zooms[level]
-        lengths = (corners[:, 2] - corners[:, 0])[:, None]
-        (x0, x1, across), (y0, y1, down) = (
-            _between(corners[:, axis, None] + places * lengths - 0.5, copy.shape[1 - axis]) for axis in (0, 1)
-        )
-        rows = [
-            (1 - across[:, None, :, None]) * copy[y[:, :, None], x0[:, None, :]]
-            + across[:, None, :, None] * copy[y[:, :, None], x1[:, None, :]]
-            for y in (y0, y1)
-        ]
-        mixed = (1 - down[:, :, None, None]) * rows[0] + down[:, :, None, None] * rows[1]
-        patches[:, mine] = mixed.transpose(3, 0, 1, 2)
-    return patches
+def _patch(copy: NDArray[np.uint8], values: NDArray[np.float32], box: Floats, side: int) -> NDArray[np.float32]:
+    """Return a square box of a copy (H, W, 3), through a table, interpolated bilinearly to (side, side, 3).
+
+    The copy's border is repeated.
+    """
+    places = (np.arange(side) + 0.5) / side * (box[2] - box[0]) - 0.5
+    (x, across), (y, down) = (_between(box[axis] + places, copy.shape[1 - axis]) for axis in (0, 1))
+    # A copy of one row or column has no second one.
+    part = values[copy[y[0] : y[-1] + 2, x[0] : x[-1] + 2]]
+    x, y = x - x[0], y - y[0]
+    rows = part[y]
+    rows += down[:, None, None] * (part[np.minimum(y + 1, len(part) - 1)] - rows)
+    found = rows[:, x]
+    found += across[:, None] * (rows[:, np.minimum(x + 1, rows.shape[1] - 1)] - found)
+    return found
 
 
-def _between(places: Floats, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return the two pixels around each place and the weight of the second."""
+def _between(places: Floats, length: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the pixel before each place and the weight of the next."""
     places = np.clip(places, 0, length - 1)
     low = np.minimum(places.astype(int), max(0, length - 2))
-    return low, np.minimum(low + 1, length - 1), (places - low).astype(np.float32)
+    return low, (places - low).astype(np.float32)
 
 
 def _shifted(boxes: Floats, shifts: Floats) -> Floats:

@@ -39,7 +39,7 @@ def second(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
     patches : ndarray
         (3, N, 24, 24) float32, from 0 to 255.
     """
-    x = _pool3_same(convolve(patches, "second.conv1"))
+    x = pool3(convolve(patches, "second.conv1"))
     x = convolve(pool3(convolve(x, "second.conv2")), "second.conv3")
     x = _full(x, "second")
     return _head(x, "second.box").T, _head(x, "second.face")
@@ -53,18 +53,13 @@ def third(patches: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
     patches : ndarray
         (3, N, 48, 48) float32, from 0 to 255.
     """
-    x = _pool3_same(convolve(patches, "third.conv1"))
+    x = pool3(convolve(patches, "third.conv1"))
     x = convolve(pool3(convolve(x, "third.conv2")), "third.conv3")
     x = np.maximum(x[:, :, ::2], x[:, :, 1::2])
     x = convolve(np.maximum(x[..., ::2], x[..., 1::2]), "third.conv4")
     x = _full(x, "third")
     points = _head(x, "third.points").reshape(2, 5, -1).transpose(2, 1, 0)
     return _head(x, "third.box").T, _head(x, "third.face"), points
-
-
-def _pool3_same(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `pool3` of a plane with an even side, whose last row and column are repeated."""
-    return pool3(np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), mode="edge"))
 
 
 def _full(x: NDArray[np.float32], net: str) -> NDArray[np.float32]:
@@ -99,9 +94,17 @@ def bend(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def pool3(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the maxima of 3 x 3 windows with stride 2."""
-    x = np.maximum(np.maximum(x[:, :, :-2:2], x[:, :, 1:-1:2]), x[:, :, 2::2])
-    return np.maximum(np.maximum(x[..., :-2:2], x[..., 1:-1:2]), x[..., 2::2])
+    """Return the maxima of 3 x 3 windows with stride 2; the last ones may extend over the border by a pixel."""
+    return _maxima(_maxima(x.swapaxes(2, 3)).swapaxes(2, 3))
+
+
+def _maxima(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the maxima of three values with stride 2 on the last axis."""
+    found = np.maximum(x[..., :-1:2], x[..., 1::2])
+    third = x[..., 2::2]
+    inner = found[..., : third.shape[-1]]
+    np.maximum(inner, third, out=inner)
+    return found
 
 
 @cache

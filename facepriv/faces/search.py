@@ -55,7 +55,7 @@ def run(copy: NDArray[np.uint8]) -> NDArray[np.float32]:
     net = _layers()
     x = layers.squares(net, "conv1", copy)
     x = layers.convolve(net, "conv3", layers.convolve(net, "conv2", x, 2))
-    return layers.dense(net, "head", x).transpose(2, 0, 1)
+    return layers.dense(net, "head", layers.inside(x)).transpose(2, 0, 1)
 
 
 @cache

@@ -116,12 +116,20 @@ def test_boxes_that_shifts_turn_inside_out_are_dropped(astronaut, monkeypatch):
 
 def test_patches_are_interpolated_and_the_border_is_repeated():
     ramp = np.broadcast_to(np.arange(0, 240, 4, dtype=np.uint8)[None, :, None], (60, 60, 3))
-    boxes = np.array([(10.0, 10, 58, 58), (-24.0, 0, 24, 48)])
-    patches = mtcnn._patches([ramp], np.ones(1), boxes, 48)
-    assert patches[0, 0, 5] == pytest.approx(ramp[0, 10:58, 0])
-    assert (patches[:, 1, :, :24] == 0).all() and patches[0, 1, 3, 24:] == pytest.approx(ramp[0, :24, 0])
-    half = mtcnn._patches([ramp], np.ones(1), boxes[:1] + 0.5, 48)
-    assert half[0, 0, 5] == pytest.approx(ramp[0, 10:58, 0] + 2)
+    boxes = np.array([(10.0, 10, 58, 58), (-24.0, 0, 24, 48), (10.5, 10.5, 58.5, 58.5)])
+    ((inside, beyond, half),) = mtcnn.Candidates([ramp], boxes).run(lambda patches: patches[0], 48)
+    assert inside[5] == pytest.approx(ramp[0, 10:58, 0])
+    assert (beyond[:, :24] == 0).all() and beyond[3, 24:] == pytest.approx(ramp[0, :24, 0])
+    assert half[5] == pytest.approx(ramp[0, 10:58, 0] + 2)
+
+
+def test_patches_come_from_the_coarsest_copy_that_fills_them_with_the_contrast_given():
+    copies = [np.full((side, side, 3), value, np.uint8) for side, value in ((96, 10), (48, 20), (24, 30), (1, 40))]
+    boxes = np.array([(0.0, 0, 12, 12), (0, 0, 45, 45), (0, 0, 90, 90), (0, 0, 5000, 5000)])
+    contrast = 255 - np.arange(256, dtype=np.uint8)
+    (patches,) = mtcnn.Candidates(copies, boxes, contrast).run(lambda patches: patches, 24)
+    assert patches.shape == (3, 4, 24, 24)
+    assert [np.unique(patch).tolist() for patch in patches.swapaxes(0, 1)] == [[245], [235], [225], [215]]
 
 
 def test_a_batch_of_patches_gives_what_each_gives_alone():
