@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, main_thread
 from typing import Any
 
 from facepriv.errors import FaceprivError, one_line
@@ -96,8 +97,17 @@ def _watch(record: RunRecord, over: Event) -> None:
     """Interrupt the main thread once the record asks to stop."""
     while not over.wait(_LOOK):
         if record.stopping:
-            _thread.interrupt_main()
+            _interrupt()
             return
+
+
+def _interrupt() -> None:
+    """Raise `KeyboardInterrupt` in the main thread, even if it waits for a worker, where the system allows that."""
+    main = main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _protect(record: RunRecord, writer: StateWriter) -> None:
@@ -160,6 +170,8 @@ def _plain(summary: Summary) -> dict[str, int]:
 def main() -> None:
     """Run what the record on the command line asks for."""
     record = RunRecord(Path(sys.argv[1]))
+    # A server in the background of a script ignores the signal, and so do its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(os, "nice"):
         os.nice(5)  # the page stays quick while a folder is protected
     with record.alive():

@@ -82,7 +82,11 @@ class TestResult:
 
 
 class TestStopAndResume:
-    def test_one_that_is_stopped_is_whole_and_resumed(self, place, tmp_path, photos):
+    @pytest.mark.parametrize("ignored", [False, True], ids=["", "below a shell's background job"])
+    def test_one_that_is_stopped_is_whole_and_resumed(self, place, tmp_path, photos, request, ignored):
+        """A shell's background job ignores the signal of Ctrl-C, and so would its children."""
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+        request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
         photos(40, "root/photos")
         start(place, SLOW, sheet=False)
         name = wait(place, "protecting", done=2)["id"]

@@ -27,6 +27,7 @@ class _Drawn(Perturber):
     attributes: ClassVar[tuple[str, ...]] = ("gender",)
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
     neutral: ClassVar[tuple[str, ...]] = ("gender",)
+    blind: ClassVar[bool] = True  # a drawing towards the own class would leave the face as it is
     #: Name of the packaged weights.
     packaged: ClassVar[str] = ""
     #: How the output of several networks is combined.

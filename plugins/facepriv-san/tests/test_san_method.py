@@ -12,6 +12,9 @@ from facepriv_san.prototypes import Prototypes
 
 from facepriv.contracts import STANDARD, FaceBatch, Frame
 from facepriv.errors import UsageError, WeightsError
+from facepriv.faces import crop_faces, find_faces
+from facepriv.image import read_image
+from facepriv.samples import portraits
 from facepriv.testing import checks, specimens
 from facepriv.weights import Provenance
 
@@ -60,6 +63,20 @@ def test_same_opposite_and_neutral_are_three_faces_and_unknown_own_classes_work(
     for a, b in ((0, 1), (0, 2), (1, 2)):
         assert np.abs(outputs[a] - outputs[b]).max() > 1e-3
     assert np.isfinite(run(San(file), faces, (1, 0, -1), rngs, own=(-1, -1, -1))).all()
+
+
+@pytest.mark.parametrize("kind", [San, EnsembleSan, FlowSan])
+def test_faces_of_a_drawn_class_change_as_much_as_others(kind, faces, rngs):
+    """With the packaged networks. The core withholds the own class: a drawing towards it would change little."""
+    method = kind()
+    assert method.blind
+    photos = [read_image(portrait.path).rgb8() for portrait in portraits()]
+    real = FaceBatch(np.concatenate([crop_faces(rgb, find_faces(rgb), method.crop_size) for rgb in photos]))
+    unknown = [-1] * len(real)
+    changes = [
+        np.abs(run(method, real, [k] * len(real), rngs, own=unknown) - real.images).mean((1, 2, 3)) for k in (0, 1)
+    ]
+    assert (np.maximum(*changes) < 3 * np.minimum(*changes)).all()
 
 
 def test_the_published_form_replaces_the_face_by_a_grey_drawing(file, saved_again, faces, rngs):
