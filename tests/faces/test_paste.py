@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from facepriv.faces import Face, crop_face, feather_mask, find_faces, paste
 from facepriv.faces.align import TEMPLATE, invert
+from facepriv.faces.paste import emphasis
 
 MODES = ["residual", "replacement"]
 
@@ -170,7 +171,15 @@ def test_a_crop_finer_than_the_photo_does_not_alias():
     photo = np.full((100, 100, 3), 100, np.uint8)
     paste(photo, face_at(40, 7, (50, 50)), before, after)
     core = photo[44:56, 44:56].astype(int)
-    assert np.abs(core - (100 + 0.2 * 255)).max() <= 4
+    assert np.abs(core - (100 + emphasis(40) * 0.2 * 255)).max() <= 4
+
+
+@pytest.mark.parametrize(("side", "factor"), [(200, 1), (80, 1), (60, 1.2125), (32, 1.51)])
+def test_small_faces_get_more_of_a_change(side, factor):
+    before, after = crops(64, 0.2)
+    photo = np.full((300, 300), 100, np.uint8)
+    paste(photo, face_at(side, 0, (150, 150)), before, after)
+    assert photo[150, 150] - 100 == pytest.approx(factor * 0.2 * 255, abs=1)
 
 
 def test_a_large_paste_has_no_seam_between_its_strips():
