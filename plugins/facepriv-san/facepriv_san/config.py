@@ -116,8 +116,11 @@ RECIPES = {
         side=PUBLISHED.side,
         centre=PUBLISHED.centre,
         caricature=CARICATURE,
-        steps=1000,
-        restart=250,
+        warm_up=450,
+        steps=700,
+        batch=8,
+        rate=3e-4,
+        w_change=2.0,
     ),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,7 +29,7 @@ class _Drawn(Perturber):
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
     neutral: ClassVar[tuple[str, ...]] = ("gender",)
     blind: ClassVar[bool] = True  # a drawing towards the own class would leave the face as it is
-    #: Name of the packaged weights.
+    #: Name of the packaged weights for the published output; those for the residual end in ``_residual``.
     packaged: ClassVar[str] = ""
     #: How the output of several networks is combined.
     _combined = staticmethod(in_sequence)
@@ -38,10 +39,12 @@ class _Drawn(Perturber):
         weights: str | Path | None = None,
         prototypes: str | Path | None = None,
         output: Literal["published", "residual"] | None = None,
+        gain: float = 1.0,
     ) -> None:
         self.weights = weights
         self.prototypes = prototypes
         self.output = output
+        self.gain = gain
         self.device = "cpu"
 
     @property
@@ -75,16 +78,19 @@ class _Drawn(Perturber):
 
     def weights_path(self) -> Path:
         """Return the path of the weights file in use."""
-        return Path(self.weights) if self.weights else packaged_weights(PACKAGE, self.packaged)
+        if self.weights:
+            return Path(self.weights)
+        return packaged_weights(PACKAGE, self.packaged + ("_residual" if self.output == "residual" else ""))
 
     def loaded(self) -> Family:
         """Return the networks and their prototypes; raise `WeightsError` on failure."""
         if self.output not in (None, *OUTPUTS):
-            raise UsageError(
-                f"{self.packaged.replace('_', '-')}.output: expected {' or '.join(OUTPUTS)}, got {self.output}"
-            )
+            raise UsageError(f"{self._name}.output: expected {' or '.join(OUTPUTS)}, got {self.output}")
+        if not 0 <= self.gain <= 1:
+            raise UsageError(f"{self._name}.gain: expected 0 to 1, got {self.gain:g}")
         averages = Path(self.prototypes) if self.prototypes else None
-        return family.load(self.weights_path(), averages, self.device, self.output)
+        found = family.load(self.weights_path(), averages, self.device, self.output)
+        return replace(found, form=replace(found.form, gain=self.gain * found.form.gain))
 
     def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         loaded = self.loaded()
@@ -112,6 +118,10 @@ class _Drawn(Perturber):
         given = grey_if_published(torch.from_numpy(given).movedim(-1, 1), loaded.form).movedim(1, -1).numpy()
         return given + np.float32(strength) * (out - given)
 
+    @property
+    def _name(self) -> str:
+        return self.packaged.replace("_", "-")
+
     @abstractmethod
     def _used(self, rng: np.random.Generator) -> Sequence[int]:
         """Return the indices of the networks for one face; raise `UsageError` if a setting is invalid."""
@@ -127,7 +137,11 @@ class San(_Drawn):
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
     output : {"published", "residual"} or None
-        A grey face, as published, or a change of light that keeps the colours; None: what the weights were trained for.
+        A grey face, as published, or a change of light that keeps the colours; there are weights for both. None: what
+        `weights` were trained for, or as published.
+    gain : float, 0 to 1
+        Share of each network's change that is kept. Of one network the same as a strength, but `facepriv compare` has
+        one strength for all methods.
     """
 
     packaged: ClassVar[str] = "san"
@@ -146,7 +160,10 @@ class EnsembleSan(_Drawn):
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
     output : {"published", "residual"} or None
-        A grey face, as published, or a change of light that keeps the colours; None: what the weights were trained for.
+        A grey face, as published, or a change of light that keeps the colours; there are weights for both. None: what
+        `weights` were trained for, or as published.
+    gain : float, 0 to 1
+        As for `San`.
     member : {"average", "random"} or int, at least 1
         The mean of all members' faces, one member drawn for each face, or the member of this number.
     """
@@ -160,8 +177,9 @@ class EnsembleSan(_Drawn):
         prototypes: str | Path | None = None,
         member: Literal["average", "random"] | int = "average",
         output: Literal["published", "residual"] | None = None,
+        gain: float = 1.0,
     ) -> None:
-        super().__init__(weights, prototypes, output)
+        super().__init__(weights, prototypes, output, gain)
         self.member = member
         self.stochastic = member == "random"  # type: ignore[misc]  # otherwise deterministic
 
@@ -186,7 +204,10 @@ class FlowSan(_Drawn):
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
     output : {"published", "residual"} or None
-        A grey face, as published, or a change of light that keeps the colours; None: what the weights were trained for.
+        A grey face, as published, or a change of light that keeps the colours; there are weights for both. None: what
+        `weights` were trained for, or as published.
+    gain : float, 0 to 1
+        As for `San`, for each of the networks.
     depth : int or None, at least 1
         Number of networks used, from the first; None: all.
     """
@@ -199,8 +220,9 @@ class FlowSan(_Drawn):
         prototypes: str | Path | None = None,
         depth: int | None = None,
         output: Literal["published", "residual"] | None = None,
+        gain: float = 1.0,
     ) -> None:
-        super().__init__(weights, prototypes, output)
+        super().__init__(weights, prototypes, output, gain)
         self.depth = depth
 
     def _used(self, rng: np.random.Generator) -> Sequence[int]:
