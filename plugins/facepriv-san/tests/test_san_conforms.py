@@ -30,7 +30,7 @@ def test_the_shipped_weights_hide_gender_and_keep_the_person_for_models_that_too
     after = facepriv.protect(photo, name, ("gender",), settings=[f"{name}.output={output}"])
     crops = crop_faces(after, find_faces(photo), 112)  # cut where the face was
     assert p_female(collins.images) > 0.9
-    assert p_female(crops) < p_female(collins.images) - 0.2
+    assert p_female(crops) < p_female(collins.images) - 0.1
     assert match(collins.images, crops) > 0.5
     grey = np.ptp(crops[0], axis=2)[40:72, 40:72].max() < 0.02
     assert grey == (output == "published")
