@@ -65,6 +65,7 @@ class _Drawn(Perturber):
     def to(self, device: str) -> _Drawn:
         """Move to `device` and check the settings; return self."""
         self.device = device
+        self.loaded()
         self._used(np.random.default_rng(0))
         return self
 
