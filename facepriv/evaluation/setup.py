@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from facepriv.settings import configured, with_settings
 
 #: All outputs of the paper; a random gender; each face's own labels as targets.
 ALL, RANDOM, OWN = "all", "random", "own"
+#: Name of the strength among a method's settings.
+STRENGTH = "strength"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class ComparisonSetup:
         Give the methods the true classes of the faces instead of estimates, where the data have labels.
     in_place : bool
         See `facepriv.evaluation.outputs.OutputRun`.
+    strengths : mapping
+        Methods with a strength of their own -> that strength, in place of the requests'.
     """
 
     photos: Sequence[Record]
@@ -66,6 +70,12 @@ class ComparisonSetup:
     against: str = ""
     true_labels: bool = False
     in_place: bool = False
+    strengths: Mapping[str, float] = field(default_factory=dict)
+
+    def request(self, method: str, output: str) -> PrivacyRequest:
+        """Return what a method is asked for to make an output."""
+        request = self.requests[output]
+        return replace(request, strength=self.strengths.get(method, request.strength))
 
     @property
     def registry(self) -> Registry:
@@ -117,7 +127,7 @@ def make_setup(
         If a name, a setting or an output is wrong, or no judge can evaluate these photos.
     """
     known = known or registry()
-    chosen, known = aliased(known, methods or tuple(known.descriptors("method")))
+    chosen, known, strengths = aliased(known, methods or tuple(known.descriptors("method")))
     if more.get("against", "") not in ("", *chosen):
         raise UsageError(f"--against {more['against']}: not among the methods here, {', '.join(chosen)}")
     for attack in attacks:
@@ -134,25 +144,28 @@ def make_setup(
     if not judges.kinds:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise UsageError(f"no evaluator can judge these photos ({reasons or 'no evaluator is installed'})")
-    return ComparisonSetup(photos, name, chosen, requests, judges, place, tuple(attacks), left_out=left_out, **more)
+    found = {"left_out": left_out, "strengths": strengths, **more}
+    return ComparisonSetup(photos, name, chosen, requests, judges, place, tuple(attacks), **found)
 
 
-def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Registry]:
-    """Return the names of methods, and a registry that builds them.
+def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Registry, dict[str, float]]:
+    """Return the names of methods, a registry that builds them, and the strengths of those that have their own.
 
     Parameters
     ----------
     known : Registry
     texts : sequence of str
         ``METHOD``; ``METHOD:NAME=VALUE`` (such as ``privacynet:precision=float32``, which is then also the name); or
-        ``OWN=METHOD:NAME=VALUE`` with a custom name. Further settings follow after another colon.
+        ``OWN=METHOD:NAME=VALUE`` with a custom name. Further settings follow after another colon. ``strength`` is the
+        request's, not a setting of the method.
 
     Raises
     ------
     UsageError
-        If a method or a setting is unknown, or a name comes twice.
+        If a method or a setting is unknown, a strength is not from 0 to 1, or a name comes twice.
     """
     names: list[str] = []
+    strengths: dict[str, float] = {}
     for text in texts:
         head, *settings = text.split(":")
         own, equals, method = (part.strip() for part in head.partition("="))
@@ -164,9 +177,11 @@ def aliased(known: Registry, texts: Sequence[str]) -> tuple[tuple[str, ...], Reg
         if name != method:
             known = known.with_alias("method", name, method)
         given = dict(_setting(text, setting) for setting in settings)
+        if STRENGTH in given:
+            strengths[name] = _strength(text, given.pop(STRENGTH))
         known = with_settings(known, "method", name, given) if given else known
         names.append(name)
-    return tuple(names), known
+    return tuple(names), known, strengths
 
 
 def _setting(text: str, setting: str) -> tuple[str, str]:
@@ -174,6 +189,13 @@ def _setting(text: str, setting: str) -> tuple[str, str]:
     if not (name and equals):
         raise UsageError(f"method '{text}': expected METHOD:NAME=VALUE, got '{setting}' after the colon")
     return name, value
+
+
+def _strength(text: str, value: str) -> float:
+    try:
+        return PrivacyRequest(strength=float(value)).strength
+    except (ValueError, UsageError) as error:
+        raise UsageError(f"method '{text}': {STRENGTH} is a number from 0 to 1, not '{value}'") from error
 
 
 def paper_outputs(**options: Any) -> dict[str, PrivacyRequest]:

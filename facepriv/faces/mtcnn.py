@@ -38,6 +38,8 @@ CERTAIN, DOUBTED = 8.0, -1.5
 CONVINCED, SECOND_OPINION = 2.0, 1.0
 #: Intersection over union above which two boxes of the first or second network show the same face.
 SAME = 0.7
+#: The contrast of a photo as it is.
+PLAIN = np.arange(256, dtype=np.uint8)
 #: Share of the smaller of two final boxes above which both show the same face.
 NESTED = 0.6
 
@@ -101,7 +103,7 @@ class Candidates:
 
     copies: Sequence[NDArray[np.uint8]]
     boxes: Floats = field(default_factory=lambda: np.zeros((0, 4)))
-    contrast: NDArray[np.uint8] = field(default_factory=lambda: np.arange(256, dtype=np.uint8))
+    contrast: NDArray[np.uint8] = field(default_factory=lambda: PLAIN)
 
     @property
     def zooms(self) -> Floats:
@@ -113,17 +115,16 @@ class Candidates:
 
         A hostile photo has as many boxes as it has pixels to hold them: their patches are never in memory together.
         """
-        zooms, values = self.zooms, self.contrast.astype(np.float32)
         # The coarsest copy in which a box nearly fills the patch.
-        sides = (self.boxes[:, 2] - self.boxes[:, 0])[:, None]
-        levels = np.maximum((sides >= 0.85 * side * zooms).sum(1) - 1, 0)
-        outputs = []
-        for start in range(0, len(self.boxes), _BATCH):
-            patches = np.empty((3, min(_BATCH, len(self.boxes) - start), side, side), np.float32)
-            for n, (box, level) in enumerate(zip(self.boxes[start:], levels[start : start + _BATCH], strict=False)):
-                patches[:, n] = _patch(self.copies[level], values, box / zooms[level], side).transpose(2, 0, 1)
-            outputs.append(network(patches))
-        return outputs
+        wide = (self.boxes[:, 2] - self.boxes[:, 0])[:, None] >= 0.85 * side * self.zooms
+        levels = np.maximum(wide.sum(1) - 1, 0)
+        corners, values = self.boxes / self.zooms[levels, None], self.contrast.astype(np.float32)
+
+        def patches(part: slice) -> NDArray[np.float32]:
+            pairs = zip(levels[part], corners[part], strict=True)
+            return np.stack([_patch(self.copies[level], values, box, side) for level, box in pairs], 1)
+
+        return [network(patches(slice(start, start + _BATCH))) for start in range(0, len(self.boxes), _BATCH)]
 
     def outputs(self, network: Callable[[NDArray[np.float32]], tuple[Floats, ...]], side: int) -> list[Floats]:
         """Run a network with several outputs; returns each for all boxes."""
@@ -286,7 +287,7 @@ def _sound(boxes: Floats) -> NDArray[np.bool_]:
 
 
 def _patch(copy: NDArray[np.uint8], values: NDArray[np.float32], box: Floats, side: int) -> NDArray[np.float32]:
-    """Return a square box of a copy (H, W, 3), through a table, interpolated bilinearly to (side, side, 3).
+    """Return a square box of a copy (H, W, 3), through a table, interpolated bilinearly to (3, side, side).
 
     The copy's border is repeated.
     """
@@ -299,7 +300,7 @@ def _patch(copy: NDArray[np.uint8], values: NDArray[np.float32], box: Floats, si
     rows += down[:, None, None] * (part[np.minimum(y + 1, len(part) - 1)] - rows)
     found = rows[:, x]
     found += across[:, None] * (rows[:, np.minimum(x + 1, rows.shape[1] - 1)] - found)
-    return found
+    return found.transpose(2, 0, 1)
 
 
 def _between(places: Floats, length: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

@@ -338,6 +338,19 @@ def test_two_names_of_one_setting_share_their_figures(setup):
     assert [repr(row) for row in dim.rows] == [repr(row) for row in again.rows]
 
 
+def test_a_method_may_have_a_strength_of_its_own(setup):
+    judges = replace(setup.judges, registry=setup.registry.with_alias("method", "weak", "dim"))
+    asked = replace(setup, methods=("dim", "weak"), judges=judges, strengths={"weak": 0.0})
+    assert {name: run.requests["gender"].strength for name, run in runs_of(asked)[0].items()} == {
+        "dim": 1.0,
+        "weak": 0.0,
+    }
+    done = compare(asked).comparison
+    dim, weak = ({row.change.value for row in done.of(name)[0].rows if row.change} for name in ("dim", "weak"))
+    assert weak == {0.0} and dim != weak
+    assert [method["settings"].get("strength") for method in done.methods] == [None, "0"]
+
+
 def test_true_labels_reach_the_method(setup, monkeypatch, tmp_path):
     given = []
 

@@ -11,16 +11,25 @@ from facepriv.registry import registry
 
 def test_a_method_stands_there_as_it_is_and_set_in_two_ways():
     texts = ["privacynet", "plain=privacynet:precision=float32", "privacynet:precision=fastest"]
-    names, known = aliased(registry(), texts)
+    names, known, strengths = aliased(registry(), texts)
     assert names == ("privacynet", "plain", "privacynet:precision=fastest")
     assert known.find("method", "plain").options == {"precision": "float32"}
     assert known.find("method", names[2]).options == {"precision": "fastest"}
     assert known.find("method", "privacynet").options == {} and known.component("method", "plain") == "privacynet"
-    assert "plain" not in registry().descriptors("method")
+    assert "plain" not in registry().descriptors("method") and strengths == {}
+
+
+def test_a_strength_of_its_own_is_the_requests_and_no_setting_of_the_method():
+    texts = ["privacynet", "half=privacynet:strength=0.5", "privacynet:precision=float32:strength=0.8"]
+    names, known, strengths = aliased(registry(), texts)
+    assert strengths == {"half": 0.5, names[2]: 0.8}
+    assert known.find("method", "half").options == {} and known.find("method", names[2]).options == {
+        "precision": "float32"
+    }
 
 
 def test_an_alias_draws_the_noise_of_the_method_that_it_stands_for():
-    _, known = aliased(registry(), ["other=face-mixing:shape=0.4"])
+    _, known, _ = aliased(registry(), ["other=face-mixing:shape=0.4"])
     pipelines = [build_pipeline(known, (name,), PrivacyRequest(), key=b"k" * 32) for name in ("face-mixing", "other")]
     assert pipelines[0]._purpose(0) == pipelines[1]._purpose(0) == "face-mixing"
 
@@ -37,6 +46,9 @@ def test_an_alias_draws_the_noise_of_the_method_that_it_stands_for():
         (["privacynet:precision"], "expected METHOD:NAME=VALUE, got 'precision'"),
         (["privacynet:precison=float32"], "no such setting .did you mean 'precision'"),
         (["x=privacynet:precision=half"], "expected one of"),
+        (["privacynet:strength=2"], "'privacynet:strength=2': strength is a number from 0 to 1, not '2'"),
+        (["privacynet:strength=nan"], "strength is a number from 0 to 1, not 'nan'"),
+        (["privacynet:strength=half"], "strength is a number from 0 to 1, not 'half'"),
     ],
 )
 def test_a_wrong_name_or_setting_is_one_line(texts, error):

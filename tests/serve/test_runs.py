@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,6 +106,19 @@ class TestStopAndResume:
         assert done["state"] == "done" and done["already"] + done["counts"]["done"] == 40 and done["already"] >= 2
         place.forget(name)
         assert place.listed() == []
+
+    def test_a_stop_does_not_wait_for_the_files_at_work(self):
+        """The main thread waits for workers, which may take minutes for a file."""
+        lines = (
+            "import signal, threading",
+            "from facepriv.serve import run_process",
+            "signal.signal(signal.SIGINT, signal.default_int_handler)",
+            "threading.Timer(0.2, run_process._interrupt).start()",
+            "try: threading.Event().wait(100)",
+            "except KeyboardInterrupt: print('stopped')",
+        )
+        done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60)
+        assert done.stdout == "stopped\n", done.stderr
 
     def test_one_that_is_killed_is_shown_as_interrupted_and_resumed(self, place, tmp_path, photos):
         photos(20, "root/photos")

@@ -45,7 +45,6 @@ class FaceMixing(Perturber):
     crop_size: ClassVar[int] = 448
     needs: ClassVar[frozenset[str]] = frozenset({"landmarks", "labels"})
     paste = "replacement"
-    blind: ClassVar[bool] = True  # all faces are mixed, those of the drawn class too
 
     def __init__(
         self,

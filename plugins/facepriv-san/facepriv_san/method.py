@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -28,8 +27,8 @@ class _Drawn(Perturber):
     attributes: ClassVar[tuple[str, ...]] = ("gender",)
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
     neutral: ClassVar[tuple[str, ...]] = ("gender",)
-    blind: ClassVar[bool] = True  # a drawing towards the own class would leave the face as it is
-    #: Name of the packaged weights for the published output; those for the residual end in ``_residual``.
+    blind: ClassVar[bool] = True  # the own class selects a prototype, which shows in the drawing
+    #: Name of the packaged weights for the published output; those for the residual, if any, end in ``_residual``.
     packaged: ClassVar[str] = ""
     #: How the output of several networks is combined.
     _combined = staticmethod(in_sequence)
@@ -39,12 +38,10 @@ class _Drawn(Perturber):
         weights: str | Path | None = None,
         prototypes: str | Path | None = None,
         output: Literal["published", "residual"] | None = None,
-        gain: float = 1.0,
     ) -> None:
         self.weights = weights
         self.prototypes = prototypes
         self.output = output
-        self.gain = gain
         self.device = "cpu"
 
     @property
@@ -86,12 +83,11 @@ class _Drawn(Perturber):
     def loaded(self) -> Family:
         """Return the networks and their prototypes; raise `WeightsError` on failure."""
         if self.output not in (None, *OUTPUTS):
-            raise UsageError(f"{self._name}.output: expected {' or '.join(OUTPUTS)}, got {self.output}")
-        if not 0 <= self.gain <= 1:
-            raise UsageError(f"{self._name}.gain: expected 0 to 1, got {self.gain:g}")
+            raise UsageError(
+                f"{self.packaged.replace('_', '-')}.output: expected {' or '.join(OUTPUTS)}, got {self.output}"
+            )
         averages = Path(self.prototypes) if self.prototypes else None
-        found = family.load(self.weights_path(), averages, self.device, self.output)
-        return replace(found, form=replace(found.form, gain=self.gain * found.form.gain))
+        return family.load(self.weights_path(), averages, self.device, self.output)
 
     def _perturb(self, faces: FaceBatch, source: Labels, target: Labels, strength: float, rngs: Rngs) -> Images:
         loaded = self.loaded()
@@ -119,10 +115,6 @@ class _Drawn(Perturber):
         given = grey_if_published(torch.from_numpy(given).movedim(-1, 1), loaded.form).movedim(1, -1).numpy()
         return given + np.float32(strength) * (out - given)
 
-    @property
-    def _name(self) -> str:
-        return self.packaged.replace("_", "-")
-
     @abstractmethod
     def _used(self, rng: np.random.Generator) -> Sequence[int]:
         """Return the indices of the networks for one face; raise `UsageError` if a setting is invalid."""
@@ -138,11 +130,8 @@ class San(_Drawn):
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
     output : {"published", "residual"} or None
-        A grey face, as published, or a change of light that keeps the colours; there are weights for both. None: what
-        `weights` were trained for, or as published.
-    gain : float, 0 to 1
-        Share of each network's change that is kept. Of one network the same as a strength, but `facepriv compare` has
-        one strength for all methods.
+        A grey face, as published, or a change of light that keeps the colours; packaged are weights for both. None:
+        what `weights` were trained for, or as published.
     """
 
     packaged: ClassVar[str] = "san"
@@ -161,10 +150,8 @@ class EnsembleSan(_Drawn):
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
     output : {"published", "residual"} or None
-        A grey face, as published, or a change of light that keeps the colours; there are weights for both. None: what
-        `weights` were trained for, or as published.
-    gain : float, 0 to 1
-        As for `San`.
+        A grey face, as published, or a change of light that keeps the colours. None: what `weights` were trained for,
+        or as published.
     member : {"average", "random"} or int, at least 1
         The mean of all members' faces, one member drawn for each face, or the member of this number.
     """
@@ -178,9 +165,8 @@ class EnsembleSan(_Drawn):
         prototypes: str | Path | None = None,
         member: Literal["average", "random"] | int = "average",
         output: Literal["published", "residual"] | None = None,
-        gain: float = 1.0,
     ) -> None:
-        super().__init__(weights, prototypes, output, gain)
+        super().__init__(weights, prototypes, output)
         self.member = member
         self.stochastic = member == "random"  # type: ignore[misc]  # otherwise deterministic
 
@@ -205,10 +191,8 @@ class FlowSan(_Drawn):
     prototypes : path-like or None
         The prototypes' file; None: the packaged one.
     output : {"published", "residual"} or None
-        A grey face, as published, or a change of light that keeps the colours; there are weights for both. None: what
-        `weights` were trained for, or as published.
-    gain : float, 0 to 1
-        As for `San`, for each of the networks.
+        A grey face, as published, or a change of light that keeps the colours. None: what `weights` were trained for,
+        or as published.
     depth : int or None, at least 1
         Number of networks used, from the first; None: all.
     """
@@ -221,9 +205,8 @@ class FlowSan(_Drawn):
         prototypes: str | Path | None = None,
         depth: int | None = None,
         output: Literal["published", "residual"] | None = None,
-        gain: float = 1.0,
     ) -> None:
-        super().__init__(weights, prototypes, output, gain)
+        super().__init__(weights, prototypes, output)
         self.depth = depth
 
     def _used(self, rng: np.random.Generator) -> Sequence[int]:

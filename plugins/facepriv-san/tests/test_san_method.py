@@ -12,9 +12,6 @@ from facepriv_san.prototypes import Prototypes
 
 from facepriv.contracts import STANDARD, FaceBatch, Frame
 from facepriv.errors import UsageError, WeightsError
-from facepriv.faces import crop_faces, find_faces
-from facepriv.image import read_image
-from facepriv.samples import portraits
 from facepriv.testing import checks, specimens
 from facepriv.weights import Provenance
 
@@ -65,19 +62,10 @@ def test_same_opposite_and_neutral_are_three_faces_and_unknown_own_classes_work(
     assert np.isfinite(run(San(file), faces, (1, 0, -1), rngs, own=(-1, -1, -1))).all()
 
 
-@pytest.mark.parametrize("output", ["published", "residual"])
 @pytest.mark.parametrize("kind", [San, EnsembleSan, FlowSan])
-def test_faces_of_a_drawn_class_change_as_much_as_others(kind, output, rngs):
-    """With the packaged networks. The core withholds the own class: a drawing towards it would change little."""
-    method = kind(output=output)
-    assert method.blind
-    photos = [read_image(portrait.path).rgb8() for portrait in portraits()]
-    found = [(rgb, [face.framed(method.frame) for face in find_faces(rgb)]) for rgb in photos]
-    real = FaceBatch(np.concatenate([crop_faces(rgb, faces, method.crop_size) for rgb, faces in found]))
-    unknown, light = [-1] * len(real), real.images @ LUMA
-    drawn = [run(method, real, [k] * len(real), rngs, own=unknown) @ LUMA for k in (0, 1)]
-    changes = [np.abs(one - light).mean((1, 2)) for one in drawn]
-    assert (np.maximum(*changes) < 3 * np.minimum(*changes)).all()
+def test_the_own_class_shows_in_a_drawing_and_is_withheld_where_a_class_is_drawn(kind, file, faces, rngs):
+    of_men, of_women = (run(kind(file), faces, (1, 1, 1), rngs, own=own) for own in ((0, 0, 0), (1, 1, 1)))
+    assert kind.blind and not np.array_equal(of_men, of_women)
 
 
 def test_the_published_form_replaces_the_face_by_a_grey_drawing(file, saved_again, faces, rngs):
@@ -105,20 +93,13 @@ def test_part_of_the_strength_mixes_light_and_leaves_no_colour(file, saved_again
     np.testing.assert_array_equal(run(method, faces, (0, 0, 1), rngs, strength=0.0), faces.images)
 
 
-def test_the_gain_of_one_network_is_a_strength_and_has_bounds(file, saved_again, faces, rngs):
-    path = saved_again(file, output="published")
-    half, weaker = San(path, gain=0.5), run(San(path), faces, (0, 0, 1), rngs, strength=0.5)
-    np.testing.assert_allclose(run(half, faces, (0, 0, 1), rngs), weaker, atol=1e-5)
-    with pytest.raises(UsageError, match=r"^ensemble-san\.gain: expected 0 to 1, got 1\.5$"):
-        EnsembleSan(file, gain=1.5).loaded()
-
-
 def test_the_output_of_a_file_can_be_chosen(file, saved_again, faces, rngs):
     published = saved_again(file, output="published")
     for one, other in ((San(published, output="residual"), San(file)), (San(file, output="published"), San(published))):
         np.testing.assert_array_equal(run(one, faces, (0, 0, 1), rngs), run(other, faces, (0, 0, 1), rngs))
-    with pytest.raises(UsageError, match=r"^flow-san\.output: expected published or residual, got colour$"):
-        FlowSan(file, output="colour").to("cpu")
+    for kind, name in ((San, "san"), (FlowSan, "flow-san")):
+        with pytest.raises(UsageError, match=rf"^{name}\.output: expected published or residual, got colour$"):
+            kind(file, output="colour").to("cpu")
 
 
 def test_the_frame_is_that_of_the_networks_and_prototypes_of_another_are_refused(weights_of, averages, tmp_path):
