@@ -11,10 +11,10 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from facepriv._version import __version__
-
 if TYPE_CHECKING:
     from facepriv.api import attack, compare, evaluate, protect
+
+__version__ = "0.1.0"
 
 __all__ = ["__version__", "attack", "compare", "evaluate", "protect"]
 

@@ -121,7 +121,7 @@ def test_photos_in_memory_are_evaluated_with_labels_in_their_order(astronaut_pix
 
 def test_the_package_is_light_until_a_function_is_called():
     code = (
-        "import sys, facepriv; from facepriv._version import __version__; assert 'protect' in dir(facepriv);"
+        "import sys, facepriv; from facepriv import __version__; assert 'protect' in dir(facepriv);"
         "heavy = {'numpy', 'PIL', 'torch', 'dlib', 'scipy', 'skimage', 'facepriv.api'} & set(sys.modules); print(heavy)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from facepriv.arrays import ROUNDING, check_labels
 from facepriv.contracts import AttributeEstimator, FaceBatch, FaceMatcher, Perturber, resize_images, resized
+from facepriv.contracts.arrays import ROUNDING, check_labels
 from facepriv.errors import ContractError, UsageError
 from facepriv.protection.request import face_rng
 from facepriv.testing.faces import drawn_face

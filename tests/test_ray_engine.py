@@ -21,7 +21,7 @@ from facepriv_ray.cluster import MISSING, OWN, QUIET, _base
 from facepriv_ray.engine import RayEngine, _Made, _Supervisor
 from PIL import Image
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.cli import main
 from facepriv.errors import PluginError, UsageError, WeightsError
 from facepriv.protection.local import LocalEngine

@@ -18,7 +18,7 @@ from typing import Any
 import click
 from shared import Benchmark, json_option, write_json
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.cli.console import table
 from facepriv.errors import DataError
 

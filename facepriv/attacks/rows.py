@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import Float
 from facepriv.attacks.cross_fit import Answers
 from facepriv.errors import DataError
 from facepriv.evaluation.predictions import Predictions
 from facepriv.evaluation.rows import ATTACK, BEST, CHANGED, DETECTION, PREFIX, TURNED, Row
 from facepriv.evaluation.truth import Truth
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.attributes import binary_curve, binary_eer
 from facepriv.metrics.bootstrap import REPLICATES, estimates
 from facepriv.schema import ADULT, attribute

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.cli.console import Failure
 from facepriv.errors import FaceprivError
 

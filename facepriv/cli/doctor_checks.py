@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.contracts import STANDARD, FaceBatch, Frame, Perturber
 from facepriv.errors import FaceprivError, PluginError, UntrainedError, one_line
 from facepriv.hookspecs import Descriptor

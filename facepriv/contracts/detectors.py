@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import check_floats
+from facepriv.contracts.arrays import check_floats
 from facepriv.errors import ContractError
 
 

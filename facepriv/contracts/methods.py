@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import check_finite, check_form, check_images, check_labels, check_range
+from facepriv.contracts.arrays import check_finite, check_form, check_images, check_labels, check_range
 from facepriv.errors import ContractError, UsageError
 
 Images = NDArray[np.float32]
@@ -190,7 +190,7 @@ class Perturber(ABC):
         Returns
         -------
         ndarray
-            Floats in [0, 1], of the faces' shape. Values outside by more than `facepriv.arrays.ROUNDING` are an error.
+            Floats in [0, 1], of the faces' shape. Values outside by more than `arrays.ROUNDING`, 2/255, are an error.
         """
 
     def _check_request(self, faces: Any, source: Labels, target: Labels, strength: float, rngs: Sequence[Any]) -> None:

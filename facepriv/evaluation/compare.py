@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.evaluation.cache_keys import core_hash
 from facepriv.evaluation.measure import Measure

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.datasets.readers import csvfolder
 from facepriv.datasets.record import Record
 from facepriv.errors import DataError, UsageError

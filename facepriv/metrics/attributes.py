@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.curve import Curve, check_weights, curve
 
 

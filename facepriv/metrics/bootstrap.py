@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
+from facepriv.metrics.arrays import Float
 
 #: Takes weights (R, N), returns (R,).
 Statistic = Callable[[Float], Float]

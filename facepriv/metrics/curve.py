@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
+from facepriv.metrics.arrays import Float
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import Float
+from facepriv.metrics.arrays import Float
 
 #: Number of folds of a test; each is predicted by a model trained on the others.
 FOLDS = 2

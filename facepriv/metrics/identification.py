@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facepriv.arrays import Float
 from facepriv.errors import DataError
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.curve import check_weights
 from facepriv.metrics.pairs import Score
 

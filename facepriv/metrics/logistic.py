@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import Float
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.folds import people_folds
 
 #: Maps notes (M, D) to probabilities (M, K).

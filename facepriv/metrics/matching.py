@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import Float
 from facepriv.errors import DataError
 from facepriv.metrics import pairs
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.bootstrap import REPLICATES, draws, subject_index
 from facepriv.metrics.identification import cmc, ranks
 

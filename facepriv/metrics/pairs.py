@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import Float
 from facepriv.errors import ContractError, DataError
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.curve import Curve
 from facepriv.metrics.stream import ScoreStream
 from facepriv.metrics.verification import check_count

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facepriv.arrays import Float
+from facepriv.metrics.arrays import Float
 
 
 def suppression_rate(accuracy_before: ArrayLike, accuracy_after: ArrayLike) -> Float:

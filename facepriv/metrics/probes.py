@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import Float
+from facepriv.metrics.arrays import Float
 from facepriv.metrics.logistic import balance, best_penalty, softmax, standardisation, with_one
 
 #: Voters for a face.

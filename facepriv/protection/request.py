@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facepriv.arrays import check_labels
 from facepriv.contracts import UNKNOWN, Labels
+from facepriv.contracts.arrays import check_labels
 from facepriv.errors import ContractError, UsageError
 from facepriv.schema import ATTRIBUTES, attribute
 

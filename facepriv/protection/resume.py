@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.errors import UsageError
 from facepriv.files import file_sha256
 from facepriv.hookspecs import Kind

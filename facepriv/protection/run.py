@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.errors import UsageError
 from facepriv.image import IMAGE_SUFFIXES
 from facepriv.protection.commit import Committer, staging

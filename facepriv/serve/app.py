@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.errors import FaceprivError, UsageError, one_line
 from facepriv.image import MAX_PIXELS
 from facepriv.image.decode import most_bytes

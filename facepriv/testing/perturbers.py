@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from facepriv.arrays import check_finite, check_form, check_range
 from facepriv.contracts import UNKNOWN, FaceBatch, Images, Perturber
+from facepriv.contracts.arrays import check_finite, check_form, check_range
 from facepriv.errors import ContractError
 from facepriv.schema import ATTRIBUTES, attribute
 from facepriv.testing import audit, refusals, side_effects

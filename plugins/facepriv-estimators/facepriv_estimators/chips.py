@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facepriv.arrays import check_images
 from facepriv.contracts import Images
+from facepriv.contracts.arrays import check_images
 from facepriv.faces.align import TEMPLATE, chip_window
 
 #: Side of the square in which ArcFace-style matchers align a face, in pixels.

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from facepriv._version import __version__
+from facepriv import __version__
 from facepriv.errors import FaceprivError, PluginError, UsageError, one_line
 from facepriv.protection.engine import Engine
 from facepriv.protection.inputs import is_shard

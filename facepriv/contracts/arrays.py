@@ -14,8 +14,6 @@ from facepriv.schema import attribute
 #: (2**-7), and is far below the error of a method without scaling or clipping.
 ROUNDING = 2 / 255
 
-Float = NDArray[np.float64]
-
 
 def check_images(images: Any, what: str = "images") -> None:
     """Raise `ContractError` unless `images` is (N, S, S, 3) float32, finite, in [0, 1]."""
