@@ -124,8 +124,8 @@ class Perturber(ABC):
     frame: ClassVar[Frame] = STANDARD
     #: Required inputs: any of "landmarks", "labels" (own classes, estimated if the caller has none).
     needs: ClassVar[frozenset[str]] = frozenset()
-    #: How the result is pasted: the difference is added to the photo, more of it where a face is small, or the pixels are
-    #: replaced.
+    #: How the result is pasted: the difference is added to the photo (more of it where a face is small), or the pixels
+    #: are replaced.
     paste: ClassVar[Literal["residual", "replacement"]] = "residual"
     #: Whether `rngs` changes the result.
     stochastic: ClassVar[bool] = False
