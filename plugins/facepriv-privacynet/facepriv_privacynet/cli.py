@@ -37,7 +37,7 @@ def train_command(variant: str, name: str, title: str, *, matched: bool = True) 
         type=click.Path(path_type=Path),
         help="Begin with D, judges and copies of this file, which a round leaves beside its weights.",
     )
-    @click.option("--preset", type=click.Choice(["ours", "paper"]), default="ours", show_default=True)
+    @click.option("--preset", type=click.Choice(["ours", "random", "paper"]), default="ours", show_default=True)
     @click.option(
         "--rounds",
         type=click.IntRange(1),

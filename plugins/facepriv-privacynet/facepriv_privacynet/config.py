@@ -1,4 +1,4 @@
-"""Hyperparameters: the paper's preset and ours, and the settings that distinguish the methods of this family."""
+"""Hyperparameters: our presets and the paper's, and the settings that distinguish the methods of this family."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ class Recipe:
     copies : bool
         Whether copies of the trained classifiers also keep learning, at every second step of the judges. They teach G
         when the originals do not.
-    rate_g, rate_d, rate_judges, rate_copies : float
+    rate_g, rate_d, rate_judges, rate_copies, rate_readers : float
         Adam's learning rates; they fall linearly to zero over the last `decay` share of the steps.
     w_source, w_attribute, w_judges, w_identity, w_alike, w_cycle, w_mirror, w_kept, w_roughness : float
-    w_colour : float
+    w_colour, w_told : float
         Weights of the losses. The paper's w_identity of 4 belongs to unnormalised VGG descriptors. With w_identity and
-        w_alike both 0 no matcher is used. A w_cycle or w_mirror of 0 disables the cycle or the mirrored face.
+        w_alike both 0 no matcher is used. A w_cycle or w_mirror of 0 disables the cycle or the mirrored face. With
+        w_told, readers learn gender from the matchers' descriptors of changed faces, and G leaves them nothing to
+        read; see `facepriv_privacynet.readers`.
     w_gender, w_race, w_years : float
         Weights of gender, race, and age in ranks within G's attribute losses.
     ordered : bool
@@ -84,6 +86,7 @@ class Recipe:
     rate_judges: float = 1e-3
     copies: bool = True
     rate_copies: float = 1e-4
+    rate_readers: float = 2e-3
     decay: float = 0.3
     w_source: float = 2.0
     w_attribute: float = 0.3
@@ -99,6 +102,7 @@ class Recipe:
     w_kept: float = 24.0
     w_roughness: float = 2.0
     w_colour: float = 200.0
+    w_told: float = 0.0
     cycle_every: int = 6
     mirror_every: int = 3
     conditional: bool = True
@@ -129,10 +133,14 @@ class Recipe:
 
     def unmatched(self) -> Recipe:
         """Return the recipe without the matcher's two loss terms."""
-        return replace(self, w_identity=0.0, w_alike=0.0)
+        return replace(self, w_identity=0.0, w_alike=0.0, w_told=0.0)
 
 
 OURS = Recipe()
+
+#: For `--policy random`. Faces that keep their class are changed like the others, so that the change tells nothing, and
+#: readers of the matchers' descriptors take part.
+RANDOM = replace(OURS, own=0.0, w_kept=0.0, w_told=6.0)
 
 #: The paper's (section 4.2): lambda_attr 4, lambda_m 4, lambda_rec 4, batch 16, 200,000 iterations, 128 pixels, labels
 #: as input channels, no judge except D's own head, no augmentation between G and D.
@@ -171,7 +179,7 @@ class Variant:
     package : str
         Dotted name of the package that holds the shipped weights.
     presets : mapping of str to Recipe
-        ``ours`` and ``paper``.
+        ``ours``, ``random`` and ``paper``.
     """
 
     name: str
@@ -190,4 +198,6 @@ class Variant:
         return f"{self.name}-opponents"
 
 
-PRIVACYNET = Variant("privacynet", __version__, "facepriv_privacynet.weights", {"ours": OURS, "paper": PAPER})
+PRIVACYNET = Variant(
+    "privacynet", __version__, "facepriv_privacynet.weights", {"ours": OURS, "random": RANDOM, "paper": PAPER}
+)

@@ -25,8 +25,11 @@ from facepriv_privacynet import losses
 from facepriv_privacynet.config import Recipe
 from facepriv_privacynet.data import Work
 from facepriv_privacynet.networks import Discriminator, Generator, encode
+from facepriv_privacynet.readers import READ, Reader, described, told
 
 PROBE = JudgeShape(72, window=0.85, residual=True)
+#: Readers cost little: they learn several times a step, on many of the latest descriptors.
+_READERS_UPDATES, _READERS_BATCH = 4, 256
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Players:
         self.judges: list[Judge] = [built(Judge(shape, ordered=recipe.ordered)) for shape in recipe.judges]
         # Learns on real faces only and teaches no network: its figures on G's faces are those of an unseen classifier.
         self.probe: Judge = built(Judge(PROBE))
+        self.readers = [Reader(width).to(device) for width in self._widths()] if recipe.w_told else []
         if backend:
             # In place: parameters keep their names. D's gradient penalty needs a second derivative, which compiled
             # code cannot compute, so it calls `forward` directly.
@@ -123,6 +127,8 @@ class Players:
         self.opt_d = torch.optim.Adam(self.d.parameters(), recipe.rate_d, (0.5, 0.999), fused=fused)
         self.opt_j = torch.optim.AdamW(self._judging(), recipe.rate_judges, fused=fused)
         copied = [p for net in self.copies for p in net.parameters()]
+        reading = [p for reader in self.readers for p in reader.parameters()]
+        self.opt_r = torch.optim.AdamW(reading, recipe.rate_readers, fused=fused) if reading else None
         self.opt_c = torch.optim.AdamW(copied, recipe.rate_copies, fused=fused) if copied else None
         jitter = matcher_jitter(recipe.matcher_shift, recipe.matcher_smallest, recipe.matcher_light)
         self.jitter = jitter if recipe.matcher_shift else None
@@ -145,6 +151,9 @@ class Players:
                 parts["judges"] = torch.stack(views).mean()
             if r.matched:
                 parts["identity"], parts["alike"] = matched(x, y, self.matchers, self.jitter)
+            descriptors = described(self.matchers, y) if self.readers else []
+            if self.readers:
+                parts["told"] = told(self.readers, descriptors)
             parts["kept"] = losses.kept(x, y, work.kept, work.kept_count)
             parts["roughness"] = common.roughness(x, y)
             parts["colour"] = losses.colour(x, y)
@@ -156,6 +165,8 @@ class Players:
         total = sum((getattr(r, f"w_{name}") * value for name, value in parts.items()), torch.zeros(()).to(x.device))
         descend(self.accelerator, self.opt_g, total, self.g.parameters())
         self.average.update(self.g)
+        for reader, latest in zip(self.readers, descriptors, strict=True):
+            reader.remember(latest.detach(), work.own[READ])
         return y.detach(), wanted, {name: value.detach() for name, value in parts.items()}
 
     def teachers(self, work: Work) -> list[nn.Module]:
@@ -215,16 +226,35 @@ class Players:
         descend(self.accelerator, self.opt_c, value, [p for net in self.copies for p in net.parameters()])
         return {"copies": value.detach()}
 
+    def readers_step(self) -> dict[str, Tensor]:
+        """Update the readers on the descriptors of the latest changed faces, with their true classes."""
+        if self.opt_r is None or not all(len(reader.latest) for reader in self.readers):
+            return {}
+        for _ in range(_READERS_UPDATES):
+            value = torch.stack([reader.train().loss(_READERS_BATCH) for reader in self.readers]).mean()
+            descend(self.accelerator, self.opt_r, value, [p for r in self.readers for p in r.parameters()])
+        return {"readers": value.detach()}
+
     def nets(self) -> dict[str, nn.Module]:
         """Return all learning networks by their names in a checkpoint."""
         judges = {f"judge{i}": judge for i, judge in enumerate(self.judges)}
         copies = {f"copy{i}": net for i, net in enumerate(self.copies)}
-        return {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe, **judges, **copies}
+        readers = {f"reader{i}": net for i, net in enumerate(self.readers)}
+        always = {"g": self.g, "average": self.average.net, "d": self.d, "probe": self.probe}
+        return {**always, **judges, **copies, **readers}
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return the optimisers by their names in a checkpoint."""
-        copies = {"copies": self.opt_c} if self.opt_c else {}
-        return {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j, **copies}
+        some = {"copies": self.opt_c, "readers": self.opt_r}
+        always = {"g": self.opt_g, "d": self.opt_d, "judges": self.opt_j}
+        return {**always, **{name: optimiser for name, optimiser in some.items() if optimiser}}
+
+    def _widths(self) -> list[int]:
+        """Numbers in a descriptor of each matcher."""
+        side = self.recipe.generator.size
+        face = torch.zeros(1, 3, side, side, device=self.accelerator.device)
+        with torch.no_grad():
+            return [d.shape[1] for d in described(self.matchers, face)]
 
     def _judging(self) -> list[nn.Parameter]:
         return [p for judge in (*self.judges, self.probe) for p in judge.parameters()]

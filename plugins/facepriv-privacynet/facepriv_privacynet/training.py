@@ -60,6 +60,7 @@ class Trainer(Players):
         y, wanted, parts = self.generator_step(work)
         # Seed again: the use of a matcher must not change the input of D and judges.
         self._seed(_LEARNING, self.step, process)
+        parts |= self.readers_step()
         if self.step % r.critic_every == 0:
             parts |= self.discriminator_step(work.faces, work.own, y, wanted)
         if work.real and self.step % r.judges_every == 0:
@@ -150,5 +151,6 @@ class Trainer(Players):
     def _set_rates(self) -> None:
         r = self.recipe
         rates = {"g": r.rate_g, "d": r.rate_d, "judges": r.rate_judges, "copies": r.rate_copies}
+        rates["readers"] = r.rate_readers
         full = {optimiser: rates[name] for name, optimiser in self.optimisers().items()}
         set_rates(full, self.step, r.steps, r.decay)
