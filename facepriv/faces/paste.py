@@ -23,9 +23,9 @@ FEATHER = 0.12
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # Number of rows processed at once; small, so that a face of many megapixels needs little memory and fits the CPU cache.
 _STRIP = 64
-#: Crops with a side of fewer pixels in the photo get more of a change, up to this share more: a small face is soft, and
-#: a change of its enlarged crop misleads unseen classifiers less than a large face's (benchmarks/small_faces.py).
-SMALL, MORE = 80.0, 0.85
+#: Crops with a side of fewer pixels in the photo get more of a change, by this power of the ratio: a small face is soft,
+#: and a change of its enlarged crop misleads unseen classifiers less than a large face's (benchmarks/small_faces.py).
+SMALL, POWER = 80.0, 0.55
 # Minimum number of samples per crop pixel where the photo is finer: a residual is smooth, a face is not.
 _SAMPLES = {"residual": 2, "replacement": 4}
 
@@ -92,7 +92,7 @@ def paste(
 
 def emphasis(scale: float) -> np.float32:
     """Return the factor on the change of a crop whose side is so many pixels in the photo: 1 but for small faces."""
-    return np.float32(1 + MORE * max(0.0, 1 - scale / SMALL))
+    return np.float32(max(1.0, SMALL / scale) ** POWER)
 
 
 def _changed(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
