@@ -23,8 +23,8 @@ FEATHER = 0.12
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 # Number of rows processed at once; small, so that a face of many megapixels needs little memory and fits the CPU cache.
 _STRIP = 64
-#: Crops with a side of fewer pixels in the photo get more of a change, by this power of the ratio. A small face is soft,
-#: so a change of its crop misleads unseen classifiers less than a large face's (benchmarks/small_faces.py).
+#: Crops with a side of fewer pixels in the photo get more of a change, by this power of the ratio. Small faces are soft
+#: there, so the same change misleads unseen classifiers less (benchmarks/small_faces.py).
 SMALL, POWER = 80.0, 0.55
 # Minimum number of samples per crop pixel where the photo is finer: a residual is smooth, a face is not.
 _SAMPLES = {"residual": 2, "replacement": 4}
