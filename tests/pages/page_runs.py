@@ -52,6 +52,8 @@ NOT_RUN = {
     "ray start": "needs other machines",
     ".ci/run": "runs this suite",
 }
+#: Files of the repository that a page names by their path: weights outside the packages.
+_OURS = re.compile(r"plugins/[\w./-]+\.safetensors")
 
 
 class Store:
@@ -171,6 +173,17 @@ def _lay_out(words: Sequence[str], folder: Path, store: Store) -> None:
         for name in {word.rstrip("/"), word.rpartition("=")[2].rstrip("/"), word.partition("/")[0]} - outputs:
             if name in (*INPUTS, *MADE, *ALIASES) and not (folder / name).exists():
                 store.copy(name, folder / name)
+        for name in _OURS.findall(word):
+            _link(name, folder)
+
+
+def _link(name: str, folder: Path) -> None:
+    """Put a weights file of the repository into `folder`, with its checksum, under its path."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    for end in ("", ".sha256"):
+        target = folder / f"{name}{end}"
+        if not target.exists():
+            target.symlink_to(ROOT / f"{name}{end}")
 
 
 def _expanded(words: Sequence[str], folder: Path) -> Iterator[str]:

@@ -16,9 +16,9 @@ from facepriv.testing.training import TinyMatcher, labelled
 def test_the_recipe_is_privacynets_but_for_the_matchers_terms(preset):
     ours, baseline = PRIVACYNET.presets[preset], BASELINE.presets[preset]
     different = {f.name for f in fields(ours) if getattr(ours, f.name) != getattr(baseline, f.name)}
-    assert different <= {"w_identity", "w_alike"} and "w_identity" in different
+    assert different <= {"w_identity", "w_alike", "w_told"} and "w_identity" in different
     assert ours.matched and not baseline.matched
-    assert baseline.w_identity == baseline.w_alike == 0
+    assert baseline.w_identity == baseline.w_alike == baseline.w_told == 0
 
 
 def test_networks_begin_alike_and_the_first_step_sees_the_same_faces_targets_and_judges(monkeypatch):
