@@ -138,8 +138,8 @@ class Recipe:
 
 OURS = Recipe()
 
-#: For `--policy random`. Faces that keep their class are changed like the others, so that the change tells nothing, and
-#: readers of the matchers' descriptors take part.
+#: For `--policy random`. No term asks that faces that keep their class stay as they are, and readers of the matchers'
+#: descriptors take part.
 RANDOM = replace(OURS, own=0.0, w_kept=0.0, w_told=6.0)
 
 #: The paper's (section 4.2): lambda_attr 4, lambda_m 4, lambda_rec 4, batch 16, 200,000 iterations, 128 pixels, labels

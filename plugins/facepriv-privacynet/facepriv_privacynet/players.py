@@ -228,7 +228,7 @@ class Players:
 
     def readers_step(self) -> dict[str, Tensor]:
         """Update the readers on the descriptors of the latest changed faces, with their true classes."""
-        if self.opt_r is None or not all(len(reader.latest) for reader in self.readers):
+        if self.opt_r is None or any(reader.classes[0] < 0 for reader in self.readers):
             return {}
         for _ in range(_READERS_UPDATES):
             value = torch.stack([reader.train().loss(_READERS_BATCH) for reader in self.readers]).mean()

@@ -28,7 +28,7 @@ class Reader(nn.Module):
     width : int
         Numbers in a descriptor.
     remembered : int
-        Latest descriptors kept. They are no part of a checkpoint: a resumed run collects them again.
+        Latest descriptors kept.
     """
 
     latest: Tensor
@@ -36,11 +36,11 @@ class Reader(nn.Module):
 
     def __init__(self, width: int, remembered: int = 3072) -> None:
         super().__init__()
-        self.remembered = remembered
         self.linear = nn.Linear(width, _CLASSES)
         self.network = nn.Sequential(nn.Linear(width, 64), nn.ReLU(), nn.Dropout(0.3), nn.Linear(64, _CLASSES))
-        self.register_buffer("latest", torch.zeros(0, width), persistent=False)
-        self.register_buffer("classes", torch.zeros(0, dtype=torch.int64), persistent=False)
+        # Of fixed size, so that a checkpoint holds them: a resumed run goes on with the same.
+        self.register_buffer("latest", torch.zeros(remembered, width))
+        self.register_buffer("classes", torch.full((remembered,), -1))
 
     def forward(self, descriptors: Tensor) -> Tensor:
         """(N, D) unit descriptors -> (2, N, 2) logarithms of probabilities, of the linear model and the network."""
@@ -49,14 +49,15 @@ class Reader(nn.Module):
 
     def remember(self, descriptors: Tensor, own: Tensor) -> None:
         """Add descriptors (N, D) of known class `own`, -1 unknown, in front of the earlier ones."""
-        known = own >= 0
-        self.latest = torch.cat([descriptors[known], self.latest])[: self.remembered]
-        self.classes = torch.cat([own[known], self.classes])[: self.remembered]
+        known, count = own >= 0, len(self.classes)
+        self.latest = torch.cat([descriptors[known], self.latest])[:count]
+        self.classes = torch.cat([own[known], self.classes])[:count]
 
     def loss(self, count: int) -> Tensor:
         """Cross-entropy on `count` remembered descriptors, drawn with replacement; classes weigh alike."""
-        rows = torch.randint(len(self.latest), (count,), device=self.latest.device)
-        sizes = torch.bincount(self.classes, minlength=_CLASSES).clamp(min=1).float()
+        known = int((self.classes >= 0).sum())  # they stand in front
+        rows = torch.randint(known, (count,), device=self.latest.device)
+        sizes = torch.bincount(self.classes[:known], minlength=_CLASSES).clamp(min=1).float()
         weights = sizes.sum() / (_CLASSES * sizes)
         return torch.stack([F.nll_loss(each, self.classes[rows], weights) for each in self(self.latest[rows])]).sum()
 
