@@ -158,7 +158,7 @@ verify-baseline-gan: need-data $(STAMP)
 
 # Beside its authors' weights with AUTHORS=FILE, as they published it; only then there are bars, of differences to all
 # and to 80 % of the authors' change.
-verify-san: METHODS = san,san:strength=0.87,ensemble-san,one=flow-san:depth=1,flow-san
+verify-san: METHODS = san,san:strength=0.87,ensemble-san,flow-san
 verify-san: THEIRS = san:weights=runs/authors.safetensors
 verify-san: BESIDE = $(BIN)/facepriv compare "$(DATA)/lfw" $(ARGS) --methods \
 	"$(METHODS),authors=$(THEIRS),authors_8=$(THEIRS):strength=0.8"
