@@ -59,7 +59,7 @@ def test_it_listens_on_loopback_only_logs_nothing_and_ends_clean(started, face_f
     said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "secret-name" not in "".join(said) and "Traceback" not in "".join(said)
-    assert not [pid for pid in children if _lives(pid)]
+    _wait_for_the_end_of(children)
     left = [p for place in ("XDG_STATE_HOME", "TMPDIR") for p in Path(environment[place]).rglob("*") if p.is_file()]
     assert not left and not list((tmp_path / "root").iterdir())
 
@@ -72,10 +72,7 @@ def test_a_killed_server_leaves_no_file_and_no_process(started, face_files, envi
     assert children
     process.kill()
     process.wait()
-    until = time.monotonic() + 60
-    while any(_lives(pid) for pid in children) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not [pid for pid in children if _lives(pid)]
+    _wait_for_the_end_of(children)
     assert not list((tmp_path / "root").rglob("*"))
     assert not [p for p in Path(environment["TMPDIR"]).rglob("*") if p.is_file()]
 
@@ -161,3 +158,11 @@ def _lives(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _wait_for_the_end_of(children):
+    """Wait for them: Python's resource tracker ends by itself, a moment after the process that it serves."""
+    until = time.monotonic() + 60
+    while any(_lives(pid) for pid in children) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not [pid for pid in children if _lives(pid)]
