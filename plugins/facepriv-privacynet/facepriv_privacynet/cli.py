@@ -44,13 +44,28 @@ def train_command(variant: str, name: str, title: str, *, matched: bool = True) 
         metavar="N",
         help="Train N rounds of --steps each, each with new opponents. With --export or --curve: of round N.",
     )
-    def command(options: TrainingOptions, opponents: Path | None, preset: str, rounds: int | None) -> None:
+    @click.option(
+        "--mix",
+        type=(click.Path(path_type=Path), click.FloatRange(0, 1, min_open=True, max_open=True)),
+        multiple=True,
+        metavar="WEIGHTS SHARE",
+        help="With --export or --curve: average with these weights, which get this share. Several times if wanted.",
+    )
+    def command(
+        options: TrainingOptions,
+        opponents: Path | None,
+        preset: str,
+        rounds: int | None,
+        mix: tuple[tuple[Path, float], ...],
+    ) -> None:
         from facepriv_privacynet import runs
         from facepriv_privacynet.rounds import Rounds
 
         out, start = options.out, options.start
         if start and start.is_dir() and (rounds or opponents):
             raise UsageError(f"--start {start}: --rounds and --opponents need a weights file here; --export makes one")
+        if mix and not (options.export or options.curve):
+            raise UsageError("--mix goes with --export or --curve: training averages with no other weights")
         method = resolve_name(variant)
         recipe = options.recipe(method.presets[preset])
         material, accelerator = runs.opened(
@@ -73,13 +88,16 @@ def train_command(variant: str, name: str, title: str, *, matched: bool = True) 
         if not rounds:
             run = runs.Run(method, out, recipe, material, accelerator, start, opponents=opponents)
             text = shown(run.trainer.start)
+            run.mix = mix
             if not show_results(run, options, text):
                 run.train(options.minutes, say, shown=text)
             return
         several = Rounds(method, out, recipe, material, accelerator, start, opponents)
         text = shown(start.resolve().name if start else "")
         if options.export or options.curve:
-            show_results(several.run(rounds), options, text)
+            run = several.run(rounds)
+            run.mix = mix
+            show_results(run, options, text)
             return
         done = several.train(rounds, options.minutes, say, shown=text)
         click.echo(f"{out}: {done} of {rounds} rounds finished")

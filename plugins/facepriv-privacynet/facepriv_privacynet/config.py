@@ -70,9 +70,7 @@ class Recipe:
         Applied between G and its judges.
     """
 
-    generator: GeneratorShape = field(
-        default_factory=lambda: GeneratorShape(base=24, blocks=4, limit=0.3, region="outline")
-    )
+    generator: GeneratorShape = field(default_factory=lambda: GeneratorShape(base=24, blocks=4, region="outline"))
     judges: tuple[JudgeShape, ...] = JUDGES
     judges_each_step: int = 3
     pool_each_step: int = 1
@@ -88,7 +86,7 @@ class Recipe:
     rate_copies: float = 1e-4
     rate_readers: float = 2e-3
     decay: float = 0.3
-    w_source: float = 2.0
+    w_source: float = 1.0
     w_attribute: float = 0.3
     w_judges: float = 2.0
     w_gender: float = 4.0
@@ -101,7 +99,7 @@ class Recipe:
     w_mirror: float = 40.0
     w_kept: float = 24.0
     w_roughness: float = 2.0
-    w_colour: float = 200.0
+    w_colour: float = 100.0
     w_told: float = 0.0
     cycle_every: int = 6
     mirror_every: int = 3

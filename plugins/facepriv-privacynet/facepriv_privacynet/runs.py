@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from facepriv.training.judges import Judge
 from facepriv.training.loop import CHECKPOINT, RunLog, deadline_in
 from facepriv.training.records import FAMILY, curve_lines, made_today, rounded
 from facepriv.training.validation import evenly
-from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
+from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.opponents import fill, judge_shapes, read_opponents, save_opponents
 from facepriv_privacynet.players import Execution
@@ -123,6 +124,8 @@ class Run:
             recipe = replace(recipe, judges=judge_shapes(given))
         self.variant, self.out, self.recipe = variant, out, recipe
         self.material, self.accelerator = material, accelerator
+        #: Weights files with which the released generator is averaged, and the share of each, see `released`.
+        self.mix: Sequence[tuple[Path, float]] = ()
         on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
             torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not used
@@ -192,8 +195,40 @@ class Run:
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
             self.trainer.run(self.out, deadline=deadline, log=log, sample=sample)
 
+    def released(self) -> nn.Module:
+        """Return the moving average of G, its weights averaged with those of `mix`.
+
+        Weights of several trainings that began with the same ones can be averaged, and the average transfers better
+        than each (Wortsman et al., "Model soups", ICML 2022). The run's own have the share that the others leave.
+
+        Raises
+        ------
+        UsageError
+            If the shares leave nothing.
+        DataError
+            If a file belongs to a generator of another shape.
+        """
+        average = self.trainer.average.net
+        if not self.mix:
+            return average
+        rest = 1 - sum(share for _, share in self.mix)
+        if rest <= 0:
+            raise UsageError(f"--mix: the shares add up to {1 - rest:g}; leave some for the run's own weights")
+        state = {name: rest * value.float() for name, value in average.state_dict().items()}
+        for (path, share), weights in zip(self.mix, self._mixed(), strict=True):
+            if {name: value.shape for name, value in weights.tensors.items()} != {n: v.shape for n, v in state.items()}:
+                raise DataError(f"{path}: these weights belong to a generator of another shape than the run's")
+            for name, value in state.items():
+                value.add_(weights.tensors[name].to(value), alpha=share)
+        mixed = copy.deepcopy(average)
+        mixed.load_state_dict(state)
+        return mixed
+
+    def _mixed(self) -> list[Weights]:
+        return [load_weights(path, framework="torch", architecture=self.variant.architecture) for path, _ in self.mix]
+
     def measure(self, gain: float = 1.0, estimator: nn.Module | None = None) -> dict[str, float]:
-        """Measure the averaged generator, its change multiplied by `gain`, on some validation faces.
+        """Measure the generator of `released`, its change multiplied by `gain`, on some validation faces.
 
         The default `estimator` is the probe, which learns on real faces only. Without learning judges the probe is
         untrained; the default is then family A, which in that case did not teach the generator.
@@ -201,7 +236,7 @@ class Run:
         faces = self.material.validation
         rows = evenly(len(faces), _VALIDATION_FACES)
         default = self.trainer.probe.eval() if self.recipe.judges else self.material.estimator
-        generator = Gain(self.trainer.average.net, gain)
+        generator = Gain(self.released(), gain)
         return figures(generator, faces, rows, estimator or default, self.material.matcher)
 
     def curve(self) -> Iterator[str]:
@@ -217,11 +252,11 @@ class Run:
         for gain in gains:
             found = self.measure(gain, looks)
             if recognition:
-                found |= recognition(Gain(self.trainer.average.net, gain))
+                found |= recognition(Gain(self.released(), gain))
             yield gain, found
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
-        """Write the averaged generator as ``NAME.safetensors``; return its path and validation figures.
+        """Write the generator of `released` as ``NAME.safetensors``; return its path and validation figures.
 
         `gain` multiplies the limit of its residual; below 1 it changes less. The file names the training command, or
         `shown` if the checkpoint has none.
@@ -237,7 +272,7 @@ class Run:
             "validation": rounded(measured),
         }
         path = self.out / f"{self.variant.name}.safetensors"
-        tensors = half(self.trainer.average.net.state_dict())
+        tensors = half(self.released().state_dict())
         save_weights(path, tensors, WeightsMetadata(self.variant.architecture, self._provenance(shown, gain), config))
         return path, measured
 
@@ -250,7 +285,14 @@ class Run:
 
     def _provenance(self, shown: str, gain: float = 1.0) -> Provenance:
         trainer = self.trainer
-        return made_today(trainer.trained_on, trainer.command or shown, seen=trainer.seen, gain=gain)
+        trained_on, command, seen = trainer.trained_on, trainer.command or shown, list(trainer.seen)
+        for (path, share), weights in zip(self.mix, self._mixed(), strict=True):
+            other = weights.metadata.provenance
+            command += f"; averaged with {path.name}, share {share:g}"
+            seen += [name for name in other.seen if name not in seen]
+            if other.trained_on not in trained_on:
+                trained_on += f"; averaged with networks of: {other.trained_on}"
+        return made_today(trained_on, command, seen=tuple(seen), gain=gain)
 
     def _recognition(self) -> Recognition | None:
         """Return the recognition measure for identified validation faces; None if no faces can be matched."""

@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from facepriv_privacynet import runs
 from facepriv_privacynet.cli import command
 from facepriv_privacynet.config import OURS, PAPER, PRIVACYNET
-from facepriv_privacynet.networks import GeneratorShape
+from facepriv_privacynet.networks import Generator, GeneratorShape
 
 from facepriv.errors import DataError, UsageError
 from facepriv.training.judges import JudgeShape
 from facepriv.training.records import FAMILY, MATCHER
-from facepriv.weights import load_weights
+from facepriv.weights import load_weights, save_weights
 
 SHAPE = GeneratorShape(32, 8, 1)
 
@@ -41,6 +41,45 @@ def test_a_gain_scales_the_limit_of_the_exported_generator(run):
     assert set(weights.tensors) == set(run.trainer.g.state_dict())  # no judge, and no copy of one
     assert config["generator"]["limit"] == pytest.approx(SHAPE.limit / 2) and config["step"] == 7
     assert config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
+
+
+def test_exported_weights_can_be_averaged_with_others(run, saved):
+    run.trainer.step = 7
+    torch.manual_seed(3)
+    one, two = saved(Generator(SHAPE), "one"), saved(Generator(SHAPE), "two")
+    alone = run.measure()
+    run.mix = [(one, 0.5), (two, 0.2)]
+    weights = load_weights(run.export("command")[0], framework="torch")
+    others = [load_weights(path, framework="torch").tensors for path in (one, two)]
+    for name, own in run.trainer.average.net.state_dict().items():
+        wanted = 0.3 * own + 0.5 * others[0][name] + 0.2 * others[1][name]
+        assert torch.allclose(weights.tensors[name], wanted, atol=1e-3, rtol=1e-3), name
+    assert run.measure() != alone
+    origin = weights.metadata.provenance
+    assert origin.command.endswith(
+        "; averaged with one.safetensors, share 0.5; averaged with two.safetensors, share 0.2"
+    )
+    assert origin.trained_on.endswith("; averaged with networks of: nothing")
+
+
+def test_what_taught_the_weights_of_an_average_is_declared(run, saved):
+    run.trainer.step, run.trainer.seen = 1, ("one",)
+    weights = load_weights(saved(Generator(SHAPE)))
+    path = run.out / "seen.safetensors"
+    origin = replace(weights.metadata.provenance, seen=("another", "one"))
+    save_weights(path, weights.tensors, replace(weights.metadata, provenance=origin))
+    run.mix = [(path, 0.5)]
+    assert load_weights(run.export("command")[0]).metadata.provenance.seen == ("one", "another")
+
+
+def test_an_average_needs_weights_of_the_same_shape_and_a_share_for_the_run(run, saved):
+    run.trainer.step = 1
+    run.mix = [(saved(Generator(GeneratorShape(32, 8, 2)), "deep"), 0.5)]
+    with pytest.raises(DataError, match=r"deep\.safetensors: these weights belong to a generator of another shape"):
+        run.export("command")
+    run.mix = [(saved(Generator(SHAPE)), 0.5)] * 2
+    with pytest.raises(UsageError, match="--mix: the shares add up to 1; leave some"):
+        run.export("command")
 
 
 def test_a_run_trains_logs_and_goes_on(run):
@@ -157,7 +196,7 @@ def test_the_curve_has_a_line_for_each_gain(run):
     assert all("eer_gender" in line and "cosine" in line for line in lines)
 
 
-@pytest.mark.parametrize("options", [["--gain", "0.5"], ["--export", "--curve"]])
+@pytest.mark.parametrize("options", [["--gain", "0.5"], ["--mix", "a", "0.5"], ["--export", "--curve"]])
 def test_options_that_do_not_go_together_are_refused_before_anything_is_read(options, tmp_path):
     result = CliRunner().invoke(command, ["pack", "--matcher", "m.onnx", "-o", str(tmp_path / "run"), *options])
     assert isinstance(result.exception, UsageError) and "--export" in str(result.exception)
