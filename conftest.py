@@ -84,10 +84,10 @@ def portraits():
 
 @pytest.fixture(scope="session")
 def collins():
-    """The face of the first, a batch of one at 112 pixels without landmarks."""
+    """The face of the first, a batch of one at 112 pixels with landmarks."""
     from facepriv.testing import specimens
 
-    return specimens(112, landmarks=False).take([0])
+    return specimens(112, landmarks=True).take([0])
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@
 
 Without --points the picture is an aligned crop. With them (five points in the order of the file's metadata `alignment`,
 x,y,x,y,... in pixels) it is a photo: the face is cut out, changed, and the change is added to the photo, enlarged.
-Name a class for every attribute: the face's own if it is not to change.
+Name a class for every attribute: the face's own if it is not to change. A model that takes an outline of the head gets
+that of a mean head, from the file's metadata; facepriv itself draws each head's own from its landmarks.
 """
 
 import argparse
@@ -78,6 +79,8 @@ def main():
 
     crop = cut(photo, matrix, size)
     feeds = {"images": crop.transpose(2, 0, 1)[None], "labels": label_vector(json.loads(said["schema"]), call.want)}
+    if "outline" in said:
+        feeds["outlines"] = np.array(json.loads(said["outline"]), np.float32)[None, None] / 255
     changed = session.run(["changed"], feeds)[0][0].transpose(1, 2, 0)
     Image.fromarray(add(photo, changed - crop, matrix)).save(call.out)
     print(f"{call.out}: {said['method']}, weights {said['weights_sha256'][:12]}, {said['licence']}")

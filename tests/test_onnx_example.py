@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from facepriv_privacynet import method as method_module
+from facepriv_privacynet.region import mean_outline
 from PIL import Image
 
 from facepriv.cli import main
@@ -36,7 +38,7 @@ def model(tmp_path_factory):
 def portrait():
     path = portraits()[0].path
     rgb = read_image(path).rgb8()
-    return path, rgb, find_faces(rgb)[0]
+    return path, rgb, find_faces(rgb, dense=True)[0]
 
 
 def example(*arguments):
@@ -45,15 +47,17 @@ def example(*arguments):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
 
 
-def ours(rgb, face):
+def ours(rgb, face, monkeypatch):
+    monkeypatch.setattr(method_module, "outline", lambda landmarks, size: mean_outline(size))
     crop = crop_face(rgb, face, 112)[None]
     labels = {"gender": np.array([1]), "race": np.array([0]), "age": np.array([0])}
     target = {**labels, "gender": np.array([0])}
     method = registry().create("method", "privacynet")
-    return crop[0], method.perturb(FaceBatch(crop), labels, target, rngs=[np.random.default_rng(0)])[0]
+    faces = FaceBatch(crop, face.landmarks_in_crop(112)[None])
+    return crop[0], method.perturb(faces, labels, target, rngs=[np.random.default_rng(0)])[0]
 
 
-def test_a_photo_is_changed_as_facepriv_changes_it(model, portrait, tmp_path):
+def test_a_photo_is_changed_as_facepriv_changes_a_mean_head(model, portrait, tmp_path, monkeypatch):
     path, rgb, face = portrait
     points = ",".join(f"{v:.2f}" for v in face.points.ravel())
     run = example(model, path, "-o", tmp_path / "out.png", "--want", WANT, "--points", points)
@@ -61,16 +65,16 @@ def test_a_photo_is_changed_as_facepriv_changes_it(model, portrait, tmp_path):
     assert "privacynet" in run.stdout and "research use" in run.stdout
     got = np.asarray(Image.open(tmp_path / "out.png")).astype(int)
     wanted = rgb.copy()
-    paste(wanted, face, *ours(rgb, face))
+    paste(wanted, face, *ours(rgb, face, monkeypatch))
     changed = (wanted != rgb).any(axis=2)
     assert np.abs(wanted.astype(int) - rgb)[changed].mean() > 3  # it does something
     assert np.abs(got - wanted)[changed].mean() < 1.5
     assert (got[~changed] == rgb[~changed]).mean() > 0.99 and (got[300:] == rgb[300:]).all()
 
 
-def test_an_aligned_crop_is_changed_and_a_photo_without_points_is_refused(model, portrait, tmp_path):
+def test_an_aligned_crop_is_changed_and_a_photo_without_points_is_refused(model, portrait, tmp_path, monkeypatch):
     path, rgb, face = portrait
-    crop, wanted = ours(rgb, face)
+    crop, wanted = ours(rgb, face, monkeypatch)
     Image.fromarray(np.rint(crop * 255).astype(np.uint8)).save(tmp_path / "crop.png")
     run = example(model, tmp_path / "crop.png", "-o", tmp_path / "out.png", "--want", WANT)
     assert run.returncode == 0, run.stderr

@@ -18,7 +18,7 @@ from facepriv.weights import Weights, packaged_weights
 from facepriv_privacynet.config import Variant
 from facepriv_privacynet.method import load_generator
 from facepriv_privacynet.networks import Generator, label_width
-from facepriv_privacynet.region import OUTLINE_SIDE
+from facepriv_privacynet.region import OUTLINE_SIDE, mean_outline
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -68,15 +68,14 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
 
     ``method``, ``version``, ``weights_sha256``, ``licence``, ``trained_on``, ``seen`` (evaluators used in training),
     ``size`` (pixels), ``schema`` (attributes and classes, in the order of the label blocks), ``inputs``,
-    ``alignment`` and ``template`` (five points in a crop of side 1, origin top left), ``paste``.
+    ``alignment`` and ``template`` (five points in a crop of side 1, origin top left), ``paste``. If the change is
+    limited to heads, ``outline``: that of a mean head, rows of 0 to 255.
     """
     origin, schema = weights.metadata.provenance, weights.metadata.schema
     shape = weights.metadata.config["generator"]
-    outlines = (
-        f"; {OUTLINES}: of the heads, 1 within and 0 beside, from their landmarks"
-        if shape.get("region") == "outline"
-        else ""
-    )
+    outlined = shape.get("region") == "outline"
+    outlines = f"; {OUTLINES}: of the heads, 1 within and 0 beside, from their landmarks" if outlined else ""
+    mean = {"outline": json.dumps(mean_outline(shape["size"]).tolist())} if outlined else {}
     return {
         "method": variant.name,
         "version": variant.version,
@@ -95,6 +94,7 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
         "paste": "replace the crop"
         if shape["output"] == "image"
         else "add the difference to the photo, enlarged; it is 0 at the crop's rim",
+        **mean,
     }
 
 

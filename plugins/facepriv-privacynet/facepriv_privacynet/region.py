@@ -21,14 +21,28 @@ _ABOVE = 0.75
 # Width of the rim around the head, as a share of the crop's side.
 _RIM = 0.065
 
+# Half of the mean jaw of 1,370 faces, from the ear to the chin (landmarks 1 to 9), as shares of the crop's side.
+_MEAN_JAW = np.column_stack(
+    [
+        [0.198, 0.201, 0.210, 0.225, 0.254, 0.300, 0.358, 0.424, 0.500],
+        [0.361, 0.441, 0.521, 0.599, 0.673, 0.737, 0.792, 0.835, 0.848],
+    ]
+)
 
-def outline(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+
+def mean_outline(size: int) -> NDArray[np.uint8]:
+    """Return the outline of a mean head in a crop of side `size`, for programs without landmarks."""
+    return outline(np.concatenate([_MEAN_JAW, [[1, 0]] + _MEAN_JAW[-2::-1] * [-1, 1]]) * size - 0.5, size)
+
+
+def outline(landmarks: NDArray[np.floating], size: int) -> NDArray[np.uint8]:
     """Return the outline (`OUTLINE_SIDE`, `OUTLINE_SIDE`) uint8 of one head, 255 within it.
 
     Parameters
     ----------
     landmarks : ndarray
-        (68, 2) float32 in pixels of the crop. The outline is the jaw from ear to ear, an arc above it, and the rim.
+        (68, 2) in pixels of the crop; only the first 17 are used, the jaw from ear to ear. An arc above it closes the
+        outline, and the rim surrounds it.
     size : int
         Side of the crop.
     """

@@ -11,6 +11,7 @@ from facepriv_privacynet.config import PRIVACYNET
 from facepriv_privacynet.method import PrivacyNet, load_generator
 from facepriv_privacynet.networks import Generator, GeneratorShape
 from facepriv_privacynet.onnx_file import export_onnx
+from facepriv_privacynet.region import mean_outline
 
 from facepriv.cli import main
 from facepriv.errors import UsageError, WeightsError
@@ -48,9 +49,10 @@ def test_the_exported_generator_equals_torch_on_real_faces(exported, crops, batc
     x = np.ascontiguousarray(crops[-batch:].transpose(0, 3, 1, 2))
     labels = np.zeros((batch, 9), np.float32)
     labels[np.arange(batch), np.arange(batch) % 2] = 1
+    outlines = np.repeat(mean_outline(112)[None, None].astype(np.float32) / 255, batch, 0)
     with torch.inference_mode():
-        wanted = generator(torch.from_numpy(x), torch.from_numpy(labels)).numpy()
-    (changed,) = exported.run(["changed"], {"images": x, "labels": labels})
+        wanted = generator(*map(torch.from_numpy, (x, labels, outlines))).numpy()
+    (changed,) = exported.run(["changed"], {"images": x, "labels": labels, "outlines": outlines})
     assert np.abs(wanted - x).max() > 0.05  # it does something
     assert np.abs(changed - wanted).max() < 1e-3
 
@@ -63,6 +65,7 @@ def test_the_file_says_what_a_program_needs_to_know(exported):
     assert [a["name"] for a in json.loads(said["schema"])] == ["gender", "race", "age"]
     assert json.loads(said["schema"])[0]["classes"] == ["male", "female"]
     assert np.array(json.loads(said["template"])).shape == (5, 2) and "mobilefacenet" in json.loads(said["seen"])
+    assert np.array_equal(json.loads(said["outline"]), mean_outline(112))
 
 
 @pytest.mark.parametrize("size", [32, 48])
@@ -87,6 +90,7 @@ def test_where_it_paints_and_in_which_colours_is_exported(tmp_path, crops, saved
 
 def test_the_papers_form_is_exported_too(tmp_path, saved):
     paper = session(tmp_path / "paper.onnx", saved(Generator(GeneratorShape(32, 8, 1, "channels", "image"))))
+    assert "outline" not in paper.get_modelmeta().custom_metadata_map
     feeds = {"images": np.random.rand(5, 3, 32, 32).astype(np.float32), "labels": np.eye(9, dtype=np.float32)[:5]}
     assert paper.run(None, feeds)[0].shape == (5, 3, 32, 32)
 

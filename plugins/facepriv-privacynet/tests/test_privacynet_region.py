@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from facepriv_privacynet.config import OURS, PRIVACYNET
 from facepriv_privacynet.method import PrivacyNet, load_generator
 from facepriv_privacynet.networks import Generator, GeneratorShape, label_width
-from facepriv_privacynet.region import outline
+from facepriv_privacynet.region import mean_outline, outline
 from torch import nn
 from torch.nn import functional as F
 
@@ -43,6 +43,16 @@ def within(landmarks, size):
 def beside(landmarks, size):
     """The pixels (size, size) out of a head's outline."""
     return F.interpolate(within(landmarks, size), size=size, mode="bilinear")[0, 0] == 0
+
+
+@pytest.mark.parametrize("portrait", portraits(), ids=lambda portrait: portrait.path.stem)
+def test_a_mean_head_is_symmetric_and_close_to_real_ones(portrait):
+    mean = mean_outline(112) > 127
+    assert np.abs(mean_outline(112).astype(int) - mean_outline(112)[:, ::-1]).max() < 40
+    assert np.array_equal(mean_outline(112), mean_outline(224))
+    face = find_faces(read_image(portrait.path).rgb8(), dense=True)[0]
+    own = outline(face.landmarks_in_crop(112), 112) > 127
+    assert (mean & own).sum() > 0.85 * (mean | own).sum()
 
 
 @pytest.mark.parametrize("portrait", portraits(), ids=lambda portrait: portrait.path.stem)
