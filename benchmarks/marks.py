@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import ConvexHull
 from shared import Benchmark, data_option, json_option, write_json
+from skimage.draw import polygon2mask
 
 import facepriv
 from facepriv.cli.console import note, progress, table
@@ -42,6 +44,9 @@ BACKGROUNDS = {"grey": 128, "white": 255}
 _ENLARGED = {"lfw": 1, "celeba": 2}
 # A cut head of another size, as a share of the box of its landmarks and forehead, is a wrong cut.
 _SMALLEST, _LARGEST = 0.6, 3.5
+# So is one that misses more than this share of the face: the hull of its landmarks, and a forehead of this height
+# above the brows, as a share of the distance from there to the chin. GrabCut takes some foreheads for background.
+_MISSED, _FOREHEAD = 0.02, 0.5
 
 
 @click.command(cls=Benchmark, help=__doc__)
@@ -124,7 +129,17 @@ def cut_head(rgb: Rgb) -> tuple[Rgb, Mask] | None:
         return None
     mask = grab_cut(rgb, faces[0])
     size = mask.sum() / head_box_area(faces[0])
-    return (rgb, mask) if _SMALLEST < size < _LARGEST else None
+    missed = 1 - mask[face_with_forehead(faces[0], mask.shape)].mean()
+    return (rgb, mask) if _SMALLEST < size < _LARGEST and missed <= _MISSED else None
+
+
+def face_with_forehead(face: Face, shape: tuple[int, ...]) -> Mask:
+    """Return the mask (H, W) of the hull of a face's landmarks, extended by a forehead above the brows."""
+    assert face.dense is not None
+    brows, chin = face.dense[17:27], face.dense[8]
+    up = (brows.mean(0) - chin) * _FOREHEAD
+    points = np.concatenate([face.dense, brows + up])
+    return polygon2mask(shape, points[ConvexHull(points).vertices, ::-1])
 
 
 def head_box_area(face: Face) -> float:

@@ -19,7 +19,7 @@ _DRAWN = 4 * OUTLINE_SIDE
 # Height of the head above the ears, as a share of the distance from there to the chin.
 _ABOVE = 0.75
 # Width of the rim around the head, as a share of the crop's side.
-_RIM = 0.065
+_RIM = 0.05
 
 # Half of the mean jaw of 1,370 faces, from the ear to the chin (landmarks 1 to 9), as shares of the crop's side.
 _MEAN_JAW = np.column_stack(
