@@ -32,11 +32,13 @@ def test_what_taught_the_run_that_it_began_with_is_declared():
     assert set(seen) == {"family-a-gender", "family-a-race", "family-a-age", "mobilefacenet"}
 
 
-def test_shipped_weights_are_built_and_scaled_as_privacynets_and_saw_the_same_sets():
+def test_shipped_weights_are_built_as_privacynets():
     ours, baseline = (
-        load_weights(registry().create("method", name).weights_path()).metadata
-        for name in ("privacynet", "baseline-gan")
+        load_weights(registry().create("method", name).weights_path()) for name in ("privacynet", "baseline-gan")
     )
-    assert ours.config["generator"] == baseline.config["generator"]
-    assert baseline.config["step"] - ours.config["step"] == 400  # as the card says
-    assert baseline.provenance.trained_on == ours.provenance.trained_on
+    assert {name: value.shape for name, value in ours.tensors.items()} == {
+        name: value.shape for name, value in baseline.tensors.items()
+    }
+    # As the card says: 65 % of the change, in the whole crop, 400 steps after the 5,800 of PrivacyNet's earlier weights.
+    shape = baseline.metadata.config["generator"]
+    assert shape["limit"] == 0.52 and "region" not in shape and baseline.metadata.config["step"] == 6200
