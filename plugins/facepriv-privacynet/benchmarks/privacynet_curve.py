@@ -4,10 +4,9 @@ Gender is flipped. Three judges learn gender here, on real training faces only: 
 matcher is EdgeFace (George et al., TBIOM 2024), which teaches no generator either. Needs timm, torchvision, and
 EdgeFace's weights for timm's ``edgenext_xx_small``. Choose checkpoints and gains by this, never by test sets.
 
-    python plugins/facepriv-privacynet/benchmarks/privacynet_curve.py PACK -o OUT --edgeface FILE \\
-        --weights before.safetensors --weights after.safetensors --gain 0.8 --gain 1
+    python plugins/facepriv-privacynet/benchmarks/privacynet_curve.py PACK -o OUT --edgeface FILE --weights WEIGHTS
 
-OUT keeps the judges, the labels and the outlines for further calls.
+`--weights` and `--gain` may be given several times. OUT keeps judges, labels and outlines for further calls.
 """
 
 from __future__ import annotations
