@@ -88,7 +88,8 @@ def train_command(variant: str, name: str, title: str, *, matched: bool = True) 
         if not rounds:
             run = runs.Run(method, out, recipe, material, accelerator, start, opponents=opponents)
             text = shown(run.trainer.start)
-            run.mix = mix
+            if mix:
+                run.average_with(mix)
             if not show_results(run, options, text):
                 run.train(options.minutes, say, shown=text)
             return
@@ -96,7 +97,8 @@ def train_command(variant: str, name: str, title: str, *, matched: bool = True) 
         text = shown(start.resolve().name if start else "")
         if options.export or options.curve:
             run = several.run(rounds)
-            run.mix = mix
+            if mix:
+                run.average_with(mix)
             show_results(run, options, text)
             return
         done = several.train(rounds, options.minutes, say, shown=text)

@@ -75,7 +75,7 @@ def metadata(variant: Variant, weights: Weights) -> dict[str, str]:
     shape = weights.metadata.config["generator"]
     outlined = shape.get("region") == "outline"
     outlines = f"; {OUTLINES}: of the heads, 1 within and 0 beside, from their landmarks" if outlined else ""
-    mean = {"outline": json.dumps(mean_outline(shape["size"]).tolist())} if outlined else {}
+    mean = {"outline": json.dumps(mean_outline().tolist())} if outlined else {}
     return {
         "method": variant.name,
         "version": variant.version,

@@ -20,8 +20,10 @@ _DRAWN = 4 * OUTLINE_SIDE
 _ABOVE = 0.75
 # Width of the rim around the head, as a share of the crop's side.
 _RIM = 0.05
+#: Identifies how outlines are drawn; kept ones of another way are drawn again.
+DRAWING = repr((OUTLINE_SIDE, _ABOVE, _RIM))
 
-# Half of the mean jaw of 1,370 faces, from the ear to the chin (landmarks 1 to 9), as shares of the crop's side.
+# Half of a mean jaw, from the ear to the chin (landmarks 1 to 9), as shares of the crop's side.
 _MEAN_JAW = np.column_stack(
     [
         [0.198, 0.201, 0.210, 0.225, 0.254, 0.300, 0.358, 0.424, 0.500],
@@ -30,9 +32,9 @@ _MEAN_JAW = np.column_stack(
 )
 
 
-def mean_outline(size: int) -> NDArray[np.uint8]:
-    """Return the outline of a mean head in a crop of side `size`, for programs without landmarks."""
-    return outline(np.concatenate([_MEAN_JAW, [[1, 0]] + _MEAN_JAW[-2::-1] * [-1, 1]]) * size - 0.5, size)
+def mean_outline() -> NDArray[np.uint8]:
+    """Return the outline of a mean head, for programs without landmarks."""
+    return outline(np.concatenate([_MEAN_JAW, [[1, 0]] + _MEAN_JAW[-2::-1] * [-1, 1]]) - 0.5, 1)
 
 
 def outline(landmarks: NDArray[np.floating], size: int) -> NDArray[np.uint8]:

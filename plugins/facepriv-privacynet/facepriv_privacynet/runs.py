@@ -20,11 +20,11 @@ from facepriv.training.judges import Judge
 from facepriv.training.loop import CHECKPOINT, RunLog, deadline_in
 from facepriv.training.records import FAMILY, curve_lines, made_today, rounded
 from facepriv.training.validation import evenly
-from facepriv.weights import Provenance, Weights, WeightsMetadata, half, load_weights, save_weights
+from facepriv.weights import Provenance, WeightsMetadata, half, load_weights, save_weights
 from facepriv_privacynet.config import Recipe, Variant
 from facepriv_privacynet.opponents import fill, judge_shapes, read_opponents, save_opponents
 from facepriv_privacynet.players import Execution
-from facepriv_privacynet.region import outlines_of
+from facepriv_privacynet.region import DRAWING, outlines_of
 from facepriv_privacynet.training import Trainer
 from facepriv_privacynet.validation import Gain, Recognition, figures, sample_grid
 
@@ -72,7 +72,7 @@ def read_material(
 
 def fill_outlines(faces: Faces, kept: Path) -> None:
     """Trace the faces' outlines (one or two minutes), and cache them in the file `kept`."""
-    of = digest([str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
+    of = digest([DRAWING, str(len(faces)), *(str(values.cpu().tolist()) for values in faces.labels.values())])
     found = run.cached_tensors(kept, of, lambda: {OUTLINE: outlines_of(faces.crops)})
     faces.outlines = found[OUTLINE].to(faces.crops.device)
 
@@ -85,6 +85,18 @@ def opened(
     shape = recipe.generator
     outlines = shape.region == "outline"
     return read_material(pack, matcher, out, accelerator, size=shape.size, outlines=outlines), accelerator
+
+
+def recognition_of(material: Material, matcher: nn.Module | None) -> Recognition | None:
+    """Return the recognition measure for the identified validation faces; None if no faces can be matched."""
+    named = [(row, subject) for row, subject in enumerate(material.subjects) if subject]
+    if not named or matcher is None:
+        return None
+    rows, subjects = zip(*named, strict=True)
+    try:
+        return Recognition(material.validation, torch.tensor(rows), subjects, matcher)
+    except DataError:
+        return None
 
 
 class Run:
@@ -124,8 +136,6 @@ class Run:
             recipe = replace(recipe, judges=judge_shapes(given))
         self.variant, self.out, self.recipe = variant, out, recipe
         self.material, self.accelerator = material, accelerator
-        #: Weights files with which the released generator is averaged, and the share of each, see `released`.
-        self.mix: Sequence[tuple[Path, float]] = ()
         on_gpu = accelerator.device.type == "cuda"
         if on_gpu:
             torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not used
@@ -139,6 +149,9 @@ class Run:
             pool=pool,
             execution=Execution(backend="inductor" if on_gpu else None),
         )
+        #: What is measured and exported: the moving average of G.
+        self.released: nn.Module = self.trainer.average.net
+        self._averaged: list[tuple[str, Provenance]] = []
         own = f"training part of {material.sets}; missing labels by family A"
         self.trainer.trained_on = own
         if (out / CHECKPOINT).is_file():
@@ -195,40 +208,35 @@ class Run:
         with RunLog(self.out, say, active=self.accelerator.is_main_process) as log:
             self.trainer.run(self.out, deadline=deadline, log=log, sample=sample)
 
-    def released(self) -> nn.Module:
-        """Return the moving average of G, its weights averaged with those of `mix`.
+    def average_with(self, mix: Sequence[tuple[Path, float]]) -> None:
+        """Release the average of the trained generator's weights and those of files, each with its share.
 
-        Weights of several trainings that began with the same ones can be averaged, and the average transfers better
-        than each (Wortsman et al., "Model soups", ICML 2022). The run's own have the share that the others leave.
+        Weights of several trainings that began with the same ones can be averaged (Wortsman et al., "Model soups", ICML
+        2022). The run's own have the share that the others leave.
 
         Raises
         ------
         UsageError
             If the shares leave nothing.
-        DataError
-            If a file belongs to a generator of another shape.
+        DataError, WeightsError
+            If a file belongs to a generator of another shape, or cannot be read.
         """
-        average = self.trainer.average.net
-        if not self.mix:
-            return average
-        rest = 1 - sum(share for _, share in self.mix)
+        rest = 1 - sum(share for _, share in mix)
         if rest <= 0:
             raise UsageError(f"--mix: the shares add up to {1 - rest:g}; leave some for the run's own weights")
-        state = {name: rest * value.float() for name, value in average.state_dict().items()}
-        for (path, share), weights in zip(self.mix, self._mixed(), strict=True):
+        state = {name: rest * value.float() for name, value in self.released.state_dict().items()}
+        for path, share in mix:
+            weights = load_weights(path, framework="torch", architecture=self.variant.architecture)
             if {name: value.shape for name, value in weights.tensors.items()} != {n: v.shape for n, v in state.items()}:
                 raise DataError(f"{path}: these weights belong to a generator of another shape than the run's")
             for name, value in state.items():
                 value.add_(weights.tensors[name].to(value), alpha=share)
-        mixed = copy.deepcopy(average)
-        mixed.load_state_dict(state)
-        return mixed
-
-    def _mixed(self) -> list[Weights]:
-        return [load_weights(path, framework="torch", architecture=self.variant.architecture) for path, _ in self.mix]
+            self._averaged.append((f"{path.name}, share {share:g}", weights.metadata.provenance))
+        self.released = copy.deepcopy(self.released)  # training goes on with the run's own
+        self.released.load_state_dict(state)
 
     def measure(self, gain: float = 1.0, estimator: nn.Module | None = None) -> dict[str, float]:
-        """Measure the generator of `released`, its change multiplied by `gain`, on some validation faces.
+        """Measure the released generator, its change multiplied by `gain`, on some validation faces.
 
         The default `estimator` is the probe, which learns on real faces only. Without learning judges the probe is
         untrained; the default is then family A, which in that case did not teach the generator.
@@ -236,7 +244,7 @@ class Run:
         faces = self.material.validation
         rows = evenly(len(faces), _VALIDATION_FACES)
         default = self.trainer.probe.eval() if self.recipe.judges else self.material.estimator
-        generator = Gain(self.released(), gain)
+        generator = Gain(self.released, gain)
         return figures(generator, faces, rows, estimator or default, self.material.matcher)
 
     def curve(self) -> Iterator[str]:
@@ -248,15 +256,15 @@ class Run:
     ) -> Iterator[tuple[float, dict[str, float]]]:
         """Yield each gain and its figures of `measure`, with recognition figures if identities are known."""
         self._check_trained()
-        recognition = self._recognition()
+        recognition = recognition_of(self.material, self.material.matcher)
         for gain in gains:
             found = self.measure(gain, looks)
             if recognition:
-                found |= recognition(Gain(self.released(), gain))
+                found |= recognition(Gain(self.released, gain))
             yield gain, found
 
     def export(self, shown: str, gain: float = 1.0) -> tuple[Path, dict[str, float]]:
-        """Write the generator of `released` as ``NAME.safetensors``; return its path and validation figures.
+        """Write the released generator as ``NAME.safetensors``; return its path and validation figures.
 
         `gain` multiplies the limit of its residual; below 1 it changes less. The file names the training command, or
         `shown` if the checkpoint has none.
@@ -272,7 +280,7 @@ class Run:
             "validation": rounded(measured),
         }
         path = self.out / f"{self.variant.name}.safetensors"
-        tensors = half(self.released().state_dict())
+        tensors = half(self.released.state_dict())
         save_weights(path, tensors, WeightsMetadata(self.variant.architecture, self._provenance(shown, gain), config))
         return path, measured
 
@@ -286,24 +294,12 @@ class Run:
     def _provenance(self, shown: str, gain: float = 1.0) -> Provenance:
         trainer = self.trainer
         trained_on, command, seen = trainer.trained_on, trainer.command or shown, list(trainer.seen)
-        for (path, share), weights in zip(self.mix, self._mixed(), strict=True):
-            other = weights.metadata.provenance
-            command += f"; averaged with {path.name}, share {share:g}"
+        for named, other in self._averaged:
+            command += f"; averaged with {named}"
             seen += [name for name in other.seen if name not in seen]
             if other.trained_on not in trained_on:
                 trained_on += f"; averaged with networks of: {other.trained_on}"
         return made_today(trained_on, command, seen=tuple(seen), gain=gain)
-
-    def _recognition(self) -> Recognition | None:
-        """Return the recognition measure for identified validation faces; None if no faces can be matched."""
-        named = [(row, subject) for row, subject in enumerate(self.material.subjects) if subject]
-        if not named or self.material.matcher is None:
-            return None
-        rows, subjects = zip(*named, strict=True)
-        try:
-            return Recognition(self.material.validation, torch.tensor(rows), subjects, self.material.matcher)
-        except DataError:
-            return None
 
     def _check_trained(self) -> None:
         if self.trainer.step == self.trainer.began:

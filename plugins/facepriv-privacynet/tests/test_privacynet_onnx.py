@@ -49,7 +49,7 @@ def test_the_exported_generator_equals_torch_on_real_faces(exported, crops, batc
     x = np.ascontiguousarray(crops[-batch:].transpose(0, 3, 1, 2))
     labels = np.zeros((batch, 9), np.float32)
     labels[np.arange(batch), np.arange(batch) % 2] = 1
-    outlines = np.repeat(mean_outline(112)[None, None].astype(np.float32) / 255, batch, 0)
+    outlines = np.repeat(mean_outline()[None, None].astype(np.float32) / 255, batch, 0)
     with torch.inference_mode():
         wanted = generator(*map(torch.from_numpy, (x, labels, outlines))).numpy()
     (changed,) = exported.run(["changed"], {"images": x, "labels": labels, "outlines": outlines})
@@ -65,7 +65,7 @@ def test_the_file_says_what_a_program_needs_to_know(exported):
     assert [a["name"] for a in json.loads(said["schema"])] == ["gender", "race", "age"]
     assert json.loads(said["schema"])[0]["classes"] == ["male", "female"]
     assert np.array(json.loads(said["template"])).shape == (5, 2) and "mobilefacenet" in json.loads(said["seen"])
-    assert np.array_equal(json.loads(said["outline"]), mean_outline(112))
+    assert np.array_equal(json.loads(said["outline"]), mean_outline())
 
 
 @pytest.mark.parametrize("size", [32, 48])

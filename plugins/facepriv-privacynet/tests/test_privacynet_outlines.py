@@ -96,6 +96,11 @@ def test_outlines_are_kept_and_read_again_for_the_same_faces_alone(faces, tmp_pa
         patch.setattr(runs, "outlines_of", None)  # nobody is traced
         runs.fill_outlines(again, tmp_path / "outlines")
     assert torch.equal(again.outlines, faces.outlines)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "DRAWING", "another way")  # the kept ones are drawn again
+        patch.setattr(runs, "outlines_of", lambda crops: torch.zeros_like(faces.outlines))
+        runs.fill_outlines(again, tmp_path / "outlines")
+    assert not again.outlines.any()
     other.labels = {**faces.labels, "gender": 1 - faces.labels["gender"]}
     other.crops = faces.crops.flip(0)
     runs.fill_outlines(other, tmp_path / "outlines")

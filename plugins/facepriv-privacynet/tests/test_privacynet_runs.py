@@ -48,7 +48,7 @@ def test_exported_weights_can_be_averaged_with_others(run, saved):
     torch.manual_seed(3)
     one, two = saved(Generator(SHAPE), "one"), saved(Generator(SHAPE), "two")
     alone = run.measure()
-    run.mix = [(one, 0.5), (two, 0.2)]
+    run.average_with([(one, 0.5), (two, 0.2)])
     weights = load_weights(run.export("command")[0], framework="torch")
     others = [load_weights(path, framework="torch").tensors for path in (one, two)]
     for name, own in run.trainer.average.net.state_dict().items():
@@ -68,18 +68,17 @@ def test_what_taught_the_weights_of_an_average_is_declared(run, saved):
     path = run.out / "seen.safetensors"
     origin = replace(weights.metadata.provenance, seen=("another", "one"))
     save_weights(path, weights.tensors, replace(weights.metadata, provenance=origin))
-    run.mix = [(path, 0.5)]
+    run.average_with([(path, 0.5)])
     assert load_weights(run.export("command")[0]).metadata.provenance.seen == ("one", "another")
 
 
 def test_an_average_needs_weights_of_the_same_shape_and_a_share_for_the_run(run, saved):
     run.trainer.step = 1
-    run.mix = [(saved(Generator(GeneratorShape(32, 8, 2)), "deep"), 0.5)]
+    deep = saved(Generator(GeneratorShape(32, 8, 2)), "deep")
     with pytest.raises(DataError, match=r"deep\.safetensors: these weights belong to a generator of another shape"):
-        run.export("command")
-    run.mix = [(saved(Generator(SHAPE)), 0.5)] * 2
+        run.average_with([(deep, 0.5)])
     with pytest.raises(UsageError, match="--mix: the shares add up to 1; leave some"):
-        run.export("command")
+        run.average_with([(saved(Generator(SHAPE)), 0.5)] * 2)
 
 
 def test_a_run_trains_logs_and_goes_on(run):
