@@ -1,8 +1,8 @@
 """Hidden gender against recognition, of several weights files on validation faces, by models outside of the training.
 
-Gender is flipped. Three judges learn gender here, on real training faces only: no generator learns against them. The
-matcher is EdgeFace (George et al., TBIOM 2024), which teaches no generator either. Needs timm, torchvision, and
-EdgeFace's weights for timm's ``edgenext_xx_small``. Choose checkpoints and gains by this, never by test sets.
+Gender is flipped. Three judges learn here, on real training faces only: no generator learns against them. The matcher
+is EdgeFace (George et al., TBIOM 2024), which teaches no generator either. Needs timm, torchvision, and EdgeFace's
+weights for timm's ``edgenext_xx_small``. Choose checkpoints and gains by this, never by test sets.
 
     python plugins/facepriv-privacynet/benchmarks/privacynet_curve.py PACK -o OUT --edgeface FILE --weights WEIGHTS
 
@@ -12,28 +12,31 @@ EdgeFace's weights for timm's ``edgenext_xx_small``. Choose checkpoints and gain
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import torch
+from accelerate import Accelerator
 from facepriv_estimators.torch_models import ArcFaceWindow
 from facepriv_privacynet.config import OURS, PRIVACYNET
 from facepriv_privacynet.method import load_generator
 from facepriv_privacynet.networks import Generator
-from facepriv_privacynet.runs import Material, opened
-from facepriv_privacynet.validation import Gain, Recognition, changed, flipped
-from safetensors.torch import load_file, save_file
+from facepriv_privacynet.runs import Material, opened, recognition_of
+from facepriv_privacynet.training import Trainer
+from facepriv_privacynet.validation import Gain, changed, flipped
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facepriv.cli.console import progress, table
 from facepriv.errors import UsageError
-from facepriv.inference.devices import multiplies_bfloat16
+from facepriv.files import digest
 from facepriv.metrics.attributes import binary_eer
 from facepriv.schema import GENDER
-from facepriv.training.faces import Faces
 from facepriv.training.judges import Judge, JudgeShape
+from facepriv.training.run import cached_tensors
 from facepriv.training.validation import batched
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
@@ -45,7 +48,6 @@ SHAPES = (
     JudgeShape(80, base=32, window=0.75, residual=True),
     JudgeShape(64, base=32, grey=True, window=0.9),
 )
-_BATCH, _RATE = 64, 2e-3
 
 
 class EdgeFace(nn.Module):
@@ -87,8 +89,8 @@ def main(
 ) -> None:
     generators = {str(path): load_generator(path, "cpu", PRIVACYNET.architecture)[0] for path in files}
     matcher = EdgeFace(edgeface).eval().requires_grad_(False) if edgeface else None
-    material, _ = opened(pack, out, OURS, None, "no", threads)
-    judges = learnt_judges(material.training, out / f"judges-{steps}.safetensors", steps)
+    material, accelerator = opened(pack, out, OURS, None, None, threads)
+    judges = learnt_judges(material, accelerator, out / "judges.safetensors", steps)
     rows = list(points(material, judges, matcher, generators, gains))
     columns = [name for name in rows[0] if name not in ("weights", "gain")]
     table(
@@ -99,34 +101,28 @@ def main(
         write_json(json_path, rows)
 
 
-def learnt_judges(faces: Faces, path: Path, steps: int) -> list[Judge]:
-    """Return gender judges that learnt on real faces, read from `path` if they are there."""
-    torch.manual_seed(7)
-    judges = [Judge(shape).to(memory_format=torch.channels_last) for shape in SHAPES]
-    if path.is_file():
-        kept = load_file(path)
-        for n, judge in enumerate(judges):
-            judge.load_state_dict({k.split("/", 1)[1]: v for k, v in kept.items() if k.startswith(f"{n}/")})
-        return [judge.eval() for judge in judges]
-    parameters = [p for judge in judges for p in judge.parameters()]
-    optimiser = torch.optim.AdamW(parameters, _RATE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, steps)
-    known = faces.weights * (faces.labels[GENDER.name] >= 0)
-    with progress(steps, "steps") as bar:
-        for step in range(steps):
-            x, own = faces.take(torch.multinomial(known, _BATCH, replacement=True))
-            x = OURS.augment(x) if OURS.augment and step % 4 else x
-            with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16("cpu")):
-                answers = [judge(x)[GENDER.name] for judge in judges]
-            loss = torch.stack([F.cross_entropy(answer.float(), own[GENDER.name]) for answer in answers]).sum()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            bar.advance()
-    state = {f"{n}/{k}": v.contiguous() for n, judge in enumerate(judges) for k, v in judge.state_dict().items()}
-    save_file(state, path)
-    return [judge.eval() for judge in judges]
+def learnt_judges(material: Material, accelerator: Accelerator, path: Path, steps: int) -> list[Judge]:
+    """Return judges that learnt on real faces alone, as those of a training do before G starts; kept in `path`."""
+    faces = material.training
+    # A trainer also has a generator and a critic, which are not needed here: small ones.
+    generator = replace(OURS.generator, size=faces.crops.shape[-1], base=8, blocks=1)
+    small = replace(OURS.unmatched(), generator=generator, critic_widest=8, scales=False)
+    recipe = replace(small, judges=SHAPES, copies=False, fixed_every=0, seed=7)
+    trainer = Trainer(recipe, faces, [], accelerator)
+
+    def learnt() -> Mapping[str, Tensor]:
+        with progress(steps, "steps") as bar:
+            for _ in range(steps):
+                trainer.warm_up()
+                bar.advance()
+        return {f"{n}/{key}": v for n, judge in enumerate(trainer.judges) for key, v in judge.state_dict().items()}
+
+    labels = (str(values.cpu().tolist()) for values in faces.labels.values())
+    kept = cached_tensors(path, digest([repr(recipe), str(steps), *labels]), learnt)
+    for n, judge in enumerate(trainer.judges):
+        own = {key.split("/", 1)[1]: value for key, value in kept.items() if key.startswith(f"{n}/")}
+        judge.load_state_dict(own)
+    return [judge.eval().requires_grad_(False) for judge in trainer.judges]
 
 
 def points(
@@ -138,12 +134,10 @@ def points(
 ) -> Iterator[dict[str, float | str]]:
     """Yield, per weights file and gain, every judge's gender EER, their mean, EdgeFace's TMR, and the mean change."""
     faces, outlines = material.validation, material.validation.outlines
-    rows = (faces.labels[GENDER.name] >= 0).nonzero()[:, 0]
-    own = {name: values[rows] for name, values in faces.labels.items()}
-    x, female = faces.crops[rows].float().div(255), (own[GENDER.name] == 1).numpy()
-    named = [row for row in rows.tolist() if material.subjects[row]]
-    people = [material.subjects[row] for row in named]
-    recognition = Recognition(faces, torch.tensor(named), people, matcher) if matcher and named else None
+    rows = torch.arange(len(faces))
+    own = {name: values.cpu() for name, values in faces.labels.items()}
+    x, female = faces.crops.float().div(255), (own[GENDER.name] == 1).numpy()
+    recognition = recognition_of(material, matcher)
     first = next(iter(generators.values()))
     for path, generator, gain in [
         ("originals", first, 0.0),

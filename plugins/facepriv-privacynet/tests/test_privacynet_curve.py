@@ -42,18 +42,21 @@ def test_originals_and_every_file_and_gain_have_a_row(curve, saved, tmp_path):
     changes = [row["change, of 255"] for row in rows]
     assert changes[0] == 0 and changes[2] == pytest.approx(2 * changes[1]) and changes[2] > 10 * changes[4] > 0
     assert all(row["eer"] == pytest.approx((row["eer, 16 px"] + row["eer, 24 px"]) / 2) for row in rows)
-    judges = next((tmp_path / "out").glob("judges-*")).read_bytes()
+    judges = (tmp_path / "out" / "judges.safetensors").read_bytes()
     assert rows_of(curve, tmp_path / "out", *given) == rows
-    assert next((tmp_path / "out").glob("judges-*")).read_bytes() == judges
+    assert (tmp_path / "out" / "judges.safetensors").read_bytes() == judges
 
 
-def test_judges_learn(curve, material, tmp_path):
+def test_judges_learn_again_for_other_faces_or_steps(curve, material, tmp_path):
     bright = torch.tensor([0, 1, 0, 1]) * 200
-    faces = material.training
+    faces, accelerator = material.training, Accelerator(cpu=True)
     faces.crops = (torch.randint(0, 50, faces.crops.shape) + bright[:, None, None, None]).to(torch.uint8)
-    judges = curve.learnt_judges(faces, tmp_path / "judges", 60)
+    judges = curve.learnt_judges(material, accelerator, tmp_path / "judges", 60)
     for judge in judges:
         assert judge(faces.crops.float() / 255)["gender"].argmax(1).tolist() == [0, 1, 0, 1]
+    kept = (tmp_path / "judges").read_bytes()
+    curve.learnt_judges(material, accelerator, tmp_path / "judges", 1)
+    assert (tmp_path / "judges").read_bytes() != kept
 
 
 def test_without_its_network_edgeface_says_what_to_install(curve, saved, tmp_path, monkeypatch):
