@@ -39,6 +39,9 @@ def test_shipped_weights_are_built_as_privacynets():
     assert {name: value.shape for name, value in ours.tensors.items()} == {
         name: value.shape for name, value in baseline.tensors.items()
     }
-    # As the card says: 65 % of the change, in the whole crop, 400 steps after the 5,800 of PrivacyNet's.
-    shape = baseline.metadata.config["generator"]
+    shape, wanted = (weights.metadata.config["generator"] for weights in (baseline, ours))
+    assert all(wanted[name] == value for name, value in shape.items() if name != "limit")
+    # As the card says: 65 % of the change, in the whole crop, 400 steps after the 5,800 of PrivacyNet's earlier run.
     assert shape["limit"] == 0.52 and "region" not in shape and baseline.metadata.config["step"] == 6200
+    assert ours.metadata.provenance.trained_on.startswith("training part of celeba, utkface")
+    assert baseline.metadata.provenance.trained_on.startswith("training part of celeba, utkface")
