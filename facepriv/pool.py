@@ -83,6 +83,21 @@ def use_one_thread() -> None:
 
 
 @contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Make torch, if imported, use one thread inside the block; afterwards it uses as many as before."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)  # type: ignore[union-attr]  # more than one thread: it is there
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)  # type: ignore[union-attr]
+
+
+@contextmanager
 def environment(values: Mapping[str, str], *prefixes: str) -> Iterator[None]:
     """Set variables inside the block; afterwards restore them and all variables that begin with `prefixes`."""
 

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import facepriv
@@ -59,6 +60,19 @@ def test_faces_are_found_as_apply_finds_them(astronaut_pixels):
     # On its side: dlib alone finds nothing, and there would be no face.
     turned = np.rot90(astronaut_pixels).copy()
     assert not np.array_equal(facepriv.protect(turned, "pixelate"), turned)
+
+
+def test_the_result_does_not_depend_on_the_callers_number_of_threads(astronaut_pixels):
+    former = torch.get_num_threads()
+    try:
+        results = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(facepriv.protect(astronaut_pixels))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(former)
+    assert np.array_equal(*results)
 
 
 def test_a_key_decides_what_is_drawn_and_strength_how_much(astronaut_pixels):

@@ -1,6 +1,7 @@
 """The pipeline of a photo: find faces, crop, estimate labels, choose targets, change the crops, paste them back.
 
 All randomness depends on the photo's bytes, so the result is the same if a photo is processed alone or with others.
+Everything that computes runs on one thread of torch, so that the result does not depend on the caller's setting.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from facepriv.faces import Face, crop_faces, paste
 from facepriv.faces.detectors import Dlib
 from facepriv.faces.finding import MIN_FACE, Found, find_with
 from facepriv.image.photo import Photo
+from facepriv.pool import on_one_thread
 from facepriv.protection.request import PrivacyRequest, face_rng
 from facepriv.registry import (
     Estimator,
@@ -136,6 +138,7 @@ class Pipeline:
         """
         return self.crop(photo, self.find(photo))
 
+    @on_one_thread()
     def find(self, photo: Photo) -> Found:
         """Detect the faces of a photo; raises what `prepare` raises."""
         try:
@@ -145,6 +148,7 @@ class Pipeline:
         except (Exception, SystemExit) as error:  # a plugin may raise anything; the user gets one line
             raise PluginError(f"detector {type(self.detector).__name__}: {one_line(error)}") from error
 
+    @on_one_thread()
     def crop(self, photo: Photo, found: Found) -> Prepared:
         """Crop and label detected faces, and choose their targets.
 
@@ -173,6 +177,7 @@ class Pipeline:
         source, target = self.request.resolve(item.batch.labels, rngs)
         return replace(item, source=source, target=target)
 
+    @on_one_thread()
     def finish(self, items: Sequence[Prepared]) -> list[Protected]:
         """Run the methods on the faces of several photos in batches, and paste the results.
 
