@@ -87,7 +87,7 @@ def collected(
         shared = np.array([overlap(box, shown).max(initial=0) for box in candidates.boxes])
         clear = np.flatnonzero((shared > FACE) | (shared < NONE))
         for seen in candidates.take(clear).run(lambda seen: seen, SIDE):
-            patches.append(np.rint(seen.transpose(1, 0, 2, 3)).astype(np.uint8))
+            patches.append(np.rint(seen.transpose(0, 3, 1, 2)).astype(np.uint8))
             scores.append(mtcnn.third(seen)[1])
         truth.append(shared[clear] > FACE)
         if (n + 1) % 100 == 0:

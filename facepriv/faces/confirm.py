@@ -25,20 +25,15 @@ def opinions(patches: NDArray[np.float32]) -> NDArray[np.float32]:
     Parameters
     ----------
     patches : ndarray
-        (3, N, 48, 48) float32, from 0 to 255.
+        (N, 48, 48, 3), from 0 to 255.
     """
-    return np.array([_opinion(patch) for patch in patches.transpose(1, 2, 3, 0)], np.float32)
-
-
-def _opinion(patch: NDArray[np.float32]) -> float:
-    """Return the log-odds of one patch (48, 48, 3)."""
     net = _layers()
-    x = layers.convolve(net, "conv2", layers.squares(net, "conv1", patch))
-    x = layers.inside(layers.convolve(net, "conv3", x, 2))
-    x = np.maximum(layers.dense(net, "full", x.transpose(2, 0, 1).ravel()), 0)
-    return float(layers.dense(net, "face", x)[0])
+    x = layers.convolve(net, "conv1", layers.pixels(patches), 4).relu_()
+    x = layers.convolve(net, "conv2", x, 1, 1).relu_()
+    x = layers.convolve(net, "conv3", x, 2, 1).relu_()
+    return layers.dense(net, "face", layers.dense(net, "full", x.flatten(1)).relu_())[:, 0].numpy()
 
 
 @cache
 def _layers() -> layers.Layers:
-    return layers.load(WEIGHTS, ARCHITECTURE)
+    return layers.load(WEIGHTS, ARCHITECTURE, "conv1")

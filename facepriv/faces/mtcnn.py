@@ -1,8 +1,7 @@
 """Face detection with MTCNN: three small networks, each of which checks and refines the boxes of the one before.
 
 Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded
-Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016. The networks run in NumPy: in tiles that fit the
-processor's cache, matrix products take about as long there as in torch.
+Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016.
 
 `facepriv.faces.search` proposes boxes in place of the first network, which takes several times as long. If the other
 two confirm no sure face, the first network searches carefully. `facepriv.faces.propose` uses the first two in another
@@ -22,7 +21,7 @@ from scipy.ndimage import maximum_filter
 
 from facepriv.faces.boxes import Floats, shared_of_smaller, square, suppress
 from facepriv.faces.confirm import opinions
-from facepriv.faces.networks import first, second, third, weights
+from facepriv.faces.networks import first, second, third
 from facepriv.faces.propose import tones
 from facepriv.faces.search import SMALLEST, proposals
 
@@ -79,7 +78,7 @@ def find(rgb: NDArray[np.uint8], min_face: float) -> tuple[Floats, Floats, Float
     contrast = tones(rgb[::4, ::4])
     boxes, scores, points = _confirmed(candidates(rgb, contrast, min_face, _PROPOSED, _CONFIRMED), again=True)
     if not (scores > SURE).any():
-        more = search_carefully(_toned(Image.fromarray(rgb), contrast), min_face)
+        more = search_carefully(Image.fromarray(contrast[rgb]), min_face)
         # More windows give more false boxes.
         sure = more[1] > VERY_SURE
         if sure.any():
@@ -111,7 +110,7 @@ class Candidates:
         return np.array([self.copies[0].shape[1] / copy.shape[1] for copy in self.copies])
 
     def run(self, network: Callable[[NDArray[np.float32]], Any], side: int) -> list[Any]:
-        """Run a network on patches (3, n, side, side) of the boxes, N >= 1, some at a time; returns its outputs.
+        """Run a network on patches (n, side, side, 3) of the boxes, N >= 1, some at a time; returns its outputs.
 
         A hostile photo has as many boxes as it has pixels to hold them: their patches are never in memory together.
         """
@@ -122,7 +121,7 @@ class Candidates:
 
         def patches(part: slice) -> NDArray[np.float32]:
             pairs = zip(levels[part], corners[part], strict=True)
-            return np.stack([_patch(self.copies[level], values, box, side) for level, box in pairs], 1)
+            return np.stack([_patch(self.copies[level], values, box, side) for level, box in pairs])
 
         return [network(patches(slice(start, start + _BATCH))) for start in range(0, len(self.boxes), _BATCH)]
 
@@ -155,7 +154,7 @@ def candidates(
     found = Candidates([rgb, *map(np.asarray, halves)], contrast=contrast)
     boxes, scores = [found.boxes], [np.zeros(0)]
     for copy, zoom in zip(halves, found.zooms[1:], strict=True):
-        own, how_well = proposals(np.asarray(_toned(copy, contrast)), proposed)
+        own, how_well = proposals(contrast[np.asarray(copy)], proposed)
         boxes.append(zoom * own)
         scores.append(how_well)
     merged, how_sure = np.concatenate(boxes), np.concatenate(scores)
@@ -216,10 +215,6 @@ def _refined(found: Candidates, least: float | Floats) -> Candidates:
     return replace(found, boxes=square(boxes[suppress(boxes, scores, SAME)]))
 
 
-def _toned(photo: Image.Image, contrast: NDArray[np.uint8]) -> Image.Image:
-    return photo.point(3 * contrast.tolist())
-
-
 def _halves(photo: Image.Image, scale: float) -> list[Image.Image]:
     """Return a copy of a photo at a scale, and further ones, each half the size of the one before."""
     copies = []
@@ -274,11 +269,8 @@ def _scan_tile(
         Rows and columns (N,) of the possible faces, and shifts (N, 4) of their boxes.
     """
     height, width = (_STRIDE * (side - 1) + _WINDOW for side in scores.shape)
-    x = first(part[:height, :width].transpose(2, 0, 1)[:, None].astype(np.float32))[:, 0]
-    layers = weights()
-    np.add(np.tensordot(layers["first.face.weight"], x, 1), layers["first.face.bias"], out=scores)
-    rows, columns = np.nonzero(scores > least)
-    return rows, columns, x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
+    scores[:], rows, columns, shifts = first(part[:height, :width], least)
+    return rows, columns, shifts
 
 
 def _sound(boxes: Floats) -> NDArray[np.bool_]:
@@ -287,7 +279,7 @@ def _sound(boxes: Floats) -> NDArray[np.bool_]:
 
 
 def _patch(copy: NDArray[np.uint8], values: NDArray[np.float32], box: Floats, side: int) -> NDArray[np.float32]:
-    """Return a square box of a copy (H, W, 3), through a table, interpolated bilinearly to (3, side, side).
+    """Return a square box of a copy (H, W, 3), through a table, interpolated bilinearly to (side, side, 3).
 
     The copy's border is repeated.
     """
@@ -300,7 +292,7 @@ def _patch(copy: NDArray[np.uint8], values: NDArray[np.float32], box: Floats, si
     rows += down[:, None, None] * (part[np.minimum(y + 1, len(part) - 1)] - rows)
     found = rows[:, x]
     found += across[:, None] * (rows[:, np.minimum(x + 1, rows.shape[1] - 1)] - found)
-    return found.transpose(2, 0, 1)
+    return found
 
 
 def _between(places: Floats, length: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

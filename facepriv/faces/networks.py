@@ -1,7 +1,4 @@
-"""The layers of MTCNN's networks, in NumPy, and their weights (see `mtcnn-LICENSE.txt` and the file's provenance).
-
-Arrays are (C, N, H, W), so that a convolution is one matrix product.
-"""
+"""MTCNN's networks, and their weights (see `mtcnn-LICENSE.txt` and the file's provenance)."""
 
 from __future__ import annotations
 
@@ -9,26 +6,37 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
+from facepriv.faces import layers
 from facepriv.faces.boxes import Floats
-from facepriv.weights import load_weights
 
 WEIGHTS = Path(__file__).with_name("mtcnn.safetensors")
 ARCHITECTURE = "mtcnn"
 
 
-def first(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the first network's features (32, N, h, w) of pictures (3, N, H, W).
+def first(
+    picture: NDArray[np.uint8], least: float
+) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Look at each window of 12 x 12 pixels of a picture (H, W, 3), at a stride of 2.
 
-    There is one vector for each window of 12 x 12 pixels, at a stride of 2.
+    Returns
+    -------
+    scores : ndarray
+        (h, w) float32, the log-odds of a face in each window.
+    rows, columns : ndarray
+        (N,) of the windows with a score above `least`.
+    shifts : ndarray
+        (N, 4), the shifts of the edges of their boxes, as fractions of the side.
     """
-    x = convolve(x, "first.conv1")
-    x = np.pad(x, ((0, 0), (0, 0), (0, x.shape[2] % 2), (0, x.shape[3] % 2)), mode="edge")
-    x = np.maximum(x[:, :, ::2], x[:, :, 1::2])
-    x = np.maximum(x[..., ::2], x[..., 1::2])
-    return convolve(convolve(x, "first.conv2"), "first.conv3")
+    net = weights()
+    x = F.max_pool2d(convolve(layers.pixels(picture[None]), "first.conv1"), 2, ceil_mode=True)
+    features = convolve(convolve(x, "first.conv2"), "first.conv3")[0].permute(1, 2, 0)
+    scores = layers.dense(net, "first.face", features)[..., 0].numpy()
+    rows, columns = np.nonzero(scores > least)
+    return scores, rows, columns, layers.dense(net, "first.box", features[rows, columns]).numpy()
 
 
 def second(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
@@ -37,12 +45,12 @@ def second(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
     Parameters
     ----------
     patches : ndarray
-        (3, N, 24, 24) float32, from 0 to 255.
+        (N, 24, 24, 3), from 0 to 255.
     """
-    x = pool3(convolve(patches, "second.conv1"))
+    x = pool3(convolve(layers.pixels(patches), "second.conv1"))
     x = convolve(pool3(convolve(x, "second.conv2")), "second.conv3")
     x = _full(x, "second")
-    return _head(x, "second.box").T, _head(x, "second.face")
+    return _head(x, "second.box"), _head(x, "second.face")[:, 0]
 
 
 def third(patches: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
@@ -51,73 +59,44 @@ def third(patches: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
     Parameters
     ----------
     patches : ndarray
-        (3, N, 48, 48) float32, from 0 to 255.
+        (N, 48, 48, 3), from 0 to 255.
     """
-    x = pool3(convolve(patches, "third.conv1"))
+    x = pool3(convolve(layers.pixels(patches), "third.conv1"))
     x = convolve(pool3(convolve(x, "third.conv2")), "third.conv3")
-    x = np.maximum(x[:, :, ::2], x[:, :, 1::2])
-    x = convolve(np.maximum(x[..., ::2], x[..., 1::2]), "third.conv4")
-    x = _full(x, "third")
-    points = _head(x, "third.points").reshape(2, 5, -1).transpose(2, 1, 0)
-    return _head(x, "third.box").T, _head(x, "third.face"), points
+    x = _full(convolve(F.max_pool2d(x, 2), "third.conv4"), "third")
+    points = _head(x, "third.points").reshape(-1, 2, 5).transpose(0, 2, 1)
+    return _head(x, "third.box"), _head(x, "third.face")[:, 0], points
 
 
-def _full(x: NDArray[np.float32], net: str) -> NDArray[np.float32]:
-    """Return the fully connected layer's output (O, N) of (C, N, h, w)."""
+def _full(x: Tensor, net: str) -> Tensor:
+    """Return the fully connected layer's output (N, C') of (N, C, h, w)."""
+    name = f"{net}.full"
     # The authors' arrays have columns before rows.
-    flat = x.transpose(3, 2, 0, 1).reshape(-1, x.shape[1])
-    return bend(weights()[f"{net}.full.weight"] @ flat, f"{net}.full")
+    return F.prelu(layers.dense(weights(), name, x.permute(0, 3, 2, 1).flatten(1)), weights()[f"{name}.slope"])
 
 
-def _head(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Return an output (K, N) of (C, N); (N,) if the layer has a single one."""
-    layers = weights()
-    return layers[f"{name}.weight"] @ x + layers[f"{name}.bias"][..., None]
+def _head(x: Tensor, name: str) -> NDArray[np.float32]:
+    return layers.dense(weights(), name, x).numpy()
 
 
-def convolve(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Return the layer's output (O, N, h, w) of (C, N, H, W), without padding, after its PReLU."""
-    kernel = weights()[f"{name}.weight"]
-    windows = sliding_window_view(x, kernel.shape[2:], axis=(2, 3)).transpose(0, 4, 5, 1, 2, 3)
-    out = kernel.reshape(len(kernel), -1) @ windows.reshape(kernel[0].size, -1)
-    return bend(out, name).reshape(len(kernel), *windows.shape[3:])
+def convolve(x: Tensor, name: str) -> Tensor:
+    """Return the layer's output (N, C', h, w) of (N, C, H, W), without padding, after its PReLU."""
+    return F.prelu(layers.convolve(weights(), name, x), weights()[f"{name}.slope"])
 
 
-def bend(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
-    """Add the bias to (O, M), in place, and apply the layer's slope to negative values."""
-    layers = weights()
-    x += layers[f"{name}.bias"][:, None]
-    negative = np.minimum(x, 0)
-    negative *= (layers[f"{name}.slope"] - 1)[:, None]
-    x += negative
-    return x
-
-
-def pool3(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def pool3(x: Tensor) -> Tensor:
     """Return the maxima of 3 x 3 windows with stride 2; the last ones may extend over the border by a pixel."""
-    return _maxima(_maxima(x.swapaxes(2, 3)).swapaxes(2, 3))
-
-
-def _maxima(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the maxima of three values with stride 2 on the last axis."""
-    found = np.maximum(x[..., :-1:2], x[..., 1::2])
-    third = x[..., 2::2]
-    inner = found[..., : third.shape[-1]]
-    np.maximum(inner, third, out=inner)
-    return found
+    return F.max_pool2d(x, 3, 2, ceil_mode=True)
 
 
 @cache
-def weights() -> dict[str, NDArray[np.float32]]:
-    """Return the layers' arrays, adapted to pixels from 0 to 255; loaded once per process."""
-    layers = dict(load_weights(WEIGHTS, architecture=ARCHITECTURE).tensors)
-    for net in ("first", "second", "third"):
-        # They were trained with (pixel - 127.5) / 128.
-        kernel = layers[f"{net}.conv1.weight"] / 128
-        layers[f"{net}.conv1.weight"] = kernel
-        layers[f"{net}.conv1.bias"] = layers[f"{net}.conv1.bias"] - 127.5 * kernel.sum((1, 2, 3))
+def weights() -> layers.Layers:
+    """Return the layers' tensors; loaded once per process."""
+    nets = ("first", "second", "third")
+    net = dict(layers.load(WEIGHTS, ARCHITECTURE, *(f"{name}.conv1" for name in nets)))
+    for name in nets:
         # Two outputs, whose difference determines the softmax.
         for part in ("weight", "bias"):
-            no, yes = layers[f"{net}.face.{part}"]
-            layers[f"{net}.face.{part}"] = yes - no
-    return layers
+            no, yes = net[f"{name}.face.{part}"]
+            net[f"{name}.face.{part}"] = (yes - no)[None]
+    return net

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFilter
 
 from facepriv.faces.align import Face, invert
@@ -65,9 +65,6 @@ def paste(
     """
     if np.array_equal(before, after):
         return
-    rows, columns = _region(photo.shape[:2], face)
-    if rows.stop <= rows.start or columns.stop <= columns.start:
-        return
     grey = photo.ndim == 2 or photo.shape[2] == 1
     change = emphasis(face.scale) * (after - before) if mode == "residual" else after
     if grey:
@@ -77,7 +74,11 @@ def paste(
         mask = mask * _changed(before, after)[:, :, None]
     top = np.float32(np.iinfo(photo.dtype).max)
     # The mask is applied before resampling, so that change and weight both fade to exactly 0 outside the crop.
-    added = _Spread(change * mask * top, face, rows, columns, _SAMPLES[mode])
+    planes = change * mask * top
+    rows, columns = _region(photo.shape[:2], face, mask if mode == "replacement" else planes, _SAMPLES[mode])
+    if rows.stop <= rows.start or columns.stop <= columns.start:
+        return
+    added = _Spread(planes, face, rows, columns, _SAMPLES[mode])
     weight = _Spread(mask, face, rows, columns, _SAMPLES[mode]) if mode == "replacement" else None
     view = photo if photo.ndim == 3 else photo[:, :, None]
     height = added.step * max(1, _STRIP // added.step)
@@ -105,13 +106,35 @@ def _changed(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray
     return np.where(np.asarray(same) > 0, np.float32(0), np.clip(1 - 2 * blurred, 0, 1))
 
 
-def _region(shape: tuple[int, ...], face: Face) -> tuple[slice, slice]:
-    """Return the rows and columns of the photo that the crop's square can cover."""
+def _region(shape: tuple[int, ...], face: Face, planes: NDArray[np.float32], samples: int) -> tuple[slice, slice]:
+    """Return the rows and columns of the photo that the non-zero part of a crop's planes (S, S, C) can reach.
+
+    They begin at a sample of the grid that `_Spread` would have for the whole crop, so that its values are the same.
+    """
+    size, step = len(planes), _step(face, len(planes), samples)
+    filled = planes.any(axis=2)
+    if not filled.any():
+        return slice(0, 0), slice(0, 0)
+    # Resampling mixes few neighbours, of a smaller face more of the crop's pixels.
+    margin = 5 * max(1.0, size / face.scale)
+    across, down = (np.flatnonzero(filled.any(axis=axis))[[0, -1]] + (-margin, 1 + margin) for axis in (0, 1))
+    low, high = _bounds(face, np.clip(across / size, 0, 1), np.clip(down / size, 0, 1))
+    start = np.maximum(_bounds(face, (0, 1), (0, 1))[0], 0)
+    start += np.maximum(low - start, 0) // step * step
+    stop = np.minimum(high, (shape[1], shape[0]))
+    return slice(start[1], stop[1]), slice(start[0], stop[0])
+
+
+def _bounds(face: Face, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the corners (x, y) of the pixels of the photo that cover a rectangle of a crop of side 1."""
     matrix = face.to_photo
-    corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) @ matrix[:, :2].T + matrix[:, 2]
-    low = np.maximum(np.floor(corners.min(0)).astype(int), 0)
-    high = np.minimum(np.ceil(corners.max(0)).astype(int), (shape[1], shape[0]))
-    return slice(low[1], high[1]), slice(low[0], high[0])
+    corners = np.array([(a, b) for a in np.asarray(x) for b in np.asarray(y)]) @ matrix[:, :2].T + matrix[:, 2]
+    return np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+
+
+def _step(face: Face, size: int, samples: int) -> int:
+    """Return the distance of grid samples in pixels of the photo, see `_Spread`."""
+    return max(1, int(face.scale / (samples * size)))
 
 
 class _Spread:
@@ -125,7 +148,7 @@ class _Spread:
     def __init__(self, planes: NDArray[np.float32], face: Face, rows: slice, columns: slice, samples: int) -> None:
         size = planes.shape[0]
         self.start, self.width = rows.start, columns.stop - columns.start
-        self.step = max(1, int(face.scale / (samples * size)))
+        self.step = _step(face, size, samples)
         # Values between grid samples are linear in any case, so a finer enlargement would have no effect.
         most = 4 if self.step == 1 else samples
         side = math.ceil(face.scale) if face.scale < size else size * min(most, math.ceil(face.scale / size))

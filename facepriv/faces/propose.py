@@ -1,4 +1,4 @@
-"""Face proposals: the first two networks of MTCNN, in NumPy.
+"""Face proposals: the first two networks of MTCNN.
 
 They run fast, on small copies of a photo. Their proposals are rough and include false positives, so a detector checks
 them (`facepriv.faces.detect`). Source: K. Zhang, Z. Zhang, Z. Li and Y. Qiao, "Joint Face Detection and Alignment Using
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facepriv.faces.boxes import Floats, square, suppress
-from facepriv.faces.networks import first, second, weights
+from facepriv.faces.networks import first, second
 
 #: Side of the smallest target faces, in pixels; most slightly smaller faces are proposed too.
 SMALLEST = 80
@@ -107,11 +107,7 @@ def _percentiles(counts: NDArray[np.intp], shares: tuple[float, ...]) -> list[fl
 
 def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
     """Return boxes (N, 4) in pixels of the photo, and scores (N,), of the windows with a possible face."""
-    layers = weights()
-    x = first(copy.transpose(2, 0, 1)[:, None].astype(np.float32))[:, 0]
-    scores = np.tensordot(layers["first.face.weight"], x, 1) + layers["first.face.bias"]
-    rows, columns = np.nonzero(scores > FIRST)
-    shifts = x[:, rows, columns].T @ layers["first.box.weight"].T + layers["first.box.bias"]
+    scores, rows, columns, shifts = first(copy, FIRST)
     corners = _STRIDE * np.stack((columns, rows), 1)
     boxes = zoom * (np.concatenate((corners, corners + _WINDOW), 1) + _WINDOW * shifts)
     scores = scores[rows, columns]
@@ -122,13 +118,13 @@ def _scan(copy: NDArray[np.uint8], zoom: float) -> tuple[Floats, Floats]:
 
 
 def _patches(copies: list[NDArray[np.uint8]], levels: NDArray[np.intp], boxes: Floats) -> NDArray[np.float32]:
-    """Return (3, N, 24, 24): each box (in pixels of the copy of its level) cut out, with the border repeated."""
-    patches = np.empty((3, len(boxes), _PATCH, _PATCH), np.float32)
+    """Return (N, 24, 24, 3): each box (in pixels of the copy of its level) cut out, with the border repeated."""
+    patches = np.empty((len(boxes), _PATCH, _PATCH, 3), np.float32)
     places = (np.arange(_PATCH) + 0.5) / _PATCH
     for level in np.unique(levels):
         mine, copy = np.flatnonzero(levels == level), copies[level]
         left, top, right, _ = boxes[mine].T[..., None]
         columns = np.clip((left + places * (right - left)).astype(int), 0, copy.shape[1] - 1)
         rows = np.clip((top + places * (right - left)).astype(int), 0, copy.shape[0] - 1)
-        patches[:, mine] = copy[rows[:, :, None], columns[:, None, :]].transpose(3, 0, 1, 2)
+        patches[mine] = copy[rows[:, :, None], columns[:, None, :]]
     return patches

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from facepriv.faces import layers
@@ -25,6 +26,8 @@ WIDTHS = (6.5, 15.0)
 SMALLEST = 8
 #: Side of a face's square box, as the network gives it as a logarithm, relative to this many pixels.
 SIDE = 12.0
+# Number of rows of pixels that the first layer reads at once; a multiple of `CELL`.
+_BAND = 256
 
 
 def proposals(copy: NDArray[np.uint8], least: float) -> tuple[Floats, Floats]:
@@ -53,11 +56,14 @@ def run(copy: NDArray[np.uint8]) -> NDArray[np.float32]:
     if height or width:
         copy = np.pad(copy, ((0, height), (0, width), (0, 0)), mode="edge")
     net = _layers()
-    x = layers.squares(net, "conv1", copy)
-    x = layers.convolve(net, "conv3", layers.convolve(net, "conv2", x, 2))
-    return layers.dense(net, "head", layers.inside(x)).transpose(2, 0, 1)
+    # In bands: its pixels as float32 would need more memory than anything after them.
+    bands = (layers.pixels(copy[None, top : top + _BAND]) for top in range(0, len(copy), _BAND))
+    x = torch.cat([layers.convolve(net, "conv1", band, 4) for band in bands], 2).relu_()
+    x = layers.convolve(net, "conv2", x, 2, 1).relu_()
+    x = layers.convolve(net, "conv3", x, 1, 1).relu_()
+    return layers.convolve(net, "head", x)[0].numpy()
 
 
 @cache
 def _layers() -> layers.Layers:
-    return layers.load(WEIGHTS, ARCHITECTURE)
+    return layers.load(WEIGHTS, ARCHITECTURE, "conv1")

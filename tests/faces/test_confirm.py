@@ -12,13 +12,13 @@ from facepriv.weights import load_weights
 
 @pytest.fixture(scope="module")
 def patch(astronaut_file):
-    """Return a function of the left, top and side of a square in the photo: its patch (3, 1, 48, 48)."""
+    """Return a function of the left, top and side of a square in the photo: its patch (1, 48, 48, 3)."""
     with Image.open(astronaut_file) as image:
         photo = image.convert("RGB")
 
     def cut(left, top, side, light=lambda v: v):
         square = photo.resize((48, 48), Image.Resampling.BILINEAR, (left, top, left + side, top + side)).point(light)
-        return np.asarray(square).transpose(2, 0, 1)[:, None].astype(np.float32)
+        return np.asarray(square)[None].astype(np.float32)
 
     return cut
 
@@ -34,20 +34,20 @@ def test_other_parts_of_the_photo_do_not_pass(patch):
     parts = [
         patch(*where) for where in ((20, 20, 110), (330, 60, 100), (180, 300, 110), (360, 330, 100), (60, 250, 80))
     ]
-    assert (confirm.opinions(np.concatenate(parts, 1)) < CONVINCED).all()
+    assert (confirm.opinions(np.concatenate(parts)) < CONVINCED).all()
 
 
 def test_the_network_is_the_one_that_torch_trained():
-    patches = np.random.default_rng(0).integers(0, 256, (3, 4, 48, 48)).astype(np.float32)
+    patches = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 3)).astype(np.float32)
     layers = load_weights(confirm.WEIGHTS, architecture=confirm.ARCHITECTURE, framework="torch").tensors
     layers = {name: tensor.float() for name, tensor in layers.items()}
-    x = (torch.from_numpy(patches).transpose(0, 1) - 127.5) / 128
+    x = (torch.from_numpy(patches).permute(0, 3, 1, 2) - 127.5) / 128
     for name, stride, padding in (("conv1", 4, 0), ("conv2", 1, 1), ("conv3", 2, 1)):
         x = torch.relu(torch.conv2d(x, layers[f"{name}.weight"], layers[f"{name}.bias"], stride, padding))
     x = torch.relu(x.flatten(1) @ layers["full.weight"].T + layers["full.bias"])
     expected = (x @ layers["face.weight"].T + layers["face.bias"])[:, 0].numpy()
     assert confirm.opinions(patches) == pytest.approx(expected, abs=2e-3)
-    assert confirm.opinions(patches[:, :0]).shape == (0,)
+    assert confirm.opinions(patches[:0]).shape == (0,)
 
 
 def test_a_rejected_face_is_found_with_a_second_opinion_beside_a_sure_one(astronaut_file, monkeypatch):
@@ -58,12 +58,12 @@ def test_a_rejected_face_is_found_with_a_second_opinion_beside_a_sure_one(astron
 
     def doubts(patches):
         shifts, scores, points = third(patches)
-        return shifts, np.where(patches.mean((0, 2, 3)) < 90, np.minimum(scores, -1), scores), points
+        return shifts, np.where(patches.mean((1, 2, 3)) < 90, np.minimum(scores, -1), scores), points
 
     monkeypatch.setattr(mtcnn, "third", doubts)
     boxes, _, _ = mtcnn.find(np.concatenate((light, dark), 1), 16)
     assert sorted(np.round((boxes[:, 0] + boxes[:, 2]) / 2, -1)) == pytest.approx([220, 220 + 512], abs=20)
-    monkeypatch.setattr(mtcnn, "opinions", lambda patches: np.full(patches.shape[1], -5.0))
+    monkeypatch.setattr(mtcnn, "opinions", lambda patches: np.full(len(patches), -5.0))
     assert len(mtcnn.find(np.concatenate((light, dark), 1), 16)[0]) == 1
     monkeypatch.setattr(mtcnn, "opinions", lambda patches: pytest.fail("no face is sure"))
     assert not len(mtcnn.find(dark // 20, 16)[0])

@@ -95,7 +95,7 @@ def test_a_photo_without_a_sure_face_is_searched_again_with_care(astronaut, monk
 def test_patches_of_many_boxes_are_not_in_memory_together(astronaut, monkeypatch):
     """A photo may be made to look like a face everywhere."""
     counts, second = [], mtcnn.second
-    monkeypatch.setattr(mtcnn, "second", lambda patches: counts.append(patches.shape[1]) or second(patches))
+    monkeypatch.setattr(mtcnn, "second", lambda patches: counts.append(len(patches)) or second(patches))
     grid = np.stack(np.meshgrid(np.arange(40.0), np.arange(30.0)), -1).reshape(-1, 2) * 8
     everywhere = np.concatenate((grid, grid + 12), 1)
     monkeypatch.setattr(mtcnn, "proposals", lambda copy, least: (everywhere, np.ones(len(everywhere))))
@@ -107,7 +107,7 @@ def test_boxes_that_shifts_turn_inside_out_are_dropped(astronaut, monkeypatch):
     """Shifts have no bounds, and photos may be made for them."""
 
     def third(patches):
-        count = patches.shape[1]
+        count = len(patches)
         return np.tile((2.0, 0, -2.0, 0), (count, 1)), np.full(count, 9.0), np.zeros((count, 5, 2))
 
     monkeypatch.setattr(mtcnn, "third", third)
@@ -117,7 +117,7 @@ def test_boxes_that_shifts_turn_inside_out_are_dropped(astronaut, monkeypatch):
 def test_patches_are_interpolated_and_the_border_is_repeated():
     ramp = np.broadcast_to(np.arange(0, 240, 4, dtype=np.uint8)[None, :, None], (60, 60, 3))
     boxes = np.array([(10.0, 10, 58, 58), (-24.0, 0, 24, 48), (10.5, 10.5, 58.5, 58.5)])
-    ((inside, beyond, half),) = mtcnn.Candidates([ramp], boxes).run(lambda patches: patches[0], 48)
+    ((inside, beyond, half),) = mtcnn.Candidates([ramp], boxes).run(lambda patches: patches[..., 0], 48)
     assert inside[5] == pytest.approx(ramp[0, 10:58, 0])
     assert (beyond[:, :24] == 0).all() and beyond[3, 24:] == pytest.approx(ramp[0, :24, 0])
     assert half[5] == pytest.approx(ramp[0, 10:58, 0] + 2)
@@ -128,13 +128,13 @@ def test_patches_come_from_the_coarsest_copy_that_fills_them_with_the_contrast_g
     boxes = np.array([(0.0, 0, 12, 12), (0, 0, 45, 45), (0, 0, 90, 90), (0, 0, 5000, 5000)])
     contrast = 255 - np.arange(256, dtype=np.uint8)
     (patches,) = mtcnn.Candidates(copies, boxes, contrast).run(lambda patches: patches, 24)
-    assert patches.shape == (3, 4, 24, 24)
-    assert [np.unique(patch).tolist() for patch in patches.swapaxes(0, 1)] == [[245], [235], [225], [215]]
+    assert patches.shape == (4, 24, 24, 3)
+    assert [np.unique(patch).tolist() for patch in patches] == [[245], [235], [225], [215]]
 
 
 def test_a_batch_of_patches_gives_what_each_gives_alone():
-    patches = np.random.default_rng(0).integers(0, 256, (3, 5, 48, 48)).astype(np.float32)
+    patches = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3)).astype(np.float32)
     together = networks.third(patches)
     for n in range(5):
-        for whole, one in zip(together, networks.third(patches[:, n : n + 1]), strict=True):
+        for whole, one in zip(together, networks.third(patches[n : n + 1]), strict=True):
             assert one[0] == pytest.approx(whole[n], abs=1e-3)

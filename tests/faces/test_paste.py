@@ -124,6 +124,36 @@ def test_a_replacement_leaves_the_photo_alone_where_the_crop_was_left_alone(phot
     assert not different[~inside(face, photo.shape, 0.25)].any()  # two pixels of the crop for resampling
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("scale", "angle"), [(40, 33), (150, -10), (700, 0), (700, 25)])
+def test_where_nothing_can_change_nothing_is_computed(photo, mode, scale, angle, monkeypatch):
+    """The result is that of computing the whole square, apart from rounding of its coordinates."""
+    before, after = crops(64, 0.0)
+    after[5:30, 35:50] += np.random.default_rng(0).uniform(-0.2, 0.2, (25, 15, 3)).astype(np.float32)
+    part, whole, face = photo.copy(), photo.copy(), face_at(scale, angle, (130, 150))
+    paste(part, face, before, after, mode)
+    module, sizes = sys.modules["facepriv.faces.paste"], []
+    region = module._region
+
+    def unbounded(shape, face, planes, samples):
+        found = [region(shape, face, each, samples) for each in (planes, np.ones_like(planes))]
+        sizes.extend(np.prod([s.stop - s.start for s in slices]) for slices in found)
+        return found[1]
+
+    monkeypatch.setattr(module, "_region", unbounded)
+    paste(whole, face, before, after, mode)
+    assert sizes[0] < 0.7 * sizes[1]
+    assert (part != whole).mean() < 1e-4 and (part != photo).any()
+
+
+def test_a_change_that_the_mask_hides_leaves_the_photo_untouched(photo):
+    before, after = crops(64, 0.0)
+    after[0, 0] += np.float32(0.3)
+    kept = photo.copy()
+    paste(photo, face_at(150, 0, (130, 150)), before, after)
+    assert np.array_equal(photo, kept)
+
+
 def test_a_replacement_with_specks_that_did_not_change_is_pasted_whole(photo):
     before, after = crops(64, 0.3)
     dotted, whole = photo.copy(), photo.copy()

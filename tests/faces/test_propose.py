@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from facepriv.faces import networks
@@ -77,7 +78,7 @@ def test_a_box_that_a_shift_turns_inside_out_is_dropped(astronaut, monkeypatch):
     monkeypatch.setattr(
         proposals,
         "second",
-        lambda patches: (np.tile((2.0, 0, -2.0, 0), (patches.shape[1], 1)), np.full(patches.shape[1], 9)),
+        lambda patches: (np.tile((2.0, 0, -2.0, 0), (len(patches), 1)), np.full(len(patches), 9)),
     )
     assert propose(np.asarray(astronaut)).shape == (0, 4)
 
@@ -86,14 +87,15 @@ def test_a_layer_is_a_correlation_and_a_prelu(monkeypatch):
     rng = np.random.default_rng(0)
     shapes = {"weight": (4, 3, 3, 3), "bias": (4,), "slope": (4,)}
     layer = {part: rng.normal(size=shape).astype(np.float32) for part, shape in shapes.items()}
-    monkeypatch.setattr(networks, "weights", lambda: {f"layer.{part}": v for part, v in layer.items()})
-    x = rng.normal(size=(3, 2, 6, 8)).astype(np.float32)
-    out = networks.convolve(x, "layer")
-    assert out.shape == (4, 2, 4, 6)
-    for o, n, row, column in np.ndindex(out.shape):
-        there = (x[:, n, row : row + 3, column : column + 3] * layer["weight"][o]).sum() + layer["bias"][o]
+    tensors = {f"layer.{part}": torch.from_numpy(values) for part, values in layer.items()}
+    monkeypatch.setattr(networks, "weights", lambda: tensors)
+    x = rng.normal(size=(2, 3, 6, 8)).astype(np.float32)
+    out = networks.convolve(torch.from_numpy(x), "layer").numpy()
+    assert out.shape == (2, 4, 4, 6)
+    for n, o, row, column in np.ndindex(out.shape):
+        there = (x[n, :, row : row + 3, column : column + 3] * layer["weight"][o]).sum() + layer["bias"][o]
         expected = there if there > 0 else there * layer["slope"][o]
-        assert out[o, n, row, column] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+        assert out[n, o, row, column] == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 def test_patches_are_cut_from_their_copies_and_the_border_is_continued():
@@ -101,9 +103,9 @@ def test_patches_are_cut_from_their_copies_and_the_border_is_continued():
     coarse = fine[::2, ::2]
     boxes = np.array([(12.0, 6.0, 36.0, 30.0), (-12.0, -12.0, 12.0, 12.0)])
     patches = proposals._patches([fine, coarse], np.array([0, 1]), boxes)
-    assert np.array_equal(patches[:, 0], fine[6:30, 12:36].transpose(2, 0, 1))
-    assert np.array_equal(patches[:, 1, 12:, 12:], coarse[:12, :12].transpose(2, 0, 1))
-    assert (patches[:, 1, :12, :12] == coarse[0, 0][:, None, None]).all()
+    assert np.array_equal(patches[0], fine[6:30, 12:36])
+    assert np.array_equal(patches[1, 12:, 12:], coarse[:12, :12])
+    assert (patches[1, :12, :12] == coarse[0, 0]).all()
 
 
 def test_overlap_is_the_intersection_over_the_union():

@@ -123,6 +123,34 @@ class _Doubled(nn.Module):
         return out
 
 
+class _Packed(nn.Module):
+    """A convolution to few channels, computed for blocks of 2x2 output pixels: oneDNN computes 16 channels in any case.
+
+    Stride 1, an odd kernel, and the padding that keeps the size, which is even.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        side = convolution.kernel_size[0] + 1
+        outside, inside = convolution.weight.shape[:2]
+        kernels = torch.zeros(outside, 2, 2, inside, side, side)
+        for below in range(2):
+            for right in range(2):
+                kernels[:, below, right, :, below : side - 1 + below, right : side - 1 + right] = convolution.weight
+        self.four = nn.Conv2d(inside, 4 * outside, side, 2, convolution.padding, device="meta")  # as in `_Doubled`
+        self.four.weight = nn.Parameter(kernels.flatten(0, 2), requires_grad=False)
+        self.four.bias = nn.Parameter(convolution.bias.repeat_interleave(4), requires_grad=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights, whose dtype the generator computes in."""
+        return self.four.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> (1, C', H, W)."""
+        return F.pixel_shuffle(self.four(x), 2)
+
+
 def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
     """Return a copy of a generator that is fast on a CPU and takes one face at a time.
 
@@ -147,6 +175,7 @@ def for_one_face(generator: Generator, dtype: torch.dtype) -> Generator:
     pairs = list(zip([None, *quick.up], quick.up, strict=False))
     up = [_Doubled(layer) if isinstance(before, nn.Upsample) else layer for before, layer in pairs]
     quick.up = nn.Sequential(*(layer for layer in up if not isinstance(layer, nn.Upsample)))
+    quick.leave = _Packed(quick.leave)
     for layer in quick.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.to(dtype)
