@@ -275,7 +275,7 @@ class Run:
             raise UsageError("--gain: only a generator that gives a residual can be scaled")
         measured = self.measure(gain)
         config = {
-            "generator": asdict(replace(shape, limit=shape.limit * gain)),
+            "generator": asdict(replace(shape, limit=round(shape.limit * gain, 6))),
             "step": self.trainer.step,
             "validation": rounded(measured),
         }
