@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from facepriv.faces import layers
 from facepriv.faces.boxes import Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WEIGHTS = Path(__file__).with_name("mtcnn.safetensors")
 ARCHITECTURE = "mtcnn"
@@ -32,7 +34,7 @@ def first(
         (N, 4), the shifts of the edges of their boxes, as fractions of the side.
     """
     net = weights()
-    x = F.max_pool2d(convolve(layers.pixels(picture[None]), "first.conv1"), 2, ceil_mode=True)
+    x = layers.pool(convolve(layers.pixels(picture[None]), "first.conv1"), 2)
     features = convolve(convolve(x, "first.conv2"), "first.conv3")[0].permute(1, 2, 0)
     scores = layers.dense(net, "first.face", features)[..., 0].numpy()
     rows, columns = np.nonzero(scores > least)
@@ -47,8 +49,8 @@ def second(patches: NDArray[np.float32]) -> tuple[Floats, Floats]:
     patches : ndarray
         (N, 24, 24, 3), from 0 to 255.
     """
-    x = pool3(convolve(layers.pixels(patches), "second.conv1"))
-    x = convolve(pool3(convolve(x, "second.conv2")), "second.conv3")
+    x = layers.pool(convolve(layers.pixels(patches), "second.conv1"), 3)
+    x = convolve(layers.pool(convolve(x, "second.conv2"), 3), "second.conv3")
     x = _full(x, "second")
     return _head(x, "second.box"), _head(x, "second.face")[:, 0]
 
@@ -61,9 +63,9 @@ def third(patches: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
     patches : ndarray
         (N, 48, 48, 3), from 0 to 255.
     """
-    x = pool3(convolve(layers.pixels(patches), "third.conv1"))
-    x = convolve(pool3(convolve(x, "third.conv2")), "third.conv3")
-    x = _full(convolve(F.max_pool2d(x, 2), "third.conv4"), "third")
+    x = layers.pool(convolve(layers.pixels(patches), "third.conv1"), 3)
+    x = convolve(layers.pool(convolve(x, "third.conv2"), 3), "third.conv3")
+    x = _full(convolve(layers.pool(x, 2), "third.conv4"), "third")
     points = _head(x, "third.points").reshape(-1, 2, 5).transpose(0, 2, 1)
     return _head(x, "third.box"), _head(x, "third.face")[:, 0], points
 
@@ -72,7 +74,7 @@ def _full(x: Tensor, net: str) -> Tensor:
     """Return the fully connected layer's output (N, C') of (N, C, h, w)."""
     name = f"{net}.full"
     # The authors' arrays have columns before rows.
-    return F.prelu(layers.dense(weights(), name, x.permute(0, 3, 2, 1).flatten(1)), weights()[f"{name}.slope"])
+    return layers.dense(weights(), name, x.permute(0, 3, 2, 1).flatten(1)).prelu(weights()[f"{name}.slope"])
 
 
 def _head(x: Tensor, name: str) -> NDArray[np.float32]:
@@ -81,12 +83,7 @@ def _head(x: Tensor, name: str) -> NDArray[np.float32]:
 
 def convolve(x: Tensor, name: str) -> Tensor:
     """Return the layer's output (N, C', h, w) of (N, C, H, W), without padding, after its PReLU."""
-    return F.prelu(layers.convolve(weights(), name, x), weights()[f"{name}.slope"])
-
-
-def pool3(x: Tensor) -> Tensor:
-    """Return the maxima of 3 x 3 windows with stride 2; the last ones may extend over the border by a pixel."""
-    return F.max_pool2d(x, 3, 2, ceil_mode=True)
+    return layers.convolve(weights(), name, x).prelu(weights()[f"{name}.slope"])
 
 
 @cache

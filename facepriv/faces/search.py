@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from facepriv.faces import layers
@@ -52,6 +51,8 @@ def proposals(copy: NDArray[np.uint8], least: float) -> tuple[Floats, Floats]:
 
 def run(copy: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the network's outputs (4, H / 8, W / 8), rounded up: score, shift of the centre in x and y, size."""
+    import torch
+
     height, width = (-side % CELL for side in copy.shape[:2])
     if height or width:
         copy = np.pad(copy, ((0, height), (0, width), (0, 0)), mode="edge")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -211,3 +212,9 @@ def test_torch_is_limited_to_one_thread_if_it_is_there(monkeypatch):
     use_one_thread()
     assert sys.modules["torch"].threads == 1
     assert {os.environ[name] for name in ONE_THREAD} == {"1"}
+
+
+def test_the_process_that_starts_the_workers_does_not_wait_for_torch():
+    code = "import sys, facepriv.protection.local; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("False\n", "")
