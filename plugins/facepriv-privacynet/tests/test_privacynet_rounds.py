@@ -1,7 +1,9 @@
 """Rounds: each meets new opponents, earlier judges teach on, and what a round leaves is enough to go on from."""
 
+import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,6 +211,18 @@ def test_a_file_of_opponents_is_at_most_twelve_megabytes():
     d = Discriminator(OURS.generator.size, conditional=OURS.conditional, scales=OURS.scales, widest=OURS.critic_widest)
     others = sum(opponents._bytes(net) for net in (d, Judge(PROBE), load_family("a")[0]))
     assert opponents.LIMIT < 12e6 and others + 2 * opponents._bytes(Judge(JudgeShape(96, 32))) < opponents.LIMIT
+
+
+def test_the_repository_holds_opponents_of_the_preset_with_a_narrower_critic():
+    from facepriv_estimators.families import FamilyEstimator
+
+    path = Path(__file__).parents[1] / "opponents" / "privacynet-opponents.safetensors"
+    held = read_opponents(path, PRIVACYNET)
+    d = Discriminator(OURS.generator.size, conditional=OURS.conditional, scales=OURS.scales, widest=128)
+    nets = {"d": d, "probe": Judge(PROBE), "copy0": copy.deepcopy(FamilyEstimator("a", "gender").ranked_module())}
+    for name, net in nets.items():
+        net.load_state_dict(opponents._of(held, name))
+    assert len(judges_of(held)) == 2 and path.stat().st_size < 6e6
 
 
 def test_rounds_begin_with_a_weights_file_not_with_a_folder(tmp_path):
