@@ -17,7 +17,6 @@ from typing import Any
 
 import click
 import numpy as np
-from facepriv_face_mixing.mixing import outline
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
@@ -45,8 +44,9 @@ BACKGROUNDS = {"grey": 128, "white": 255}
 _ENLARGED = {"lfw": 1, "celeba": 2}
 # A cut head of another size, as a share of the box of its landmarks and forehead, is a wrong cut.
 _SMALLEST, _LARGEST = 0.6, 3.5
-# So is one that misses more than this share of the face with its forehead: GrabCut takes some foreheads for background.
-_MISSED = 0.02
+# So is one that misses more than this share of the face: the hull of its landmarks, and a forehead of this height
+# above the brows, as a share of the distance from there to the chin. GrabCut takes some foreheads for background.
+_MISSED, _FOREHEAD = 0.02, 0.5
 
 
 @click.command(cls=Benchmark, help=__doc__)
@@ -134,9 +134,11 @@ def cut_head(rgb: Rgb) -> tuple[Rgb, Mask] | None:
 
 
 def face_with_forehead(face: Face, shape: tuple[int, ...]) -> Mask:
-    """Return the mask (H, W) of the convex hull of a face's landmarks and forehead."""
+    """Return the mask (H, W) of the hull of a face's landmarks, extended by a forehead above the brows."""
     assert face.dense is not None
-    points = outline(face.dense)
+    brows, chin = face.dense[17:27], face.dense[8]
+    up = (brows.mean(0) - chin) * _FOREHEAD
+    points = np.concatenate([face.dense, brows + up])
     return polygon2mask(shape, points[ConvexHull(points).vertices, ::-1])
 
 
