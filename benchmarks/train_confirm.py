@@ -36,7 +36,7 @@ CHANNELS = (16, 32, 48, 64)
 
 
 class Confirm(nn.Module):
-    """The network as torch sees it: (N, 3, 48, 48) from 0 to 255 -> log-odds (N,)."""
+    """The network in training: (N, 3, 48, 48) from 0 to 255 -> log-odds (N,)."""
 
     def __init__(self) -> None:
         super().__init__()

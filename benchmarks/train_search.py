@@ -35,7 +35,7 @@ BEYOND = 1.25
 
 
 class Search(nn.Module):
-    """The network as torch sees it: (N, 3, H, W) from 0 to 255 -> (N, 4, H / 8, W / 8)."""
+    """The network in training: (N, 3, H, W) from 0 to 255 -> (N, 4, H / 8, W / 8)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -84,17 +84,18 @@ def use_one_thread() -> None:
 
 @contextmanager
 def on_one_thread() -> Iterator[None]:
-    """Make torch, if imported, use one thread inside the block; afterwards it uses as many as before."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)  # type: ignore[union-attr]  # more than one thread: it is there
+    """Make torch use one thread inside the block, and afterwards as many as before.
+
+    The setting is the process's, so Python threads that compute at the same time should not rely on another one.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)  # type: ignore[union-attr]
+        torch.set_num_threads(before)
 
 
 @contextmanager

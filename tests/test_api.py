@@ -1,5 +1,6 @@
 """What a script calls: arrays, images and paths in; results that can be indexed out."""
 
+import os
 import subprocess
 import sys
 
@@ -73,6 +74,26 @@ def test_the_result_does_not_depend_on_the_callers_number_of_threads(astronaut_p
     finally:
         torch.set_num_threads(former)
     assert np.array_equal(*results)
+
+
+def test_a_method_without_torch_finds_faces_on_one_thread_from_the_first_photo_on():
+    code = """
+import facepriv
+import facepriv.faces.mtcnn as mtcnn
+from skimage.data import astronaut
+find = mtcnn.find
+def watched(*given):
+    import torch
+    print(torch.get_num_threads())
+    return find(*given)
+mtcnn.find = watched
+facepriv.protect(astronaut(), "pixelate")
+import torch
+print(torch.get_num_threads())
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
+    assert run.stdout.split() == ["1", "2"], run.stderr
 
 
 def test_a_key_decides_what_is_drawn_and_strength_how_much(astronaut_pixels):

@@ -35,7 +35,7 @@ LIBRARIES = (
     ("scipy", "scipy", True, ""),
     ("skimage", "scikit-image", True, ""),
     ("safetensors", "safetensors", True, ""),
-    ("torch", "torch", False, "methods with a network need it"),
+    ("torch", "torch", True, ""),
     ("onnxruntime", "onnxruntime", False, "estimators in ONNX files need it"),
 )
 

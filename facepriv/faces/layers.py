@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     Layers = Mapping[str, Tensor]
 
 
-def load(path: Path, architecture: str, *first: str) -> Layers:
-    """Return a network's tensors, without gradients; the layers `first` are adapted to pixels from 0 to 255."""
+def load(path: Path, architecture: str, *inputs: str) -> Layers:
+    """Return a network's tensors, without gradients. Its layers `inputs` are adapted to pixels from 0 to 255."""
     import torch
 
     layers = {}
     for name, tensor in load_weights(path, architecture=architecture, framework="torch").tensors.items():
         layers[name] = tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-    for name in first:
+    for name in inputs:
         # They were trained with (pixel - 127.5) / 128.
         layers[f"{name}.weight"] = layers[f"{name}.weight"] / 128
         layers[f"{name}.bias"] = layers[f"{name}.bias"] - 127.5 * layers[f"{name}.weight"].sum((1, 2, 3))

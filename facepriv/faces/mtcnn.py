@@ -44,8 +44,8 @@ NESTED = 0.6
 
 # Window of the first network and its stride, in pixels; patch sides of the second and the third.
 _WINDOW, _STRIDE, _SECOND_SIDE, _THIRD_SIDE = 12, 2, 24, 48
-# Size of the tiles that the first network searches at once, in windows: more need more memory than a cache has.
-_ROWS, _COLUMNS = 16, 256
+# Size of the tiles that the first network searches at once, in windows: a whole photo would need much memory.
+_ROWS, _COLUMNS = 128, 512
 # Number of patches processed at once.
 _BATCH = 16
 # Minimum scores, as log-odds of a face: of a proposal and of the second network's boxes in a quick search; of a window
@@ -153,8 +153,8 @@ def candidates(
     halves = _halves(Image.fromarray(rgb), SMALLEST / min_face)
     found = Candidates([rgb, *map(np.asarray, halves)], contrast=contrast)
     boxes, scores = [found.boxes], [np.zeros(0)]
-    for copy, zoom in zip(halves, found.zooms[1:], strict=True):
-        own, how_well = proposals(contrast[np.asarray(copy)], proposed)
+    for copy, zoom in zip(found.copies[1:], found.zooms[1:], strict=True):
+        own, how_well = proposals(contrast[copy], proposed)
         boxes.append(zoom * own)
         scores.append(how_well)
     merged, how_sure = np.concatenate(boxes), np.concatenate(scores)
@@ -246,7 +246,9 @@ def _scan(copy: NDArray[np.uint8], zoom: float, least: float) -> tuple[Floats, F
     for row in range(0, scores.shape[0], _ROWS):
         for column in range(0, scores.shape[1], _COLUMNS):
             tile = scores[row : row + _ROWS, column : column + _COLUMNS]
-            rows, columns, shifts = _scan_tile(copy[_STRIDE * row :, _STRIDE * column :], tile, least)
+            height, width = (_STRIDE * (side - 1) + _WINDOW for side in tile.shape)
+            part = copy[_STRIDE * row :, _STRIDE * column :][:height, :width]
+            tile[:], rows, columns, shifts = first(part, least)
             found.append(np.column_stack((rows + row, columns + column, shifts)))
     windows = np.concatenate(found)
     rows, columns = windows[:, 0].astype(int), windows[:, 1].astype(int)
@@ -256,21 +258,6 @@ def _scan(copy: NDArray[np.uint8], zoom: float, least: float) -> tuple[Floats, F
     boxes = zoom * (corners + _WINDOW * shifts)
     sound = _sound(boxes)
     return boxes[sound], scores[rows, columns][sound]
-
-
-def _scan_tile(
-    part: NDArray[np.uint8], scores: NDArray[np.float32], least: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Write the scores (h, w) of the windows at the top left of `part`.
-
-    Returns
-    -------
-    tuple
-        Rows and columns (N,) of the possible faces, and shifts (N, 4) of their boxes.
-    """
-    height, width = (_STRIDE * (side - 1) + _WINDOW for side in scores.shape)
-    scores[:], rows, columns, shifts = first(part[:height, :width], least)
-    return rows, columns, shifts
 
 
 def _sound(boxes: Floats) -> NDArray[np.bool_]:

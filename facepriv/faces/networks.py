@@ -88,7 +88,7 @@ def convolve(x: Tensor, name: str) -> Tensor:
 
 @cache
 def weights() -> layers.Layers:
-    """Return the layers' tensors; loaded once per process."""
+    """Return the layers' tensors, adapted to pixels from 0 to 255; loaded once per process."""
     nets = ("first", "second", "third")
     net = dict(layers.load(WEIGHTS, ARCHITECTURE, *(f"{name}.conv1" for name in nets)))
     for name in nets:

@@ -8,11 +8,13 @@ methods that generate a new face. Where the method did not change the crop, the 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from facepriv.faces.align import Face, invert
@@ -75,11 +77,12 @@ def paste(
     top = np.float32(np.iinfo(photo.dtype).max)
     # The mask is applied before resampling, so that change and weight both fade to exactly 0 outside the crop.
     planes = change * mask * top
-    rows, columns = _region(photo.shape[:2], face, mask if mode == "replacement" else planes, _SAMPLES[mode])
+    samples = _SAMPLES[mode]
+    rows, columns = _region(photo.shape[:2], face, mask if mode == "replacement" else planes, samples)
     if rows.stop <= rows.start or columns.stop <= columns.start:
         return
-    added = _Spread(planes, face, rows, columns, _SAMPLES[mode])
-    weight = _Spread(mask, face, rows, columns, _SAMPLES[mode]) if mode == "replacement" else None
+    added = _Spread(planes, face, rows, columns, samples)
+    weight = _Spread(mask, face, rows, columns, samples) if mode == "replacement" else None
     view = photo if photo.ndim == 3 else photo[:, :, None]
     height = added.step * max(1, _STRIP // added.step)
     for start in range(rows.start, rows.stop, height):
@@ -111,11 +114,12 @@ def _region(shape: tuple[int, ...], face: Face, planes: NDArray[np.float32], sam
 
     They begin at a sample of the grid that `_Spread` would have for the whole crop, so that its values are the same.
     """
-    size, step = len(planes), _step(face, len(planes), samples)
+    size = len(planes)
+    step = _step(face, size, samples)
     filled = planes.any(axis=2)
     if not filled.any():
         return slice(0, 0), slice(0, 0)
-    # Resampling mixes few neighbours, of a smaller face more of the crop's pixels.
+    # Bicubic and bilinear resampling reach 3 pixels of the crop, or of a smaller copy for a small face.
     margin = 5 * max(1.0, size / face.scale)
     across, down = (np.flatnonzero(filled.any(axis=axis))[[0, -1]] + (-margin, 1 + margin) for axis in (0, 1))
     low, high = _bounds(face, np.clip(across / size, 0, 1), np.clip(down / size, 0, 1))
@@ -125,10 +129,10 @@ def _region(shape: tuple[int, ...], face: Face, planes: NDArray[np.float32], sam
     return slice(start[1], stop[1]), slice(start[0], stop[0])
 
 
-def _bounds(face: Face, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _bounds(face: Face, x: Iterable[float], y: Iterable[float]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the corners (x, y) of the pixels of the photo that cover a rectangle of a crop of side 1."""
     matrix = face.to_photo
-    corners = np.array([(a, b) for a in np.asarray(x) for b in np.asarray(y)]) @ matrix[:, :2].T + matrix[:, 2]
+    corners = np.array([(a, b) for a, b in product(x, y)]) @ matrix[:, :2].T + matrix[:, 2]
     return np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
 
 

@@ -25,8 +25,8 @@ WIDTHS = (6.5, 15.0)
 SMALLEST = 8
 #: Side of a face's square box, as the network gives it as a logarithm, relative to this many pixels.
 SIDE = 12.0
-# Number of rows of pixels that the first layer reads at once; a multiple of `CELL`.
-_BAND = 256
+# Side of the squares that the first layer reads, and number of rows of squares that it reads at once.
+_SQUARE, _BAND = 4, 64
 
 
 def proposals(copy: NDArray[np.uint8], least: float) -> tuple[Floats, Floats]:
@@ -57,10 +57,13 @@ def run(copy: NDArray[np.uint8]) -> NDArray[np.float32]:
     if height or width:
         copy = np.pad(copy, ((0, height), (0, width), (0, 0)), mode="edge")
     net = _layers()
-    # In bands: its pixels as float32 would need more memory than anything after them.
-    bands = (layers.pixels(copy[None, top : top + _BAND]) for top in range(0, len(copy), _BAND))
-    x = torch.cat([layers.convolve(net, "conv1", band, 4) for band in bands], 2).relu_()
-    x = layers.convolve(net, "conv2", x, 2, 1).relu_()
+    channels, height, width = len(net["conv1.bias"]), len(copy) // _SQUARE, copy.shape[1] // _SQUARE
+    x = torch.empty((1, channels, height, width), memory_format=torch.channels_last)
+    # In bands: all pixels as float32 need as much memory as the result.
+    for top in range(0, height, _BAND):
+        band = layers.pixels(copy[None, _SQUARE * top : _SQUARE * (top + _BAND)])
+        x[:, :, top : top + _BAND] = layers.convolve(net, "conv1", band, _SQUARE)
+    x = layers.convolve(net, "conv2", x.relu_(), 2, 1).relu_()
     x = layers.convolve(net, "conv3", x, 1, 1).relu_()
     return layers.convolve(net, "head", x)[0].numpy()
 

@@ -1,7 +1,7 @@
 """The pipeline of a photo: find faces, crop, estimate labels, choose targets, change the crops, paste them back.
 
 All randomness depends on the photo's bytes, so the result is the same if a photo is processed alone or with others.
-Everything that computes runs on one thread of torch, so that the result does not depend on the caller's setting.
+`find`, `crop` and `finish` use one thread of torch, so that the result does not depend on the caller's setting.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The second opinion passes faces in bad light that MTCNN rejects, and is the network that torch trained."""
+"""The second opinion passes faces in bad light that MTCNN rejects, and computes what its layers say."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_other_parts_of_the_photo_do_not_pass(patch):
     assert (confirm.opinions(np.concatenate(parts)) < CONVINCED).all()
 
 
-def test_the_network_is_the_one_that_torch_trained():
+def test_the_network_computes_what_its_layers_say():
     patches = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 3)).astype(np.float32)
     layers = load_weights(confirm.WEIGHTS, architecture=confirm.ARCHITECTURE, framework="torch").tensors
     layers = {name: tensor.float() for name, tensor in layers.items()}

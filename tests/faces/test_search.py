@@ -1,4 +1,4 @@
-"""The search network proposes faces of an octave of widths, wherever they lie, and is the one that torch trained."""
+"""The search network proposes faces of an octave of widths, wherever they lie; bands give what the whole gives."""
 
 import numpy as np
 import pytest
@@ -39,8 +39,7 @@ def test_a_face_that_is_too_large_is_left_to_a_smaller_copy(astronaut):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 900), (61, 83), (600, 136)])
-def test_the_network_is_the_one_that_torch_trained(size):
-    """In bands of rows, as on the whole picture."""
+def test_bands_give_what_the_layers_give_for_the_whole_picture(size):
     copy = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
     layers = load_weights(search.WEIGHTS, architecture=search.ARCHITECTURE, framework="torch").tensors
     layers = {name: tensor.float() for name, tensor in layers.items()}

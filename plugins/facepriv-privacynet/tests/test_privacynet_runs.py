@@ -43,6 +43,12 @@ def test_a_gain_scales_the_limit_of_the_exported_generator(run):
     assert config["validation"]["cosine"] == pytest.approx(figures["cosine"], abs=1e-4)
 
 
+def test_the_limit_in_the_file_has_no_digits_of_binary_rounding(run):
+    run.trainer.step = 7
+    shape = load_weights(run.export("command", gain=0.75)[0]).metadata.config["generator"]
+    assert SHAPE.limit * 0.75 != 0.6 and shape["limit"] == 0.6
+
+
 def test_exported_weights_can_be_averaged_with_others(run, saved):
     run.trainer.step = 7
     torch.manual_seed(3)
