@@ -12,6 +12,7 @@ from PIL import Image
 import facepriv
 from facepriv.contracts import FaceBatch, Perturber
 from facepriv.errors import ContractError, ImageError, NoFaceError, UsageError
+from facepriv.pool import ONE_THREAD
 from facepriv.protection.request import PrivacyRequest
 from facepriv.registry import registry
 from facepriv.samples import portraits
@@ -91,7 +92,7 @@ facepriv.protect(astronaut(), "pixelate")
 import torch
 print(torch.get_num_threads())
 """
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "2")}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=environment)
     assert run.stdout.split() == ["1", "2"], run.stderr
 

@@ -117,8 +117,8 @@ class PhotoClient:
 
     def _answered(self, pipe: Connection) -> bool:
         until = time.monotonic() + self.timeout
-        while time.monotonic() < until and not self._ending:
-            if pipe.poll(_STEP):
+        while (left := until - time.monotonic()) > 0 and not self._ending:
+            if pipe.poll(min(_STEP, left)):
                 return True
         return False
 
