@@ -132,7 +132,7 @@ def _region(shape: tuple[int, ...], face: Face, planes: NDArray[np.float32], sam
 def _bounds(face: Face, x: Iterable[float], y: Iterable[float]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the corners (x, y) of the pixels of the photo that cover a rectangle of a crop of side 1."""
     matrix = face.to_photo
-    corners = np.array([(a, b) for a, b in product(x, y)]) @ matrix[:, :2].T + matrix[:, 2]
+    corners = np.array(list(product(x, y))) @ matrix[:, :2].T + matrix[:, 2]
     return np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
 
 
